@@ -1,0 +1,448 @@
+//! A cooperative game as it was recorded: players, coalition values, their noise, recorded walks.
+
+use std::sync::Arc;
+
+use super::coalition::{self, CoalitionIndex};
+
+/// Up to this many players a game's rows are gathered in an array of all coalitions.
+const DENSE_PLAYERS: usize = 28;
+
+/// Which game: one (run, episode, environment, batch).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GameKey {
+    /// The run.
+    pub run_id: Arc<str>,
+    /// The episode within the run.
+    pub episode: i64,
+    /// The environment.
+    pub env_id: i64,
+    /// The batch or epoch, where recorded.
+    pub batch: Option<i64>,
+}
+
+impl std::fmt::Display for GameKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "run {}, episode {}, env {}", self.run_id, self.episode, self.env_id)?;
+        self.batch.map_or(Ok(()), |batch| write!(f, ", batch {batch}"))
+    }
+}
+
+/// What to do with several rows for one coalition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeats {
+    /// They are repeated noisy evaluations: the mean is the value, the spread its noise.
+    Mean,
+    /// They are a mistake.
+    Error,
+    /// The first row counts.
+    First,
+    /// The last row counts.
+    Last,
+}
+
+/// Evaluation noise, aligned with a table's coalitions.
+#[derive(Debug, Clone)]
+pub struct Noise {
+    /// Rows per coalition.
+    pub counts: Vec<u32>,
+    /// Sum of squares about the mean per coalition.
+    pub squares: Vec<f64>,
+}
+
+#[derive(Debug, Clone)]
+enum Storage {
+    /// All 2^n values, by mask.
+    Complete(Vec<f64>),
+    /// Distinct coalitions in ascending order.
+    Sparse { masks: Vec<u64>, values: Vec<f64>, index: CoalitionIndex },
+}
+
+/// The recorded coalition values of one game.
+///
+/// Coalitions are distinct and values finite; a table that holds all 2^n coalitions is an array indexed by mask.
+#[derive(Debug, Clone)]
+pub struct CoalitionTable {
+    n_players: usize,
+    storage: Storage,
+    noise: Option<Noise>,
+    n_rows: u64,
+}
+
+/// A coalition recorded twice although repeats were forbidden.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepeatedCoalition(pub Vec<u64>);
+
+impl CoalitionTable {
+    /// Gathers rows `(mask, value)` of single-word masks in recorded order.
+    ///
+    /// # Errors
+    /// [`RepeatedCoalition`] under [`Repeats::Error`].
+    ///
+    /// # Panics
+    /// If a mask has a bit beyond `n_players` or `n_players` exceeds 64: the reader aligned them.
+    pub fn from_rows(
+        n_players: usize,
+        n_rows: usize,
+        rows: impl Iterator<Item = (u64, f64)>,
+        repeats: Repeats,
+    ) -> Result<Self, RepeatedCoalition> {
+        assert!(n_players <= coalition::WORD_BITS);
+        if n_players <= DENSE_PLAYERS && n_rows >= (1usize << n_players) / 4 {
+            Self::gather_dense(n_players, rows, repeats)
+        } else {
+            let (masks, values): (Vec<u64>, Vec<f64>) = rows.unzip();
+            Self::gather_sparse(n_players, &masks, &values, repeats)
+        }
+    }
+
+    /// Gathers rows of wide masks: `masks` holds [`coalition::words_for`]`(n_players)` words per value.
+    ///
+    /// # Errors
+    /// [`RepeatedCoalition`] under [`Repeats::Error`].
+    pub fn from_wide_rows(
+        n_players: usize,
+        masks: &[u64],
+        values: &[f64],
+        repeats: Repeats,
+    ) -> Result<Self, RepeatedCoalition> {
+        Self::gather_sparse(n_players, masks, values, repeats)
+    }
+
+    /// A complete noiseless table: `values[mask]` is the value of the coalition `mask`.
+    ///
+    /// # Panics
+    /// If the length is not a power of two.
+    pub fn complete(values: Vec<f64>) -> Self {
+        assert!(values.len().is_power_of_two(), "a complete table has 2^n values");
+        Self {
+            n_players: values.len().trailing_zeros() as usize,
+            n_rows: values.len() as u64,
+            storage: Storage::Complete(values),
+            noise: None,
+        }
+    }
+
+    fn gather_dense(
+        n_players: usize,
+        rows: impl Iterator<Item = (u64, f64)>,
+        repeats: Repeats,
+    ) -> Result<Self, RepeatedCoalition> {
+        // NaN marks a coalition not seen: the reader lets no NaN through.
+        let mut values = vec![f64::NAN; 1 << n_players];
+        let mut noise: Option<Noise> = None;
+        let mut n_rows = 0u64;
+        let mut filled = 0usize;
+        for (mask, value) in rows {
+            n_rows += 1;
+            let position = usize::try_from(mask).unwrap_or(usize::MAX);
+            let cell = &mut values[position];
+            if cell.is_nan() {
+                *cell = value;
+                filled += 1;
+                continue;
+            }
+            match repeats {
+                Repeats::Error => return Err(RepeatedCoalition(vec![mask])),
+                Repeats::First => {}
+                Repeats::Last => *cell = value,
+                Repeats::Mean => {
+                    let noise = noise.get_or_insert_with(|| Noise {
+                        counts: vec![1; 1 << n_players],
+                        squares: vec![0.0; 1 << n_players],
+                    });
+                    noise.push(position, cell, value);
+                }
+            }
+        }
+        if filled == values.len() {
+            return Ok(Self { n_players, storage: Storage::Complete(values), noise, n_rows });
+        }
+        let seen: Vec<usize> = (0..values.len()).filter(|position| !values[*position].is_nan()).collect();
+        let masks = seen.iter().map(|position| *position as u64).collect();
+        let values = seen.iter().map(|position| values[*position]).collect();
+        let noise = noise.map(|noise| Noise {
+            counts: seen.iter().map(|position| noise.counts[*position]).collect(),
+            squares: seen.iter().map(|position| noise.squares[*position]).collect(),
+        });
+        Ok(Self::sparse(n_players, masks, values, noise, n_rows))
+    }
+
+    fn gather_sparse(
+        n_players: usize,
+        masks: &[u64],
+        values: &[f64],
+        repeats: Repeats,
+    ) -> Result<Self, RepeatedCoalition> {
+        let words = coalition::words_for(n_players);
+        assert_eq!(masks.len(), values.len() * words, "one mask per value");
+        let mask_of = |row: usize| &masks[row * words..(row + 1) * words];
+        // Highest word first: ascending as one wide integer. Ties keep recorded order.
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|a, b| mask_of(*a).iter().rev().cmp(mask_of(*b).iter().rev()).then(a.cmp(b)));
+        let mut distinct: Vec<u64> = Vec::with_capacity(masks.len());
+        let mut means: Vec<f64> = Vec::with_capacity(values.len());
+        let mut noise = Noise { counts: Vec::new(), squares: Vec::new() };
+        for row in order {
+            let mask = mask_of(row);
+            let is_repeat = !means.is_empty() && &distinct[distinct.len() - words..] == mask;
+            if !is_repeat {
+                distinct.extend_from_slice(mask);
+                means.push(values[row]);
+                noise.counts.push(1);
+                noise.squares.push(0.0);
+                continue;
+            }
+            let position = means.len() - 1;
+            match repeats {
+                Repeats::Error => return Err(RepeatedCoalition(mask.to_vec())),
+                Repeats::First => {}
+                Repeats::Last => means[position] = values[row],
+                Repeats::Mean => noise.push(position, &mut means[position], values[row]),
+            }
+        }
+        let noise = noise.counts.iter().any(|count| *count > 1).then_some(noise);
+        let n_rows = values.len() as u64;
+        if n_players <= DENSE_PLAYERS && means.len() == 1 << n_players {
+            return Ok(Self { n_players, storage: Storage::Complete(means), noise, n_rows });
+        }
+        Ok(Self::sparse(n_players, distinct, means, noise, n_rows))
+    }
+
+    fn sparse(
+        n_players: usize,
+        masks: Vec<u64>,
+        values: Vec<f64>,
+        noise: Option<Noise>,
+        n_rows: u64,
+    ) -> Self {
+        let index = CoalitionIndex::new(&masks, coalition::words_for(n_players));
+        Self { n_players, storage: Storage::Sparse { masks, values, index }, noise, n_rows }
+    }
+
+    /// Number of players.
+    pub fn n_players(&self) -> usize {
+        self.n_players
+    }
+
+    /// Number of distinct coalitions recorded.
+    pub fn n_coalitions(&self) -> usize {
+        self.values().len()
+    }
+
+    /// Number of rows gathered, repeats included.
+    pub fn n_rows(&self) -> u64 {
+        self.n_rows
+    }
+
+    /// All 2^n values by mask, if every coalition was recorded.
+    pub fn complete_values(&self) -> Option<&[f64]> {
+        match &self.storage {
+            Storage::Complete(values) => Some(values),
+            Storage::Sparse { .. } => None,
+        }
+    }
+
+    /// Values in ascending order of coalition.
+    pub fn values(&self) -> &[f64] {
+        match &self.storage {
+            Storage::Complete(values) | Storage::Sparse { values, .. } => values,
+        }
+    }
+
+    /// The recorded coalitions with their values in ascending order.
+    pub fn rows(&self) -> impl Iterator<Item = (Vec<u64>, f64)> + '_ {
+        let words = coalition::words_for(self.n_players);
+        self.values().iter().enumerate().map(move |(position, value)| {
+            let mask = match &self.storage {
+                Storage::Complete(_) => vec![position as u64],
+                Storage::Sparse { masks, .. } => masks[position * words..(position + 1) * words].to_vec(),
+            };
+            (mask, *value)
+        })
+    }
+
+    /// Value of one coalition, if recorded.
+    #[inline]
+    pub fn value(&self, mask: &[u64]) -> Option<f64> {
+        match &self.storage {
+            Storage::Complete(values) => usize::try_from(mask[0]).ok().and_then(|m| values.get(m)).copied(),
+            Storage::Sparse { masks, values, index } => index.position(masks, mask).map(|p| values[p]),
+        }
+    }
+
+    /// Value of the empty coalition.
+    pub fn empty_value(&self) -> Option<f64> {
+        self.value(&vec![0; coalition::words_for(self.n_players)])
+    }
+
+    /// Value of the coalition of all players.
+    pub fn full_value(&self) -> Option<f64> {
+        self.value(&coalition::grand_coalition(self.n_players))
+    }
+
+    /// Spread of repeated evaluations, if any coalition has some.
+    ///
+    /// Repeats that agree to the bit (a deterministic evaluation written twice) carry no information on noise
+    /// and count as none.
+    pub fn noise(&self) -> Option<&Noise> {
+        self.noise.as_ref().filter(|noise| noise.squares.iter().any(|squares| *squares > 0.0))
+    }
+
+    /// The first `limit` coalitions that were not recorded, in ascending order; empty beyond 62 players' scan.
+    pub fn missing(&self, limit: usize) -> Vec<u64> {
+        let Storage::Sparse { masks, .. } = &self.storage else {
+            return Vec::new();
+        };
+        if self.n_players > coalition::WORD_BITS - 1 {
+            return Vec::new();
+        }
+        let mut missing = Vec::new();
+        let mut next = 0u64;
+        for mask in masks.iter().copied().chain([1 << self.n_players]) {
+            while next < mask && missing.len() < limit {
+                missing.push(next);
+                next += 1;
+            }
+            next = mask + 1;
+        }
+        missing
+    }
+}
+
+impl Noise {
+    /// Adds a repeat to the coalition at `position`, whose running mean is `mean`.
+    fn push(&mut self, position: usize, mean: &mut f64, value: f64) {
+        self.counts[position] += 1;
+        let delta = value - *mean;
+        *mean += delta / f64::from(self.counts[position]);
+        self.squares[position] += delta * (value - *mean);
+    }
+
+    /// Variance of each coalition's *mean*, with the degrees of freedom behind it.
+    ///
+    /// If every coalition is repeated, each has its own sample variance; otherwise one variance is pooled over
+    /// all of them.
+    pub fn mean_variances(&self) -> NoiseVariances {
+        let repeated = |count: u32| f64::from(count) - 1.0;
+        if self.counts.iter().all(|count| *count > 1) {
+            let variances = (self.squares.iter())
+                .zip(&self.counts)
+                .map(|(squares, count)| squares / repeated(*count) / f64::from(*count))
+                .collect();
+            return NoiseVariances {
+                variances,
+                degrees: Degrees::PerCoalition(self.counts.iter().map(|count| repeated(*count)).collect()),
+            };
+        }
+        let degrees: f64 = self.counts.iter().map(|count| repeated(*count)).sum();
+        let pooled = crate::stats::pairwise_sum(&self.squares) / degrees;
+        NoiseVariances {
+            variances: self.counts.iter().map(|count| pooled / f64::from(*count)).collect(),
+            degrees: Degrees::Pooled(degrees),
+        }
+    }
+}
+
+/// Variances of coalition means and how well they are known.
+#[derive(Debug, Clone)]
+pub struct NoiseVariances {
+    /// Variance of the mean per coalition.
+    pub variances: Vec<f64>,
+    /// Degrees of freedom behind them.
+    pub degrees: Degrees,
+}
+
+/// Degrees of freedom of noise variances.
+#[derive(Debug, Clone)]
+pub enum Degrees {
+    /// One variance over all coalitions.
+    Pooled(f64),
+    /// A variance of its own per coalition: combine by Satterthwaite.
+    PerCoalition(Vec<f64>),
+}
+
+/// One recorded permutation: players in order of joining and the n + 1 values from empty to full.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Walk {
+    /// The recorder's number of the permutation.
+    pub perm: i64,
+    /// Players in order of joining.
+    pub order: Vec<usize>,
+    /// Values of the n + 1 coalitions visited.
+    pub values: Vec<f64>,
+}
+
+/// One recorded game.
+#[derive(Debug, Clone)]
+pub struct Game {
+    /// Which game.
+    pub key: GameKey,
+    /// Slot ids; bit i of a coalition is player i.
+    pub players: Arc<[String]>,
+    /// Recorded values.
+    pub table: CoalitionTable,
+    /// Recorded permutations in ascending order of their number; empty if none were recorded.
+    pub walks: Vec<Walk>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(
+        rows: &[(u64, f64)],
+        n_players: usize,
+        repeats: Repeats,
+    ) -> Result<CoalitionTable, RepeatedCoalition> {
+        CoalitionTable::from_rows(n_players, rows.len(), rows.iter().copied(), repeats)
+    }
+
+    #[test]
+    fn repeats_follow_their_rule() {
+        let rows = [(0, 1.0), (1, 2.0), (1, 4.0), (1, 9.0)];
+        let value = |repeats| table(&rows, 1, repeats).expect("a table").value(&[1]);
+        assert_eq!(value(Repeats::Mean), Some(5.0));
+        assert_eq!(value(Repeats::First), Some(2.0));
+        assert_eq!(value(Repeats::Last), Some(9.0));
+        assert_eq!(table(&rows, 1, Repeats::Error).err(), Some(RepeatedCoalition(vec![1])));
+    }
+
+    #[test]
+    fn dense_and_sparse_gathering_agree() {
+        let rows = [(5, 1.0), (0, 2.0), (5, 3.0), (7, 0.5), (2, 4.0), (0, 2.5), (5, 5.0)];
+        let dense = table(&rows, 3, Repeats::Mean).expect("a table");
+        let (masks, values): (Vec<u64>, Vec<f64>) = rows.iter().copied().unzip();
+        let sparse = CoalitionTable::from_wide_rows(3, &masks, &values, Repeats::Mean).expect("a table");
+        assert_eq!(dense.rows().collect::<Vec<_>>(), sparse.rows().collect::<Vec<_>>());
+        let (dense, sparse) = (dense.noise().expect("noise"), sparse.noise().expect("noise"));
+        assert_eq!(dense.counts, sparse.counts);
+        assert_eq!(dense.squares, sparse.squares);
+        assert_eq!(dense.squares[2], 8.0, "1, 3, 5 about their mean 3");
+    }
+
+    #[test]
+    fn missing_coalitions_are_named_in_order() {
+        let table = table(&[(0, 0.0), (3, 1.0), (6, 1.0)], 3, Repeats::Mean).expect("a table");
+        assert_eq!(table.missing(10), [1, 2, 4, 5, 7]);
+        assert_eq!(table.missing(2), [1, 2]);
+        assert_eq!(table.empty_value(), Some(0.0));
+        assert_eq!(table.full_value(), None);
+    }
+
+    #[test]
+    fn identical_repeats_are_no_noise() {
+        let table = table(&[(0, 0.1), (1, 0.7), (1, 0.7)], 1, Repeats::Mean).expect("a table");
+        assert!(table.noise().is_none());
+        assert_eq!(table.n_rows(), 3);
+    }
+
+    #[test]
+    fn noise_is_pooled_when_some_coalition_has_one_row() {
+        // Squares 2 and 8 over 1 + 1 degrees: 5 per row; halved for the means of two.
+        let table = table(&[(0, 0.0), (1, 1.0), (1, 3.0), (2, 1.0), (2, 5.0), (3, 9.0)], 2, Repeats::Mean)
+            .expect("a table");
+        let variances = table.noise().expect("noise").mean_variances();
+        assert_eq!(variances.variances, [5.0, 2.5, 2.5, 5.0]);
+        assert!(matches!(variances.degrees, Degrees::Pooled(d) if d == 2.0));
+    }
+}

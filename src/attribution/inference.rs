@@ -1,0 +1,232 @@
+//! From games to slots: means over independent units, tests, multiplicity.
+
+use std::collections::BTreeMap;
+
+use super::shapley::GameResult;
+use crate::stats::{
+    ConfidenceInterval, ConfidenceLevel, Estimate, IntervalMethod, holm_adjust, one_sample_t_test,
+    pairwise_sum,
+};
+
+/// What counts as one independent unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cluster {
+    /// Every game for itself.
+    Game,
+    /// One (run, episode): its games are averaged first.
+    Episode,
+    /// One run.
+    Run,
+}
+
+/// One slot over all units in which it plays.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlayerSummary {
+    /// The slot.
+    pub slot_id: String,
+    /// Mean of the unit means.
+    pub mean: f64,
+    /// Sample standard deviation of the unit means; `None` below two units.
+    pub sd: Option<f64>,
+    /// sd/sqrt(units).
+    pub standard_error: Option<f64>,
+    /// Independent units.
+    pub n_units: u64,
+    /// Games.
+    pub n_games: u64,
+    /// Interval of the mean.
+    pub interval: Option<ConfidenceInterval>,
+    /// t statistic of mean = 0; infinite for constant units.
+    pub t: Option<f64>,
+    /// Two-sided p value.
+    pub p_value: Option<f64>,
+    /// Holm-adjusted over the slots.
+    pub p_adjusted: Option<f64>,
+    /// p_adjusted < 1 - confidence; `None` without a test.
+    pub significant: Option<bool>,
+}
+
+/// Summarises each slot over `games` in order of slot id.
+///
+/// # Formula
+/// Per unit the slot's values are averaged over the games it plays in; over units mean, sd (n - 1), stderr,
+/// interval, t test of 0 and Holm adjustment over all slots. A slot counts in the units it plays in only: absence
+/// is not a value of zero.
+///
+/// # Edge cases
+/// One unit: mean only. Games without a value for a slot (bounds) do not count.
+pub fn summarize(
+    games: &[GameResult],
+    cluster: Cluster,
+    level: ConfidenceLevel,
+    interval: IntervalMethod,
+) -> Vec<PlayerSummary> {
+    let mut slots: BTreeMap<SlotOrder, BTreeMap<UnitKey, Vec<f64>>> = BTreeMap::new();
+    for (index, game) in games.iter().enumerate() {
+        let unit = UnitKey::of(game, index, cluster);
+        for (slot_id, player) in game.slot_ids.iter().zip(&game.players) {
+            if let Some(value) = player.shapley {
+                let units = slots.entry(SlotOrder::new(slot_id)).or_default();
+                units.entry(unit.clone()).or_default().push(value);
+            }
+        }
+    }
+    let mut summaries: Vec<PlayerSummary> = slots
+        .into_iter()
+        .filter_map(|(slot, units)| summarize_slot(slot.id, &units, level, interval))
+        .collect();
+    let p_values: Vec<Option<f64>> = summaries.iter().map(|summary| summary.p_value).collect();
+    for (summary, adjusted) in summaries.iter_mut().zip(holm_adjust(&p_values)) {
+        summary.p_adjusted = adjusted;
+        summary.significant = adjusted.map(|p| p < 1.0 - level.get());
+    }
+    summaries
+}
+
+fn summarize_slot(
+    slot_id: String,
+    units: &BTreeMap<UnitKey, Vec<f64>>,
+    level: ConfidenceLevel,
+    interval: IntervalMethod,
+) -> Option<PlayerSummary> {
+    let means: Vec<f64> = units.values().map(|values| pairwise_sum(values) / values.len() as f64).collect();
+    let estimate = Estimate::of_mean(&means, level, interval)?;
+    let test = one_sample_t_test(&estimate);
+    Some(PlayerSummary {
+        slot_id,
+        mean: estimate.value,
+        sd: estimate.sd,
+        standard_error: estimate.standard_error,
+        n_units: estimate.n,
+        n_games: units.values().map(|values| values.len() as u64).sum(),
+        interval: estimate.interval,
+        t: test.map(|test| test.t),
+        p_value: test.map(|test| test.p_value),
+        p_adjusted: None,
+        significant: None,
+    })
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum UnitKey {
+    Game(usize),
+    Episode(std::sync::Arc<str>, i64),
+    Run(std::sync::Arc<str>),
+}
+
+impl UnitKey {
+    fn of(game: &GameResult, index: usize, cluster: Cluster) -> Self {
+        match cluster {
+            Cluster::Game => Self::Game(index),
+            Cluster::Episode => Self::Episode(game.key.run_id.clone(), game.key.episode),
+            Cluster::Run => Self::Run(game.key.run_id.clone()),
+        }
+    }
+}
+
+/// Slots in natural order: digits compare as numbers, so r0c2 comes before r0c10.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct SlotOrder {
+    parts: Vec<Part>,
+    id: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Number(u128),
+    Text(String),
+}
+
+impl SlotOrder {
+    fn new(id: &str) -> Self {
+        let mut parts: Vec<Part> = Vec::new();
+        let mut rest = id;
+        while let Some(first) = rest.chars().next() {
+            let is_digit = first.is_ascii_digit();
+            let end = rest.find(|c: char| c.is_ascii_digit() != is_digit).unwrap_or(rest.len());
+            let (run, tail) = rest.split_at(end);
+            // Longer digit runs than u128 holds compare as text.
+            parts.push(match run.parse() {
+                Ok(number) if is_digit => Part::Number(number),
+                _ => Part::Text(run.to_owned()),
+            });
+            rest = tail;
+        }
+        Self { parts, id: id.to_owned() }
+    }
+}
+
+/// Compares slot ids in natural order.
+pub(crate) fn natural_order(a: &str, b: &str) -> std::cmp::Ordering {
+    SlotOrder::new(a).cmp(&SlotOrder::new(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribution::{GameKey, Method, PlayerValue};
+    use std::sync::Arc;
+
+    fn game(run: &str, episode: i64, env_id: i64, values: &[(&str, f64)]) -> GameResult {
+        GameResult {
+            key: GameKey { run_id: Arc::from(run), episode, env_id, batch: None },
+            slot_ids: values.iter().map(|(id, _)| (*id).to_owned()).collect(),
+            n_coalitions: 4,
+            method: Method::Exact,
+            baseline: Some(0.0),
+            full: Some(1.0),
+            efficiency_gap: Some(0.0),
+            biased: false,
+            antithetic: None,
+            unpaired_walks: 0,
+            players: values
+                .iter()
+                .map(|(_, value)| PlayerValue {
+                    shapley: Some(*value),
+                    sd: None,
+                    standard_error: None,
+                    n_samples: 1,
+                    interval: None,
+                    bounds: None,
+                })
+                .collect(),
+        }
+    }
+
+    fn level() -> ConfidenceLevel {
+        ConfidenceLevel::new(0.95).expect("a level")
+    }
+
+    #[test]
+    fn games_of_one_episode_are_averaged_first() {
+        // Episode means 2 and 6: mean 4, sd sqrt(8), stderr 2, t = 2 with one degree: p = 0.29516723530086653.
+        let games =
+            [game("a", 0, 0, &[("x", 1.0)]), game("a", 0, 1, &[("x", 3.0)]), game("a", 1, 0, &[("x", 6.0)])];
+        let summary = &summarize(&games, Cluster::Episode, level(), IntervalMethod::StudentT)[0];
+        assert_eq!((summary.mean, summary.n_units, summary.n_games), (4.0, 2, 3));
+        assert!((summary.standard_error.expect("stderr") - 2.0).abs() < 1e-15);
+        assert!((summary.p_value.expect("p") - 0.295_167_235_300_866_5).abs() < 1e-12);
+        let by_game = &summarize(&games, Cluster::Game, level(), IntervalMethod::StudentT)[0];
+        assert_eq!((by_game.n_units, by_game.mean), (3, 10.0 / 3.0));
+        let by_run = &summarize(&games, Cluster::Run, level(), IntervalMethod::StudentT)[0];
+        assert_eq!((by_run.n_units, by_run.sd, by_run.significant), (1, None, None));
+    }
+
+    #[test]
+    fn an_absent_slot_is_not_zero() {
+        let games = [
+            game("a", 0, 0, &[("x", 1.0), ("y", 5.0)]),
+            game("a", 1, 0, &[("x", 2.0)]),
+            game("a", 2, 0, &[("x", 3.0), ("y", 7.0)]),
+        ];
+        let summaries = summarize(&games, Cluster::Episode, level(), IntervalMethod::StudentT);
+        assert_eq!((summaries[1].slot_id.as_str(), summaries[1].mean, summaries[1].n_units), ("y", 6.0, 2));
+    }
+
+    #[test]
+    fn slots_come_in_natural_order() {
+        let mut ids = ["r0c10", "r0c2", "r10c0", "r2c0", "a"];
+        ids.sort_by(|a, b| natural_order(a, b));
+        assert_eq!(ids, ["a", "r0c2", "r0c10", "r2c0", "r10c0"]);
+    }
+}

@@ -1,0 +1,137 @@
+//! Attribution: recorded coalition values in, contributions with uncertainty out.
+//!
+//! Pure computation: no I/O, no clock, no hidden randomness. Definitions and sources stand in docs/methods.md.
+
+mod bounds;
+pub mod coalition;
+mod exact;
+mod game;
+mod inference;
+mod least_squares;
+mod permutation;
+mod shapley;
+mod weights;
+
+pub use bounds::{ShapleyBounds, ValueRange, shapley_bounds};
+pub use exact::{ExactKernel, MAX_PLAYERS, NoiseError};
+pub use game::{
+    CoalitionTable, Degrees, Game, GameKey, Noise, NoiseVariances, RepeatedCoalition, Repeats, Walk,
+};
+pub use inference::{Cluster, PlayerSummary, summarize};
+pub use least_squares::{KernelFit, kernel_values};
+pub use permutation::{PermutationSettings, UnitMarginals, drawn_marginals, recorded_marginals};
+pub use shapley::{
+    GameResult, Method, MethodRequest, MissingPolicy, PlayerValue, ShapleyEngine, ShapleySettings,
+};
+pub use weights::shapley_weights;
+
+/// Why a game has no value under the method asked for.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum GameError {
+    /// The coalition of no player was not recorded.
+    #[error("the empty coalition {{}} is not recorded")]
+    NoEmptyCoalition,
+    /// The coalition of all players was not recorded.
+    #[error("the full coalition is not recorded")]
+    NoFullCoalition,
+    /// An exact value needs all coalitions.
+    #[error("{recorded} of {total} coalitions are recorded; missing: {}", named(.missing, *total - *recorded as f64))]
+    Incomplete {
+        /// Coalitions recorded.
+        recorded: usize,
+        /// 2^n.
+        total: f64,
+        /// The first missing ones, spelled out.
+        missing: Vec<String>,
+        /// What else would work.
+        advice: String,
+    },
+    /// A permutation visited a coalition that was not recorded.
+    #[error(
+        "{visits} of {visited} coalition visits found no recorded value ({recorded} of {total} coalitions are recorded)"
+    )]
+    UnrecordedCoalition {
+        /// Visits that failed.
+        visits: u64,
+        /// All visits.
+        visited: u64,
+        /// Coalitions recorded.
+        recorded: usize,
+        /// 2^n.
+        total: f64,
+    },
+    /// The recorded coalitions leave some values undetermined.
+    #[error("the recorded coalitions determine {rank} of the {} differences a fit needs", rank_needed(*rank))]
+    NotIdentifiable {
+        /// Rank found.
+        rank: usize,
+    },
+    /// No method applies to what was recorded.
+    #[error("no method applies: {recorded} of {total} coalitions are recorded; missing: {}", named(.missing, *total - *recorded as f64))]
+    NoMethod {
+        /// Coalitions recorded.
+        recorded: usize,
+        /// 2^n.
+        total: f64,
+        /// The first missing ones, spelled out.
+        missing: Vec<String>,
+        /// What `bounds` would give.
+        advice: String,
+    },
+    /// Too many players for an exact table.
+    #[error("{0} players: an exact table takes at most {MAX_PLAYERS}")]
+    TooManyPlayers(usize),
+    /// Bounds need the range of unseen values.
+    #[error("--method bounds needs --range LO,HI, the range unseen values can lie in")]
+    NoRange,
+    /// A recorded value lies outside the range given for the unseen ones.
+    #[error("the recorded value {value} of coalition {coalition} lies outside --range {low},{high}")]
+    OutsideRange {
+        /// The coalition.
+        coalition: String,
+        /// Its value.
+        value: f64,
+        /// Range given.
+        low: f64,
+        /// Range given.
+        high: f64,
+    },
+    /// No permutation was asked for.
+    #[error("--permutations must be at least 1")]
+    NoPermutations,
+}
+
+impl GameError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Incomplete { advice, .. } | Self::NoMethod { advice, .. } => Some(advice.clone()),
+            Self::UnrecordedCoalition { .. } => Some(
+                "--missing skip uses what is recorded and marks the results biased; --method kernel or bounds \
+                 need no complete walks"
+                    .to_owned(),
+            ),
+            Self::NoEmptyCoalition | Self::NoFullCoalition => Some(
+                "a fit needs both ends; --method bounds --range LO,HI works with any coalitions".to_owned(),
+            ),
+            Self::NotIdentifiable { .. } => {
+                Some("record more coalitions, or use --method bounds --range LO,HI".to_owned())
+            }
+            Self::TooManyPlayers(_) => Some("use --method permutation or kernel".to_owned()),
+            Self::OutsideRange { .. } => Some("widen --range so that it holds every recorded value".to_owned()),
+            Self::NoRange | Self::NoPermutations => None,
+        }
+    }
+}
+
+fn named(missing: &[String], n_missing: f64) -> String {
+    let mut text = missing.join(", ");
+    if n_missing > missing.len() as f64 {
+        text.push_str(", ...");
+    }
+    text
+}
+
+fn rank_needed(_rank: usize) -> &'static str {
+    "n - 1"
+}

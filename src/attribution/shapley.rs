@@ -1,0 +1,358 @@
+//! One game, one method, one result.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::GameError;
+use super::bounds::{ShapleyBounds, ValueRange, shapley_bounds};
+use super::coalition;
+use super::exact::{ExactKernel, MAX_PLAYERS, NoiseError};
+use super::game::{CoalitionTable, Game, GameKey};
+use super::least_squares::kernel_values;
+use super::permutation::{PermutationSettings, UnitMarginals, drawn_marginals, recorded_marginals};
+use crate::stats::{ConfidenceInterval, ConfidenceLevel, Estimate, IntervalMethod, StreamKey, pairwise_sum};
+
+/// Missing coalitions spelled out in a message.
+const MISSING_NAMED: usize = 4;
+
+/// The method asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MethodRequest {
+    /// Exact if complete, else recorded walks, else kernel if identifiable.
+    Auto,
+    /// All 2^n coalitions.
+    Exact,
+    /// Permutations: recorded walks where there are some, else drawn.
+    Permutation,
+    /// Constrained weighted least squares.
+    Kernel,
+    /// Intervals that hold whatever the unseen values are.
+    Bounds,
+}
+
+/// The method a result came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Method {
+    /// All 2^n coalitions.
+    Exact,
+    /// Permutations.
+    Permutation,
+    /// Constrained weighted least squares.
+    Kernel,
+    /// Intervals only.
+    Bounds,
+}
+
+impl Method {
+    /// The name in documents and flags.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Permutation => "permutation",
+            Self::Kernel => "kernel",
+            Self::Bounds => "bounds",
+        }
+    }
+}
+
+/// What to do when a permutation visits an unrecorded coalition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingPolicy {
+    /// Refuse.
+    Error,
+    /// Leave the marginal contribution out and mark the results biased.
+    Skip,
+}
+
+/// Settings of an attribution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ShapleySettings {
+    /// Method asked for.
+    pub method: MethodRequest,
+    /// Permutations to draw.
+    pub permutations: PermutationSettings,
+    /// Unrecorded coalitions.
+    pub missing: MissingPolicy,
+    /// Range of unseen values, for bounds.
+    pub range: Option<ValueRange>,
+    /// Level of the intervals.
+    pub confidence: ConfidenceLevel,
+    /// How sampled intervals are made.
+    pub interval: IntervalMethod,
+}
+
+/// One player's value in one game.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlayerValue {
+    /// Shapley value; `None` where only bounds exist, or no marginal contribution was recorded.
+    pub shapley: Option<f64>,
+    /// Sample standard deviation of the independent units.
+    pub sd: Option<f64>,
+    /// Standard error: of the sample, or from repeated evaluations.
+    pub standard_error: Option<f64>,
+    /// Independent units behind the value; 1 for an exact or fitted one.
+    pub n_samples: u64,
+    /// Confidence interval.
+    pub interval: Option<ConfidenceInterval>,
+    /// Sharp bounds, under [`Method::Bounds`].
+    pub bounds: Option<ShapleyBounds>,
+}
+
+/// The values of one game.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GameResult {
+    /// Which game.
+    pub key: GameKey,
+    /// Slot ids in player order.
+    pub slot_ids: Arc<[String]>,
+    /// Distinct coalitions recorded.
+    pub n_coalitions: usize,
+    /// Method used.
+    pub method: Method,
+    /// v(empty).
+    pub baseline: Option<f64>,
+    /// v(N).
+    pub full: Option<f64>,
+    /// Sum of the values less (full - baseline): rounding, or what skipping lost.
+    pub efficiency_gap: Option<f64>,
+    /// Whether missing coalitions bias the values.
+    pub biased: bool,
+    /// Whether units are means of antithetic pairs.
+    pub antithetic: Option<bool>,
+    /// Recorded walks left out because they have no partner.
+    pub unpaired_walks: usize,
+    /// Values in player order.
+    pub players: Vec<PlayerValue>,
+}
+
+/// Computes games under fixed settings; kernels are prepared once per number of players.
+#[derive(Debug)]
+pub struct ShapleyEngine {
+    settings: ShapleySettings,
+    kernels: Vec<std::sync::OnceLock<ExactKernel>>,
+}
+
+impl ShapleyEngine {
+    /// An engine for `settings`.
+    pub fn new(settings: ShapleySettings) -> Self {
+        let kernels = (0..=MAX_PLAYERS).map(|_| std::sync::OnceLock::new()).collect();
+        Self { settings, kernels }
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &ShapleySettings {
+        &self.settings
+    }
+
+    /// Values of one game by the method asked for.
+    ///
+    /// # Errors
+    /// [`GameError`] when the recorded coalitions do not support the method.
+    pub fn game(&self, game: &Game) -> Result<GameResult, GameError> {
+        match self.settings.method {
+            MethodRequest::Exact => self.exact(game),
+            MethodRequest::Permutation => self.permutation(game),
+            MethodRequest::Kernel => kernel(game, &self.settings),
+            MethodRequest::Bounds => self.bounds(game),
+            MethodRequest::Auto => self.auto(game),
+        }
+    }
+
+    fn auto(&self, game: &Game) -> Result<GameResult, GameError> {
+        if game.table.complete_values().is_some() {
+            return self.exact(game);
+        }
+        if !game.walks.is_empty() {
+            return self.permutation(game);
+        }
+        kernel(game, &self.settings).map_err(|_| GameError::NoMethod {
+            recorded: game.table.n_coalitions(),
+            total: n_coalitions(&game.table),
+            missing: spell_missing(game),
+            advice: bounds_advice(&game.table),
+        })
+    }
+
+    fn exact(&self, game: &Game) -> Result<GameResult, GameError> {
+        let n = game.table.n_players();
+        if n > MAX_PLAYERS {
+            return Err(GameError::TooManyPlayers(n));
+        }
+        let Some(values) = game.table.complete_values() else {
+            return Err(GameError::Incomplete {
+                recorded: game.table.n_coalitions(),
+                total: n_coalitions(&game.table),
+                missing: spell_missing(game),
+                advice: format!(
+                    "--method auto takes the best method for what is recorded; {}",
+                    bounds_advice(&game.table)
+                ),
+            });
+        };
+        let kernel = self.kernels[n].get_or_init(|| ExactKernel::new(n));
+        let phi = kernel.shapley_values(values);
+        let errors = game.table.noise().map(|noise| kernel.noise_errors(&noise.mean_variances()));
+        Ok(linear_result(game, Method::Exact, &phi, errors.as_deref(), self.settings.confidence))
+    }
+
+    fn permutation(&self, game: &Game) -> Result<GameResult, GameError> {
+        let settings = &self.settings;
+        let marginals = if game.walks.is_empty() {
+            if settings.permutations.n_permutations == 0 {
+                return Err(GameError::NoPermutations);
+            }
+            drawn_marginals(&game.table, stream_key(&game.key), settings.permutations, settings.missing)?
+        } else {
+            recorded_marginals(game.table.n_players(), &game.walks)
+        };
+        Ok(sampled_result(game, &marginals, settings))
+    }
+
+    fn bounds(&self, game: &Game) -> Result<GameResult, GameError> {
+        let range = self.settings.range.ok_or(GameError::NoRange)?;
+        let outside = game.table.rows().find(|(_, value)| *value < range.low || *value > range.high);
+        if let Some((mask, value)) = outside {
+            return Err(GameError::OutsideRange {
+                coalition: coalition::describe(&mask, &game.players),
+                value,
+                low: range.low,
+                high: range.high,
+            });
+        }
+        let mut result = if game.table.complete_values().is_some() && game.table.n_players() <= MAX_PLAYERS {
+            self.exact(game)?
+        } else {
+            blank_result(game, Method::Bounds)
+        };
+        result.method = Method::Bounds;
+        for (player, bounds) in result.players.iter_mut().zip(shapley_bounds(&game.table, range)) {
+            player.bounds = Some(bounds);
+        }
+        Ok(result)
+    }
+}
+
+/// The family of random streams of one game: it does not depend on which other games are analysed.
+fn stream_key(key: &GameKey) -> StreamKey {
+    let batch = key.batch.map_or(0, |batch| batch.wrapping_add(1)).cast_unsigned();
+    let place = key.env_id.cast_unsigned() ^ batch.rotate_left(32);
+    StreamKey::named(&key.run_id, key.episode.cast_unsigned(), place)
+}
+
+fn n_coalitions(table: &CoalitionTable) -> f64 {
+    (table.n_players() as f64).exp2()
+}
+
+fn spell_missing(game: &Game) -> Vec<String> {
+    let missing = game.table.missing(MISSING_NAMED);
+    missing.iter().map(|mask| coalition::describe(&[*mask], &game.players)).collect()
+}
+
+/// What `--method bounds` would give, under the range the values suggest.
+fn bounds_advice(table: &CoalitionTable) -> String {
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    for value in table.values() {
+        low = low.min(*value);
+        high = high.max(*value);
+    }
+    for top in [1.0, 100.0] {
+        if low >= 0.0 && high <= top {
+            (low, high) = (0.0, top);
+            break;
+        }
+    }
+    let width = shapley_bounds(table, ValueRange { low, high })
+        .iter()
+        .map(|bounds| bounds.high - bounds.low)
+        .fold(0.0, f64::max);
+    format!("--method bounds --range {low},{high} would give intervals up to {width:.3e} wide")
+}
+
+fn blank_result(game: &Game, method: Method) -> GameResult {
+    let unknown = PlayerValue {
+        shapley: None,
+        sd: None,
+        standard_error: None,
+        n_samples: 0,
+        interval: None,
+        bounds: None,
+    };
+    GameResult {
+        key: game.key.clone(),
+        slot_ids: Arc::clone(&game.players),
+        n_coalitions: game.table.n_coalitions(),
+        method,
+        baseline: game.table.empty_value(),
+        full: game.table.full_value(),
+        efficiency_gap: None,
+        biased: false,
+        antithetic: None,
+        unpaired_walks: 0,
+        players: vec![unknown; game.table.n_players()],
+    }
+}
+
+impl GameResult {
+    fn close_efficiency(&mut self) {
+        let values: Option<Vec<f64>> = self.players.iter().map(|player| player.shapley).collect();
+        self.efficiency_gap = match (values, self.baseline, self.full) {
+            (Some(values), Some(baseline), Some(full)) => Some(pairwise_sum(&values) - (full - baseline)),
+            _ => None,
+        };
+    }
+}
+
+/// A result linear in the recorded values: exact or fitted.
+fn linear_result(
+    game: &Game,
+    method: Method,
+    values: &[f64],
+    errors: Option<&[NoiseError]>,
+    level: ConfidenceLevel,
+) -> GameResult {
+    let mut result = blank_result(game, method);
+    for (index, (player, value)) in result.players.iter_mut().zip(values).enumerate() {
+        player.shapley = Some(*value);
+        player.n_samples = 1;
+        if let Some(error) = errors.map(|errors| errors[index]) {
+            player.standard_error = Some(error.standard_error);
+            if error.standard_error > 0.0 {
+                player.interval =
+                    Some(ConfidenceInterval::student_t(*value, error.standard_error, error.degrees, level));
+            }
+        }
+    }
+    result.close_efficiency();
+    result
+}
+
+fn kernel(game: &Game, settings: &ShapleySettings) -> Result<GameResult, GameError> {
+    let fit = kernel_values(&game.table)?;
+    let mut result =
+        linear_result(game, Method::Kernel, &fit.values, fit.errors.as_deref(), settings.confidence);
+    // Over fewer than all coalitions the fit is an approximation whose error no interval here covers.
+    result.biased = game.table.complete_values().is_none();
+    Ok(result)
+}
+
+fn sampled_result(game: &Game, marginals: &UnitMarginals, settings: &ShapleySettings) -> GameResult {
+    let mut result = blank_result(game, Method::Permutation);
+    let estimates: Vec<Option<Estimate>> = (0..game.table.n_players())
+        .into_par_iter()
+        .map(|player| Estimate::of_mean(&marginals.of_player(player), settings.confidence, settings.interval))
+        .collect();
+    for (player, estimate) in result.players.iter_mut().zip(estimates) {
+        let Some(estimate) = estimate else { continue };
+        player.shapley = Some(estimate.value);
+        player.sd = estimate.sd;
+        player.standard_error = estimate.standard_error;
+        player.n_samples = estimate.n;
+        player.interval = estimate.interval;
+    }
+    result.biased = marginals.incomplete;
+    result.antithetic = Some(marginals.antithetic);
+    result.unpaired_walks = marginals.unpaired;
+    result.close_efficiency();
+    result
+}

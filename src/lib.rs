@@ -1,0 +1,3 @@
+//! simic.
+pub mod attribution;
+pub mod stats;

@@ -1,0 +1,20 @@
+//! Shared statistics without domain words: sums, moments, intervals, tests, random streams.
+//!
+//! Nothing here knows of slots, games or normalizers. Estimators state their convention (normaliser,
+//! sidedness, degrees of freedom) in their own documentation.
+
+mod bootstrap;
+mod distribution;
+mod estimate;
+mod hypothesis;
+mod moments;
+mod streams;
+mod sum;
+
+pub use bootstrap::{BootstrapSettings, bca_interval};
+pub use distribution::{normal_quantile, student_t_quantile, student_t_two_sided_p};
+pub use estimate::{ConfidenceInterval, ConfidenceLevel, Estimate, IntervalMethod};
+pub use hypothesis::{TTest, holm_adjust, one_sample_t_test};
+pub use moments::SampleMoments;
+pub use streams::{StreamKey, random_stream};
+pub use sum::pairwise_sum;
