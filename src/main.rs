@@ -1,1 +1,5 @@
-fn main() {}
+//! The `simic` program.
+
+fn main() -> std::process::ExitCode {
+    simic::cli::main()
+}

@@ -17,6 +17,7 @@ pub use exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 pub use game::{
     CoalitionTable, Degrees, Game, GameKey, Noise, NoiseVariances, RepeatedCoalition, Repeats, Walk,
 };
+pub(crate) use inference::natural_order;
 pub use inference::{Cluster, PlayerSummary, summarize};
 pub use least_squares::{KernelFit, kernel_values};
 pub use permutation::{PermutationSettings, UnitMarginals, drawn_marginals, recorded_marginals};

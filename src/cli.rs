@@ -1,0 +1,163 @@
+//! The top-level parser, dispatch, and the way from results to exit codes.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::commands::{self, CommandError, CommonArgs, CompletionsArgs, Context, Outcome};
+use crate::config;
+use crate::console::{Console, When};
+use crate::records;
+
+const FINDINGS: u8 = 1;
+const USAGE: u8 = 2;
+const INTERRUPTED: i32 = 130;
+
+/// Offline analysis of recorded training runs: attribution of slots, replay of normalization, regression checks.
+///
+/// simic reads the episodes a training run leaves behind (Parquet, Arrow IPC, NDJSON, CSV) and needs no
+/// training code. RUNS are files, directories, quoted patterns or - for stdin; without any, $SIMIC_RUNS, else
+/// the directory runs/.
+#[derive(Debug, Parser)]
+#[command(
+    name = "simic",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Settings may also stand in the environment (SIMIC_FORMAT=json) or in the nearest simic.toml upward.
+Exit codes: 0 done, 1 a difference or problem was found, 2 wrong usage, 3 unreadable or invalid input,
+4 device not available, 130 interrupted."
+)]
+struct Cli {
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// What is in these files: kinds, columns, runs, episodes, slots, coverage, problems
+    Inspect(commands::inspect::InspectArgs),
+    /// Attribute coalition values to slots
+    Analyze {
+        #[command(subcommand)]
+        command: commands::analyze::AnalyzeCommand,
+    },
+    /// Write synthetic runs with known truth
+    Simulate {
+        #[command(subcommand)]
+        command: commands::simulate::SimulateCommand,
+    },
+    /// Print shell completions
+    Completions(CompletionsArgs),
+    /// Print the manual page (roff)
+    Man,
+}
+
+/// The parser as the program uses it: every flag can also be set as `SIMIC_<FLAG>`.
+pub fn command() -> Command {
+    with_environment(Cli::command())
+}
+
+fn with_environment(command: Command) -> Command {
+    let command = command.mut_args(|argument| match argument.get_long() {
+        Some(long) if long != "help" && long != "version" => {
+            let name = format!("SIMIC_{}", long.replace('-', "_").to_uppercase());
+            argument.env(name).hide_env(true)
+        }
+        _ => argument,
+    });
+    command.mut_subcommands(with_environment)
+}
+
+/// Runs the program on the process's arguments.
+pub fn main() -> ExitCode {
+    quiet_decoder_panics();
+    // Without a handler an interrupt still ends the program, but may leave a temporary file.
+    let _ = ctrlc::set_handler(interrupted);
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match parse(arguments) {
+        Ok(cli) => run(cli),
+        Err(code) => code,
+    }
+}
+
+#[expect(clippy::exit, reason = "an interrupt handler has no caller to return to")]
+fn interrupted() {
+    records::remove_unfinished_outputs();
+    std::process::exit(INTERRUPTED);
+}
+
+/// A panic inside a third-party decoder becomes an error message; its backtrace is nobody's business.
+fn quiet_decoder_panics() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !records::is_decoding() {
+            default(info);
+        }
+    }));
+}
+
+fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
+    let print = |error: clap::Error| {
+        // With stderr gone there is nobody to tell.
+        let _ = error.print();
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
+    };
+    let command = command();
+    let matches = command.clone().try_get_matches_from(&arguments).map_err(print)?;
+    let extra = config::extra_arguments(&command, &matches).map_err(|error| {
+        let console = Console::new(When::Auto, When::Never, false, false);
+        console.error(&error.to_string(), Some("--no-config runs without it"));
+        ExitCode::from(USAGE)
+    })?;
+    if extra.is_empty() {
+        return Cli::from_arg_matches(&matches).map_err(print);
+    }
+    // Flags from the file go before the end-of-flags marker, where there is one.
+    let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
+    let mut all = arguments;
+    all.splice(end..end, extra);
+    let matches = command.try_get_matches_from(&all).map_err(print)?;
+    Cli::from_arg_matches(&matches).map_err(print)
+}
+
+fn run(cli: Cli) -> ExitCode {
+    let context = Context::new(cli.common);
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(threads) = context.common.threads {
+        pool = pool.num_threads(usize::from(threads));
+    }
+    let outcome = match pool.build() {
+        Ok(pool) => pool.install(|| dispatch(&cli.verb, &context)),
+        Err(error) => Err(CommandError::usage(format!("cannot start threads: {error}"), "try --threads 1")),
+    };
+    match outcome {
+        Ok(Outcome::Clean) => ExitCode::SUCCESS,
+        Ok(Outcome::Findings) => ExitCode::from(FINDINGS),
+        Err(error) => {
+            context.console.error(&error.to_string(), error.hint().as_deref());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn dispatch(verb: &Verb, context: &Context) -> Result<Outcome, CommandError> {
+    match verb {
+        Verb::Inspect(args) => commands::inspect::run(args, context),
+        Verb::Analyze { command } => commands::analyze::run(command, context),
+        Verb::Simulate { command } => commands::simulate::run(command, context),
+        Verb::Completions(args) => commands::completions(args, Cli::command(), context),
+        Verb::Man => commands::manual(Cli::command(), context),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_parser_is_sound() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,24 @@
+//! `simic analyze`: attribution of coalition values to slots.
+
+pub mod shapley;
+
+use clap::Subcommand;
+
+use super::{CommandError, Context, Outcome};
+
+/// What to compute.
+#[derive(Debug, Clone, Subcommand)]
+pub enum AnalyzeCommand {
+    /// Shapley values with uncertainty, per game and over games
+    Shapley(Box<shapley::ShapleyArgs>),
+}
+
+/// Runs the analysis asked for.
+///
+/// # Errors
+/// See the analysis.
+pub fn run(command: &AnalyzeCommand, context: &Context) -> Result<Outcome, CommandError> {
+    match command {
+        AnalyzeCommand::Shapley(args) => shapley::run(args, context),
+    }
+}

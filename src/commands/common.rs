@@ -1,0 +1,190 @@
+//! Flags every command has, and what they make.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::error::CommandError;
+use crate::console::{Console, When};
+use crate::records::{ColumnMap, Discovered, OnBad, discover};
+use crate::report::Format;
+
+/// Format of the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// A table for people
+    Table,
+    /// One JSON document
+    Json,
+    /// One JSON object per line
+    Ndjson,
+    /// Comma-separated values
+    Csv,
+    /// Markdown
+    Markdown,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Table => Self::Table,
+            FormatArg::Json => Self::Json,
+            FormatArg::Ndjson => Self::Ndjson,
+            FormatArg::Csv => Self::Csv,
+            FormatArg::Markdown => Self::Markdown,
+        }
+    }
+}
+
+/// When to show something optional.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorArg {
+    /// Only on a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl From<ColorArg> for When {
+    fn from(when: ColorArg) -> Self {
+        match when {
+            ColorArg::Auto => Self::Auto,
+            ColorArg::Always => Self::Always,
+            ColorArg::Never => Self::Never,
+        }
+    }
+}
+
+/// Malformed rows and files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnBadArg {
+    /// Stop with an error
+    Error,
+    /// Leave them out and count them
+    Skip,
+}
+
+impl From<OnBadArg> for OnBad {
+    fn from(on_bad: OnBadArg) -> Self {
+        match on_bad {
+            OnBadArg::Error => Self::Error,
+            OnBadArg::Skip => Self::Skip,
+        }
+    }
+}
+
+/// Flags every command has.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Common options")]
+pub struct CommonArgs {
+    /// Format of the result
+    #[arg(long, global = true, value_enum, default_value = "table")]
+    pub format: FormatArg,
+    /// Write the result to this file instead of stdout: whole or not at all
+    #[arg(short, long, global = true, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+    /// Replace an existing output file
+    #[arg(long, global = true)]
+    pub force: bool,
+    /// Seed of everything random
+    #[arg(long, global = true, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Threads to use [default: all cores]; results do not depend on it
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Show progress on stderr
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub progress: ColorArg,
+    /// Colour messages on stderr; NO_COLOR is respected
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorArg,
+    /// Only errors and results
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Read FIELD from column NAME (repeatable)
+    #[arg(long, global = true, value_name = "FIELD=NAME")]
+    pub column: Vec<String>,
+    /// Read settings from this file instead of the nearest simic.toml
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "no_config")]
+    pub config: Option<PathBuf>,
+    /// Read no simic.toml
+    #[arg(long, global = true)]
+    pub no_config: bool,
+}
+
+/// What a command works with: its common flags and the console.
+#[derive(Debug)]
+pub struct Context {
+    /// Common flags.
+    pub common: CommonArgs,
+    /// The only way to print.
+    pub console: Console,
+}
+
+impl Context {
+    /// A context for these flags.
+    pub fn new(common: CommonArgs) -> Self {
+        let console = Console::new(common.color.into(), common.progress.into(), common.quiet, common.verbose);
+        Self { common, console }
+    }
+
+    /// Format of the result.
+    pub fn format(&self) -> Format {
+        self.common.format.into()
+    }
+
+    /// The column mapping.
+    ///
+    /// # Errors
+    /// Mappings that are malformed or name no field.
+    pub fn columns(&self) -> Result<ColumnMap, CommandError> {
+        ColumnMap::parse(&self.common.column).map_err(|message| {
+            CommandError::usage(format!("--column: {message}"), "for instance --column mask=bits")
+        })
+    }
+
+    /// The files to read; remarks of the search are printed.
+    ///
+    /// # Errors
+    /// Nothing to read.
+    pub fn discover(&self, runs: &[String]) -> Result<Discovered, CommandError> {
+        let default_runs = std::env::var("SIMIC_RUNS").ok();
+        let discovered = discover(runs, default_runs.as_deref())?;
+        for note in &discovered.notes {
+            self.console.note(note);
+        }
+        Ok(discovered)
+    }
+
+    /// Refuses an existing output before the work, not after it.
+    ///
+    /// # Errors
+    /// If the output exists and `--force` is not given.
+    pub fn check_output(&self) -> Result<(), CommandError> {
+        match &self.common.output {
+            Some(path) if path.exists() && !self.common.force => Err(CommandError::Usage {
+                message: format!("{} exists", path.display()),
+                hint: Some("--force replaces it".to_owned()),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the result to stdout or `--output`.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), CommandError> {
+        let path = self.common.output.as_deref();
+        self.console.output(path, self.common.force, write).map_err(|source| CommandError::Output {
+            target: path.map_or_else(|| "the result".to_owned(), |path| path.display().to_string()),
+            source,
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! How a command ends.
+
+use crate::attribution::{GameError, GameKey};
+use crate::records::RecordError;
+
+/// A command that did its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing to report.
+    Clean,
+    /// A check, verification or comparison found a difference.
+    Findings,
+}
+
+/// A command that could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// Arguments that contradict each other or the situation.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// Input that cannot be read or is invalid.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A game without a value under the method asked for.
+    #[error("{file}: {key}: {source}")]
+    Game {
+        /// The file the game begins in.
+        file: String,
+        /// Which game.
+        key: GameKey,
+        /// Why.
+        source: GameError,
+    },
+    /// A result that cannot be written.
+    #[error("cannot write {target}: {source}")]
+    Output {
+        /// Where to.
+        target: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl CommandError {
+    /// A usage error with a hint.
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage { .. } => 2,
+            Self::Output { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => 2,
+            Self::Game { source: GameError::NoRange | GameError::NoPermutations, .. } => 2,
+            Self::Record(_) | Self::Game { .. } | Self::Output { .. } => 3,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::Record(error) => error.hint(),
+            Self::Game { source, .. } => source.hint(),
+            Self::Output { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! `simic inspect`.
+
+use clap::Args;
+
+use super::{CommandError, Context, Outcome};
+use crate::attribution::Repeats;
+use crate::records::{CoalitionOptions, InspectOptions, OnBad, inspect};
+use crate::report::write_inspection;
+
+/// What is in these files: kinds, columns, runs, episodes, environments, steps, slots, coverage, problems.
+///
+/// Every file is looked at by itself. Exit code 1 if any has a problem.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  simic inspect runs/
+  simic inspect runs/a.parquet -v
+  simic inspect runs/ --format json | jq '.files[].problems'")]
+pub struct InspectArgs {
+    /// Files, directories (searched recursively), quoted patterns, or - for stdin
+    ///
+    /// Without any: $SIMIC_RUNS, else the directory runs/.
+    pub runs: Vec<String>,
+    /// Value column of coalition rows [default: val_accuracy, else val_loss]
+    #[arg(long, value_name = "NAME")]
+    pub value: Vec<String>,
+}
+
+/// Looks at every file and reports.
+///
+/// # Errors
+/// Nothing to read, or an output that cannot be written; problems in files are findings.
+pub fn run(args: &InspectArgs, context: &Context) -> Result<Outcome, CommandError> {
+    context.check_output()?;
+    let options = InspectOptions {
+        coalitions: CoalitionOptions {
+            columns: context.columns()?,
+            values: args.value.clone(),
+            slots: None,
+            repeats: Repeats::Mean,
+            on_bad: OnBad::Error,
+        },
+    };
+    let files = context.discover(&args.runs)?.files;
+    let progress = context.console.progress();
+    let inspection = inspect(&files, &options, &progress);
+    drop(progress);
+    context.write(|out| write_inspection(&inspection, context.format(), context.common.verbose, out))?;
+    Ok(if inspection.n_problems() == 0 { Outcome::Clean } else { Outcome::Findings })
+}

@@ -1,0 +1,12 @@
+//! One file per verb as the user types it: arguments (their doc comments are the help) and five lines of story.
+
+pub mod analyze;
+mod common;
+mod error;
+mod generate;
+pub mod inspect;
+pub mod simulate;
+
+pub use common::{ColorArg, CommonArgs, Context, FormatArg};
+pub use error::{CommandError, Outcome};
+pub use generate::{CompletionsArgs, completions, manual};

@@ -1,0 +1,121 @@
+//! `simic.toml`: the nearest one upward gives settings that neither flags nor the environment gave.
+//!
+//! A setting is a flag's long name. At the top level stand common flags; `[analyze.shapley]` and the like hold
+//! the flags of one command. Values go through the flag's own parser, so that a file can say nothing a flag
+//! could not.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command};
+use toml::{Table, Value};
+
+/// A configuration file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub(crate) struct ConfigError {
+    path: PathBuf,
+    problem: String,
+}
+
+/// Name looked for.
+const FILE_NAME: &str = "simic.toml";
+
+/// Finds and reads the configuration, and turns what applies to the command in `matches` into flags.
+///
+/// # Errors
+/// If a file named with `--config` is missing, or a file is not TOML or holds a setting no flag has.
+pub(crate) fn extra_arguments(command: &Command, matches: &ArgMatches) -> Result<Vec<OsString>, ConfigError> {
+    let mut leaf = (command, matches);
+    let mut names = Vec::new();
+    while let Some((name, inner)) = leaf.1.subcommand() {
+        let Some(subcommand) = leaf.0.find_subcommand(name) else { break };
+        names.push(name.to_owned());
+        leaf = (subcommand, inner);
+    }
+    let (command, matches) = leaf;
+    if matches.get_flag("no_config") {
+        return Ok(Vec::new());
+    }
+    let named = matches.get_one::<PathBuf>("config").cloned();
+    let Some(path) = named.or_else(|| std::env::current_dir().ok().as_deref().and_then(nearest)) else {
+        return Ok(Vec::new());
+    };
+    let failed = |problem: String| ConfigError { path: path.clone(), problem };
+    let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
+    let document: Table =
+        text.parse().map_err(|error: toml::de::Error| failed(error.message().to_owned()))?;
+    let mut extra = Vec::new();
+    let mut table = &document;
+    let mut depth = 0;
+    loop {
+        for (key, value) in table {
+            if let Value::Table(_) = value {
+                if depth == 0 && key == "column" {
+                    column_mappings(value, matches, &mut extra);
+                }
+                continue;
+            }
+            let arguments = setting(command, matches, key, value);
+            extra.extend(arguments.map_err(|problem| failed(format!("{key}: {problem}")))?);
+        }
+        let Some(Value::Table(inner)) = names.get(depth).and_then(|name| table.get(name)) else { break };
+        table = inner;
+        depth += 1;
+    }
+    Ok(extra)
+}
+
+fn nearest(start: &Path) -> Option<PathBuf> {
+    start.ancestors().map(|directory| directory.join(FILE_NAME)).find(|path| path.is_file())
+}
+
+fn column_mappings(value: &Value, matches: &ArgMatches, extra: &mut Vec<OsString>) {
+    if is_given(matches, "column") {
+        return;
+    }
+    for (field, column) in value.as_table().into_iter().flatten() {
+        extra.push("--column".into());
+        extra.push(format!("{field}={}", column.as_str().unwrap_or_default()).into());
+    }
+}
+
+fn is_given(matches: &ArgMatches, id: &str) -> bool {
+    matches!(matches.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+}
+
+/// One setting as flags; nothing where a flag or the environment has spoken.
+fn setting(
+    command: &Command,
+    matches: &ArgMatches,
+    key: &str,
+    value: &Value,
+) -> Result<Vec<OsString>, String> {
+    let Some(argument) = command.get_arguments().find(|argument| argument.get_long() == Some(key)) else {
+        return Err("no such setting for this command".to_owned());
+    };
+    if is_given(matches, argument.get_id().as_str()) {
+        return Ok(Vec::new());
+    }
+    let flag = OsString::from(format!("--{key}"));
+    let takes_value = argument.get_action().takes_values();
+    let one = |value: &Value| match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Integer(number) => Ok(number.to_string()),
+        Value::Float(number) => Ok(number.to_string()),
+        other => Err(format!("a {} is no value for --{key}", other.type_str())),
+    };
+    match value {
+        Value::Boolean(is_on) if !takes_value => Ok(if *is_on { vec![flag] } else { Vec::new() }),
+        _ if !takes_value => Err(format!("--{key} is true or false")),
+        Value::Array(values) => {
+            let mut arguments = Vec::new();
+            for value in values {
+                arguments.push(OsString::from(format!("--{key}={}", one(value)?)));
+            }
+            Ok(arguments)
+        }
+        value => Ok(vec![OsString::from(format!("--{key}={}", one(value)?))]),
+    }
+}

@@ -1,0 +1,155 @@
+//! The only place that prints: results to stdout, everything else to stderr.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::progress::{Progress, ProgressSink};
+use crate::records::AtomicFile;
+
+/// When something optional is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl When {
+    fn decide(self, automatic: bool) -> bool {
+        match self {
+            Self::Auto => automatic,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+/// How the program talks.
+#[derive(Debug)]
+pub struct Console {
+    color: bool,
+    progress: bool,
+    quiet: bool,
+    verbose: bool,
+}
+
+impl Console {
+    /// A console for stdout and stderr as they are.
+    pub fn new(color: When, progress: When, quiet: bool, verbose: bool) -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let on_terminal = io::stderr().is_terminal();
+        Self {
+            color: color.decide(on_terminal && !no_color),
+            progress: progress.decide(on_terminal) && !quiet,
+            quiet,
+            verbose,
+        }
+    }
+
+    /// Prints an error and what to do about it.
+    pub fn error(&self, message: &str, hint: Option<&str>) {
+        self.line("error", "\x1b[1;31m", message);
+        if let Some(hint) = hint {
+            self.line("hint", "\x1b[1;36m", hint);
+        }
+    }
+
+    /// Prints something that may change how a result is read.
+    pub fn warn(&self, message: &str) {
+        if !self.quiet {
+            self.line("warning", "\x1b[1;33m", message);
+        }
+    }
+
+    /// Prints a remark.
+    pub fn note(&self, message: &str) {
+        if !self.quiet {
+            self.line("note", "\x1b[1m", message);
+        }
+    }
+
+    /// Prints a detail that only `-v` shows.
+    pub fn detail(&self, message: &str) {
+        if self.verbose && !self.quiet {
+            self.line("detail", "\x1b[2m", message);
+        }
+    }
+
+    fn line(&self, label: &str, style: &str, message: &str) {
+        let (on, off) = if self.color { (style, "\x1b[0m") } else { ("", "") };
+        // With stderr gone there is nobody to tell.
+        let _ = writeln!(io::stderr().lock(), "{on}{label}:{off} {message}");
+    }
+
+    /// A progress handle: a bar on stderr, or nobody.
+    pub fn progress(&self) -> Progress {
+        if !self.progress {
+            return Progress::none();
+        }
+        let target = ProgressDrawTarget::stderr_with_hz(10);
+        Progress::new(Box::new(Bar(ProgressBar::with_draw_target(Some(0), target))))
+    }
+
+    /// Writes a result to stdout, or whole to `path`.
+    ///
+    /// A closed pipe is no error: the reader has seen enough.
+    ///
+    /// # Errors
+    /// If the destination exists and `force` is not set, or writing fails.
+    pub fn output(
+        &self,
+        path: Option<&Path>,
+        force: bool,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Some(path) = path else {
+            let mut stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
+            return match write(&mut stdout).and_then(|()| stdout.flush()) {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    // What the buffer still holds must not be tried again on drop.
+                    let _ = stdout.into_parts();
+                    Ok(())
+                }
+                outcome => outcome,
+            };
+        };
+        let mut file = AtomicFile::create(path, force)?;
+        {
+            let mut buffered = io::BufWriter::with_capacity(1 << 16, &mut file);
+            write(&mut buffered)?;
+            buffered.flush()?;
+        }
+        file.commit()
+    }
+}
+
+struct Bar(ProgressBar);
+
+impl ProgressSink for Bar {
+    fn begin(&self, phase: &str, total: u64) {
+        if let Ok(style) = ProgressStyle::with_template("{msg:>10} {bar:32} {percent:>3}% {pos}/{len} {eta}")
+        {
+            self.0.set_style(style);
+        }
+        self.0.reset();
+        self.0.set_length(total);
+        self.0.set_message(phase.to_owned());
+        self.0.enable_steady_tick(Duration::from_millis(200));
+    }
+
+    fn advance(&self, n: u64) {
+        self.0.inc(n);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,412 @@
+//! Decoded columns to typed values, each malformed cell with its row.
+
+use polars_arrow::array::{
+    Array, BooleanArray, FixedSizeListArray, ListArray, PrimitiveArray, Utf8Array, Utf8ViewArray,
+};
+use polars_arrow::array::{DictionaryArray, View};
+use polars_arrow::bitmap::Bitmap;
+use polars_arrow::types::NativeType;
+use polars_buffer::Buffer;
+
+use super::error::Problem;
+use super::table::{Column, describe_type};
+
+/// Malformed cells of one part: row within the part, column, problem. The first `DETAILED` keep their detail.
+#[derive(Debug, Default)]
+pub(super) struct BadCells {
+    pub(super) cells: Vec<BadCell>,
+}
+
+#[derive(Debug)]
+pub(super) struct BadCell {
+    pub(super) row: usize,
+    pub(super) column: String,
+    pub(super) problem: Problem,
+}
+
+impl BadCells {
+    pub(super) fn push(&mut self, row: usize, column: &str, problem: Problem) {
+        self.cells.push(BadCell { row, column: column.to_owned(), problem });
+    }
+
+    /// A bad column: every row is bad for the same reason, told once.
+    fn whole(&mut self, column: &str, expected: &'static str, found: String) {
+        self.push(0, column, Problem::WrongType { expected, found });
+    }
+}
+
+/// Integers of a key column.
+#[derive(Debug)]
+pub(super) enum Ints {
+    Constant(i64),
+    Values(Vec<i64>),
+}
+
+impl Ints {
+    #[inline]
+    pub(super) fn get(&self, row: usize) -> i64 {
+        match self {
+            Self::Constant(value) => *value,
+            Self::Values(values) => values[row],
+        }
+    }
+
+    /// Whether `row` has the same value as the row before it.
+    #[inline]
+    pub(super) fn same_as_before(&self, row: usize) -> bool {
+        match self {
+            Self::Constant(_) => true,
+            Self::Values(values) => values[row] == values[row - 1],
+        }
+    }
+}
+
+fn report_nulls(validity: Option<&Bitmap>, name: &str, what: &'static str, bad: &mut BadCells) {
+    if let Some(validity) = validity.filter(|validity| validity.unset_bits() > 0) {
+        for (row, is_valid) in validity.iter().enumerate() {
+            if !is_valid {
+                bad.push(row, name, Problem::Null(what));
+            }
+        }
+    }
+}
+
+fn primitive<T: NativeType>(array: &dyn Array) -> Option<&PrimitiveArray<T>> {
+    array.as_any().downcast_ref()
+}
+
+/// Runs `$body` with the array as a `PrimitiveArray` of whatever integer type it is, else gives `None`.
+macro_rules! with_integers {
+    ($array:expr, |$typed:ident| $body:expr) => {{
+        let array: &dyn Array = $array;
+        if let Some($typed) = primitive::<i64>(array) {
+            Some($body)
+        } else if let Some($typed) = primitive::<u64>(array) {
+            Some($body)
+        } else if let Some($typed) = primitive::<i32>(array) {
+            Some($body)
+        } else if let Some($typed) = primitive::<u32>(array) {
+            Some($body)
+        } else if let Some($typed) = primitive::<i16>(array) {
+            Some($body)
+        } else if let Some($typed) = primitive::<u16>(array) {
+            Some($body)
+        } else if let Some($typed) = primitive::<i8>(array) {
+            Some($body)
+        } else if let Some($typed) = primitive::<u8>(array) {
+            Some($body)
+        } else {
+            None
+        }
+    }};
+}
+
+/// A column of integers without nulls.
+pub(super) fn ints(column: Column, name: &str, bad: &mut BadCells) -> Ints {
+    let array = match column {
+        Column::ConstantInt(value) => return Ints::Constant(value),
+        Column::ConstantText(text) => {
+            bad.whole(name, "integers", format!("the text '{text}'"));
+            return Ints::Constant(0);
+        }
+        Column::Values(array) => array,
+    };
+    report_nulls(array.validity(), name, "an integer", bad);
+    let values = with_integers!(&*array, |typed| typed
+        .values()
+        .iter()
+        .map(|value| i64::try_from(*value).unwrap_or(i64::MAX))
+        .collect::<Vec<i64>>());
+    if let Some(values) = values {
+        return Ints::Values(values);
+    }
+    // Whole numbers stored as floats, as pandas does to columns that once had nulls.
+    if let Some(floats) = float_values(&*array) {
+        for (row, value) in floats.iter().enumerate() {
+            let is_null = array.validity().is_some_and(|validity| !validity.get_bit(row));
+            if !is_null && (value.fract() != 0.0 || value.abs() > 9e15) {
+                bad.push(row, name, Problem::WrongType { expected: "an integer", found: value.to_string() });
+            }
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "rows with anything but small whole numbers are bad"
+        )]
+        return Ints::Values(floats.iter().map(|value| *value as i64).collect());
+    }
+    bad.whole(name, "integers", describe_type(array.dtype()));
+    Ints::Constant(0)
+}
+
+/// A column of optional integers (a null is a value of its own).
+pub(super) fn optional_ints(
+    column: Column,
+    name: &str,
+    n_rows: usize,
+    bad: &mut BadCells,
+) -> Vec<Option<i64>> {
+    let validity = match &column {
+        Column::Values(array) => array.validity().cloned(),
+        _ => None,
+    };
+    let mut found = BadCells::default();
+    let ints = ints(column, name, &mut found);
+    bad.cells.extend(found.cells.into_iter().filter(|cell| !matches!(cell.problem, Problem::Null(_))));
+    let is_valid = |row: usize| validity.as_ref().is_none_or(|validity| validity.get_bit(row));
+    (0..n_rows).map(|row| is_valid(row).then(|| ints.get(row))).collect()
+}
+
+/// A column of coalition masks.
+pub(super) fn masks(column: Column, name: &str, bad: &mut BadCells) -> Vec<u64> {
+    let Column::Values(array) = column else {
+        bad.whole(name, "unsigned integers", "something else".to_owned());
+        return Vec::new();
+    };
+    report_nulls(array.validity(), name, "a mask", bad);
+    if let Some(array) = primitive::<u64>(&*array) {
+        return array.values().as_slice().to_vec();
+    }
+    let validity = array.validity().cloned();
+    let is_valid = |row: usize| validity.as_ref().is_none_or(|validity| validity.get_bit(row));
+    let converted = with_integers!(&*array, |typed| typed
+        .values()
+        .iter()
+        .enumerate()
+        .map(|(row, value)| {
+            u64::try_from(*value).unwrap_or_else(|_| {
+                if is_valid(row) {
+                    let found = value.to_string();
+                    bad.push(row, name, Problem::WrongType { expected: "an unsigned integer", found });
+                }
+                0
+            })
+        })
+        .collect::<Vec<u64>>());
+    converted.unwrap_or_else(|| {
+        bad.whole(name, "unsigned integers", describe_type(array.dtype()));
+        vec![0; array.len()]
+    })
+}
+
+/// Numbers as f64 whatever their stored width; `None` for other types. Nulls keep a filler.
+fn float_values(array: &dyn Array) -> Option<Buffer<f64>> {
+    if let Some(array) = primitive::<f64>(array) {
+        return Some(array.values().clone());
+    }
+    if let Some(array) = primitive::<f32>(array) {
+        return Some(array.values().iter().map(|value| f64::from(*value)).collect::<Vec<_>>().into());
+    }
+    with_integers!(array, |typed| typed.values().iter().map(|value| *value as f64).collect::<Vec<_>>().into())
+}
+
+/// Whether values of this column can be read as numbers.
+pub(super) fn is_numeric(dtype: &polars_arrow::datatypes::ArrowDataType) -> bool {
+    let physical = dtype.to_physical_type();
+    matches!(physical, polars_arrow::datatypes::PhysicalType::Primitive(_))
+        && matches!(describe_type(dtype).as_bytes(), [b'i' | b'u' | b'f', b'0'..=b'9', ..])
+}
+
+/// A column of finite numbers without nulls.
+pub(super) fn finite_floats(column: Column, name: &str, n_rows: usize, bad: &mut BadCells) -> Buffer<f64> {
+    let array = match column {
+        #[expect(clippy::cast_precision_loss, reason = "a value column of integers")]
+        Column::ConstantInt(value) => return vec![value as f64; n_rows].into(),
+        Column::ConstantText(text) => {
+            bad.whole(name, "numbers", format!("the text '{text}'"));
+            return vec![0.0; n_rows].into();
+        }
+        Column::Values(array) => array,
+    };
+    let Some(values) = float_values(&*array) else {
+        return parsed_floats(&*array, name, bad);
+    };
+    report_nulls(array.validity(), name, "a number", bad);
+    // One pass without branches: a sum of x - x is NaN as soon as one value is not finite.
+    let probe: f64 = values.iter().map(|value| value - value).sum();
+    if probe != 0.0 {
+        for (row, value) in values.iter().enumerate() {
+            let is_null = array.validity().is_some_and(|validity| !validity.get_bit(row));
+            if !value.is_finite() && !is_null {
+                bad.push(row, name, Problem::NonFinite(*value));
+            }
+        }
+    }
+    values
+}
+
+/// Text that should have been numbers: the first cells that are not are named.
+fn parsed_floats(array: &dyn Array, name: &str, bad: &mut BadCells) -> Buffer<f64> {
+    let Some(text) = texts(array) else {
+        bad.whole(name, "numbers", describe_type(array.dtype()));
+        return vec![0.0; array.len()].into();
+    };
+    let cells =
+        text.iter().enumerate().map(|(row, cell)| match cell.map(|cell| (cell, cell.parse::<f64>())) {
+            Some((_, Ok(value))) if value.is_finite() => value,
+            Some((_, Ok(value))) => {
+                bad.push(row, name, Problem::NonFinite(value));
+                0.0
+            }
+            Some((cell, Err(_))) => {
+                bad.push(row, name, Problem::WrongType { expected: "a number", found: format!("'{cell}'") });
+                0.0
+            }
+            None => {
+                bad.push(row, name, Problem::Null("a number"));
+                0.0
+            }
+        });
+    cells.collect::<Vec<f64>>().into()
+}
+
+/// Text as views, whatever the encoding; `None` for other types.
+pub(super) fn texts(array: &dyn Array) -> Option<Utf8ViewArray> {
+    if let Some(array) = array.as_any().downcast_ref::<Utf8ViewArray>() {
+        return Some(array.clone());
+    }
+    if let Some(array) = array.as_any().downcast_ref::<Utf8Array<i32>>() {
+        return Some(Utf8ViewArray::from_slice(array.iter().collect::<Vec<_>>()));
+    }
+    if let Some(array) = array.as_any().downcast_ref::<Utf8Array<i64>>() {
+        return Some(Utf8ViewArray::from_slice(array.iter().collect::<Vec<_>>()));
+    }
+    macro_rules! dictionary {
+        ($($key:ty),*) => {$(
+            if let Some(array) = array.as_any().downcast_ref::<DictionaryArray<$key>>() {
+                let values = texts(array.values().as_ref())?;
+                let gathered: Vec<Option<&str>> =
+                    array.keys_iter().map(|key| key.and_then(|key| values.get(key))).collect();
+                return Some(Utf8ViewArray::from_slice(gathered));
+            }
+        )*};
+    }
+    dictionary!(i8, i16, i32, i64, u8, u16, u32, u64);
+    None
+}
+
+/// Run ids: text, or integers written out.
+#[derive(Debug)]
+pub(super) enum Texts {
+    Constant(String),
+    Views(Utf8ViewArray),
+    Ints(Vec<i64>),
+}
+
+impl Texts {
+    pub(super) fn get(&self, row: usize) -> String {
+        match self {
+            Self::Constant(text) => text.clone(),
+            Self::Views(views) => views.value(row).to_owned(),
+            Self::Ints(values) => values[row].to_string(),
+        }
+    }
+
+    /// Whether `row` has the same value as the row before it.
+    #[inline]
+    pub(super) fn same_as_before(&self, row: usize) -> bool {
+        match self {
+            Self::Constant(_) => true,
+            Self::Views(array) => same_view(array, row, row - 1),
+            Self::Ints(values) => values[row] == values[row - 1],
+        }
+    }
+}
+
+/// Equality of two cells: by view where that decides, else by bytes.
+#[inline]
+pub(super) fn same_view(array: &Utf8ViewArray, a: usize, b: usize) -> bool {
+    let views = array.views();
+    let (view_a, view_b): (&View, &View) = (&views[a], &views[b]);
+    if view_a.as_u128() == view_b.as_u128() {
+        return true;
+    }
+    view_a.length == view_b.length
+        && view_a.prefix == view_b.prefix
+        && view_a.length > View::MAX_INLINE_SIZE
+        && array.value(a) == array.value(b)
+}
+
+/// A column of run ids without nulls.
+pub(super) fn run_ids(column: Column, name: &str, bad: &mut BadCells) -> Texts {
+    let array = match column {
+        Column::ConstantText(text) => return Texts::Constant(text),
+        Column::ConstantInt(value) => return Texts::Constant(value.to_string()),
+        Column::Values(array) => array,
+    };
+    if let Some(views) = texts(&*array) {
+        report_nulls(array.validity(), name, "a run id", bad);
+        return Texts::Views(views);
+    }
+    match ints(Column::Values(array), name, bad) {
+        Ints::Values(values) => Texts::Ints(values),
+        Ints::Constant(value) => Texts::Constant(value.to_string()),
+    }
+}
+
+/// Lists of one part: each row's range in a flat array of values.
+#[derive(Debug)]
+pub(super) struct Lists {
+    pub(super) offsets: Vec<usize>,
+    pub(super) values: Box<dyn Array>,
+}
+
+impl Lists {
+    #[inline]
+    pub(super) fn range(&self, row: usize) -> std::ops::Range<usize> {
+        self.offsets[row]..self.offsets[row + 1]
+    }
+}
+
+/// A column of lists without null lists; `None` (and a bad cell) for other types.
+pub(super) fn lists(column: Column, name: &str, what: &'static str, bad: &mut BadCells) -> Option<Lists> {
+    let Column::Values(array) = column else {
+        bad.whole(name, what, "a scalar".to_owned());
+        return None;
+    };
+    report_nulls(array.validity(), name, what, bad);
+    if let Some(list) = array.as_any().downcast_ref::<ListArray<i64>>() {
+        let offsets =
+            list.offsets().buffer().iter().map(|offset| usize::try_from(*offset).unwrap_or(0)).collect();
+        return Some(Lists { offsets, values: list.values().clone() });
+    }
+    if let Some(list) = array.as_any().downcast_ref::<ListArray<i32>>() {
+        let offsets =
+            list.offsets().buffer().iter().map(|offset| usize::try_from(*offset).unwrap_or(0)).collect();
+        return Some(Lists { offsets, values: list.values().clone() });
+    }
+    if let Some(list) = array.as_any().downcast_ref::<FixedSizeListArray>() {
+        let width = list.values().len() / list.len().max(1);
+        let offsets = (0..=list.len()).map(|row| row * width).collect();
+        return Some(Lists { offsets, values: list.values().clone() });
+    }
+    bad.whole(name, what, describe_type(array.dtype()));
+    None
+}
+
+/// Truth values: bool, or integers that are 0 or 1. A null or other value is reported at its flat position.
+pub(super) fn truths(array: &dyn Array) -> Result<Vec<bool>, (usize, Problem)> {
+    if let Some(validity) = array.validity().filter(|validity| validity.unset_bits() > 0) {
+        let position = validity.iter().position(|is_valid| !is_valid).unwrap_or(0);
+        return Err((position, Problem::Null("true or false")));
+    }
+    if let Some(array) = array.as_any().downcast_ref::<BooleanArray>() {
+        return Ok(array.values_iter().collect());
+    }
+    // An empty list column has no type to speak of.
+    if array.is_empty() {
+        return Ok(Vec::new());
+    }
+    let values = float_values(array).ok_or_else(|| {
+        (0, Problem::WrongType { expected: "true or false", found: describe_type(array.dtype()) })
+    })?;
+    if let Some(position) = values.iter().position(|value| *value != 0.0 && *value != 1.0) {
+        let found = values[position].to_string();
+        return Err((position, Problem::WrongType { expected: "true or false", found }));
+    }
+    Ok(values.iter().map(|value| *value == 1.0).collect())
+}
+
+/// Finite check left to the caller: numbers of a list's flat values.
+pub(super) fn numbers(array: &dyn Array) -> Option<Buffer<f64>> {
+    float_values(array)
+}

@@ -1,0 +1,262 @@
+//! What can be wrong with a recording, with the place and what to do.
+
+use std::fmt;
+
+/// A problem in a file, or with the list of files.
+#[derive(Debug)]
+pub struct RecordError {
+    /// The file as the user knows it; empty when the problem is not in one file.
+    pub file: String,
+    /// Row within the file, counted from 0.
+    pub row: Option<u64>,
+    /// Column.
+    pub column: Option<String>,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// What is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// No such file or directory.
+    #[error("no such file or directory")]
+    NotFound,
+    /// A pattern that matches nothing.
+    #[error("no file matches this pattern")]
+    NoMatch,
+    /// A pattern that cannot be parsed.
+    #[error("not a valid pattern: {0}")]
+    BadPattern(String),
+    /// A directory without readable files.
+    #[error("the directory holds no .parquet, .arrow, .ndjson or .csv file")]
+    EmptyDirectory,
+    /// Nothing was named and nothing is there by default.
+    #[error("no runs given: RUNS is empty, SIMIC_RUNS is not set and there is no runs/ directory here")]
+    NoRuns,
+    /// The operating system refused.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// Not the format its name says.
+    #[error("not a readable {format} file: {detail}")]
+    Unreadable {
+        /// The format expected.
+        format: &'static str,
+        /// What the decoder said.
+        detail: String,
+    },
+    /// An extension nobody knows, and no magic bytes either.
+    #[error("unknown format: neither Parquet, Arrow IPC, NDJSON nor CSV")]
+    UnknownFormat,
+    /// Needed columns are not there.
+    #[error("no {needed}; columns found: {}", list(.found))]
+    MissingColumns {
+        /// What is needed.
+        needed: String,
+        /// What was found.
+        found: Vec<String>,
+    },
+    /// A column mapped on the command line is not in the file.
+    #[error("--column {field}={column}: there is no such column; columns found: {}", list(.found))]
+    MappedColumnMissing {
+        /// Canonical field.
+        field: String,
+        /// Column asked for.
+        column: String,
+        /// What was found.
+        found: Vec<String>,
+    },
+    /// No file of the kind a command needs.
+    #[error("no {needed} among the {n_files} files read ({others})")]
+    NoFilesOfKind {
+        /// The kind needed.
+        needed: &'static str,
+        /// Files looked at.
+        n_files: usize,
+        /// What they hold instead.
+        others: String,
+    },
+    /// A cell of another type.
+    #[error("expected {expected}, found {found}")]
+    WrongType {
+        /// Expected type.
+        expected: &'static str,
+        /// Type or text found.
+        found: String,
+    },
+    /// A null where a value is needed.
+    #[error("a null where {0} is needed")]
+    Null(&'static str),
+    /// A value that is not finite.
+    #[error("{0} is not a finite number")]
+    NonFinite(f64),
+    /// A slot list and a configuration of different length.
+    #[error("{config} config entries for {slots} slots")]
+    ConfigLength {
+        /// Entries in config.
+        config: usize,
+        /// Entries in slot_ids.
+        slots: usize,
+    },
+    /// One slot listed twice.
+    #[error("slot '{0}' is listed twice")]
+    DuplicateSlot(String),
+    /// A mask bit without a slot.
+    #[error("mask {mask} has a bit beyond the {slots} slots")]
+    MaskTooWide {
+        /// The mask.
+        mask: u64,
+        /// Slots known.
+        slots: usize,
+    },
+    /// Rows of one game disagree on its slots.
+    #[error("{game}: this row lists {found} slots ({}), the game's first row {expected} ({})", list(.found_ids), list(.expected_ids))]
+    SlotsDiffer {
+        /// The game.
+        game: String,
+        /// Number found.
+        found: usize,
+        /// Ids found.
+        found_ids: Vec<String>,
+        /// Number expected.
+        expected: usize,
+        /// Ids expected.
+        expected_ids: Vec<String>,
+    },
+    /// A coalition recorded twice under `--duplicates error`.
+    #[error("{game}: coalition {coalition} is recorded more than once")]
+    RepeatedCoalition {
+        /// The game.
+        game: String,
+        /// The coalition.
+        coalition: String,
+    },
+    /// A recorded permutation that is not one.
+    #[error("{game}: permutation {perm}: {detail}")]
+    BadWalk {
+        /// The game.
+        game: String,
+        /// The recorder's number.
+        perm: i64,
+        /// What is wrong.
+        detail: String,
+    },
+    /// Only some rows carry one of two columns that belong together.
+    #[error("perm without pos, or pos without perm")]
+    HalfWalk,
+    /// A file of two kinds of rows, or nothing in it.
+    #[error("the file has no rows")]
+    NoRows,
+    /// The games have no player.
+    #[error("{0}: no slot is ever switched on, so the number of slots is unknown")]
+    NoPlayers(String),
+    /// Observation of another width.
+    #[error("an observation of {found} values after observations of {expected}")]
+    ObservationWidth {
+        /// Width found.
+        found: usize,
+        /// Width before.
+        expected: usize,
+    },
+}
+
+impl RecordError {
+    /// A problem with a whole file.
+    pub fn file(file: impl Into<String>, problem: impl Into<Problem>) -> Self {
+        Self { file: file.into(), row: None, column: None, problem: problem.into() }
+    }
+
+    /// A problem with one cell.
+    pub fn cell(file: impl Into<String>, row: u64, column: &str, problem: Problem) -> Self {
+        Self { file: file.into(), row: Some(row), column: Some(column.to_owned()), problem }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match &self.problem {
+            Problem::NotFound => {
+                "check the path; a directory is searched recursively and patterns may be quoted"
+            }
+            Problem::NoRuns => {
+                "name files, directories or patterns, set SIMIC_RUNS, or run where there is a runs/ directory"
+            }
+            Problem::EmptyDirectory => "name the directory that holds the recordings",
+            Problem::NoMatch => "patterns know *, **, ?, [..] and {a,b}",
+            Problem::Unreadable { .. } => {
+                "the file may be truncated or of another format; --on-bad skip leaves such files out and counts them"
+            }
+            Problem::MissingColumns { .. } => {
+                "map a column with --column FIELD=NAME; docs/formats.md lists the names known"
+            }
+            Problem::MappedColumnMissing { .. } => "FIELD is simic's name, NAME the file's",
+            Problem::NonFinite(_) | Problem::Null(_) => "--on-bad skip leaves such rows out and counts them",
+            Problem::RepeatedCoalition { .. } => {
+                "--duplicates mean averages repeats and carries their spread"
+            }
+            Problem::SlotsDiffer { .. } => {
+                "one game has one set of slots; tell games apart by episode, env_id or batch"
+            }
+            Problem::MaskTooWide { .. } => "name all slots with --slots a,b,c",
+            Problem::UnknownFormat => "name the file with .parquet, .arrow, .ndjson or .csv",
+            Problem::NoFilesOfKind { .. } => "simic inspect shows what each file holds",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+
+    /// Whether `--on-bad skip` may leave the row or file out.
+    pub fn is_skippable(&self) -> bool {
+        matches!(
+            self.problem,
+            Problem::Io(_)
+                | Problem::Unreadable { .. }
+                | Problem::UnknownFormat
+                | Problem::MissingColumns { .. }
+                | Problem::WrongType { .. }
+                | Problem::NoRows
+        )
+    }
+
+    /// A word for the problem's class, for counts of what was skipped.
+    pub fn class(&self) -> &'static str {
+        match self.problem {
+            Problem::Null(_) => "null",
+            Problem::NonFinite(_) => "not finite",
+            Problem::WrongType { .. } => "wrong type",
+            Problem::MissingColumns { .. } => "missing columns",
+            Problem::ConfigLength { .. } | Problem::ObservationWidth { .. } => "wrong width",
+            Problem::DuplicateSlot(_) => "duplicate slot",
+            Problem::MaskTooWide { .. } => "mask too wide",
+            Problem::HalfWalk => "half a walk",
+            _ => "unreadable",
+        }
+    }
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.file.is_empty() {
+            write!(f, "{}: ", self.file)?;
+        }
+        match (self.row, &self.column) {
+            (Some(row), Some(column)) => write!(f, "row {row}, column {column}: ")?,
+            (Some(row), None) => write!(f, "row {row}: ")?,
+            (None, Some(column)) => write!(f, "column {column}: ")?,
+            (None, None) => {}
+        }
+        write!(f, "{}", self.problem)
+    }
+}
+
+impl std::error::Error for RecordError {}
+
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 24;
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    let mut text = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(", ...");
+    }
+    text
+}

@@ -1,0 +1,27 @@
+//! Everything on disk, typed and validated; the only user of polars.
+//!
+//! Files become tables ([`table`]), tables are told apart by their columns ([`schema`]), and their rows become
+//! games ([`coalitions`]) or steps ([`transitions`]). Malformed rows and non-finite numbers stop here.
+
+mod coalitions;
+mod columns;
+mod error;
+mod inspect;
+mod output;
+mod parquet;
+mod schema;
+mod sources;
+mod table;
+mod text;
+mod transitions;
+mod write;
+
+pub use coalitions::{CoalitionOptions, CoalitionRecording, GameSummary, SkipReport};
+pub use error::{Problem, RecordError};
+pub use inspect::{FileReport, InspectOptions, Inspection, inspect};
+pub use output::{AtomicFile, remove_unfinished_outputs};
+pub use schema::{ColumnMap, FileKind, OnBad};
+pub use sources::{Discovered, InputFile, discover};
+pub use table::{Table, is_decoding};
+pub use transitions::TransitionSummary;
+pub use write::{Compression, ParquetTable, TableWriter};

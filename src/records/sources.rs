@@ -1,0 +1,231 @@
+//! From what the user names to a list of files.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use globset::GlobBuilder;
+use walkdir::WalkDir;
+
+use super::error::{Problem, RecordError};
+
+/// Where recordings are looked for when none is named.
+const DEFAULT_DIRECTORY: &str = "runs";
+
+/// Extensions of files a directory is searched for.
+const EXTENSIONS: [&str; 10] =
+    ["parquet", "pq", "arrow", "ipc", "feather", "ndjson", "jsonl", "csv", "tsv", "parq"];
+
+/// One file to read.
+#[derive(Debug, Clone)]
+pub struct InputFile {
+    /// As the user knows it.
+    pub name: String,
+    /// Where the bytes are.
+    pub place: Place,
+    /// Whether the user named this very file, or it was found in a directory.
+    pub is_named: bool,
+}
+
+/// Where the bytes of a file are.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// On disk.
+    Path(PathBuf),
+    /// Read from standard input.
+    Memory(polars_buffer::Buffer<u8>),
+}
+
+impl InputFile {
+    /// The default run id: the file's stem.
+    pub fn stem(&self) -> String {
+        match &self.place {
+            Place::Path(path) => {
+                path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+            }
+            Place::Memory(_) => "stdin".to_owned(),
+        }
+    }
+}
+
+/// The files found, and what is worth telling about the search.
+#[derive(Debug, Clone, Default)]
+pub struct Discovered {
+    /// Files in the order named; those of a directory or pattern in order of their paths.
+    pub files: Vec<InputFile>,
+    /// Remarks for the user.
+    pub notes: Vec<String>,
+}
+
+/// Finds the files that `runs` names: files, directories (searched recursively), patterns, `-`.
+///
+/// With no `runs`, `default_runs` (the value of `SIMIC_RUNS`) is used, else the directory `runs/`.
+///
+/// # Errors
+/// A path that does not exist, a pattern or directory without files, or nothing to read at all.
+pub fn discover(runs: &[String], default_runs: Option<&str>) -> Result<Discovered, RecordError> {
+    let mut discovered = Discovered::default();
+    let mut seen = BTreeSet::new();
+    let from_environment: Vec<String>;
+    let runs = if runs.is_empty() {
+        from_environment = match default_runs.filter(|value| !value.is_empty()) {
+            Some(value) => {
+                std::env::split_paths(value).map(|path| path.to_string_lossy().into_owned()).collect()
+            }
+            None if Path::new(DEFAULT_DIRECTORY).is_dir() => vec![DEFAULT_DIRECTORY.to_owned()],
+            None => return Err(RecordError::file("", Problem::NoRuns)),
+        };
+        &from_environment
+    } else {
+        runs
+    };
+    for run in runs {
+        discover_one(run, &mut discovered, &mut seen)?;
+    }
+    Ok(discovered)
+}
+
+fn discover_one(
+    run: &str,
+    discovered: &mut Discovered,
+    seen: &mut BTreeSet<PathBuf>,
+) -> Result<(), RecordError> {
+    if run == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin()
+            .read_to_end(&mut bytes)
+            .map_err(|error| RecordError::file("standard input", error))?;
+        let place = Place::Memory(polars_buffer::Buffer::from_vec(bytes));
+        discovered.files.push(InputFile { name: "standard input".to_owned(), place, is_named: true });
+        return Ok(());
+    }
+    let path = Path::new(run);
+    if path.is_dir() {
+        let found = search(path, run)?;
+        if found.is_empty() {
+            return Err(RecordError::file(run, Problem::EmptyDirectory));
+        }
+        add(discovered, seen, found, false);
+    } else if path.exists() {
+        add(discovered, seen, vec![path.to_owned()], true);
+    } else if run.contains(['*', '?', '[', '{']) {
+        let found = matching(run)?;
+        if found.is_empty() {
+            return Err(RecordError::file(run, Problem::NoMatch));
+        }
+        add(discovered, seen, found, false);
+    } else {
+        return Err(RecordError::file(run, Problem::NotFound));
+    }
+    Ok(())
+}
+
+/// Adds files not seen before: a file named twice would count its games twice.
+fn add(discovered: &mut Discovered, seen: &mut BTreeSet<PathBuf>, paths: Vec<PathBuf>, is_named: bool) {
+    for path in paths {
+        let identity = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let name = path.to_string_lossy().into_owned();
+        if seen.insert(identity) {
+            discovered.files.push(InputFile { name, place: Place::Path(path), is_named });
+        } else {
+            discovered.notes.push(format!("{name} is named more than once and read once"));
+        }
+    }
+}
+
+/// Files with a known extension below `directory`, hidden ones left out.
+fn search(directory: &Path, name: &str) -> Result<Vec<PathBuf>, RecordError> {
+    let mut found = Vec::new();
+    let visible = |entry: &walkdir::DirEntry| {
+        entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
+    };
+    for entry in
+        WalkDir::new(directory).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible)
+    {
+        let entry = entry.map_err(|error| RecordError::file(name, std::io::Error::other(error)))?;
+        let extension = entry.path().extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        let is_known = extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()));
+        if entry.file_type().is_file() && is_known {
+            found.push(entry.into_path());
+        }
+    }
+    Ok(found)
+}
+
+/// Paths that match `pattern`, whose fixed leading folders are where the search starts.
+fn matching(pattern: &str) -> Result<Vec<PathBuf>, RecordError> {
+    let glob = GlobBuilder::new(pattern.strip_prefix("./").unwrap_or(pattern))
+        .literal_separator(true)
+        .build()
+        .map_err(|error| RecordError::file(pattern, Problem::BadPattern(error.kind().to_string())))?
+        .compile_matcher();
+    let fixed: PathBuf = Path::new(pattern)
+        .components()
+        .take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']))
+        .collect();
+    let root = if fixed.as_os_str().is_empty() { Path::new(".") } else { &fixed };
+    let mut found = Vec::new();
+    for entry in WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter().filter_map(Result::ok)
+    {
+        let path = entry.path().strip_prefix(".").unwrap_or(entry.path());
+        if !glob.is_match(path) {
+            continue;
+        }
+        if entry.file_type().is_dir() {
+            found.extend(search(path, pattern)?);
+        } else {
+            found.push(path.to_owned());
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().expect("a directory");
+        for file in ["b/2.parquet", "b/10.parquet", "a.csv", "note.txt", ".hidden/x.csv"] {
+            let path = directory.path().join(file);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+            std::fs::write(path, "").expect("written");
+        }
+        directory
+    }
+
+    fn names(discovered: &Discovered, root: &Path) -> Vec<String> {
+        let short = |file: &InputFile| file.name.replace(&format!("{}/", root.display()), "");
+        discovered.files.iter().map(short).collect()
+    }
+
+    #[test]
+    fn directories_are_searched_and_patterns_matched() {
+        let directory = tree();
+        let root = directory.path();
+        let all = discover(&[root.display().to_string()], None).expect("files");
+        assert_eq!(names(&all, root), ["a.csv", "b/10.parquet", "b/2.parquet"]);
+        let pattern = discover(&[format!("{}/**/*.parquet", root.display())], None).expect("files");
+        assert_eq!(names(&pattern, root), ["b/10.parquet", "b/2.parquet"]);
+    }
+
+    #[test]
+    fn a_file_named_twice_is_read_once_with_a_note() {
+        let directory = tree();
+        let file = format!("{}/a.csv", directory.path().display());
+        let found = discover(&[file.clone(), directory.path().display().to_string()], None).expect("files");
+        assert_eq!((found.files.len(), found.notes.len()), (3, 1));
+        assert!(found.files[0].is_named && !found.files[1].is_named);
+    }
+
+    #[test]
+    fn what_is_not_there_is_an_error() {
+        let directory = tree();
+        let root = directory.path().display().to_string();
+        let problem = |run: String| discover(&[run], None).map(|_| ()).expect_err("an error").problem;
+        assert!(matches!(problem(format!("{root}/gone.parquet")), Problem::NotFound));
+        assert!(matches!(problem(format!("{root}/*.arrow")), Problem::NoMatch));
+        std::fs::create_dir(directory.path().join("empty")).expect("created");
+        assert!(matches!(problem(format!("{root}/empty")), Problem::EmptyDirectory));
+    }
+}

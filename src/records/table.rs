@@ -1,0 +1,344 @@
+//! A file as a table of columns, read part by part.
+//!
+//! Four formats, one face: named columns with Arrow types, split into parts (Parquet row groups, Arrow record
+//! batches, a text file as a whole) that can be read independently and in parallel.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use polars_arrow::array::Array;
+use polars_arrow::datatypes::ArrowDataType;
+use polars_arrow::io::ipc::read as ipc;
+use polars_buffer::Buffer;
+
+use super::error::{Problem, RecordError};
+use super::parquet::ParquetFile;
+use super::sources::{InputFile, Place};
+use super::text;
+
+thread_local! {
+    static DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside a third-party decoder, whose panics are reported as unreadable files.
+pub fn is_decoding() -> bool {
+    DECODING.with(Cell::get)
+}
+
+/// Runs a decoder on untrusted bytes: its errors and its panics become one error.
+pub(super) fn decode<T>(
+    file: &str,
+    format: &'static str,
+    run: impl FnOnce() -> Result<T, polars::error::PolarsError>,
+) -> Result<T, RecordError> {
+    let unreadable = |detail: String| RecordError::file(file, Problem::Unreadable { format, detail });
+    DECODING.with(|flag| flag.set(true));
+    let outcome = catch_unwind(AssertUnwindSafe(run));
+    DECODING.with(|flag| flag.set(false));
+    match outcome {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(unreadable(first_line(&error.to_string()))),
+        Err(_) => Err(unreadable("its contents are damaged".to_owned())),
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+}
+
+/// A run of rows read together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Row number of the first row within the file.
+    pub first_row: u64,
+    /// Rows.
+    pub n_rows: usize,
+}
+
+/// One column of a part.
+#[derive(Debug)]
+pub(super) enum Column {
+    /// One value for all rows, known from the file's statistics without decoding.
+    ConstantInt(i64),
+    /// The same for text.
+    ConstantText(String),
+    /// Decoded values.
+    Values(Box<dyn Array>),
+}
+
+/// A file opened for reading.
+pub struct Table {
+    name: String,
+    stem: String,
+    columns: Vec<(String, ArrowDataType)>,
+    parts: Vec<Part>,
+    contents: Contents,
+}
+
+enum Contents {
+    Parquet(ParquetFile),
+    Ipc { place: Place, metadata: ipc::FileMetadata },
+    Memory(Vec<Box<dyn Array>>),
+}
+
+impl Table {
+    /// Opens a file; its format is told by extension, or by its first bytes.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, is of no known format, or its structure is damaged.
+    pub fn open(input: &InputFile) -> Result<Self, RecordError> {
+        match format_of(input)? {
+            Format::Parquet => {
+                let file = ParquetFile::open(&input.name, &input.place)?;
+                Ok(Self::new(input, file.columns(), file.parts(), Contents::Parquet(file)))
+            }
+            Format::Ipc => open_ipc(input),
+            Format::Text(format) => {
+                let bytes = read_whole(input)?;
+                let (columns, arrays) = text::parse(&input.name, &bytes, format)?;
+                let n_rows = arrays.first().map_or(0, |array| array.len());
+                Ok(Self::new(input, columns, vec![Part { first_row: 0, n_rows }], Contents::Memory(arrays)))
+            }
+        }
+    }
+
+    fn new(
+        input: &InputFile,
+        columns: Vec<(String, ArrowDataType)>,
+        parts: Vec<Part>,
+        contents: Contents,
+    ) -> Self {
+        Self { name: input.name.clone(), stem: input.stem(), columns, parts, contents }
+    }
+
+    /// The file as the user knows it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The default run id.
+    pub fn stem(&self) -> &str {
+        &self.stem
+    }
+
+    /// Names of the columns in file order.
+    pub fn column_names(&self) -> Vec<String> {
+        self.columns.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Names and types of the columns in file order.
+    pub fn described_columns(&self) -> Vec<(String, String)> {
+        self.columns.iter().map(|(name, dtype)| (name.clone(), describe_type(dtype))).collect()
+    }
+
+    /// Whether there is a column of this name.
+    pub fn has_column(&self, name: &str) -> bool {
+        self.columns.iter().any(|(column, _)| column == name)
+    }
+
+    /// Type of a column.
+    pub(super) fn column_type(&self, name: &str) -> Option<&ArrowDataType> {
+        self.columns.iter().find(|(column, _)| column == name).map(|(_, dtype)| dtype)
+    }
+
+    /// Parts in row order.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Number of rows.
+    pub fn n_rows(&self) -> u64 {
+        self.parts.iter().map(|part| part.n_rows as u64).sum()
+    }
+
+    /// Reads the named columns of one part.
+    pub(super) fn read(&self, part: usize, names: &[String]) -> Result<Vec<Column>, RecordError> {
+        match &self.contents {
+            Contents::Parquet(file) => file.read(part, names),
+            Contents::Ipc { place, metadata } => self.read_ipc(place, metadata, part, names),
+            Contents::Memory(arrays) => {
+                let position = |name: &String| self.columns.iter().position(|(column, _)| column == name);
+                Ok(names.iter().filter_map(position).map(|i| Column::Values(arrays[i].clone())).collect())
+            }
+        }
+    }
+
+    fn read_ipc(
+        &self,
+        place: &Place,
+        metadata: &ipc::FileMetadata,
+        part: usize,
+        names: &[String],
+    ) -> Result<Vec<Column>, RecordError> {
+        let mut wanted: Vec<usize> = names
+            .iter()
+            .filter_map(|name| self.columns.iter().position(|(column, _)| column == name))
+            .collect();
+        let order = wanted.clone();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let reader = open_reader(&self.name, place)?;
+        let batch = decode(&self.name, "Arrow IPC", || {
+            let mut reader = ipc::FileReader::new(reader, metadata.clone(), Some(wanted.clone()), None);
+            reader.set_current_block(part);
+            reader.next().transpose()
+        })?;
+        let arrays = batch.map_or_else(Vec::new, polars_arrow::record_batch::RecordBatchT::into_arrays);
+        let place_of = |column: &usize| wanted.binary_search(column).ok();
+        Ok(order
+            .iter()
+            .filter_map(place_of)
+            .filter_map(|i| arrays.get(i).cloned())
+            .map(Column::Values)
+            .collect())
+    }
+}
+
+fn open_ipc(input: &InputFile) -> Result<Table, RecordError> {
+    let mut reader = open_reader(&input.name, &input.place)?;
+    let metadata = decode(&input.name, "Arrow IPC", || ipc::read_file_metadata(&mut reader))?;
+    let mut parts = Vec::new();
+    let mut first_row = 0u64;
+    for block in &metadata.blocks {
+        let rows = decode(&input.name, "Arrow IPC", || {
+            ipc::get_row_count_from_blocks(&mut reader, std::slice::from_ref(block))
+        })?;
+        let n_rows = usize::try_from(rows).unwrap_or(0);
+        parts.push(Part { first_row, n_rows });
+        first_row += n_rows as u64;
+    }
+    let columns =
+        metadata.schema.iter().map(|(name, field)| (name.to_string(), field.dtype.clone())).collect();
+    let contents = Contents::Ipc { place: input.place.clone(), metadata };
+    Ok(Table::new(input, columns, parts, contents))
+}
+
+enum Format {
+    Parquet,
+    Ipc,
+    Text(text::TextFormat),
+}
+
+/// By extension; a file without a known one by its first bytes.
+fn format_of(input: &InputFile) -> Result<Format, RecordError> {
+    let extension = match &input.place {
+        Place::Path(path) => path.extension().map(|extension| extension.to_string_lossy().to_lowercase()),
+        Place::Memory(_) => None,
+    };
+    match extension.as_deref() {
+        Some("parquet" | "pq" | "parq") => return Ok(Format::Parquet),
+        Some("arrow" | "ipc" | "feather") => return Ok(Format::Ipc),
+        Some("ndjson" | "jsonl") => return Ok(Format::Text(text::TextFormat::Ndjson)),
+        Some("csv") => return Ok(Format::Text(text::TextFormat::Delimited(b','))),
+        Some("tsv") => return Ok(Format::Text(text::TextFormat::Delimited(b'\t'))),
+        _ => {}
+    }
+    let mut head = [0u8; 64];
+    let n = open_reader(&input.name, &input.place)?
+        .read(&mut head)
+        .map_err(|error| RecordError::file(&input.name, error))?;
+    let head = &head[..n];
+    if head.starts_with(b"PAR1") {
+        Ok(Format::Parquet)
+    } else if head.starts_with(b"ARROW1") {
+        Ok(Format::Ipc)
+    } else if head.trim_ascii_start().starts_with(b"{") {
+        Ok(Format::Text(text::TextFormat::Ndjson))
+    } else if !head.is_empty() && matches!(input.place, Place::Memory(_)) && std::str::from_utf8(head).is_ok()
+    {
+        Ok(Format::Text(text::TextFormat::Delimited(b',')))
+    } else {
+        Err(RecordError::file(&input.name, Problem::UnknownFormat))
+    }
+}
+
+/// A seekable reader over a file or standard input's bytes.
+pub(super) trait ReadSeek: Read + Seek {}
+
+impl<T: Read + Seek> ReadSeek for T {}
+
+pub(super) fn open_reader(name: &str, place: &Place) -> Result<Box<dyn ReadSeek>, RecordError> {
+    Ok(match place {
+        Place::Path(path) => Box::new(std::io::BufReader::new(open_file(name, path)?)),
+        Place::Memory(bytes) => Box::new(Cursor::new(bytes.clone())),
+    })
+}
+
+pub(super) fn open_file(name: &str, path: &Path) -> Result<File, RecordError> {
+    File::open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => RecordError::file(name, Problem::NotFound),
+        _ => RecordError::file(name, error),
+    })
+}
+
+/// The bytes `range` of a file.
+pub(super) fn read_range(
+    name: &str,
+    place: &Place,
+    range: std::ops::Range<u64>,
+) -> Result<Buffer<u8>, RecordError> {
+    let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+    match place {
+        Place::Memory(bytes) => {
+            let start = usize::try_from(range.start).unwrap_or(usize::MAX);
+            let end = start.saturating_add(length);
+            if end > bytes.len() {
+                let error = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the file ends early");
+                return Err(RecordError::file(name, error));
+            }
+            Ok(bytes.clone().sliced(start..end))
+        }
+        Place::Path(path) => {
+            let mut file = open_file(name, path)?;
+            let mut bytes = Vec::new();
+            file.seek(SeekFrom::Start(range.start))
+                .and_then(|_| file.take(length as u64).read_to_end(&mut bytes))
+                .map_err(|error| RecordError::file(name, error))?;
+            if bytes.len() < length {
+                let error = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the file ends early");
+                return Err(RecordError::file(name, error));
+            }
+            Ok(Buffer::from_vec(bytes))
+        }
+    }
+}
+
+fn read_whole(input: &InputFile) -> Result<Buffer<u8>, RecordError> {
+    match &input.place {
+        Place::Memory(bytes) => Ok(bytes.clone()),
+        Place::Path(path) => {
+            let mut bytes = Vec::new();
+            open_file(&input.name, path)?
+                .read_to_end(&mut bytes)
+                .map_err(|error| RecordError::file(&input.name, error))?;
+            Ok(Buffer::from_vec(bytes))
+        }
+    }
+}
+
+/// A type as people write it: `f64`, `str`, `list<bool>`, `f32[17]`.
+pub(super) fn describe_type(dtype: &ArrowDataType) -> String {
+    match dtype {
+        ArrowDataType::Boolean => "bool".to_owned(),
+        ArrowDataType::Utf8 | ArrowDataType::LargeUtf8 | ArrowDataType::Utf8View => "str".to_owned(),
+        ArrowDataType::Float32 => "f32".to_owned(),
+        ArrowDataType::Float64 => "f64".to_owned(),
+        ArrowDataType::Int8 => "i8".to_owned(),
+        ArrowDataType::Int16 => "i16".to_owned(),
+        ArrowDataType::Int32 => "i32".to_owned(),
+        ArrowDataType::Int64 => "i64".to_owned(),
+        ArrowDataType::UInt8 => "u8".to_owned(),
+        ArrowDataType::UInt16 => "u16".to_owned(),
+        ArrowDataType::UInt32 => "u32".to_owned(),
+        ArrowDataType::UInt64 => "u64".to_owned(),
+        ArrowDataType::List(field) | ArrowDataType::LargeList(field) => {
+            format!("list<{}>", describe_type(&field.dtype))
+        }
+        ArrowDataType::FixedSizeList(field, width) => format!("{}[{width}]", describe_type(&field.dtype)),
+        ArrowDataType::Dictionary(_, values, _) => describe_type(values),
+        other => format!("{other:?}").split(['(', ' ', '{']).next().unwrap_or_default().to_lowercase(),
+    }
+}

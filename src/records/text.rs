@@ -1,0 +1,229 @@
+//! CSV and NDJSON: text cells to typed columns, with the line of every mistake.
+
+use std::collections::BTreeMap;
+
+use polars_arrow::array::{Array, BooleanArray, ListArray, PrimitiveArray, Utf8ViewArray};
+use polars_arrow::datatypes::ArrowDataType;
+use polars_arrow::offset::Offsets;
+use serde_json::Value;
+
+use super::error::{Problem, RecordError};
+
+/// A text format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TextFormat {
+    /// One JSON object per line.
+    Ndjson,
+    /// Delimited values with a header line.
+    Delimited(u8),
+}
+
+type Columns = (Vec<(String, ArrowDataType)>, Vec<Box<dyn Array>>);
+
+/// Parses a whole file to named, typed columns.
+pub(super) fn parse(name: &str, bytes: &[u8], format: TextFormat) -> Result<Columns, RecordError> {
+    let columns = match format {
+        TextFormat::Ndjson => parse_ndjson(name, bytes)?,
+        TextFormat::Delimited(delimiter) => parse_delimited(name, bytes, delimiter)?,
+    };
+    let mut schema = Vec::with_capacity(columns.len());
+    let mut arrays = Vec::with_capacity(columns.len());
+    for (column, cells) in columns {
+        let array = build_array(&cells);
+        schema.push((column, array.dtype().clone()));
+        arrays.push(array);
+    }
+    Ok((schema, arrays))
+}
+
+fn unreadable(name: &str, format: &'static str, detail: String) -> RecordError {
+    RecordError::file(name, Problem::Unreadable { format, detail })
+}
+
+fn parse_delimited(
+    name: &str,
+    bytes: &[u8],
+    delimiter: u8,
+) -> Result<Vec<(String, Vec<Value>)>, RecordError> {
+    let failed = |error: csv::Error| unreadable(name, "CSV", error.to_string());
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(bytes);
+    let header: Vec<String> = reader.headers().map_err(failed)?.iter().map(str::to_owned).collect();
+    let mut columns: Vec<(String, Vec<Value>)> =
+        header.into_iter().map(|column| (column, Vec::new())).collect();
+    if columns.is_empty() {
+        return Err(RecordError::file(name, Problem::NoRows));
+    }
+    for record in reader.records() {
+        let record = record.map_err(failed)?;
+        for ((_, cells), cell) in columns.iter_mut().zip(record.iter()) {
+            cells.push(typed_cell(cell));
+        }
+    }
+    Ok(columns)
+}
+
+/// A CSV cell by its looks: empty is null, then integer, number, truth value, text.
+fn typed_cell(cell: &str) -> Value {
+    if cell.is_empty() {
+        return Value::Null;
+    }
+    if let Ok(integer) = cell.parse::<i64>() {
+        return integer.into();
+    }
+    if let Ok(integer) = cell.parse::<u64>() {
+        return integer.into();
+    }
+    match cell {
+        "true" | "True" | "TRUE" => return Value::Bool(true),
+        "false" | "False" | "FALSE" => return Value::Bool(false),
+        _ => {}
+    }
+    match cell.parse::<f64>() {
+        // JSON has no number for these: they stay text, and the reader names the cell.
+        Ok(number) if number.is_finite() => number.into(),
+        _ => Value::String(cell.to_owned()),
+    }
+}
+
+fn parse_ndjson(name: &str, bytes: &[u8]) -> Result<Vec<(String, Vec<Value>)>, RecordError> {
+    let mut columns: Vec<(String, Vec<Value>)> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut n_rows = 0;
+    for (line_number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let detail = |what: String| unreadable(name, "NDJSON", format!("line {}: {what}", line_number + 1));
+        let object: serde_json::Map<String, Value> =
+            serde_json::from_slice(line).map_err(|error| detail(error.to_string()))?;
+        for (column, value) in object {
+            let place = *places.entry(column).or_insert_with_key(|column| {
+                columns.push((column.clone(), vec![Value::Null; n_rows]));
+                columns.len() - 1
+            });
+            columns[place].1.resize(n_rows, Value::Null);
+            columns[place].1.push(value);
+        }
+        n_rows += 1;
+    }
+    for (_, cells) in &mut columns {
+        cells.resize(n_rows, Value::Null);
+    }
+    if n_rows == 0 {
+        return Err(RecordError::file(name, Problem::NoRows));
+    }
+    Ok(columns)
+}
+
+/// The narrowest type that holds all cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum CellType {
+    Null,
+    Bool,
+    Int,
+    UInt,
+    Float,
+    List,
+    Text,
+}
+
+fn cell_type(value: &Value) -> CellType {
+    match value {
+        Value::Null => CellType::Null,
+        Value::Bool(_) => CellType::Bool,
+        Value::Number(number) if number.is_i64() => CellType::Int,
+        Value::Number(number) if number.is_u64() => CellType::UInt,
+        Value::Number(_) => CellType::Float,
+        Value::Array(_) => CellType::List,
+        Value::String(_) | Value::Object(_) => CellType::Text,
+    }
+}
+
+fn join(a: CellType, b: CellType) -> CellType {
+    let (low, high) = (a.min(b), a.max(b));
+    match (low, high) {
+        (low, high) if low == high || low == CellType::Null => high,
+        (CellType::Int, CellType::UInt | CellType::Float) | (CellType::UInt, CellType::Float) => high,
+        _ => CellType::Text,
+    }
+}
+
+/// Cells to an Arrow array of the narrowest common type; mixed cells become text.
+fn build_array(cells: &[Value]) -> Box<dyn Array> {
+    let common = cells.iter().map(cell_type).fold(CellType::Null, join);
+    match common {
+        CellType::Null | CellType::Float => {
+            Box::new(cells.iter().map(Value::as_f64).collect::<PrimitiveArray<f64>>())
+        }
+        CellType::Bool => Box::new(cells.iter().map(Value::as_bool).collect::<BooleanArray>()),
+        CellType::Int => Box::new(cells.iter().map(Value::as_i64).collect::<PrimitiveArray<i64>>()),
+        // A negative cell beside one above 2^63: too large for both, kept as numbers.
+        CellType::UInt if cells.iter().any(|cell| cell.as_i64().is_some_and(|i| i < 0)) => {
+            Box::new(cells.iter().map(Value::as_f64).collect::<PrimitiveArray<f64>>())
+        }
+        CellType::UInt => Box::new(cells.iter().map(Value::as_u64).collect::<PrimitiveArray<u64>>()),
+        CellType::List => build_list(cells),
+        CellType::Text => {
+            let text: Vec<Option<String>> = cells
+                .iter()
+                .map(|cell| match cell {
+                    Value::Null => None,
+                    Value::String(text) => Some(text.clone()),
+                    other => Some(other.to_string()),
+                })
+                .collect();
+            Box::new(Utf8ViewArray::from_slice(text))
+        }
+    }
+}
+
+fn build_list(cells: &[Value]) -> Box<dyn Array> {
+    let lengths = cells.iter().map(|cell| cell.as_array().map_or(0, Vec::len));
+    let inner: Vec<Value> = cells.iter().filter_map(Value::as_array).flatten().cloned().collect();
+    let values = build_array(&inner);
+    let validity =
+        cells.iter().any(Value::is_null).then(|| cells.iter().map(|cell| !cell.is_null()).collect());
+    let Ok(offsets) = Offsets::<i64>::try_from_lengths(lengths) else {
+        unreachable!("lengths of lists in memory fit 63 bits")
+    };
+    let dtype = ListArray::<i64>::default_datatype(values.dtype().clone());
+    Box::new(ListArray::<i64>::new(dtype, offsets.into(), values, validity))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::describe_type;
+    use super::*;
+
+    fn types(bytes: &[u8], format: TextFormat) -> Vec<String> {
+        let (columns, _) = parse("test", bytes, format).expect("columns");
+        columns.iter().map(|(name, dtype)| format!("{name} {}", describe_type(dtype))).collect()
+    }
+
+    #[test]
+    fn cells_take_the_narrowest_common_type() {
+        let csv = b"a,b,c,d,e\n1,0.5,true,x,\n-2,3,False,7,1\n";
+        let found = types(csv, TextFormat::Delimited(b','));
+        assert_eq!(found, ["a i64", "b f64", "c bool", "d str", "e i64"]);
+    }
+
+    #[test]
+    fn lists_and_late_columns_in_ndjson() {
+        let ndjson = b"{\"a\":[true,false]}\n\n{\"a\":[],\"b\":18446744073709551615}\n";
+        assert_eq!(types(ndjson, TextFormat::Ndjson), ["a list<bool>", "b u64"]);
+        let (_, arrays) = parse("test", ndjson, TextFormat::Ndjson).expect("columns");
+        assert_eq!(
+            arrays.iter().map(|array| (array.len(), array.null_count())).collect::<Vec<_>>(),
+            [(2, 0), (2, 1)]
+        );
+    }
+
+    #[test]
+    fn a_broken_line_is_named() {
+        let error = parse("test", b"{\"a\":1}\n{\"a\":NaN}\n", TextFormat::Ndjson).expect_err("an error");
+        assert!(error.to_string().contains("line 2"), "{error}");
+        let error = parse("test", b"a,b\n1\n", TextFormat::Delimited(b',')).expect_err("an error");
+        assert!(error.to_string().contains("line: 2"), "{error}");
+    }
+}

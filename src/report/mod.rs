@@ -1,0 +1,27 @@
+//! Result values to bytes: tables, JSON, CSV, Markdown, written to any writer.
+
+mod grid;
+mod inspection;
+mod number;
+mod shapley;
+mod simulation;
+
+pub use grid::{Align, Grid};
+pub use inspection::write_inspection;
+pub use shapley::{Direction, ShapleyReport, write_shapley};
+pub use simulation::{SimulatedTruth, write_truth};
+
+/// Format of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A table for people.
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON object per line.
+    Ndjson,
+    /// Comma-separated values with a header.
+    Csv,
+    /// A Markdown table.
+    Markdown,
+}

@@ -1,0 +1,89 @@
+//! Numbers for people.
+
+/// Significant digits of the largest number in a column.
+const SIGNIFICANT: i32 = 5;
+
+/// Decimals that give the largest of `values` [`SIGNIFICANT`] digits.
+pub(super) fn decimals(values: impl Iterator<Item = f64>) -> usize {
+    let largest = values.filter(|value| value.is_finite()).map(f64::abs).fold(0.0, f64::max);
+    if largest == 0.0 {
+        return 1;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "the exponent of a finite f64 fits")]
+    let magnitude = largest.log10().floor() as i32;
+    usize::try_from((SIGNIFICANT - 1 - magnitude).clamp(0, 12)).unwrap_or(0)
+}
+
+/// A number with fixed decimals; a dash where there is none.
+pub(super) fn fixed(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(
+        || "-".to_owned(),
+        |value| {
+            // Rounding residue is not a negative number.
+            let text = format!("{value:.decimals$}");
+            if text.trim_start_matches('-').chars().all(|c| c == '0' || c == '.') {
+                text.trim_start_matches('-').to_owned()
+            } else {
+                text
+            }
+        },
+    )
+}
+
+/// A probability: three decimals, scientific below a thousandth.
+pub(super) fn probability(value: Option<f64>) -> String {
+    match value {
+        None => "-".to_owned(),
+        Some(p) if p == 0.0 || p >= 0.001 => format!("{p:.3}"),
+        Some(p) => format!("{p:.1e}"),
+    }
+}
+
+/// A few significant digits, scientific where fixed notation would be long.
+pub(super) fn short(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 {
+        "0".to_owned()
+    } else if (1e-3..1e6).contains(&size) {
+        let decimals = decimals(std::iter::once(value));
+        let text = fixed(Some(value), decimals);
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    } else {
+        format!("{value:.3e}")
+    }
+}
+
+/// A whole number with thousands separated.
+pub(super) fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(fixed(Some(-1e-17), 4), "0.0000");
+        assert_eq!(fixed(None, 4), "-");
+        assert_eq!(decimals([0.1234, 99.0].into_iter()), 3);
+        assert_eq!(decimals([0.0].into_iter()), 1);
+        assert_eq!(
+            (short(0.5), short(1e-9), short(-1234.5)),
+            ("0.5".into(), "1.000e-9".into(), "-1234.5".into())
+        );
+        assert_eq!(
+            (grouped(7), grouped(1234), grouped(1_234_567)),
+            ("7".into(), "1,234".into(), "1,234,567".into())
+        );
+        assert_eq!((probability(Some(0.04)), probability(Some(1e-7))), ("0.040".into(), "1.0e-7".into()));
+    }
+}
