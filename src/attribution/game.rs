@@ -86,13 +86,9 @@ impl CoalitionTable {
         rows: impl Iterator<Item = (u64, f64)>,
         repeats: Repeats,
     ) -> Result<Self, RepeatedCoalition> {
-        assert!(n_players <= coalition::WORD_BITS);
-        if n_players <= DENSE_PLAYERS && n_rows >= (1usize << n_players) / 4 {
-            Self::gather_dense(n_players, rows, repeats)
-        } else {
-            let (masks, values): (Vec<u64>, Vec<f64>) = rows.unzip();
-            Self::gather_sparse(n_players, &masks, &values, repeats)
-        }
+        let mut gathering = Gathering::new(n_players, n_rows, repeats);
+        gathering.extend(rows)?;
+        gathering.finish()
     }
 
     /// Gathers rows of wide masks: `masks` holds [`coalition::words_for`]`(n_players)` words per value.
@@ -120,51 +116,6 @@ impl CoalitionTable {
             storage: Storage::Complete(values),
             noise: None,
         }
-    }
-
-    fn gather_dense(
-        n_players: usize,
-        rows: impl Iterator<Item = (u64, f64)>,
-        repeats: Repeats,
-    ) -> Result<Self, RepeatedCoalition> {
-        // NaN marks a coalition not seen: the reader lets no NaN through.
-        let mut values = vec![f64::NAN; 1 << n_players];
-        let mut noise: Option<Noise> = None;
-        let mut n_rows = 0u64;
-        let mut filled = 0usize;
-        for (mask, value) in rows {
-            n_rows += 1;
-            let position = usize::try_from(mask).unwrap_or(usize::MAX);
-            let cell = &mut values[position];
-            if cell.is_nan() {
-                *cell = value;
-                filled += 1;
-                continue;
-            }
-            match repeats {
-                Repeats::Error => return Err(RepeatedCoalition(vec![mask])),
-                Repeats::First => {}
-                Repeats::Last => *cell = value,
-                Repeats::Mean => {
-                    let noise = noise.get_or_insert_with(|| Noise {
-                        counts: vec![1; 1 << n_players],
-                        squares: vec![0.0; 1 << n_players],
-                    });
-                    noise.push(position, cell, value);
-                }
-            }
-        }
-        if filled == values.len() {
-            return Ok(Self { n_players, storage: Storage::Complete(values), noise, n_rows });
-        }
-        let seen: Vec<usize> = (0..values.len()).filter(|position| !values[*position].is_nan()).collect();
-        let masks = seen.iter().map(|position| *position as u64).collect();
-        let values = seen.iter().map(|position| values[*position]).collect();
-        let noise = noise.map(|noise| Noise {
-            counts: seen.iter().map(|position| noise.counts[*position]).collect(),
-            squares: seen.iter().map(|position| noise.squares[*position]).collect(),
-        });
-        Ok(Self::sparse(n_players, masks, values, noise, n_rows))
     }
 
     fn gather_sparse(
@@ -306,6 +257,93 @@ impl CoalitionTable {
             next = mask + 1;
         }
         missing
+    }
+}
+
+/// A table under construction: rows come in runs.
+pub(crate) struct Gathering {
+    n_players: usize,
+    repeats: Repeats,
+    rows: GatheredRows,
+}
+
+enum GatheredRows {
+    /// An array of all coalitions; NaN marks one not seen, for the reader lets no NaN through.
+    Dense { values: Vec<f64>, noise: Option<Noise>, n_rows: u64, filled: usize },
+    /// Rows as they came.
+    Sparse { masks: Vec<u64>, values: Vec<f64> },
+}
+
+impl Gathering {
+    /// Prepares for about `n_rows` rows of single-word masks.
+    pub(crate) fn new(n_players: usize, n_rows: usize, repeats: Repeats) -> Self {
+        assert!(n_players <= coalition::WORD_BITS);
+        let rows = if n_players <= DENSE_PLAYERS && n_rows >= (1usize << n_players) / 4 {
+            GatheredRows::Dense { values: vec![f64::NAN; 1 << n_players], noise: None, n_rows: 0, filled: 0 }
+        } else {
+            GatheredRows::Sparse { masks: Vec::with_capacity(n_rows), values: Vec::with_capacity(n_rows) }
+        };
+        Self { n_players, repeats, rows }
+    }
+
+    /// Adds a run of rows.
+    #[inline]
+    pub(crate) fn extend(&mut self, run: impl Iterator<Item = (u64, f64)>) -> Result<(), RepeatedCoalition> {
+        match &mut self.rows {
+            GatheredRows::Sparse { masks, values } => {
+                for (mask, value) in run {
+                    masks.push(mask);
+                    values.push(value);
+                }
+            }
+            GatheredRows::Dense { values, noise, n_rows, filled } => {
+                for (mask, value) in run {
+                    *n_rows += 1;
+                    let position = usize::try_from(mask).unwrap_or(usize::MAX);
+                    let cell = &mut values[position];
+                    if cell.is_nan() {
+                        *cell = value;
+                        *filled += 1;
+                        continue;
+                    }
+                    match self.repeats {
+                        Repeats::Error => return Err(RepeatedCoalition(vec![mask])),
+                        Repeats::First => {}
+                        Repeats::Last => *cell = value,
+                        Repeats::Mean => {
+                            let noise = noise.get_or_insert_with(|| Noise {
+                                counts: vec![1; 1 << self.n_players],
+                                squares: vec![0.0; 1 << self.n_players],
+                            });
+                            noise.push(position, cell, value);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The finished table.
+    pub(crate) fn finish(self) -> Result<CoalitionTable, RepeatedCoalition> {
+        let n_players = self.n_players;
+        let (values, noise, n_rows, filled) = match self.rows {
+            GatheredRows::Sparse { masks, values } => {
+                return CoalitionTable::gather_sparse(n_players, &masks, &values, self.repeats);
+            }
+            GatheredRows::Dense { values, noise, n_rows, filled } => (values, noise, n_rows, filled),
+        };
+        if filled == values.len() {
+            return Ok(CoalitionTable { n_players, storage: Storage::Complete(values), noise, n_rows });
+        }
+        let seen: Vec<usize> = (0..values.len()).filter(|position| !values[*position].is_nan()).collect();
+        let masks = seen.iter().map(|position| *position as u64).collect();
+        let values = seen.iter().map(|position| values[*position]).collect();
+        let noise = noise.map(|noise| Noise {
+            counts: seen.iter().map(|position| noise.counts[*position]).collect(),
+            squares: seen.iter().map(|position| noise.squares[*position]).collect(),
+        });
+        Ok(CoalitionTable::sparse(n_players, masks, values, noise, n_rows))
     }
 }
 

@@ -1,6 +1,7 @@
 //! From games to slots: means over independent units, tests, multiplicity.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::shapley::GameResult;
 use crate::stats::{
@@ -61,20 +62,40 @@ pub fn summarize(
     level: ConfidenceLevel,
     interval: IntervalMethod,
 ) -> Vec<PlayerSummary> {
-    let mut slots: BTreeMap<SlotOrder, BTreeMap<UnitKey, Vec<f64>>> = BTreeMap::new();
-    for (index, game) in games.iter().enumerate() {
-        let unit = UnitKey::of(game, index, cluster);
-        for (slot_id, player) in game.slot_ids.iter().zip(&game.players) {
+    let mut order: Vec<usize> = (0..games.len()).collect();
+    if !games.is_sorted_by(|a, b| a.key <= b.key) {
+        order.sort_by(|a, b| games[*a].key.cmp(&games[*b].key));
+    }
+    let mut slots: Vec<SlotUnits> = Vec::new();
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    let mut seats: Vec<usize> = Vec::new();
+    let mut unit = 0;
+    for (position, index) in order.iter().enumerate() {
+        let game = &games[*index];
+        let before = position.checked_sub(1).map(|before| &games[order[before]]);
+        if before.is_some_and(|before| !same_unit(before, game, cluster)) {
+            unit += 1;
+        }
+        // Games of one campaign share their list of players: its slots are looked up once.
+        if before.is_none_or(|before| !Arc::ptr_eq(&before.slot_ids, &game.slot_ids)) {
+            seats.clear();
+            for slot_id in game.slot_ids.iter() {
+                let seat = *known.entry(slot_id.clone()).or_insert_with(|| {
+                    slots.push(SlotUnits::new(slot_id));
+                    slots.len() - 1
+                });
+                seats.push(seat);
+            }
+        }
+        for (seat, player) in seats.iter().zip(&game.players) {
             if let Some(value) = player.shapley {
-                let units = slots.entry(SlotOrder::new(slot_id)).or_default();
-                units.entry(unit.clone()).or_default().push(value);
+                slots[*seat].push(unit, value);
             }
         }
     }
-    let mut summaries: Vec<PlayerSummary> = slots
-        .into_iter()
-        .filter_map(|(slot, units)| summarize_slot(slot.id, &units, level, interval))
-        .collect();
+    slots.sort_by(|a, b| natural_order(&a.slot_id, &b.slot_id));
+    let mut summaries: Vec<PlayerSummary> =
+        slots.into_iter().filter_map(|slot| slot.summarize(level, interval)).collect();
     let p_values: Vec<Option<f64>> = summaries.iter().map(|summary| summary.p_value).collect();
     for (summary, adjusted) in summaries.iter_mut().zip(holm_adjust(&p_values)) {
         summary.p_adjusted = adjusted;
@@ -83,44 +104,63 @@ pub fn summarize(
     summaries
 }
 
-fn summarize_slot(
+/// One slot's values, grouped by unit.
+struct SlotUnits {
     slot_id: String,
-    units: &BTreeMap<UnitKey, Vec<f64>>,
-    level: ConfidenceLevel,
-    interval: IntervalMethod,
-) -> Option<PlayerSummary> {
-    let means: Vec<f64> = units.values().map(|values| pairwise_sum(values) / values.len() as f64).collect();
-    let estimate = Estimate::of_mean(&means, level, interval)?;
-    let test = one_sample_t_test(&estimate);
-    Some(PlayerSummary {
-        slot_id,
-        mean: estimate.value,
-        sd: estimate.sd,
-        standard_error: estimate.standard_error,
-        n_units: estimate.n,
-        n_games: units.values().map(|values| values.len() as u64).sum(),
-        interval: estimate.interval,
-        t: test.map(|test| test.t),
-        p_value: test.map(|test| test.p_value),
-        p_adjusted: None,
-        significant: None,
-    })
+    /// Unit under way and its values so far.
+    unit: usize,
+    values: Vec<f64>,
+    means: Vec<f64>,
+    n_games: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum UnitKey {
-    Game(usize),
-    Episode(std::sync::Arc<str>, i64),
-    Run(std::sync::Arc<str>),
-}
+impl SlotUnits {
+    fn new(slot_id: &str) -> Self {
+        Self { slot_id: slot_id.to_owned(), unit: 0, values: Vec::new(), means: Vec::new(), n_games: 0 }
+    }
 
-impl UnitKey {
-    fn of(game: &GameResult, index: usize, cluster: Cluster) -> Self {
-        match cluster {
-            Cluster::Game => Self::Game(index),
-            Cluster::Episode => Self::Episode(game.key.run_id.clone(), game.key.episode),
-            Cluster::Run => Self::Run(game.key.run_id.clone()),
+    fn push(&mut self, unit: usize, value: f64) {
+        if unit != self.unit {
+            self.close_unit();
+            self.unit = unit;
         }
+        self.values.push(value);
+        self.n_games += 1;
+    }
+
+    fn close_unit(&mut self) {
+        if !self.values.is_empty() {
+            self.means.push(pairwise_sum(&self.values) / self.values.len() as f64);
+            self.values.clear();
+        }
+    }
+
+    fn summarize(mut self, level: ConfidenceLevel, interval: IntervalMethod) -> Option<PlayerSummary> {
+        self.close_unit();
+        let estimate = Estimate::of_mean(&self.means, level, interval)?;
+        let test = one_sample_t_test(&estimate);
+        Some(PlayerSummary {
+            slot_id: self.slot_id,
+            mean: estimate.value,
+            sd: estimate.sd,
+            standard_error: estimate.standard_error,
+            n_units: estimate.n,
+            n_games: self.n_games,
+            interval: estimate.interval,
+            t: test.map(|test| test.t),
+            p_value: test.map(|test| test.p_value),
+            p_adjusted: None,
+            significant: None,
+        })
+    }
+}
+
+fn same_unit(a: &GameResult, b: &GameResult, cluster: Cluster) -> bool {
+    let same_run = || Arc::ptr_eq(&a.key.run_id, &b.key.run_id) || a.key.run_id == b.key.run_id;
+    match cluster {
+        Cluster::Game => false,
+        Cluster::Episode => a.key.episode == b.key.episode && same_run(),
+        Cluster::Run => same_run(),
     }
 }
 
@@ -165,7 +205,6 @@ pub(crate) fn natural_order(a: &str, b: &str) -> std::cmp::Ordering {
 mod tests {
     use super::*;
     use crate::attribution::{GameKey, Method, PlayerValue};
-    use std::sync::Arc;
 
     fn game(run: &str, episode: i64, env_id: i64, values: &[(&str, f64)]) -> GameResult {
         GameResult {

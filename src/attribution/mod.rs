@@ -14,6 +14,7 @@ mod weights;
 
 pub use bounds::{ShapleyBounds, ValueRange, shapley_bounds};
 pub use exact::{ExactKernel, MAX_PLAYERS, NoiseError};
+pub(crate) use game::Gathering;
 pub use game::{
     CoalitionTable, Degrees, Game, GameKey, Noise, NoiseVariances, RepeatedCoalition, Repeats, Walk,
 };

@@ -11,13 +11,13 @@ use indexmap::IndexSet;
 use polars_buffer::Buffer;
 use rayon::prelude::*;
 
-use super::columns::{self, BadCells, Ints, Lists, Texts};
+use super::columns::{self, BadCells, Ints, Lists, Masks, Texts};
 use super::error::{Problem, RecordError};
 use super::schema::{ColumnMap, DEFAULT_VALUES, FileKind, OnBad, SLOT_PREFIX};
 use super::sources::InputFile;
 use super::table::{Column, Table};
 use crate::attribution::coalition::{WORD_BITS, describe, insert, size, words_for};
-use crate::attribution::{CoalitionTable, Game, GameKey, Repeats, Walk, natural_order};
+use crate::attribution::{CoalitionTable, Game, GameKey, Gathering, Repeats, Walk, natural_order};
 use crate::progress::Progress;
 
 /// How coalition rows are to be read.
@@ -117,8 +117,7 @@ struct Span {
 struct Chunk {
     file: u32,
     first_row: u64,
-    words: usize,
-    masks: Vec<u64>,
+    masks: Masks,
     values: Vec<Buffer<f64>>,
     /// perm and pos of each row.
     walks: Option<(Vec<Option<i64>>, Vec<Option<i64>>)>,
@@ -290,21 +289,14 @@ impl CoalitionRecording {
         let n_players = players.len();
         let n_rows: usize = self.spans_of(game).map(|(_, _, span)| span.len as usize).sum();
         let table = if n_players <= WORD_BITS {
-            let rows = self.spans_of(game).flat_map(|(chunk_index, chunk, span)| {
-                let seating = game.seating_of(chunk_index, span.layout);
-                let rows = span.start as usize..(span.start + span.len) as usize;
-                let masks = rows.clone().map(|row| chunk.masks[row * chunk.words]);
-                let values = &chunk.values[value].as_slice()[rows];
-                masks.map(move |mask| seating.seat_word(mask)).zip(values.iter().copied())
-            });
-            CoalitionTable::from_rows(n_players, n_rows, rows, self.repeats_of(game))
+            self.gather(game, n_players, n_rows, value)
         } else {
             let mut masks = Vec::with_capacity(n_rows * words_for(n_players));
             let mut values = Vec::with_capacity(n_rows);
             for (chunk_index, chunk, span) in self.spans_of(game) {
                 let seating = game.seating_of(chunk_index, span.layout);
-                for row in span.start as usize..(span.start + span.len) as usize {
-                    masks.extend(seating.seat_wide(chunk.mask(row), n_players));
+                for row in span.rows() {
+                    masks.extend(seating.seat_wide(&chunk.masks.words(row), n_players));
                     values.push(chunk.values[value][row]);
                 }
             }
@@ -319,6 +311,34 @@ impl CoalitionRecording {
         })?;
         let walks = self.walks(game, index, value, n_players)?;
         Ok(Game { key: game.key.clone(), players, table, walks })
+    }
+
+    /// Gathers single-word masks span by span; the common spellings run over plain slices.
+    fn gather(
+        &self,
+        game: &IndexedGame,
+        n_players: usize,
+        n_rows: usize,
+        value: usize,
+    ) -> Result<CoalitionTable, crate::attribution::RepeatedCoalition> {
+        let mut gathering = Gathering::new(n_players, n_rows, self.repeats_of(game));
+        for (chunk_index, chunk, span) in self.spans_of(game) {
+            let seating = game.seating_of(chunk_index, span.layout);
+            let values = chunk.values[value].as_slice()[span.rows()].iter().copied();
+            match (&chunk.masks, &seating.moves) {
+                (Masks::Narrow(bits), None) => {
+                    gathering.extend(bits[span.rows()].iter().map(|mask| u64::from(*mask)).zip(values))?;
+                }
+                (Masks::Wide { words: 1, bits }, None) => {
+                    gathering.extend(bits[span.rows()].iter().copied().zip(values))?;
+                }
+                (masks, _) => {
+                    let seated = span.rows().map(|row| seating.seat_word(masks.first_word(row)));
+                    gathering.extend(seated.zip(values))?;
+                }
+            }
+        }
+        gathering.finish()
     }
 
     /// Size and coverage of game `index`.
@@ -365,9 +385,9 @@ impl CoalitionRecording {
         for (chunk_index, chunk, span) in self.spans_of(game) {
             let Some((perms, positions)) = &chunk.walks else { continue };
             let seating = game.seating_of(chunk_index, span.layout);
-            for row in span.start as usize..(span.start + span.len) as usize {
+            for row in span.rows() {
                 if let (Some(perm), Some(position)) = (perms[row], positions[row]) {
-                    let mask = seating.seat_wide(chunk.mask(row), n_players);
+                    let mask = seating.seat_wide(&chunk.masks.words(row), n_players);
                     let value = chunk.values[value][row];
                     by_perm.entry(perm).or_default().push(WalkRow { position, mask, value });
                 }
@@ -391,9 +411,9 @@ impl IndexedGame {
     }
 }
 
-impl Chunk {
-    fn mask(&self, row: usize) -> &[u64] {
-        &self.masks[row * self.words..(row + 1) * self.words]
+impl Span {
+    fn rows(self) -> std::ops::Range<usize> {
+        self.start as usize..(self.start + self.len) as usize
     }
 }
 
@@ -639,7 +659,6 @@ fn read_chunk(
     let mut chunk = Chunk {
         file: u32::try_from(file).unwrap_or(u32::MAX),
         first_row,
-        words: configured.words,
         masks: configured.masks,
         values,
         walks,
@@ -693,8 +712,7 @@ fn judge(
 
 /// Masks of one part with the layout of each row.
 struct Configured {
-    words: usize,
-    masks: Vec<u64>,
+    masks: Masks,
     layouts: Vec<Layout>,
     /// Layout of each row; `None` if there is one for all.
     row_layouts: Option<Vec<u32>>,
@@ -709,19 +727,19 @@ fn read_spelling(
 ) -> Configured {
     match spelling {
         Spelling::Mask { mask, slot_ids: None } => {
-            let masks = columns::masks(read.next(), mask, bad);
+            let masks = columns::masks(read.next(), mask, n_rows, bad);
             let layout = options.slots.clone().map_or(Layout::Open, Layout::Named);
             if let Layout::Named(slots) = &layout {
-                check_width(&masks, |_| slots.len(), mask, bad);
+                check_width(&masks, n_rows, |_| slots.len(), mask, bad);
             }
-            Configured { words: 1, masks: padded(masks, n_rows), layouts: vec![layout], row_layouts: None }
+            Configured { masks, layouts: vec![layout], row_layouts: None }
         }
         Spelling::Mask { mask, slot_ids: Some(slot_ids) } => {
             let (layouts, row_layouts) = read_layouts(read.next(), slot_ids, n_rows, bad);
-            let masks = columns::masks(read.next(), mask, bad);
+            let masks = columns::masks(read.next(), mask, n_rows, bad);
             let width = |row: usize| layouts.get(row_layouts[row] as usize).map_or(0, layout_width);
-            check_width(&masks, width, mask, bad);
-            Configured { words: 1, masks: padded(masks, n_rows), layouts, row_layouts: Some(row_layouts) }
+            check_width(&masks, n_rows, width, mask, bad);
+            Configured { masks, layouts, row_layouts: Some(row_layouts) }
         }
         Spelling::Config { config, slot_ids } => {
             let named = slot_ids.as_ref().map(|name| read_layouts(read.next(), name, n_rows, bad));
@@ -746,15 +764,10 @@ fn read_spelling(
                 }
             }
             let ids = names.iter().map(|name| name[SLOT_PREFIX.len()..].to_owned()).collect();
-            Configured { words, masks, layouts: vec![Layout::Named(ids)], row_layouts: None }
+            let masks = Masks::Wide { words, bits: masks.into() };
+            Configured { masks, layouts: vec![Layout::Named(ids)], row_layouts: None }
         }
     }
-}
-
-/// A column of the wrong type yields no masks; the part is refused anyway.
-fn padded(mut masks: Vec<u64>, n_rows: usize) -> Vec<u64> {
-    masks.resize(n_rows, 0);
-    masks
 }
 
 fn layout_width(layout: &Layout) -> usize {
@@ -765,11 +778,17 @@ fn layout_width(layout: &Layout) -> usize {
     }
 }
 
-fn check_width(masks: &[u64], width: impl Fn(usize) -> usize, column: &str, bad: &mut BadCells) {
-    for (row, mask) in masks.iter().enumerate() {
-        let slots = width(row);
+fn check_width(
+    masks: &Masks,
+    n_rows: usize,
+    width: impl Fn(usize) -> usize,
+    column: &str,
+    bad: &mut BadCells,
+) {
+    for row in 0..n_rows {
+        let (mask, slots) = (masks.first_word(row), width(row));
         if slots < WORD_BITS && mask >> slots != 0 {
-            bad.push(row, column, Problem::MaskTooWide { mask: *mask, slots });
+            bad.push(row, column, Problem::MaskTooWide { mask, slots });
         }
     }
 }
@@ -826,8 +845,11 @@ fn read_configs(
     options: &CoalitionOptions,
     bad: &mut BadCells,
 ) -> Configured {
-    let empty =
-        Configured { words: 1, masks: vec![0; n_rows], layouts: vec![Layout::Open], row_layouts: None };
+    let empty = Configured {
+        masks: Masks::of_words(vec![0; n_rows]),
+        layouts: vec![Layout::Open],
+        row_layouts: None,
+    };
     let Some(lists) = columns::lists(column, name, "a list of true and false", bad) else { return empty };
     let truths = match columns::truths(&*lists.values) {
         Ok(truths) => truths,
@@ -859,7 +881,7 @@ fn read_configs(
         }
         None => unnamed_layouts(&lists, n_rows, options.slots.as_deref(), name, bad),
     };
-    Configured { words, masks, layouts, row_layouts: Some(row_layouts) }
+    Configured { masks: Masks::Wide { words, bits: masks.into() }, layouts, row_layouts: Some(row_layouts) }
 }
 
 /// Layouts of configurations without slot ids: `--slots`, or their length.
@@ -900,12 +922,12 @@ struct KeyColumns {
 }
 
 impl KeyColumns {
-    #[inline]
-    fn same_as_before(&self, row: usize) -> bool {
-        self.episodes.same_as_before(row)
-            && self.env_ids.same_as_before(row)
-            && self.batches.as_ref().is_none_or(|batches| batches.same_as_before(row))
-            && self.run_ids.same_as_before(row)
+    /// End of the run of rows with one key that begins at `start`.
+    fn run_end(&self, start: usize, end: usize) -> usize {
+        let end = self.episodes.run_end(start, end);
+        let end = self.env_ids.run_end(start, end);
+        let end = self.batches.as_ref().map_or(end, |batches| batches.run_end(start, end));
+        self.run_ids.run_end(start, end)
     }
 }
 
@@ -918,31 +940,33 @@ impl Chunk {
         is_bad: Option<&[bool]>,
         n_rows: usize,
     ) {
-        let mut run: Option<Arc<str>> = None;
-        let mut row = 0;
-        while row < n_rows {
-            if is_bad.is_some_and(|is_bad| is_bad[row]) {
-                row += 1;
+        let mut run: Option<(Arc<str>, usize)> = None;
+        let mut start = 0;
+        while start < n_rows {
+            if is_bad.is_some_and(|is_bad| is_bad[start]) {
+                start += 1;
                 continue;
             }
-            let start = row;
-            let mut union = 0u64;
-            loop {
-                union |= self.masks[row * self.words];
-                row += 1;
-                let goes_on = row < n_rows
-                    && keys.same_as_before(row)
-                    && layouts.is_none_or(|layouts| layouts[row] == layouts[start])
-                    && !is_bad.is_some_and(|is_bad| is_bad[row]);
-                if !goes_on {
-                    break;
-                }
+            let mut end = keys.run_end(start, n_rows);
+            if let Some(layouts) = layouts {
+                let differs = layouts[start..end].iter().position(|layout| *layout != layouts[start]);
+                end = differs.map_or(end, |length| start + length);
+            }
+            if let Some(is_bad) = is_bad {
+                end =
+                    is_bad[start..end].iter().position(|is_bad| *is_bad).map_or(end, |length| start + length);
             }
             let run_id = match run.take() {
-                Some(run_id) if start > 0 && keys.run_ids.same_as_before(start) => run_id,
-                _ => Arc::from(keys.run_ids.get(start)),
+                Some((run_id, until)) if start < until => {
+                    run = Some((Arc::clone(&run_id), until));
+                    run_id
+                }
+                _ => {
+                    let run_id: Arc<str> = Arc::from(keys.run_ids.get(start));
+                    run = Some((Arc::clone(&run_id), keys.run_ids.run_end(start, n_rows)));
+                    run_id
+                }
             };
-            run = Some(Arc::clone(&run_id));
             let key = GameKey {
                 run_id,
                 episode: keys.episodes.get(start),
@@ -953,14 +977,15 @@ impl Chunk {
             if is_new {
                 self.unions.push(0);
             }
-            self.unions[index] |= union;
+            self.unions[index] |= self.masks.union(start..end);
             let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
             self.spans.push(Span {
                 key: narrow(index),
                 layout: layouts.map_or(0, |layouts| layouts[start]),
                 start: narrow(start),
-                len: narrow(row - start),
+                len: narrow(end - start),
             });
+            start = end;
         }
         self.spans.shrink_to_fit();
     }

@@ -39,7 +39,7 @@ impl BadCells {
 #[derive(Debug)]
 pub(super) enum Ints {
     Constant(i64),
-    Values(Vec<i64>),
+    Values(Buffer<i64>),
 }
 
 impl Ints {
@@ -51,14 +51,18 @@ impl Ints {
         }
     }
 
-    /// Whether `row` has the same value as the row before it.
-    #[inline]
-    pub(super) fn same_as_before(&self, row: usize) -> bool {
+    /// End of the run of equal values that begins at `start`, at most `end`.
+    pub(super) fn run_end(&self, start: usize, end: usize) -> usize {
         match self {
-            Self::Constant(_) => true,
-            Self::Values(values) => values[row] == values[row - 1],
+            Self::Constant(_) => end,
+            Self::Values(values) => equal_run(values, start, end),
         }
     }
+}
+
+fn equal_run(values: &[i64], start: usize, end: usize) -> usize {
+    let first = values[start];
+    values[start..end].iter().position(|value| *value != first).map_or(end, |length| start + length)
 }
 
 fn report_nulls(validity: Option<&Bitmap>, name: &str, what: &'static str, bad: &mut BadCells) {
@@ -112,13 +116,16 @@ pub(super) fn ints(column: Column, name: &str, bad: &mut BadCells) -> Ints {
         Column::Values(array) => array,
     };
     report_nulls(array.validity(), name, "an integer", bad);
+    if let Some(array) = primitive::<i64>(&*array) {
+        return Ints::Values(array.values().clone());
+    }
     let values = with_integers!(&*array, |typed| typed
         .values()
         .iter()
         .map(|value| i64::try_from(*value).unwrap_or(i64::MAX))
         .collect::<Vec<i64>>());
     if let Some(values) = values {
-        return Ints::Values(values);
+        return Ints::Values(values.into());
     }
     // Whole numbers stored as floats, as pandas does to columns that once had nulls.
     if let Some(floats) = float_values(&*array) {
@@ -132,7 +139,7 @@ pub(super) fn ints(column: Column, name: &str, bad: &mut BadCells) -> Ints {
             clippy::cast_possible_truncation,
             reason = "rows with anything but small whole numbers are bad"
         )]
-        return Ints::Values(floats.iter().map(|value| *value as i64).collect());
+        return Ints::Values(floats.iter().map(|value| *value as i64).collect::<Vec<i64>>().into());
     }
     bad.whole(name, "integers", describe_type(array.dtype()));
     Ints::Constant(0)
@@ -156,15 +163,66 @@ pub(super) fn optional_ints(
     (0..n_rows).map(|row| is_valid(row).then(|| ints.get(row))).collect()
 }
 
-/// A column of coalition masks.
-pub(super) fn masks(column: Column, name: &str, bad: &mut BadCells) -> Vec<u64> {
+/// Coalition masks of one part.
+#[derive(Debug)]
+pub(super) enum Masks {
+    /// One word of 32 bits per row, as stored.
+    Narrow(Buffer<u32>),
+    /// `words` words of 64 bits per row.
+    Wide { words: usize, bits: Buffer<u64> },
+}
+
+impl Masks {
+    /// Masks of one 64-bit word per row.
+    pub(super) fn of_words(bits: Vec<u64>) -> Self {
+        Self::Wide { words: 1, bits: bits.into() }
+    }
+
+    /// The first word of a row's mask.
+    #[inline]
+    pub(super) fn first_word(&self, row: usize) -> u64 {
+        match self {
+            Self::Narrow(bits) => u64::from(bits[row]),
+            Self::Wide { words, bits } => bits[row * words],
+        }
+    }
+
+    /// All words of a row's mask.
+    pub(super) fn words(&self, row: usize) -> Vec<u64> {
+        match self {
+            Self::Narrow(bits) => vec![u64::from(bits[row])],
+            Self::Wide { words, bits } => bits[row * words..(row + 1) * words].to_vec(),
+        }
+    }
+
+    /// Union of the first words of a run of rows.
+    pub(super) fn union(&self, rows: std::ops::Range<usize>) -> u64 {
+        match self {
+            Self::Narrow(bits) => u64::from(bits[rows].iter().fold(0, |union, mask| union | mask)),
+            Self::Wide { words: 1, bits } => bits[rows].iter().fold(0, |union, mask| union | mask),
+            Self::Wide { words, bits } => rows.fold(0, |union, row| union | bits[row * words]),
+        }
+    }
+}
+
+/// A column of coalition masks; one of another type yields empty masks and a bad cell.
+pub(super) fn masks(column: Column, name: &str, n_rows: usize, bad: &mut BadCells) -> Masks {
     let Column::Values(array) = column else {
-        bad.whole(name, "unsigned integers", "something else".to_owned());
-        return Vec::new();
+        let found = "one value for all rows".to_owned();
+        return match column {
+            Column::ConstantInt(value) if value >= 0 => Masks::of_words(vec![value.cast_unsigned(); n_rows]),
+            _ => {
+                bad.whole(name, "unsigned integers", found);
+                Masks::of_words(vec![0; n_rows])
+            }
+        };
     };
     report_nulls(array.validity(), name, "a mask", bad);
+    if let Some(array) = primitive::<u32>(&*array) {
+        return Masks::Narrow(array.values().clone());
+    }
     if let Some(array) = primitive::<u64>(&*array) {
-        return array.values().as_slice().to_vec();
+        return Masks::Wide { words: 1, bits: array.values().clone() };
     }
     let validity = array.validity().cloned();
     let is_valid = |row: usize| validity.as_ref().is_none_or(|validity| validity.get_bit(row));
@@ -182,10 +240,10 @@ pub(super) fn masks(column: Column, name: &str, bad: &mut BadCells) -> Vec<u64> 
             })
         })
         .collect::<Vec<u64>>());
-    converted.unwrap_or_else(|| {
+    Masks::of_words(converted.unwrap_or_else(|| {
         bad.whole(name, "unsigned integers", describe_type(array.dtype()));
-        vec![0; array.len()]
-    })
+        vec![0; n_rows]
+    }))
 }
 
 /// Numbers as f64 whatever their stored width; `None` for other types. Nulls keep a filler.
@@ -289,7 +347,7 @@ pub(super) fn texts(array: &dyn Array) -> Option<Utf8ViewArray> {
 pub(super) enum Texts {
     Constant(String),
     Views(Utf8ViewArray),
-    Ints(Vec<i64>),
+    Ints(Buffer<i64>),
 }
 
 impl Texts {
@@ -301,13 +359,12 @@ impl Texts {
         }
     }
 
-    /// Whether `row` has the same value as the row before it.
-    #[inline]
-    pub(super) fn same_as_before(&self, row: usize) -> bool {
+    /// End of the run of equal values that begins at `start`, at most `end`.
+    pub(super) fn run_end(&self, start: usize, end: usize) -> usize {
         match self {
-            Self::Constant(_) => true,
-            Self::Views(array) => same_view(array, row, row - 1),
-            Self::Ints(values) => values[row] == values[row - 1],
+            Self::Constant(_) => end,
+            Self::Views(array) => (start + 1..end).find(|row| !same_view(array, *row, start)).unwrap_or(end),
+            Self::Ints(values) => equal_run(values, start, end),
         }
     }
 }

@@ -293,7 +293,8 @@ pub(super) fn read_range(
         }
         Place::Path(path) => {
             let mut file = open_file(name, path)?;
-            let mut bytes = Vec::new();
+            // Capped, so that a damaged footer cannot ask for all memory at once.
+            let mut bytes = Vec::with_capacity(length.min(1 << 30));
             file.seek(SeekFrom::Start(range.start))
                 .and_then(|_| file.take(length as u64).read_to_end(&mut bytes))
                 .map_err(|error| RecordError::file(name, error))?;

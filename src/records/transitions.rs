@@ -72,19 +72,21 @@ impl TransitionSummary {
                 let row = place.first_row + cell.row as u64;
                 return Err(RecordError::cell(table.name(), row, &cell.column, cell.problem));
             }
-            for row in 0..place.n_rows {
-                let is_new = row == 0
-                    || !(runs.same_as_before(row)
-                        && episodes.same_as_before(row)
-                        && envs.same_as_before(row));
-                if is_new {
-                    let run = runs.get(row);
-                    summary.episodes.insert((run.clone(), episodes.get(row)));
-                    summary.runs.insert(run);
-                    summary.envs.insert(envs.get(row));
-                }
-                if step.is_some() {
-                    let here = steps.get(row);
+            let mut row = 0;
+            while row < place.n_rows {
+                let end = episodes.run_end(row, runs.run_end(row, place.n_rows));
+                let run = runs.get(row);
+                summary.episodes.insert((run.clone(), episodes.get(row)));
+                summary.runs.insert(run);
+                row = end;
+            }
+            let mut row = 0;
+            while row < place.n_rows {
+                summary.envs.insert(envs.get(row));
+                row = envs.run_end(row, place.n_rows);
+            }
+            if step.is_some() {
+                for here in (0..place.n_rows).map(|row| steps.get(row)) {
                     let (low, high) = summary.steps.unwrap_or((here, here));
                     summary.steps = Some((low.min(here), high.max(here)));
                 }
