@@ -27,6 +27,7 @@ const FILE_NAME: &str = "simic.toml";
 /// # Errors
 /// If a file named with `--config` is missing, or a file is not TOML or holds a setting no flag has.
 pub(crate) fn extra_arguments(command: &Command, matches: &ArgMatches) -> Result<Vec<OsString>, ConfigError> {
+    let root = command;
     let mut leaf = (command, matches);
     let mut names = Vec::new();
     while let Some((name, inner)) = leaf.1.subcommand() {
@@ -57,7 +58,7 @@ pub(crate) fn extra_arguments(command: &Command, matches: &ArgMatches) -> Result
                 }
                 continue;
             }
-            let arguments = setting(command, matches, key, value);
+            let arguments = setting(&[command, root], matches, key, value);
             extra.extend(arguments.map_err(|problem| failed(format!("{key}: {problem}")))?);
         }
         let Some(Value::Table(inner)) = names.get(depth).and_then(|name| table.get(name)) else { break };
@@ -86,13 +87,16 @@ fn is_given(matches: &ArgMatches, id: &str) -> bool {
 }
 
 /// One setting as flags; nothing where a flag or the environment has spoken.
+///
+/// Common flags are arguments of the root command, the others of the command itself.
 fn setting(
-    command: &Command,
+    commands: &[&Command],
     matches: &ArgMatches,
     key: &str,
     value: &Value,
 ) -> Result<Vec<OsString>, String> {
-    let Some(argument) = command.get_arguments().find(|argument| argument.get_long() == Some(key)) else {
+    let mut arguments = commands.iter().flat_map(|command| command.get_arguments());
+    let Some(argument) = arguments.find(|argument| argument.get_long() == Some(key)) else {
         return Err("no such setting for this command".to_owned());
     };
     if is_given(matches, argument.get_id().as_str()) {

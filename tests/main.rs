@@ -1,1 +1,53 @@
-fn main() {}
+//! One integration binary: every test of the program from outside, and the laws its mathematics obeys.
+
+mod laws;
+mod program;
+mod reference;
+mod tidy;
+mod transcripts;
+
+/// Reads the coalition rows of one fixture.
+fn recording(path: &str) -> simic::records::CoalitionRecording {
+    recording_of(path, &[])
+}
+
+/// The same with value columns of choice.
+fn recording_of(path: &str, values: &[&str]) -> simic::records::CoalitionRecording {
+    use simic::attribution::Repeats;
+    use simic::records::{CoalitionOptions, CoalitionRecording, ColumnMap, OnBad, discover};
+    let options = CoalitionOptions {
+        columns: ColumnMap::default(),
+        values: values.iter().map(|value| (*value).to_owned()).collect(),
+        slots: None,
+        repeats: Repeats::Mean,
+        on_bad: OnBad::Error,
+    };
+    let files = discover(&[path.to_owned()], None).expect("fixtures are there").files;
+    CoalitionRecording::read(&files, &options, &simic::Progress::none()).expect("fixtures are readable")
+}
+
+/// Settings of an analysis with defaults.
+fn settings(method: simic::attribution::MethodRequest) -> simic::attribution::ShapleySettings {
+    use simic::attribution::{MissingPolicy, PermutationSettings, ShapleySettings};
+    use simic::stats::{ConfidenceLevel, IntervalMethod};
+    ShapleySettings {
+        method,
+        permutations: PermutationSettings { n_permutations: 400, antithetic: true, seed: 0 },
+        missing: MissingPolicy::Error,
+        range: None,
+        confidence: ConfidenceLevel::new(0.95).expect("a level"),
+        interval: IntervalMethod::StudentT,
+    }
+}
+
+/// A game from its complete table.
+fn complete_game(values: Vec<f64>) -> simic::attribution::Game {
+    use simic::attribution::{CoalitionTable, Game, GameKey};
+    let n = values.len().trailing_zeros() as usize;
+    Game {
+        key: GameKey { run_id: "test".into(), episode: 0, env_id: 0, batch: None },
+        players: (0..n).map(|i| format!("s{i}")).collect(),
+        table: CoalitionTable::complete(values),
+        walks: Vec::new(),
+    }
+}

@@ -266,7 +266,21 @@ fn bounds_advice(table: &CoalitionTable) -> String {
         .iter()
         .map(|bounds| bounds.high - bounds.low)
         .fold(0.0, f64::max);
-    format!("--method bounds --range {low},{high} would give intervals up to {width:.3e} wide")
+    format!("--method bounds --range {low},{high} would give intervals up to {} wide", significant(width))
+}
+
+/// Three significant digits, for a message.
+fn significant(x: f64) -> String {
+    if x == 0.0 || !(1e-4..1e6).contains(&x) {
+        return format!("{x:.2e}");
+    }
+    let mut decimals = 0;
+    let mut scaled = x;
+    while scaled < 100.0 && decimals < 8 {
+        scaled *= 10.0;
+        decimals += 1;
+    }
+    format!("{x:.decimals$}")
 }
 
 fn blank_result(game: &Game, method: Method) -> GameResult {

@@ -62,10 +62,12 @@ impl SkipReport {
         };
         let mut parts = Vec::new();
         if self.n_rows() > 0 {
-            parts.push(format!("{} rows left out ({})", self.n_rows(), list(&self.rows)));
+            let noun = if self.n_rows() == 1 { "row" } else { "rows" };
+            parts.push(format!("{} {noun} left out ({})", self.n_rows(), list(&self.rows)));
         }
         if self.n_files() > 0 {
-            parts.push(format!("{} files left out ({})", self.n_files(), list(&self.files)));
+            let noun = if self.n_files() == 1 { "file" } else { "files" };
+            parts.push(format!("{} {noun} left out ({})", self.n_files(), list(&self.files)));
         }
         (!parts.is_empty()).then(|| parts.join("; "))
     }
@@ -213,10 +215,11 @@ impl CoalitionRecording {
             }
         }
         if tables.is_empty() {
-            return Err(no_coalitions(files, &others, &skipped));
+            return Err(no_coalitions(&others, &skipped));
         }
         for (kind, n) in &others {
-            notes.push(format!("{n} files of {kind} rows are not coalitions and were not used"));
+            let files = if *n == 1 { "file" } else { "files" };
+            notes.push(format!("{n} {files} with {kind} rows: no coalitions, not used"));
         }
         let value_names = resolve_values(&tables, &options.values)?;
         let mut specs = Vec::with_capacity(tables.len());
@@ -488,19 +491,12 @@ fn foreign(table: &Table) -> RecordError {
     RecordError::file(table.name(), Problem::MissingColumns { needed, found: table.column_names() })
 }
 
-fn no_coalitions(
-    files: &[InputFile],
-    others: &BTreeMap<&'static str, usize>,
-    skipped: &SkipReport,
-) -> RecordError {
+fn no_coalitions(others: &BTreeMap<&'static str, usize>, skipped: &SkipReport) -> RecordError {
     let mut found: Vec<String> = others.iter().map(|(kind, n)| format!("{n} with {kind} rows")).collect();
     if skipped.n_files() > 0 {
         found.push(format!("{} left out", skipped.n_files()));
     }
-    RecordError::file(
-        "",
-        Problem::NoFilesOfKind { needed: "coalition rows", n_files: files.len(), others: found.join(", ") },
-    )
+    RecordError::file("", Problem::NoFilesOfKind { needed: "coalition rows", others: found.join(", ") })
 }
 
 /// The value columns to read: those asked for, or the best default the first file has.
@@ -517,7 +513,7 @@ fn resolve_values(tables: &[Table], asked: &[String]) -> Result<Vec<String>, Rec
 fn missing_value(table: &Table, needed: &str) -> RecordError {
     let numeric = |name: &String| table.column_type(name).is_some_and(columns::is_numeric);
     let found = table.column_names().into_iter().filter(numeric).collect();
-    let needed = format!("value column {needed} (name one of the numeric columns with --value)");
+    let needed = format!("value column {needed} among the numeric columns");
     RecordError::file(table.name(), Problem::MissingColumns { needed, found })
 }
 

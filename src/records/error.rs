@@ -66,12 +66,10 @@ pub enum Problem {
         found: Vec<String>,
     },
     /// No file of the kind a command needs.
-    #[error("no {needed} among the {n_files} files read ({others})")]
+    #[error("no {needed} in the files read ({others})")]
     NoFilesOfKind {
         /// The kind needed.
         needed: &'static str,
-        /// Files looked at.
-        n_files: usize,
         /// What they hold instead.
         others: String,
     },
@@ -183,6 +181,9 @@ impl RecordError {
             Problem::NoMatch => "patterns know *, **, ?, [..] and {a,b}",
             Problem::Unreadable { .. } => {
                 "the file may be truncated or of another format; --on-bad skip leaves such files out and counts them"
+            }
+            Problem::MissingColumns { needed, .. } if needed.starts_with("value column") => {
+                "name a numeric column with --value NAME"
             }
             Problem::MissingColumns { .. } => {
                 "map a column with --column FIELD=NAME; docs/formats.md lists the names known"

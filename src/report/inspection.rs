@@ -94,17 +94,13 @@ impl<'a> FileRow<'a> {
         if let Some(games) = &self.games {
             let (low, high) = games.players;
             let players = if low == high { low.to_string() } else { format!("{low}-{high}") };
-            parts.push(format!("{} games of {players} slots", grouped(games.n)));
+            let noun = if games.n == 1 { "game" } else { "games" };
+            parts.push(format!("{} {noun} of {players} slots", grouped(games.n)));
             parts.push(if games.complete == games.n {
                 "all complete".to_owned()
             } else {
-                let (least, mean) = games.coverage;
-                format!(
-                    "{} complete, coverage {} mean, {} least",
-                    grouped(games.complete),
-                    percent(mean),
-                    percent(least)
-                )
+                let (_, mean) = games.coverage;
+                format!("{} complete, {} of coalitions", grouped(games.complete), percent(mean))
             });
             if games.with_walks > 0 {
                 parts.push(format!("{} with recorded permutations", grouped(games.with_walks)));
@@ -157,7 +153,7 @@ impl Games {
 }
 
 fn percent(share: f64) -> String {
-    format!("{}%", short(share * 100.0))
+    format!("{:.1}%", share * 100.0)
 }
 
 /// Writes what was found.

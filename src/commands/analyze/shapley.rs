@@ -329,7 +329,7 @@ fn remark(args: &ShapleyArgs, context: &Context, games: &[GameResult], value: &s
     let biased = games.iter().filter(|game| game.biased).count();
     if biased > 0 {
         context.console.warn(&format!(
-            "{biased} of {} games lack coalitions: their values are approximations and marked biased",
+            "{biased} of {} games lack coalitions: values are approximations, marked biased",
             games.len()
         ));
     }

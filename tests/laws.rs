@@ -1,0 +1,266 @@
+//! Laws the mathematics obeys, on random games.
+
+use crate::{complete_game, settings};
+use proptest::prelude::*;
+use simic::attribution::{
+    CoalitionTable, ExactKernel, GameResult, MethodRequest, Repeats, ShapleyEngine, ValueRange, Walk,
+    kernel_values, recorded_marginals, shapley_bounds, shapley_weights,
+};
+use simic::simulation::{CoalitionSimulation, Design, Interaction};
+use simic::stats::{ConfidenceLevel, Estimate, IntervalMethod};
+
+/// A random game of up to `most` players.
+fn games(most: usize) -> impl Strategy<Value = Vec<f64>> {
+    (1..=most).prop_flat_map(|n| prop::collection::vec(-1.0..1.0f64, 1 << n))
+}
+
+fn exact(values: &[f64]) -> Vec<f64> {
+    ExactKernel::new(values.len().trailing_zeros() as usize).shapley_values(values)
+}
+
+fn brute_force(values: &[f64]) -> Vec<f64> {
+    let n = values.len().trailing_zeros() as usize;
+    let weights = shapley_weights(n);
+    let term = |player: usize, mask: usize| {
+        weights[mask.count_ones() as usize] * (values[mask | 1 << player] - values[mask])
+    };
+    (0..n)
+        .map(|player| {
+            (0..values.len()).filter(|mask| mask >> player & 1 == 0).map(|mask| term(player, mask)).sum()
+        })
+        .collect()
+}
+
+/// Every order of `n` players.
+fn orders(n: usize) -> Vec<Vec<usize>> {
+    if n == 0 {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for shorter in orders(n - 1) {
+        for place in 0..n {
+            let mut order = shorter.clone();
+            order.insert(place, n - 1);
+            all.push(order);
+        }
+    }
+    all
+}
+
+fn walk(perm: usize, order: &[usize], values: &[f64]) -> Walk {
+    let mut mask = 0usize;
+    let mut visited = vec![values[0]];
+    visited.extend(order.iter().map(|player| {
+        mask |= 1 << player;
+        values[mask]
+    }));
+    Walk { perm: i64::try_from(perm).expect("small"), order: order.to_vec(), values: visited }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn exact_is_the_definition(values in games(8)) {
+        for (fast, slow) in exact(&values).iter().zip(brute_force(&values)) {
+            prop_assert!((fast - slow).abs() < 1e-13);
+        }
+    }
+
+    #[test]
+    fn efficiency(values in games(11)) {
+        let total: f64 = exact(&values).iter().sum();
+        prop_assert!((total - (values[values.len() - 1] - values[0])).abs() < 1e-12);
+    }
+
+    #[test]
+    fn symmetric_players_earn_the_same(values in games(7), a in 0usize..7, b in 0usize..7) {
+        let n = values.len().trailing_zeros() as usize;
+        let (a, b) = (a % n, b % n);
+        // Made symmetric: a coalition with only one of the two is worth the same with the other.
+        let mut symmetric = values.clone();
+        for mask in 0..values.len() {
+            if mask >> a & 1 == 1 && mask >> b & 1 == 0 {
+                symmetric[mask ^ (1 << a) ^ (1 << b)] = values[mask];
+            }
+        }
+        let phi = exact(&symmetric);
+        prop_assert!((phi[a] - phi[b]).abs() < 1e-13);
+    }
+
+    #[test]
+    fn a_null_player_earns_nothing(values in games(8), player in 0usize..8) {
+        let n = values.len().trailing_zeros() as usize;
+        let player = player % n;
+        let with_null: Vec<f64> = (0..values.len()).map(|mask| values[mask & !(1 << player)]).collect();
+        prop_assert!(exact(&with_null)[player].abs() < 1e-13);
+    }
+
+    #[test]
+    fn additivity(values in games(8), factor in -3.0..3.0f64) {
+        let other: Vec<f64> = values.iter().rev().map(|v| v * 0.5).collect();
+        let sum: Vec<f64> = values.iter().zip(&other).map(|(a, b)| a + factor * b).collect();
+        for ((sum, a), b) in exact(&sum).iter().zip(exact(&values)).zip(exact(&other)) {
+            prop_assert!((sum - (a + factor * b)).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn relabelling_players_permutes_values(values in games(7), seed in any::<u64>()) {
+        let n = values.len().trailing_zeros() as usize;
+        let mut names: Vec<usize> = (0..n).collect();
+        names.sort_by_key(|i| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(u32::try_from(*i).expect("small") * 7));
+        let mut relabelled = vec![0.0; values.len()];
+        for (mask, value) in values.iter().enumerate() {
+            let moved = (0..n).filter(|i| mask >> i & 1 == 1).fold(0, |moved, i| moved | 1 << names[i]);
+            relabelled[moved] = *value;
+        }
+        let (before, after) = (exact(&values), exact(&relabelled));
+        for player in 0..n {
+            prop_assert!((before[player] - after[names[player]]).abs() < 1e-13);
+        }
+    }
+
+    #[test]
+    fn all_orders_together_are_exact(values in games(5)) {
+        let n = values.len().trailing_zeros() as usize;
+        let walks: Vec<Walk> = orders(n).iter().enumerate().map(|(perm, order)| walk(perm, order, &values)).collect();
+        let marginals = recorded_marginals(n, &walks);
+        prop_assume!(marginals.unpaired == 0);
+        for (player, phi) in exact(&values).iter().enumerate() {
+            let sample = marginals.of_player(player);
+            let mean = sample.iter().sum::<f64>() / sample.len() as f64;
+            prop_assert!((mean - phi).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn least_squares_on_the_full_factorial_is_exact(values in games(8)) {
+        let fit = kernel_values(&CoalitionTable::complete(values.clone())).expect("a fit");
+        for (fit, phi) in fit.values.iter().zip(exact(&values)) {
+            prop_assert!((fit - phi).abs() < 1e-10);
+        }
+    }
+
+    #[test]
+    fn bounds_hold_the_truth(values in games(6), kept in any::<u64>()) {
+        let n = values.len().trailing_zeros() as usize;
+        let rows: Vec<(u64, f64)> = (0u64..).zip(values.iter().copied()).filter(|(mask, _)| kept >> mask & 1 == 1).collect();
+        prop_assume!(!rows.is_empty());
+        let table = CoalitionTable::from_rows(n, rows.len(), rows.into_iter(), Repeats::Mean).expect("a table");
+        let range = ValueRange { low: -1.0, high: 1.0 };
+        for (bounds, phi) in shapley_bounds(&table, range).iter().zip(exact(&values)) {
+            prop_assert!(bounds.low <= phi + 1e-12 && phi <= bounds.high + 1e-12);
+        }
+    }
+
+    #[test]
+    fn row_order_and_storage_do_not_matter(values in games(6), seed in any::<u64>()) {
+        let n = values.len().trailing_zeros() as usize;
+        let mut rows: Vec<(u64, f64)> = (0u64..).zip(values.iter().copied()).collect();
+        rows.sort_by_key(|(mask, _)| (mask ^ seed).wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let table = CoalitionTable::from_rows(n, rows.len(), rows.into_iter(), Repeats::Error).expect("a table");
+        prop_assert_eq!(table.complete_values().expect("complete"), values.as_slice());
+    }
+
+    #[test]
+    fn an_interval_widens_with_its_level(sample in prop::collection::vec(-1.0..1.0f64, 2..40), a in 0.01..0.99f64, b in 0.01..0.99f64) {
+        let width = |level: f64| {
+            let level = ConfidenceLevel::new(level).expect("a level");
+            let interval = Estimate::of_mean(&sample, level, IntervalMethod::StudentT).and_then(|e| e.interval);
+            interval.map(|interval| interval.high - interval.low).expect("an interval")
+        };
+        prop_assert!(width(a.min(b)) <= width(a.max(b)));
+    }
+}
+
+fn result_of(values: Vec<f64>, method: MethodRequest, seed: u64, antithetic: bool, n: usize) -> GameResult {
+    let mut settings = settings(method);
+    settings.permutations.seed = seed;
+    settings.permutations.antithetic = antithetic;
+    settings.permutations.n_permutations = n;
+    ShapleyEngine::new(settings).game(&complete_game(values)).expect("values")
+}
+
+/// A game whose marginal contributions are far from constant.
+fn curved_game() -> Vec<f64> {
+    (0..64u32).map(|m| (f64::from(m) * 0.731).sin() + 0.3 * f64::from(m.count_ones())).collect()
+}
+
+#[test]
+fn sampled_intervals_cover_the_exact_value_at_their_level() {
+    let truth = exact(&curved_game());
+    for antithetic in [true, false] {
+        let (mut covered, mut total) = (0u32, 0u32);
+        for seed in 0..300 {
+            let result = result_of(curved_game(), MethodRequest::Permutation, seed, antithetic, 60);
+            // One player per seed keeps the trials independent.
+            let player = usize::try_from(seed).expect("small") % 6;
+            total += 1;
+            covered += u32::from(result.players[player].interval.is_some_and(|i| i.contains(truth[player])));
+        }
+        // Binomial(300, 0.95): mean 285, sd 3.8; four standard deviations either way.
+        assert!((270..=299).contains(&covered), "antithetic {antithetic}: {covered} of {total}");
+    }
+}
+
+#[test]
+fn noise_intervals_of_exact_values_cover_the_truth_at_their_level() {
+    let mut covered = 0u32;
+    for seed in 0..400 {
+        let simulation = CoalitionSimulation {
+            n_runs: 1,
+            n_episodes: 1,
+            n_envs: 1,
+            baseline: 0.5,
+            effects: vec![0.1, 0.0, -0.05],
+            interactions: vec![Interaction { first: 0, second: 1, effect: 0.2 }],
+            spread: 0.0,
+            noise: 0.1,
+            design: Design::Factorial { repeats: 4 },
+            seed,
+        };
+        let rows = simulation.game(0, 0, 0);
+        let table = CoalitionTable::from_rows(
+            3,
+            rows.len(),
+            rows.iter().map(|r| (r.mask, r.accuracy)),
+            Repeats::Mean,
+        )
+        .expect("a table");
+        let mut game = complete_game(vec![0.0; 8]);
+        game.table = table;
+        let result = ShapleyEngine::new(settings(MethodRequest::Exact)).game(&game).expect("values");
+        let player = usize::try_from(seed).expect("small") % 3;
+        let truth = simulation.shapley_values()[player];
+        covered +=
+            u32::from(result.players[player].interval.is_some_and(|interval| interval.contains(truth)));
+    }
+    // Binomial(400, 0.95): mean 380, sd 4.4; four standard deviations either way.
+    assert!((362..=398).contains(&covered), "{covered} of 400");
+}
+
+#[test]
+fn antithetic_pairs_are_one_sample_and_narrow_the_interval_of_a_nearly_additive_game() {
+    let values: Vec<f64> =
+        (0..64u32).map(|m| f64::from(m.count_ones()) + f64::from(m.count_ones()).powi(2) * 0.05).collect();
+    let paired = result_of(values.clone(), MethodRequest::Permutation, 1, true, 200);
+    let plain = result_of(values, MethodRequest::Permutation, 1, false, 200);
+    assert_eq!((paired.players[0].n_samples, plain.players[0].n_samples), (100, 200));
+    // A game of pairwise effects is exact after one pair.
+    assert!(paired.players[0].standard_error.expect("stderr") < 1e-12);
+    assert!(plain.players[0].standard_error.expect("stderr") > 1e-3);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(|| {
+            let sampled = result_of(curved_game(), MethodRequest::Permutation, 9, true, 501);
+            let large: Vec<f64> = (0..1u32 << 19).map(|m| (f64::from(m) * 0.37).sin()).collect();
+            (sampled, exact(&large))
+        })
+    };
+    assert_eq!(run(1), run(3));
+}

@@ -1,0 +1,348 @@
+//! The program from outside: pipes, threads, atomic output, every spelling of a coalition.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn simic() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simic"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SIMIC_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("NO_COLOR", "1");
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    simic().args(arguments).output().expect("the program starts")
+}
+
+fn stdout(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn json(arguments: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&stdout(arguments)).expect("valid JSON")
+}
+
+fn failure(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = run(arguments);
+    assert!(output.stdout.is_empty(), "{arguments:?} printed a result");
+    (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+}
+
+const CAMPAIGN: &str = "fixtures/simulated/campaign.parquet";
+
+#[test]
+fn results_do_not_depend_on_threads() {
+    for file in [CAMPAIGN, "fixtures/simulated/walks.parquet", "fixtures/digits_regions.parquet"] {
+        for more in [&["--ci", "bootstrap"][..], &["--method", "permutation", "--permutations", "101"], &[]] {
+            let with = |threads| {
+                let mut arguments =
+                    vec!["analyze", "shapley", file, "--format", "json", "--threads", threads];
+                arguments.extend(more);
+                stdout(&arguments)
+            };
+            assert_eq!(with("1"), with("2"), "{file} {more:?}");
+        }
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let mut child = simic()
+        .args(["analyze", "shapley", CAMPAIGN, "--format", "csv", "--method", "permutation"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    // Read nothing at all and close.
+    drop(child.stdout.take());
+    let mut stderr = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("text");
+    assert_eq!((child.wait().expect("it ends").code(), stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn json_is_the_documented_one() {
+    let document = json(&["analyze", "shapley", CAMPAIGN, "--format", "json"]);
+    assert_eq!(document["schema"], "simic.shapley/1");
+    assert_eq!((&document["value"], &document["method"]), (&"val_accuracy".into(), &"exact".into()));
+    assert_eq!(document["input"], serde_json::json!({"files": 1, "rows": 768, "skipped": 0}));
+    assert_eq!(document["games"].as_array().map(Vec::len), Some(48));
+    let player = &document["games"][0]["players"][0];
+    // One noiseless table has no sampling error: null, not a width of zero.
+    for key in ["sd", "stderr", "ci_low", "ci_high"] {
+        assert!(player[key].is_null(), "{key}");
+    }
+    assert!(document["games"][0]["efficiency_gap"].as_f64().is_some_and(|gap| gap.abs() < 1e-15));
+    let slot = &document["summary"][0];
+    assert_eq!(
+        (&slot["slot_id"], &slot["n_units"], &slot["n_games"]),
+        (&"r0c0".into(), &24.into(), &48.into())
+    );
+    assert_eq!(slot["significant"], true);
+}
+
+#[test]
+fn one_unit_has_no_interval_in_any_format() {
+    let document = json(&["analyze", "shapley", "fixtures/reference/glove_1_2.parquet", "--format", "json"]);
+    let slot = &document["summary"][0];
+    for key in ["sd", "stderr", "ci_low", "ci_high", "t", "p_value", "p_adjusted", "significant"] {
+        assert!(slot[key].is_null(), "{key}");
+    }
+}
+
+#[test]
+fn every_spelling_and_format_of_a_game_gives_the_same_values() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
+    let write = |name: &str, text: &str| {
+        std::fs::write(directory.path().join(name), text).expect("written");
+        path(name)
+    };
+    let mut spellings = Vec::new();
+    for spelling in ["config", "mask", "columns"] {
+        let file = path(&format!("{spelling}.parquet"));
+        stdout(&[
+            "simulate",
+            "coalitions",
+            "-o",
+            &file,
+            "--slots",
+            "a,b,c",
+            "--effects",
+            "0.5,0.25,-0.125",
+            "--noise",
+            "0",
+            "--spread",
+            "0",
+            "--n-episodes",
+            "2",
+            "--n-envs",
+            "1",
+            "--spelling",
+            spelling,
+        ]);
+        spellings.push(file);
+    }
+    // The same game with slots in another order in every other row.
+    let value = |on: [bool; 3]| {
+        let pair = if on[0] && on[1] { 0.1 / 3.0 } else { 0.0 };
+        0.5 + f64::from(u8::from(on[0])) * 0.5 + f64::from(u8::from(on[1])) * 0.25
+            - f64::from(u8::from(on[2])) * 0.125
+            + pair
+    };
+    let mut ndjson = String::new();
+    let mut csv = "run_id,episode,mask,val_accuracy\n".to_owned();
+    for episode in 0..2 {
+        for mask in 0..8usize {
+            let on = [mask & 1 == 1, mask >> 1 & 1 == 1, mask >> 2 & 1 == 1];
+            let (ids, config) =
+                if mask % 2 == 0 { (["a", "b", "c"], on) } else { (["c", "a", "b"], [on[2], on[0], on[1]]) };
+            let row = serde_json::json!({"run": "run0", "episode_idx": episode, "slot_ids": ids, "config": config, "val_accuracy": value(on)});
+            ndjson.push_str(&format!("{row}\n"));
+            csv.push_str(&format!("run0,{episode},{mask},{}\n", value(on)));
+        }
+    }
+    spellings.push(write("rows.ndjson", &ndjson));
+    spellings.push(write("rows.csv", &csv));
+    for file in &spellings {
+        let document = json(&["analyze", "shapley", file, "--slots", "a,b,c", "--format", "json"]);
+        assert_eq!(document["games"].as_array().map(Vec::len), Some(2), "{file}");
+        for (slot, expected) in document["summary"].as_array().expect("a summary").iter().zip([
+            ("a", 0.5 + 0.05 / 3.0),
+            ("b", 0.25 + 0.05 / 3.0),
+            ("c", -0.125),
+        ]) {
+            assert_eq!(slot["slot_id"], expected.0, "{file}");
+            let mean = slot["mean"].as_f64().expect("a mean");
+            assert!((mean - expected.1).abs() < 1e-12, "{file}: {mean} against {}", expected.1);
+        }
+    }
+    // Standard input: told by its first bytes.
+    let bytes = std::fs::read(&spellings[0]).expect("readable");
+    for (bytes, name) in [(bytes, "Parquet"), (ndjson.into_bytes(), "NDJSON"), (csv.into_bytes(), "CSV")] {
+        let mut child = simic()
+            .args(["analyze", "shapley", "-", "--format", "json"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        child.stdin.take().expect("piped").write_all(&bytes).expect("written");
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{name}");
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("valid JSON");
+        assert_eq!(document["games"].as_array().map(Vec::len), Some(2), "{name}");
+    }
+}
+
+#[test]
+fn more_players_than_a_word_holds() {
+    // 70 slots of effect i/100: along any walk each earns just that.
+    let n = 70;
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("wide.csv");
+    let mut text = (0..n).map(|i| format!("slot:x{i}")).collect::<Vec<_>>().join(",");
+    text.push_str(",perm,pos,val_accuracy\n");
+    for perm in 0..4usize {
+        let order: Vec<usize> = (0..n)
+            .map(|i| if perm % 2 == 0 { (i * 11 + perm) % n } else { ((n - 1 - i) * 11 + perm - 1) % n })
+            .collect();
+        for pos in 0..=n {
+            let on: Vec<usize> = order[..pos].to_vec();
+            let cells: Vec<&str> = (0..n).map(|i| if on.contains(&i) { "true" } else { "false" }).collect();
+            let value: f64 = on.iter().map(|i| *i as f64 / 100.0).sum();
+            text.push_str(&format!("{},{perm},{pos},{value}\n", cells.join(",")));
+        }
+    }
+    std::fs::write(&file, text).expect("written");
+    let file = file.to_string_lossy().into_owned();
+    let document = json(&["analyze", "shapley", &file, "--format", "json"]);
+    let game = &document["games"][0];
+    assert_eq!(
+        (&game["method"], &game["antithetic"], &game["n_players"]),
+        (&"permutation".into(), &true.into(), &70.into())
+    );
+    for (i, player) in game["players"].as_array().expect("players").iter().enumerate() {
+        assert_eq!(player["slot_id"], format!("x{i}"));
+        assert!((player["shapley"].as_f64().expect("a value") - i as f64 / 100.0).abs() < 1e-12);
+        assert_eq!(player["n_samples"], 2);
+    }
+    let (code, stderr) = failure(&["analyze", "shapley", &file, "--method", "exact"]);
+    assert_eq!(code, Some(3));
+    assert!(stderr.contains("at most 30"), "{stderr}");
+}
+
+#[test]
+fn output_is_whole_or_not_there() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let out = directory.path().join("out.json").to_string_lossy().into_owned();
+    let (code, _) = failure(&["analyze", "shapley", "fixtures/README.md", "-o", &out, "--format", "json"]);
+    assert_eq!(code, Some(3));
+    assert_eq!(std::fs::read_dir(directory.path()).expect("readable").count(), 0, "nothing is left behind");
+    stdout(&["analyze", "shapley", CAMPAIGN, "-o", &out, "--format", "json"]);
+    let first = std::fs::read(&out).expect("written");
+    let (code, stderr) = failure(&["analyze", "shapley", CAMPAIGN, "-o", &out]);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("--force"), "{stderr}");
+    assert_eq!(std::fs::read(&out).expect("still there"), first);
+    stdout(&["analyze", "shapley", CAMPAIGN, "-o", &out, "--force", "--format", "csv"]);
+    assert_ne!(std::fs::read(&out).expect("replaced"), first);
+}
+
+#[test]
+fn damaged_files_are_errors_and_never_panics() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let whole = std::fs::read(CAMPAIGN).expect("a fixture");
+    let file = directory.path().join("damaged.parquet");
+    let name = file.to_string_lossy().into_owned();
+    let mut outcomes = std::collections::BTreeMap::new();
+    // Cut anywhere, and single bytes flipped all over: an error or (in a byte nobody needs) a result.
+    let cuts = (0..whole.len()).step_by(whole.len() / 12).map(|n| whole[..n].to_vec());
+    let flips = (4..whole.len()).step_by(whole.len() / 60).map(|n| {
+        let mut bytes = whole.clone();
+        bytes[n] ^= 0x55;
+        bytes
+    });
+    for bytes in cuts.chain(flips) {
+        std::fs::write(&file, bytes).expect("written");
+        let output = run(&["analyze", "shapley", &name]);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let code = output.status.code();
+        assert!(matches!(code, Some(0 | 3)), "{code:?}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{stderr}");
+        *outcomes.entry(code).or_insert(0) += 1;
+    }
+    assert!(outcomes.get(&Some(3)).is_some_and(|n| *n >= 13), "{outcomes:?}");
+}
+
+#[test]
+fn settings_come_from_flags_then_environment_then_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let fixture = std::fs::canonicalize(CAMPAIGN).expect("a fixture");
+    std::fs::write(
+        directory.path().join("simic.toml"),
+        "format = \"json\"\n[analyze.shapley]\nconfidence = 0.5\nvalue = [\"val_loss\"]\n",
+    )
+    .expect("written");
+    std::fs::create_dir(directory.path().join("below")).expect("created");
+    let run = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let output = simic()
+            .current_dir(directory.path().join("below"))
+            .args(["analyze", "shapley"])
+            .arg(&fixture)
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .output()
+            .expect("the program starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let document = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    let from_file = document(&run(&[], &[]));
+    assert_eq!((&from_file["confidence"], &from_file["value"]), (&0.5.into(), &"val_loss".into()));
+    let from_environment = document(&run(&[], &[("SIMIC_CONFIDENCE", "0.9")]));
+    assert_eq!(from_environment["confidence"], 0.9);
+    let from_flag = document(&run(&["--confidence", "0.99"], &[("SIMIC_CONFIDENCE", "0.9")]));
+    assert_eq!(from_flag["confidence"], 0.99);
+    assert!(run(&["--no-config"], &[]).starts_with("Shapley values of val_accuracy"));
+    std::fs::write(directory.path().join("simic.toml"), "fromat = \"json\"\n").expect("written");
+    let output =
+        simic().current_dir(directory.path()).args(["inspect", "."]).output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("fromat"));
+}
+
+#[test]
+fn runs_are_found_by_default() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(directory.path().join("runs")).expect("created");
+    std::fs::copy(CAMPAIGN, directory.path().join("runs/a.parquet")).expect("copied");
+    std::fs::copy("fixtures/simulated/steps.parquet", directory.path().join("runs/steps.parquet"))
+        .expect("copied");
+    let run = |runs: Option<&Path>| {
+        let mut command = simic();
+        command.current_dir(directory.path()).args(["analyze", "shapley", "--format", "json"]);
+        runs.map(|runs| command.env("SIMIC_RUNS", runs));
+        command.output().expect("the program starts")
+    };
+    let default = run(None);
+    assert!(default.status.success());
+    assert!(String::from_utf8_lossy(&default.stderr).contains("1 file with transitions rows"));
+    let elsewhere = std::fs::canonicalize("fixtures/reference/glove_1_2.parquet").expect("a fixture");
+    let from_environment: serde_json::Value =
+        serde_json::from_slice(&run(Some(&elsewhere)).stdout).expect("valid JSON");
+    assert_eq!(from_environment["games"][0]["run_id"], "glove_1_2");
+    // A quoted pattern.
+    let output = simic()
+        .current_dir(directory.path())
+        .args(["analyze", "shapley", "runs/a*.parquet", "--format", "csv"])
+        .output()
+        .expect("the program starts");
+    assert!(output.status.success());
+}
+
+#[test]
+fn manual_and_completions_cover_every_verb() {
+    let manual = stdout(&["man"]);
+    for verb in ["inspect", "analyze", "simulate", "completions"] {
+        assert!(manual.contains(verb), "{verb}");
+    }
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        assert!(stdout(&["completions", shell]).contains("simic"), "{shell}");
+    }
+}
+
+#[test]
+fn progress_is_shown_only_when_asked_off_a_terminal() {
+    let quiet = run(&["analyze", "shapley", CAMPAIGN]);
+    assert!(quiet.stderr.is_empty());
+    let asked = run(&["analyze", "shapley", CAMPAIGN, "--progress", "always"]);
+    assert!(asked.status.success());
+    assert_eq!(quiet.stdout, asked.stdout);
+}

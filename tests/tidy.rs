@@ -1,0 +1,173 @@
+//! The house rules that a machine can check.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Who may import whom: the map of lib.rs. Crate-level names only; `progress` is open to all.
+const IMPORTS: [(&str, &[&str]); 9] = [
+    ("attribution", &["stats", "progress"]),
+    ("stats", &[]),
+    ("simulation", &["stats", "attribution"]),
+    ("records", &["attribution", "stats", "progress"]),
+    ("report", &["attribution", "records", "stats"]),
+    ("console", &["progress", "records"]),
+    ("config", &[]),
+    ("commands", &["attribution", "console", "progress", "records", "report", "simulation", "stats"]),
+    ("cli", &["commands", "config", "console", "records"]),
+];
+
+/// Outside crates and the modules they may appear in.
+const HOMES: [(&str, &[&str]); 9] = [
+    ("clap", &["cli", "config", "commands"]),
+    ("polars", &["records"]),
+    ("polars_arrow", &["records"]),
+    ("polars_parquet", &["records"]),
+    ("comfy_table", &["report"]),
+    ("indicatif", &["console"]),
+    ("statrs", &["stats"]),
+    ("rand", &["stats", "attribution", "simulation"]),
+    ("toml", &["config"]),
+];
+
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("readable") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("readable");
+                found.push((path, text));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The top-level module a file belongs to.
+fn module(path: &Path) -> String {
+    let first = path.strip_prefix("src").expect("below src").components().next().expect("a name");
+    first.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+/// Code without comments and without its unit tests, which may reach further.
+fn code(text: &str) -> String {
+    let before_tests = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    before_tests.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+fn mentions(code: &str, prefix: &str, name: &str) -> bool {
+    let needle = format!("{prefix}{name}");
+    code.match_indices(&needle).any(|(place, _)| {
+        let before = code[..place].chars().next_back();
+        let after = code[place + needle.len()..].chars().next();
+        let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        !is_word(before) && before != Some(':') && after == Some(':')
+    })
+}
+
+#[test]
+fn imports_point_one_way() {
+    let allowed: BTreeMap<&str, &[&str]> = IMPORTS.into_iter().collect();
+    for (path, text) in sources("src") {
+        let module = module(&path);
+        if ["lib", "main", "progress"].contains(&module.as_str()) {
+            continue;
+        }
+        let allowed = allowed.get(module.as_str()).unwrap_or_else(|| panic!("{module} is not on the map"));
+        for (other, _) in IMPORTS {
+            let imports = mentions(&code(&text), "crate::", other);
+            assert!(
+                !imports || other == module || allowed.contains(&other),
+                "{} imports {other}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn outside_crates_stay_at_home() {
+    for (path, text) in sources("src") {
+        let module = module(&path);
+        for (outside, homes) in HOMES {
+            let used = mentions(&code(&text), "", outside);
+            assert!(!used || homes.contains(&module.as_str()), "{} uses {outside}", path.display());
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_undone() {
+    // Spelled apart, so that this file does not find itself.
+    let marks = [
+        ["to", "do!("].concat(),
+        ["unimple", "mented!("].concat(),
+        ["#[ig", "nore"].concat(),
+        ["FIX", "ME"].concat(),
+    ];
+    for (path, text) in sources("src").into_iter().chain(sources("tests")).chain(sources("benches")) {
+        for mark in &marks {
+            assert!(!text.contains(mark.as_str()), "{} holds {mark}", path.display());
+        }
+    }
+}
+
+fn help_pages(command: &mut clap::Command, title: &str, out: &mut String) {
+    let page = command.clone().term_width(100).render_long_help();
+    let page: String = page.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    out.push_str(&format!("\n## {title}\n\n```text\n{}\n```\n", page.trim_end()));
+    let names: Vec<String> = command
+        .get_subcommands()
+        .filter(|inner| inner.get_name() != "help")
+        .map(|inner| inner.get_name().to_owned())
+        .collect();
+    for name in names {
+        let inner = command.find_subcommand_mut(&name).expect("a subcommand");
+        help_pages(inner, &format!("{title} {name}"), out);
+    }
+}
+
+/// docs/cli.md is the help of every command; `SIMIC_BLESS=1` rewrites it.
+#[test]
+fn the_command_line_reference_is_current() {
+    let mut command = simic::cli::command();
+    command.build();
+    let mut text = "# Command line\n\nThe help of every command, generated from the program. `SIMIC_BLESS=1 cargo test --release tidy` rewrites this page.\n".to_owned();
+    help_pages(&mut command, "simic", &mut text);
+    if std::env::var_os("SIMIC_BLESS").is_some() {
+        std::fs::write("docs/cli.md", &text).expect("written");
+    }
+    let stored = std::fs::read_to_string("docs/cli.md").expect("docs/cli.md");
+    assert!(
+        stored == text,
+        "docs/cli.md is not what the program says: SIMIC_BLESS=1 cargo test --release tidy"
+    );
+}
+
+#[test]
+fn the_readme_names_every_command() {
+    let readme = std::fs::read_to_string("README.md").expect("README.md");
+    let mut verbs = Vec::new();
+    for verb in simic::cli::command().get_subcommands() {
+        if verb.get_subcommands().next().is_none() {
+            verbs.push(verb.get_name().to_owned());
+        }
+        verbs.extend(verb.get_subcommands().map(|inner| format!("{} {}", verb.get_name(), inner.get_name())));
+    }
+    for verb in verbs {
+        assert!(readme.contains(&format!("simic {verb}")), "README.md does not show simic {verb}");
+    }
+}
+
+#[test]
+fn fixtures_are_described() {
+    let readme = std::fs::read_to_string("fixtures/README.md").expect("fixtures/README.md");
+    for entry in std::fs::read_dir("fixtures").expect("readable") {
+        let name = entry.expect("readable").file_name().to_string_lossy().into_owned();
+        assert!(name == "README.md" || readme.contains(&name), "fixtures/README.md does not describe {name}");
+    }
+}

@@ -1,0 +1,35 @@
+//! Transcripts: what a user types and sees. `TRYCMD=overwrite cargo test --release transcripts` rewrites them.
+
+use std::path::Path;
+
+fn cases() -> trycmd::TestCases {
+    let cases = trycmd::TestCases::new();
+    cases.register_bin("simic", Path::new(env!("CARGO_BIN_EXE_simic"))).env("NO_COLOR", "1");
+    cases
+}
+
+#[test]
+fn transcripts() {
+    cases().case("tests/cli/*.md");
+}
+
+/// The README writes files: it is run in a directory of its own that holds the fixtures.
+#[cfg(unix)]
+#[test]
+fn readme() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let copy = directory.path().join("README.md");
+    std::fs::copy("README.md", &copy).expect("copied");
+    std::fs::create_dir(directory.path().join("README.in")).expect("created");
+    let fixtures = std::fs::canonicalize("fixtures").expect("fixtures");
+    std::os::unix::fs::symlink(fixtures, directory.path().join("README.in/fixtures")).expect("linked");
+    // The cases are run when they are dropped.
+    drop({
+        let cases = cases();
+        cases.case(&copy);
+        cases
+    });
+    if std::env::var("TRYCMD").is_ok_and(|mode| mode == "overwrite") {
+        std::fs::copy(&copy, "README.md").expect("copied");
+    }
+}
