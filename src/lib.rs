@@ -31,6 +31,8 @@
 //! Read: Parquet, Arrow IPC, NDJSON, CSV (docs/formats.md), `simic.toml`. Written: what `--output` names, beside it
 //! a temporary file while it is under way.
 
+#![cfg_attr(test, allow(clippy::float_cmp, reason = "tests compare exact arithmetic exactly"))]
+
 pub mod attribution;
 pub mod cli;
 pub mod commands;

@@ -118,7 +118,7 @@ fn nothing_is_left_undone() {
 
 fn help_pages(command: &mut clap::Command, title: &str, out: &mut String) {
     let page = command.clone().term_width(100).render_long_help();
-    let page: String = page.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    let page = page.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
     out.push_str(&format!("\n## {title}\n\n```text\n{}\n```\n", page.trim_end()));
     let names: Vec<String> = command
         .get_subcommands()

@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn additive_games_are_exact_after_one_pair() {
-        let table = CoalitionTable::complete((0..16u32).map(|m| f64::from(m)).collect());
+        let table = CoalitionTable::complete((0..16u32).map(f64::from).collect());
         let drawn =
             drawn_marginals(&table, key(), settings(2, true), MissingPolicy::Error).expect("marginals");
         assert_eq!(drawn.units.row(0).to_vec(), [1.0, 2.0, 4.0, 8.0]);

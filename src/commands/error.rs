@@ -55,9 +55,9 @@ impl CommandError {
     /// The exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage { .. } => 2,
+            Self::Usage { .. }
+            | Self::Game { source: GameError::NoRange | GameError::NoPermutations, .. } => 2,
             Self::Output { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => 2,
-            Self::Game { source: GameError::NoRange | GameError::NoPermutations, .. } => 2,
             Self::Record(_) | Self::Game { .. } | Self::Output { .. } => 3,
         }
     }

@@ -121,14 +121,20 @@ struct Chunk {
     first_row: u64,
     masks: Masks,
     values: Vec<Buffer<f64>>,
-    /// perm and pos of each row.
-    walks: Option<(Vec<Option<i64>>, Vec<Option<i64>>)>,
+    walks: Option<WalkColumns>,
     keys: IndexSet<GameKey, FixedHasher>,
     /// Union of the masks per key, one word: for the width of bare masks.
     unions: Vec<u64>,
     layouts: Vec<Layout>,
     spans: Vec<Span>,
     skipped: BTreeMap<&'static str, u64>,
+}
+
+/// Permutation and position of each row.
+#[derive(Debug)]
+struct WalkColumns {
+    perms: Vec<Option<i64>>,
+    positions: Vec<Option<i64>>,
 }
 
 /// Players of a layout in canonical order, and where each of its bits goes.
@@ -386,7 +392,7 @@ impl CoalitionRecording {
     ) -> Result<Vec<Walk>, RecordError> {
         let mut by_perm: BTreeMap<i64, Vec<WalkRow>> = BTreeMap::new();
         for (chunk_index, chunk, span) in self.spans_of(game) {
-            let Some((perms, positions)) = &chunk.walks else { continue };
+            let Some(WalkColumns { perms, positions }) = &chunk.walks else { continue };
             let seating = game.seating_of(chunk_index, span.layout);
             for row in span.rows() {
                 if let (Some(perm), Some(position)) = (perms[row], positions[row]) {
@@ -648,7 +654,7 @@ fn read_chunk(
                 bad.push(row, pos, Problem::HalfWalk);
             }
         }
-        (perms, positions)
+        WalkColumns { perms, positions }
     });
 
     let (is_bad, skipped) = judge(bad, table, first_row, n_rows, options.on_bad)?;

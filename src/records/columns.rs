@@ -106,6 +106,11 @@ macro_rules! with_integers {
 }
 
 /// A column of integers without nulls.
+#[allow(
+    clippy::unnecessary_fallible_conversions,
+    clippy::useless_conversion,
+    reason = "one body serves every integer type"
+)]
 pub(super) fn ints(column: Column, name: &str, bad: &mut BadCells) -> Ints {
     let array = match column {
         Column::ConstantInt(value) => return Ints::Constant(value),
@@ -206,6 +211,11 @@ impl Masks {
 }
 
 /// A column of coalition masks; one of another type yields empty masks and a bad cell.
+#[allow(
+    clippy::unnecessary_fallible_conversions,
+    clippy::useless_conversion,
+    reason = "one body serves every integer type"
+)]
 pub(super) fn masks(column: Column, name: &str, n_rows: usize, bad: &mut BadCells) -> Masks {
     let Column::Values(array) = column else {
         let found = "one value for all rows".to_owned();
@@ -247,6 +257,7 @@ pub(super) fn masks(column: Column, name: &str, n_rows: usize, bad: &mut BadCell
 }
 
 /// Numbers as f64 whatever their stored width; `None` for other types. Nulls keep a filler.
+#[allow(clippy::cast_lossless, reason = "one body serves every integer type")]
 fn float_values(array: &dyn Array) -> Option<Buffer<f64>> {
     if let Some(array) = primitive::<f64>(array) {
         return Some(array.values().clone());
@@ -267,7 +278,6 @@ pub(super) fn is_numeric(dtype: &polars_arrow::datatypes::ArrowDataType) -> bool
 /// A column of finite numbers without nulls.
 pub(super) fn finite_floats(column: Column, name: &str, n_rows: usize, bad: &mut BadCells) -> Buffer<f64> {
     let array = match column {
-        #[expect(clippy::cast_precision_loss, reason = "a value column of integers")]
         Column::ConstantInt(value) => return vec![value as f64; n_rows].into(),
         Column::ConstantText(text) => {
             bad.whole(name, "numbers", format!("the text '{text}'"));
@@ -279,9 +289,9 @@ pub(super) fn finite_floats(column: Column, name: &str, n_rows: usize, bad: &mut
         return parsed_floats(&*array, name, bad);
     };
     report_nulls(array.validity(), name, "a number", bad);
-    // One pass without branches: a sum of x - x is NaN as soon as one value is not finite.
-    let probe: f64 = values.iter().map(|value| value - value).sum();
-    if probe != 0.0 {
+    // One pass without branches: 0 x is 0 for a finite x and NaN for any other, and NaN stays.
+    let probe: f64 = values.iter().map(|value| 0.0 * value).sum();
+    if probe.is_nan() {
         for (row, value) in values.iter().enumerate() {
             let is_null = array.validity().is_some_and(|validity| !validity.get_bit(row));
             if !value.is_finite() && !is_null {
@@ -441,6 +451,7 @@ pub(super) fn lists(column: Column, name: &str, what: &'static str, bad: &mut Ba
 }
 
 /// Truth values: bool, or integers that are 0 or 1. A null or other value is reported at its flat position.
+#[expect(clippy::float_cmp, reason = "0 and 1 are stored exactly")]
 pub(super) fn truths(array: &dyn Array) -> Result<Vec<bool>, (usize, Problem)> {
     if let Some(validity) = array.validity().filter(|validity| validity.unset_bits() > 0) {
         let position = validity.iter().position(|is_valid| !is_valid).unwrap_or(0);

@@ -125,13 +125,11 @@ impl ParquetFile {
 
 /// Row groups decode to one array; pages of a dictionary may come apart.
 fn one_array(mut arrays: Vec<Box<dyn Array>>) -> Result<Box<dyn Array>, polars::error::PolarsError> {
-    match arrays.len() {
-        1 => Ok(arrays.remove(0)),
-        _ => {
-            let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
-            polars_arrow::compute::concatenate::concatenate(&arrays)
-        }
+    if arrays.len() == 1 {
+        return Ok(arrays.remove(0));
     }
+    let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+    polars_arrow::compute::concatenate::concatenate(&arrays)
 }
 
 /// The type to decode to: text as views, also where a writer remembers a dictionary.
@@ -145,8 +143,9 @@ fn decodable_type(dtype: ArrowDataType) -> ArrowDataType {
     match dtype {
         ArrowDataType::Utf8 | ArrowDataType::LargeUtf8 => ArrowDataType::Utf8View,
         ArrowDataType::Dictionary(_, values, _) => decodable_type(*values),
-        ArrowDataType::List(field) => ArrowDataType::LargeList(Box::new(decodable(*field))),
-        ArrowDataType::LargeList(field) => ArrowDataType::LargeList(Box::new(decodable(*field))),
+        ArrowDataType::List(field) | ArrowDataType::LargeList(field) => {
+            ArrowDataType::LargeList(Box::new(decodable(*field)))
+        }
         ArrowDataType::FixedSizeList(field, width) => {
             ArrowDataType::FixedSizeList(Box::new(decodable(*field)), width)
         }

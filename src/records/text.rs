@@ -95,8 +95,8 @@ fn parse_ndjson(name: &str, bytes: &[u8]) -> Result<Vec<(String, Vec<Value>)>, R
             continue;
         }
         let detail = |what: String| unreadable(name, "NDJSON", format!("line {}: {what}", line_number + 1));
-        let object: serde_json::Map<String, Value> =
-            serde_json::from_slice(line).map_err(|error| detail(error.to_string()))?;
+        let object: serde_json::Map<String, Value> = serde_json::from_slice(line)
+            .map_err(|error| detail(error.to_string().replace(" at line 1 ", " at ")))?;
         for (column, value) in object {
             let place = *places.entry(column).or_insert_with_key(|column| {
                 columns.push((column.clone(), vec![Value::Null; n_rows]));

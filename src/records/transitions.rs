@@ -44,7 +44,10 @@ impl TransitionSummary {
         let obs = map.find(table, "obs")?;
         let reward = map.find(table, "reward")?;
         let numbered: Vec<String> = if obs.is_none() {
-            (0..).map(|i| format!("obs_{i}")).take_while(|name| table.has_column(name)).collect()
+            (0..table.column_names().len())
+                .map(|i| format!("obs_{i}"))
+                .take_while(|name| table.has_column(name))
+                .collect()
         } else {
             Vec::new()
         };

@@ -48,6 +48,9 @@ pub fn student_t_quantile(p: f64, degrees: f64) -> f64 {
 ///
 /// # Edge cases
 /// An infinite statistic has p = 0. Far tails keep their relative accuracy (no `1 - cdf`).
+///
+/// # Panics
+/// If `degrees` is not positive: an estimate of two units has at least one.
 pub fn student_t_two_sided_p(t: f64, degrees: f64) -> f64 {
     assert!(degrees > 0.0, "t with {degrees} degrees of freedom");
     if t.is_infinite() {
