@@ -135,7 +135,7 @@ pub enum SpellingArg {
     Config,
     /// A bare mask
     Mask,
-    /// One slot:<id> column per slot
+    /// One `slot:<id>` column per slot
     Columns,
 }
 

@@ -1,7 +1,7 @@
 //! Everything on disk, typed and validated; the only user of polars.
 //!
-//! Files become tables ([`table`]), tables are told apart by their columns ([`schema`]), and their rows become
-//! games ([`coalitions`]) or steps ([`transitions`]). Malformed rows and non-finite numbers stop here.
+//! Files become tables (`table`), tables are told apart by their columns (`schema`), and their rows become
+//! games (`coalitions`) or steps (`transitions`). Malformed rows and non-finite numbers stop here.
 
 mod coalitions;
 mod columns;

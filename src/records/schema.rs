@@ -116,7 +116,7 @@ impl ColumnMap {
     /// Which kind of rows `table` holds.
     ///
     /// # Errors
-    /// As [`ColumnMap::find`].
+    /// As `ColumnMap::find`.
     pub fn kind(&self, table: &Table) -> Result<FileKind, RecordError> {
         let has_slots = table.column_names().iter().any(|name| name.starts_with(SLOT_PREFIX));
         if has_slots || self.find(table, "config")?.is_some() || self.find(table, "mask")?.is_some() {
