@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{self, CommandError, CommonArgs, CompletionsArgs, Context, Outcome};
 use crate::config;
@@ -65,7 +66,10 @@ fn with_environment(command: Command) -> Command {
     let command = command.mut_args(|argument| match argument.get_long() {
         Some(long) if long != "help" && long != "version" => {
             let name = format!("SIMIC_{}", long.replace('-', "_").to_uppercase());
-            argument.env(name).hide_env(true)
+            let is_switch = matches!(argument.get_action(), ArgAction::SetTrue);
+            let argument = argument.env(name).hide_env(true);
+            // A switch is on unless the variable is empty, 0, no, off or false.
+            if is_switch { argument.value_parser(FalseyValueParser::new()) } else { argument }
         }
         _ => argument,
     });

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command};
+use clap::{ArgAction, ArgMatches, Command};
 use toml::{Table, Value};
 
 /// A configuration file that cannot be used.
@@ -27,7 +27,7 @@ const FILE_NAME: &str = "simic.toml";
 /// # Errors
 /// If a file named with `--config` is missing, or a file is not TOML or holds a setting no flag has.
 pub(crate) fn extra_arguments(command: &Command, matches: &ArgMatches) -> Result<Vec<OsString>, ConfigError> {
-    let root = command;
+    let (root, command_root) = (command, command);
     let mut leaf = (command, matches);
     let mut names = Vec::new();
     while let Some((name, inner)) = leaf.1.subcommand() {
@@ -47,6 +47,7 @@ pub(crate) fn extra_arguments(command: &Command, matches: &ArgMatches) -> Result
     let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
     let document: Table =
         text.parse().map_err(|error: toml::de::Error| failed(error.message().to_owned()))?;
+    check_tables(command_root, &document, "").map_err(failed)?;
     let mut extra = Vec::new();
     let mut table = &document;
     let mut depth = 0;
@@ -66,6 +67,32 @@ pub(crate) fn extra_arguments(command: &Command, matches: &ArgMatches) -> Result
         depth += 1;
     }
     Ok(extra)
+}
+
+/// Every table is named after a command and holds only its flags, whichever command runs now.
+fn check_tables(command: &Command, table: &Table, path: &str) -> Result<(), String> {
+    for (key, value) in table {
+        let place = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match value {
+            Value::Table(_) if path.is_empty() && key == "column" => {}
+            Value::Table(inner) => {
+                let Some(subcommand) = command.find_subcommand(key) else {
+                    let known: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+                    let known = known.join(", ");
+                    return Err(format!("[{place}]: no such command (there are: {known})"));
+                };
+                check_tables(subcommand, inner, &place)?;
+            }
+            _ if !path.is_empty() => {
+                let is_flag = command.get_arguments().any(|argument| argument.get_long() == Some(key));
+                if !is_flag {
+                    return Err(format!("{place}: no such setting for this command"));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn nearest(start: &Path) -> Option<PathBuf> {
@@ -113,6 +140,11 @@ fn setting(
     match value {
         Value::Boolean(is_on) if !takes_value => Ok(if *is_on { vec![flag] } else { Vec::new() }),
         _ if !takes_value => Err(format!("--{key} is true or false")),
+        // A pair or list that the flag takes as one text, LO,HI for instance.
+        Value::Array(values) if !matches!(argument.get_action(), ArgAction::Append) => {
+            let values = values.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+            Ok(vec![OsString::from(format!("--{key}={}", values.join(",")))])
+        }
         Value::Array(values) => {
             let mut arguments = Vec::new();
             for value in values {

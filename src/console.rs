@@ -108,6 +108,12 @@ impl Console {
         force: bool,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
+        // A dash is stdout; a pipe or device is written to, not replaced.
+        let path = path.filter(|path| *path != Path::new("-"));
+        if let Some(path) = path.filter(|path| std::fs::metadata(path).is_ok_and(|found| !found.is_file())) {
+            let mut target = io::BufWriter::new(std::fs::OpenOptions::new().write(true).open(path)?);
+            return write(&mut target).and_then(|()| target.flush());
+        }
         let Some(path) = path else {
             let mut stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
             return match write(&mut stdout).and_then(|()| stdout.flush()) {

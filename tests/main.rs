@@ -49,5 +49,6 @@ fn complete_game(values: Vec<f64>) -> simic::attribution::Game {
         players: (0..n).map(|i| format!("s{i}")).collect(),
         table: CoalitionTable::complete(values),
         walks: Vec::new(),
+        n_bad_walks: 0,
     }
 }

@@ -346,3 +346,149 @@ fn progress_is_shown_only_when_asked_off_a_terminal() {
     assert!(asked.status.success());
     assert_eq!(quiet.stdout, asked.stdout);
 }
+
+/// A folder with one text file, and the file's path.
+fn file_of(name: &str, text: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join(name).display().to_string();
+    std::fs::write(&path, text).expect("written");
+    (directory, path)
+}
+
+fn shapley_of(document: &serde_json::Value, slot: &str) -> f64 {
+    let players = document["games"][0]["players"].as_array().expect("players");
+    let player = players.iter().find(|player| player["slot_id"] == slot).expect("the slot");
+    player["shapley"].as_f64().expect("a number")
+}
+
+#[test]
+fn a_null_in_a_configuration_costs_its_row_only() {
+    let columns = "run_id,val_accuracy,slot:x,slot:y\na,0,false,false\na,1,true,false\na,2,false,true\na,3,true,true\na,9,true,\n";
+    let lists = r#"{"slot_ids":["x","y"],"config":[false,false],"val_accuracy":0}
+{"slot_ids":["x","y"],"config":[true,false],"val_accuracy":1}
+{"slot_ids":["x","y"],"config":[true,null],"val_accuracy":9}
+{"slot_ids":["x","y"],"config":[false,true],"val_accuracy":2}
+{"slot_ids":["x","y"],"config":[true,true],"val_accuracy":3}
+"#;
+    for (name, text) in [("a.csv", columns), ("a.ndjson", lists)] {
+        let (_directory, path) = file_of(name, text);
+        let (code, stderr) = failure(&["analyze", "shapley", &path]);
+        assert!(code == Some(3) && stderr.contains("null"), "{stderr}");
+        let document = json(&["analyze", "shapley", &path, "--on-bad", "skip", "--format", "json"]);
+        assert_eq!((shapley_of(&document, "x"), shapley_of(&document, "y")), (1.0, 2.0), "{name}");
+        assert_eq!(document["input"]["skipped"], 1);
+    }
+}
+
+#[test]
+fn a_broken_permutation_can_be_left_out() {
+    let walk = |perm: u32, masks: &[u32]| -> String {
+        let rows = masks.iter().enumerate();
+        rows.map(|(pos, mask)| format!("{mask},{mask},{perm},{pos}\n")).collect()
+    };
+    let text = [
+        "mask,val_accuracy,perm,pos\n".to_owned(),
+        walk(0, &[0, 1, 3]),
+        walk(1, &[0, 2, 3]),
+        walk(2, &[0, 3]),
+    ];
+    let (_directory, path) = file_of("w.csv", &text.concat());
+    let (code, stderr) = failure(&["analyze", "shapley", &path, "--method", "permutation"]);
+    assert!(code == Some(3) && stderr.contains("--on-bad skip"), "{stderr}");
+    let arguments =
+        ["analyze", "shapley", &path, "--method", "permutation", "--on-bad", "skip", "--format", "json"];
+    assert_eq!(shapley_of(&json(&arguments), "s1"), 2.0);
+}
+
+#[test]
+fn numbers_that_overflow_are_an_error() {
+    let (_directory, path) = file_of("h.csv", "mask,val_accuracy\n0,1e308\n1,-1e308\n");
+    let (code, stderr) = failure(&["analyze", "shapley", &path]);
+    assert!(code == Some(3) && stderr.contains("overflow"), "{stderr}");
+}
+
+#[test]
+fn bounds_hold_for_more_players_than_a_double_can_count() {
+    let n = 1100;
+    let ids: Vec<String> = (0..n).map(|i| format!("s{i}")).collect();
+    let row = |is_on: bool, value: f64| {
+        serde_json::json!({"slot_ids": ids, "config": vec![is_on; n], "val_accuracy": value}).to_string()
+    };
+    let (_directory, path) = file_of("b.ndjson", &[row(false, 0.0), row(true, 1.0)].join("\n"));
+    let arguments = ["analyze", "shapley", &path, "--method", "bounds", "--range", "0,1", "--format", "json"];
+    let player = &json(&arguments)["games"][0]["players"][7];
+    // All but two coalitions are unseen: 1/n is known, the other sizes may give or take all they weigh.
+    let (low, high) = (player["bound_low"].as_f64(), player["bound_high"].as_f64());
+    let rest = 1.0 - 1.0 / n as f64;
+    assert!((low.expect("low") - (1.0 / n as f64 - rest)).abs() < 1e-9, "{low:?}");
+    assert!((high.expect("high") - 1.0).abs() < 1e-9, "{high:?}");
+}
+
+#[test]
+fn missing_coalitions_of_many_players_are_named() {
+    let ids: Vec<String> = (0..70).map(|i| format!("s{i}")).collect();
+    let row = |is_on: bool, value: f64| {
+        serde_json::json!({"slot_ids": ids, "config": vec![is_on; 70], "val_accuracy": value}).to_string()
+    };
+    let (_directory, path) = file_of("b.ndjson", &[row(false, 0.0), row(true, 1.0)].join("\n"));
+    let (_, stderr) = failure(&["analyze", "shapley", &path]);
+    assert!(stderr.contains("of 2^70") && stderr.contains("{s0}, {s1}"), "{stderr}");
+}
+
+#[test]
+fn slot_columns_of_another_file_do_not_widen_bare_masks() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).expect("written");
+    write("a.csv", "run_id,episode,mask,val_accuracy\nr,0,0,0\nr,0,1,1\nr,0,2,2\nr,0,3,3\n");
+    let named: String = (0..8).map(|m| format!("r,1,{m},{},{},{}\n", m & 1, m >> 1 & 1, m >> 2)).collect();
+    write("b.csv", &format!("run_id,episode,val_accuracy,slot:x,slot:y,slot:z\n{named}"));
+    let path = directory.path().display().to_string();
+    let document = json(&["analyze", "shapley", &path, "--format", "json"]);
+    assert_eq!((&document["games"][0]["n_players"], &document["method"]), (&2.into(), &"exact".into()));
+}
+
+#[test]
+fn baseline_and_full_are_those_of_the_permutations_used() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("w.parquet").display().to_string();
+    stdout(&["simulate", "coalitions", "-o", &path, "--walks", "5", "--n-episodes", "1", "--n-envs", "1"]);
+    let document = json(&["analyze", "shapley", &path, "--format", "json"]);
+    let gap = document["games"][0]["efficiency_gap"].as_f64().expect("a gap");
+    assert!(gap.abs() < 1e-12, "{gap}");
+}
+
+#[test]
+fn an_output_that_would_destroy_something_is_refused() {
+    let (directory, path) = file_of("g.csv", "mask,val_accuracy\n0,1\n1,2\n");
+    let (code, stderr) = failure(&["analyze", "shapley", &path, "-o", &path, "--force"]);
+    assert!(code == Some(2) && stderr.contains("one of the files read"), "{stderr}");
+    let folder = directory.path().display().to_string();
+    assert_eq!(failure(&["analyze", "shapley", &path, "-o", &folder]).0, Some(2));
+    let csv = format!("{folder}/sim.csv");
+    assert_eq!(failure(&["simulate", "coalitions", "-o", &csv]).0, Some(2));
+}
+
+#[test]
+fn a_misspelt_table_in_the_settings_is_an_error() {
+    let (directory, path) = file_of("g.csv", "mask,val_accuracy\n0,1\n1,2\n");
+    for text in ["[analyze.shapely]\nconfidence = 0.9\n", "[inspect]\nbogus = 1\n"] {
+        std::fs::write(directory.path().join("simic.toml"), text).expect("written");
+        let output =
+            simic().current_dir(&directory).args(["analyze", "shapley", &path]).output().expect("runs");
+        assert_eq!(output.status.code(), Some(2), "{text}");
+    }
+}
+
+#[test]
+fn control_characters_never_reach_the_terminal() {
+    let (_directory, path) = file_of("g.csv", "mask,val_accuracy\n0,1\n1,2\n");
+    let table = stdout(&["analyze", "shapley", &path, "--slots", "\u{1b}[31mred\u{202e}"]);
+    assert!(!table.contains(['\u{1b}', '\u{202e}']) && table.contains("\\u{1b}"), "{table:?}");
+}
+
+#[test]
+fn when_everything_is_left_out_there_is_no_result() {
+    let (_directory, path) = file_of("g.csv", "mask,val_accuracy\n1,1\n2,2\n");
+    let (code, stderr) = failure(&["analyze", "shapley", &path, "--on-bad", "skip"]);
+    assert!(code == Some(3) && stderr.contains("every game was left out"), "{stderr}");
+}

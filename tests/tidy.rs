@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom: the map of lib.rs. Crate-level names only; `progress` is open to all.
-const IMPORTS: [(&str, &[&str]); 9] = [
+const IMPORTS: [(&str, &[&str]); 10] = [
     ("attribution", &["stats", "progress"]),
+    ("normalization", &["stats", "progress"]),
     ("stats", &[]),
     ("simulation", &["stats", "attribution"]),
-    ("records", &["attribution", "stats", "progress"]),
-    ("report", &["attribution", "records", "stats"]),
+    ("records", &["attribution", "normalization", "stats", "progress"]),
+    ("report", &["attribution", "normalization", "records", "stats"]),
     ("console", &["progress", "records"]),
     ("config", &[]),
-    ("commands", &["attribution", "console", "progress", "records", "report", "simulation", "stats"]),
+    (
+        "commands",
+        &["attribution", "console", "normalization", "progress", "records", "report", "simulation", "stats"],
+    ),
     ("cli", &["commands", "config", "console", "records"]),
 ];
 

@@ -10,6 +10,9 @@ use super::coalition::{contains, size};
 use super::game::CoalitionTable;
 use super::weights::{SizeWeights, binomial};
 
+/// Numbers of coalitions that are exact in f64.
+const EXACT_COUNTS: f64 = 9e15;
+
 /// The interval a Shapley value must lie in.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ShapleyBounds {
@@ -78,7 +81,12 @@ pub fn shapley_bounds(table: &CoalitionTable, range: ValueRange) -> Vec<ShapleyB
     (0..n)
         .map(|player| {
             let missing_weight = |counts: &[u64], weights: &[f64], total: &dyn Fn(usize) -> f64| -> f64 {
-                (0..=n).map(|s| (total(s) - counts[s] as f64).max(0.0) * weights[s]).sum()
+                let of_size = |s: usize| match total(s) {
+                    total if total < EXACT_COUNTS => (total - counts[s] as f64).max(0.0) * weights[s],
+                    // The coalitions of one size weigh 1/n together, however many there are.
+                    _ => (1.0 / n as f64 - counts[s] as f64 * weights[s]).max(0.0),
+                };
+                (0..=n).map(of_size).sum()
             };
             let members = missing_weight(&with[player], &joined, &|s| {
                 if s == 0 { 0.0 } else { binomial(n - 1, s - 1) }

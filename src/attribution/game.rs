@@ -245,7 +245,12 @@ impl CoalitionTable {
             return Vec::new();
         };
         if self.n_players > coalition::WORD_BITS - 1 {
-            return Vec::new();
+            let is_missing = |mask: &u64| {
+                let mut wide = vec![0; coalition::words_for(self.n_players)];
+                wide[0] = *mask;
+                self.value(&wide).is_none()
+            };
+            return (0..u64::MAX).filter(is_missing).take(limit).collect();
         }
         let mut missing = Vec::new();
         let mut next = 0u64;
@@ -421,6 +426,8 @@ pub struct Game {
     pub table: CoalitionTable,
     /// Recorded permutations in ascending order of their number; empty if none were recorded.
     pub walks: Vec<Walk>,
+    /// Recorded permutations left out because their rows do not walk from empty to full.
+    pub n_bad_walks: usize,
 }
 
 #[cfg(test)]

@@ -218,6 +218,8 @@ mod tests {
             biased: false,
             antithetic: None,
             unpaired_walks: 0,
+            bad_walks: 0,
+            n_recorded_walks: 0,
             players: values
                 .iter()
                 .map(|(_, value)| PlayerValue {

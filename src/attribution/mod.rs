@@ -37,7 +37,7 @@ pub enum GameError {
     #[error("the full coalition is not recorded")]
     NoFullCoalition,
     /// An exact value needs all coalitions.
-    #[error("{recorded} of {total} coalitions are recorded; missing: {}", named(.missing, *total - *recorded as f64))]
+    #[error("{recorded} of {} coalitions are recorded; missing: {}", power(*total), named(.missing, *total - *recorded as f64))]
     Incomplete {
         /// Coalitions recorded.
         recorded: usize,
@@ -50,7 +50,8 @@ pub enum GameError {
     },
     /// A permutation visited a coalition that was not recorded.
     #[error(
-        "{visits} of {visited} coalition visits found no recorded value ({recorded} of {total} coalitions are recorded)"
+        "{visits} of {visited} coalition visits found no recorded value ({recorded} of {} coalitions are recorded)",
+        power(*total)
     )]
     UnrecordedCoalition {
         /// Visits that failed.
@@ -69,7 +70,7 @@ pub enum GameError {
         rank: usize,
     },
     /// No method applies to what was recorded.
-    #[error("no method applies: {recorded} of {total} coalitions are recorded; missing: {}", named(.missing, *total - *recorded as f64))]
+    #[error("no method applies: {recorded} of {} coalitions are recorded; missing: {}", power(*total), named(.missing, *total - *recorded as f64))]
     NoMethod {
         /// Coalitions recorded.
         recorded: usize,
@@ -80,6 +81,9 @@ pub enum GameError {
         /// What `bounds` would give.
         advice: String,
     },
+    /// Finite values whose differences or squares are not.
+    #[error("the values are so large that their differences or squares overflow")]
+    Overflow,
     /// Too many players for an exact table.
     #[error("{0} players: an exact table takes at most {MAX_PLAYERS}")]
     TooManyPlayers(usize),
@@ -121,9 +125,15 @@ impl GameError {
             }
             Self::TooManyPlayers(_) => Some("use --method permutation or kernel".to_owned()),
             Self::OutsideRange { .. } => Some("widen --range so that it holds every recorded value".to_owned()),
+            Self::Overflow => Some("rescale the value column before it is recorded".to_owned()),
             Self::NoRange | Self::NoPermutations => None,
         }
     }
+}
+
+/// A number of coalitions: written out while it is exact, else as a power of two.
+fn power(total: f64) -> String {
+    if total < 9e15 { format!("{total}") } else { format!("2^{}", total.log2()) }
 }
 
 fn named(missing: &[String], n_missing: f64) -> String {

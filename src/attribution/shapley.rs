@@ -8,7 +8,7 @@ use super::GameError;
 use super::bounds::{ShapleyBounds, ValueRange, shapley_bounds};
 use super::coalition;
 use super::exact::{ExactKernel, MAX_PLAYERS, NoiseError};
-use super::game::{CoalitionTable, Game, GameKey};
+use super::game::{CoalitionTable, Game, GameKey, Walk};
 use super::least_squares::kernel_values;
 use super::permutation::{PermutationSettings, UnitMarginals, drawn_marginals, recorded_marginals};
 use crate::stats::{ConfidenceInterval, ConfidenceLevel, Estimate, IntervalMethod, StreamKey, pairwise_sum};
@@ -122,6 +122,10 @@ pub struct GameResult {
     pub antithetic: Option<bool>,
     /// Recorded walks left out because they have no partner.
     pub unpaired_walks: usize,
+    /// Recorded permutations left out because they are none.
+    pub bad_walks: usize,
+    /// Recorded permutations.
+    pub n_recorded_walks: usize,
     /// Values in player order.
     pub players: Vec<PlayerValue>,
 }
@@ -150,13 +154,21 @@ impl ShapleyEngine {
     /// # Errors
     /// [`GameError`] when the recorded coalitions do not support the method.
     pub fn game(&self, game: &Game) -> Result<GameResult, GameError> {
-        match self.settings.method {
+        let result = match self.settings.method {
             MethodRequest::Exact => self.exact(game),
             MethodRequest::Permutation => self.permutation(game),
             MethodRequest::Kernel => kernel(game, &self.settings),
             MethodRequest::Bounds => self.bounds(game),
             MethodRequest::Auto => self.auto(game),
-        }
+        }?;
+        let is_finite = |value: Option<f64>| value.is_none_or(f64::is_finite);
+        let is_sound = |player: &PlayerValue| {
+            let bounds = player.bounds.map_or([0.0; 2], |bounds| [bounds.low, bounds.high]);
+            is_finite(player.shapley)
+                && is_finite(player.standard_error)
+                && bounds.iter().all(|x| x.is_finite())
+        };
+        if result.players.iter().all(is_sound) { Ok(result) } else { Err(GameError::Overflow) }
     }
 
     fn auto(&self, game: &Game) -> Result<GameResult, GameError> {
@@ -241,12 +253,18 @@ fn stream_key(key: &GameKey) -> StreamKey {
 }
 
 fn n_coalitions(table: &CoalitionTable) -> f64 {
-    (table.n_players() as f64).exp2()
+    // Only for messages: 2^1023 stands for anything larger.
+    (table.n_players().min(1023) as f64).exp2()
 }
 
 fn spell_missing(game: &Game) -> Vec<String> {
     let missing = game.table.missing(MISSING_NAMED);
-    missing.iter().map(|mask| coalition::describe(&[*mask], &game.players)).collect()
+    let spell = |mask: &u64| {
+        let mut wide = vec![0; coalition::words_for(game.players.len())];
+        wide[0] = *mask;
+        coalition::describe(&wide, &game.players)
+    };
+    missing.iter().map(spell).collect()
 }
 
 /// What `--method bounds` would give, under the range the values suggest.
@@ -303,6 +321,8 @@ fn blank_result(game: &Game, method: Method) -> GameResult {
         biased: false,
         antithetic: None,
         unpaired_walks: 0,
+        bad_walks: game.n_bad_walks,
+        n_recorded_walks: game.walks.len(),
         players: vec![unknown; game.table.n_players()],
     }
 }
@@ -363,6 +383,16 @@ fn sampled_result(game: &Game, marginals: &UnitMarginals, settings: &ShapleySett
         player.standard_error = estimate.standard_error;
         player.n_samples = estimate.n;
         player.interval = estimate.interval;
+    }
+    if !game.walks.is_empty() {
+        // The ends of the walks that were used: those of a walk without partner were not.
+        let used = &game.walks[..game.walks.len() - marginals.unpaired];
+        let mean_end = |end: &dyn Fn(&Walk) -> Option<&f64>| {
+            let ends: Vec<f64> = used.iter().filter_map(end).copied().collect();
+            (!ends.is_empty()).then(|| pairwise_sum(&ends) / ends.len() as f64)
+        };
+        result.baseline = mean_end(&|walk| walk.values.first());
+        result.full = mean_end(&|walk| walk.values.last());
     }
     result.biased = marginals.incomplete;
     result.antithetic = Some(marginals.antithetic);

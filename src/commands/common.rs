@@ -159,6 +159,16 @@ impl Context {
         for note in &discovered.notes {
             self.console.note(note);
         }
+        let output = self.common.output.as_deref().and_then(|path| path.canonicalize().ok());
+        let is_output = |file: &&crate::records::InputFile| {
+            output.is_some() && std::path::Path::new(&file.name).canonicalize().ok() == output
+        };
+        if let Some(file) = discovered.files.iter().find(is_output) {
+            return Err(CommandError::usage(
+                format!("--output {} is one of the files read", file.name),
+                "write the result elsewhere",
+            ));
+        }
         Ok(discovered)
     }
 
@@ -168,7 +178,11 @@ impl Context {
     /// If the output exists and `--force` is not given.
     pub fn check_output(&self) -> Result<(), CommandError> {
         match &self.common.output {
-            Some(path) if path.exists() && !self.common.force => Err(CommandError::Usage {
+            Some(path) if path.is_dir() => Err(CommandError::usage(
+                format!("--output {} is a directory", path.display()),
+                "name a file in it",
+            )),
+            Some(path) if path.is_file() && !self.common.force => Err(CommandError::Usage {
                 message: format!("{} exists", path.display()),
                 hint: Some("--force replaces it".to_owned()),
             }),

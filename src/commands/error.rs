@@ -36,6 +36,9 @@ pub enum CommandError {
         /// Why.
         source: GameError,
     },
+    /// Everything was left out.
+    #[error("every game was left out: there is nothing to report")]
+    NothingLeft,
     /// A result that cannot be written.
     #[error("cannot write {target}: {source}")]
     Output {
@@ -58,7 +61,7 @@ impl CommandError {
             Self::Usage { .. }
             | Self::Game { source: GameError::NoRange | GameError::NoPermutations, .. } => 2,
             Self::Output { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => 2,
-            Self::Record(_) | Self::Game { .. } | Self::Output { .. } => 3,
+            Self::Record(_) | Self::Game { .. } | Self::NothingLeft | Self::Output { .. } => 3,
         }
     }
 
@@ -68,6 +71,7 @@ impl CommandError {
             Self::Usage { hint, .. } => hint.clone(),
             Self::Record(error) => error.hint(),
             Self::Game { source, .. } => source.hint(),
+            Self::NothingLeft => Some("-v says why each was left out".to_owned()),
             Self::Output { .. } => None,
         }
     }

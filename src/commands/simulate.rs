@@ -65,7 +65,7 @@ pub struct CoalitionArgs {
     #[arg(long, value_name = "A+B=X", allow_hyphen_values = true)]
     pub interaction: Vec<String>,
     /// Value of the empty coalition
-    #[arg(long, value_name = "X", default_value_t = 0.5)]
+    #[arg(long, value_name = "X", default_value_t = 0.5, allow_hyphen_values = true)]
     pub baseline: f64,
     /// Standard deviation of effects over episodes
     #[arg(long, value_name = "SD", default_value_t = 0.02)]
@@ -169,6 +169,15 @@ fn targets(context: &Context, n_runs: u32) -> Result<Vec<PathBuf>, CommandError>
             "for instance -o runs/demo.parquet",
         ));
     };
+    let extension = output.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    if let Some(other @ ("csv" | "tsv" | "ndjson" | "jsonl" | "json" | "arrow" | "ipc" | "feather")) =
+        extension.as_deref()
+    {
+        return Err(CommandError::usage(
+            format!("{}: simulate writes Parquet, not {other}", output.display()),
+            "name the file with .parquet",
+        ));
+    }
     let is_directory = output.is_dir() || output.to_string_lossy().ends_with('/');
     let paths: Vec<PathBuf> = if is_directory {
         (0..n_runs).map(|run| output.join(format!("{}.parquet", run_name(run)))).collect()

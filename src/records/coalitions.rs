@@ -155,6 +155,7 @@ pub struct CoalitionRecording {
     /// Spans of all games, one game after the other: (chunk, span).
     spans: Vec<(u32, u32)>,
     repeats: Repeats,
+    on_bad: OnBad,
     n_rows: u64,
     skipped: SkipReport,
     notes: Vec<String>,
@@ -318,8 +319,8 @@ impl CoalitionRecording {
             };
             RecordError::file(self.file_of(index), problem)
         })?;
-        let walks = self.walks(game, index, value, n_players)?;
-        Ok(Game { key: game.key.clone(), players, table, walks })
+        let (walks, n_bad_walks) = self.walks(game, index, value, n_players)?;
+        Ok(Game { key: game.key.clone(), players, table, walks, n_bad_walks })
     }
 
     /// Gathers single-word masks span by span; the common spellings run over plain slices.
@@ -389,7 +390,7 @@ impl CoalitionRecording {
         index: usize,
         value: usize,
         n_players: usize,
-    ) -> Result<Vec<Walk>, RecordError> {
+    ) -> Result<(Vec<Walk>, usize), RecordError> {
         let mut by_perm: BTreeMap<i64, Vec<WalkRow>> = BTreeMap::new();
         for (chunk_index, chunk, span) in self.spans_of(game) {
             let Some(WalkColumns { perms, positions }) = &chunk.walks else { continue };
@@ -402,15 +403,18 @@ impl CoalitionRecording {
                 }
             }
         }
-        by_perm
-            .into_iter()
-            .map(|(perm, rows)| {
-                build_walk(perm, rows, n_players).map_err(|detail| {
+        let (mut walks, mut n_bad) = (Vec::with_capacity(by_perm.len()), 0);
+        for (perm, rows) in by_perm {
+            match build_walk(perm, rows, n_players) {
+                Ok(walk) => walks.push(walk),
+                Err(_) if self.on_bad == OnBad::Skip => n_bad += 1,
+                Err(detail) => {
                     let problem = Problem::BadWalk { game: game.key.to_string(), perm, detail };
-                    RecordError::file(self.file_of(index), problem)
-                })
-            })
-            .collect()
+                    return Err(RecordError::file(self.file_of(index), problem));
+                }
+            }
+        }
+        Ok((walks, n_bad))
     }
 }
 
@@ -756,13 +760,10 @@ fn read_spelling(
                     bad.push(0, name, Problem::WrongType { expected, found: "a constant".to_owned() });
                     continue;
                 };
-                match columns::truths(&*array) {
-                    Ok(truths) => {
-                        for (row, _) in truths.iter().enumerate().filter(|(_, is_on)| **is_on) {
-                            insert(&mut masks[row * words..(row + 1) * words], player);
-                        }
-                    }
-                    Err((row, problem)) => bad.push(row, name, problem),
+                let truths =
+                    columns::truths(&*array, |row, problem| bad.push(row.unwrap_or(0), name, problem));
+                for (row, _) in truths.iter().flatten().enumerate().filter(|(_, is_on)| **is_on) {
+                    insert(&mut masks[row * words..(row + 1) * words], player);
                 }
             }
             let ids = names.iter().map(|name| name[SLOT_PREFIX.len()..].to_owned()).collect();
@@ -853,14 +854,11 @@ fn read_configs(
         row_layouts: None,
     };
     let Some(lists) = columns::lists(column, name, "a list of true and false", bad) else { return empty };
-    let truths = match columns::truths(&*lists.values) {
-        Ok(truths) => truths,
-        Err((position, problem)) => {
-            let row = lists.offsets.partition_point(|offset| *offset <= position).saturating_sub(1);
-            bad.push(row, name, problem);
-            return empty;
-        }
-    };
+    let truths = columns::truths(&*lists.values, |position, problem| {
+        let is_before = |offset: &usize| position.is_some_and(|position| *offset <= position);
+        bad.push(lists.offsets.partition_point(is_before).saturating_sub(1), name, problem);
+    });
+    let Some(truths) = truths else { return empty };
     let widest = (0..n_rows).map(|row| lists.range(row).len()).max().unwrap_or(0);
     let words = words_for(widest);
     let mut masks = vec![0u64; n_rows * words];
@@ -979,11 +977,14 @@ impl Chunk {
             if is_new {
                 self.unions.push(0);
             }
-            self.unions[index] |= self.masks.union(start..end);
             let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+            let layout = layouts.map_or(0, |layouts| layouts[start]);
+            if self.layouts.get(layout as usize) == Some(&Layout::Open) {
+                self.unions[index] |= self.masks.union(start..end);
+            }
             self.spans.push(Span {
                 key: narrow(index),
-                layout: layouts.map_or(0, |layouts| layouts[start]),
+                layout,
                 start: narrow(start),
                 len: narrow(end - start),
             });
@@ -1055,8 +1056,19 @@ fn index_games(
             seat_game(&keys[index], &chunks, &spans[place.clone()], union, &mut seatings, &file_names)?;
         games.push(IndexedGame { first_span: place.start, n_spans: place.len(), ..game });
     }
-    let repeats = options.repeats;
-    Ok(CoalitionRecording { value_names, file_names, chunks, games, spans, repeats, n_rows, skipped, notes })
+    let (repeats, on_bad) = (options.repeats, options.on_bad);
+    Ok(CoalitionRecording {
+        value_names,
+        file_names,
+        chunks,
+        games,
+        spans,
+        repeats,
+        on_bad,
+        n_rows,
+        skipped,
+        notes,
+    })
 }
 
 /// Seatings already worked out, so that equal ones share their players.

@@ -450,28 +450,36 @@ pub(super) fn lists(column: Column, name: &str, what: &'static str, bad: &mut Ba
     None
 }
 
-/// Truth values: bool, or integers that are 0 or 1. A null or other value is reported at its flat position.
+/// Truth values: bool, or integers that are 0 or 1. Each null or other value is told with its flat position
+/// and counts as false; a column of another type is told once, at no position, and gives `None`.
 #[expect(clippy::float_cmp, reason = "0 and 1 are stored exactly")]
-pub(super) fn truths(array: &dyn Array) -> Result<Vec<bool>, (usize, Problem)> {
+pub(super) fn truths(array: &dyn Array, mut tell: impl FnMut(Option<usize>, Problem)) -> Option<Vec<bool>> {
+    let mut is_null = vec![false; 0];
     if let Some(validity) = array.validity().filter(|validity| validity.unset_bits() > 0) {
-        let position = validity.iter().position(|is_valid| !is_valid).unwrap_or(0);
-        return Err((position, Problem::Null("true or false")));
+        is_null = validity.iter().map(|is_valid| !is_valid).collect();
+        for (position, _) in is_null.iter().enumerate().filter(|(_, is_null)| **is_null) {
+            tell(Some(position), Problem::Null("true or false"));
+        }
     }
+    let is_null = |position: usize| is_null.get(position).copied().unwrap_or(false);
     if let Some(array) = array.as_any().downcast_ref::<BooleanArray>() {
-        return Ok(array.values_iter().collect());
+        return Some(array.values_iter().enumerate().map(|(i, is_on)| is_on && !is_null(i)).collect());
     }
     // An empty list column has no type to speak of.
     if array.is_empty() {
-        return Ok(Vec::new());
+        return Some(Vec::new());
     }
-    let values = float_values(array).ok_or_else(|| {
-        (0, Problem::WrongType { expected: "true or false", found: describe_type(array.dtype()) })
-    })?;
-    if let Some(position) = values.iter().position(|value| *value != 0.0 && *value != 1.0) {
-        let found = values[position].to_string();
-        return Err((position, Problem::WrongType { expected: "true or false", found }));
+    let Some(values) = float_values(array) else {
+        tell(None, Problem::WrongType { expected: "true or false", found: describe_type(array.dtype()) });
+        return None;
+    };
+    for (position, value) in values.iter().enumerate() {
+        if *value != 0.0 && *value != 1.0 && !is_null(position) {
+            let found = value.to_string();
+            tell(Some(position), Problem::WrongType { expected: "a truth value", found });
+        }
     }
-    Ok(values.iter().map(|value| *value == 1.0).collect())
+    Some(values.iter().enumerate().map(|(i, value)| *value == 1.0 && !is_null(i)).collect())
 }
 
 /// Finite check left to the caller: numbers of a list's flat values.

@@ -193,6 +193,15 @@ impl RecordError {
             Problem::RepeatedCoalition { .. } => {
                 "--duplicates mean averages repeats and carries their spread"
             }
+            Problem::BadWalk { .. } => {
+                "--on-bad skip leaves such permutations out; their rows still count as evaluated coalitions"
+            }
+            Problem::WrongType { .. } if self.row.is_some() => {
+                "--on-bad skip leaves such rows out and counts them"
+            }
+            Problem::WrongType { .. } => {
+                "map another column with --column FIELD=NAME or name it with --value"
+            }
             Problem::SlotsDiffer { .. } => {
                 "one game has one set of slots; tell games apart by episode, env_id or batch"
             }

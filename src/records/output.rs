@@ -28,13 +28,22 @@ impl AtomicFile {
         if !force && destination.exists() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists; --force replaces it"));
         }
+        // A link is written through: what it points to is replaced.
+        let destination = destination.canonicalize().unwrap_or_else(|_| destination.to_owned());
         let directory = match destination.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let file = tempfile::Builder::new().prefix(".simic-").suffix(".tmp").tempfile_in(directory)?;
+        let file = tempfile::Builder::new()
+            .prefix(".simic-")
+            .suffix(".tmp")
+            .tempfile_in(directory)
+            // The name of the temporary file would only puzzle.
+            .map_err(|error| {
+                io::Error::new(error.kind(), format!("{}: {}", directory.display(), error.kind()))
+            })?;
         unfinished().push(file.path().to_owned());
-        Ok(Self { file, destination: destination.to_owned() })
+        Ok(Self { file, destination })
     }
 
     /// The open file.

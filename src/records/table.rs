@@ -90,6 +90,15 @@ impl Table {
     /// # Errors
     /// If the file cannot be opened, is of no known format, or its structure is damaged.
     pub fn open(input: &InputFile) -> Result<Self, RecordError> {
+        let is_empty = match &input.place {
+            Place::Path(path) => {
+                std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == 0)
+            }
+            Place::Memory(bytes) => bytes.is_empty(),
+        };
+        if is_empty {
+            return Err(RecordError::file(&input.name, Problem::NoRows));
+        }
         match format_of(input)? {
             Format::Parquet => {
                 let file = ParquetFile::open(&input.name, &input.place)?;
@@ -100,6 +109,9 @@ impl Table {
                 let bytes = read_whole(input)?;
                 let (columns, arrays) = text::parse(&input.name, &bytes, format)?;
                 let n_rows = arrays.first().map_or(0, |array| array.len());
+                if n_rows == 0 {
+                    return Err(RecordError::file(&input.name, Problem::NoRows));
+                }
                 Ok(Self::new(input, columns, vec![Part { first_row: 0, n_rows }], Contents::Memory(arrays)))
             }
         }

@@ -64,7 +64,7 @@ impl Grid {
     /// # Errors
     /// If writing fails.
     pub fn write_markdown(&self, out: &mut dyn Write) -> io::Result<()> {
-        let escape = |text: &str| text.replace('|', "\\|");
+        let escape = |text: &str| printable(text).replace('|', "\\|");
         let names: Vec<String> = self.columns.iter().map(|(name, _)| escape(name)).collect();
         let rules: Vec<&str> = (self.columns.iter())
             .map(|(_, align)| if *align == Align::Right { "---:" } else { "---" })
@@ -99,12 +99,24 @@ fn csv_error(error: csv::Error) -> io::Error {
     }
 }
 
+/// Text as a terminal may see it: control characters and direction marks are spelled out.
+pub(super) fn printable(text: &str) -> std::borrow::Cow<'_, str> {
+    let is_harmful = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(is_harmful) {
+        return text.into();
+    }
+    text.chars().map(|c| if is_harmful(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
 fn cell(text: &str, align: Align) -> Cell {
     let alignment = match align {
         Align::Left => CellAlignment::Left,
         Align::Right => CellAlignment::Right,
     };
-    Cell::new(text).set_alignment(alignment)
+    Cell::new(printable(text)).set_alignment(alignment)
 }
 
 #[cfg(test)]

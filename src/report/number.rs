@@ -1,5 +1,8 @@
 //! Numbers for people.
 
+/// In place of a number of decimals: the numbers are too small for fixed notation.
+const EXPONENT: usize = usize::MAX;
+
 /// Significant digits of the largest number in a column.
 const SIGNIFICANT: i32 = 5;
 
@@ -11,14 +14,24 @@ pub(super) fn decimals(values: impl Iterator<Item = f64>) -> usize {
     }
     #[expect(clippy::cast_possible_truncation, reason = "the exponent of a finite f64 fits")]
     let magnitude = largest.log10().floor() as i32;
+    if magnitude < -8 {
+        return EXPONENT;
+    }
     usize::try_from((SIGNIFICANT - 1 - magnitude).clamp(0, 12)).unwrap_or(0)
 }
 
-/// A number with fixed decimals; a dash where there is none.
+/// Above this, and where even [`decimals`] would show only zeros, numbers are written with an exponent.
+const LARGEST_FIXED: f64 = 1e15;
+
+/// A number with fixed decimals, or with an exponent where fixed notation says nothing; a dash where there is
+/// none.
 pub(super) fn fixed(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(
         || "-".to_owned(),
         |value| {
+            if value.abs() >= LARGEST_FIXED || decimals == EXPONENT {
+                return format!("{value:.4e}");
+            }
             // Rounding residue is not a negative number.
             let text = format!("{value:.decimals$}");
             if text.trim_start_matches('-').chars().all(|c| c == '0' || c == '.') {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Format;
-use super::grid::{Align, Grid};
+use super::grid::{Align, Grid, printable};
 use super::number::{decimals, fixed, grouped, probability};
 use crate::attribution::{Cluster, GameResult, MethodRequest, PlayerSummary, PlayerValue, ShapleySettings};
 use crate::records::SkipReport;
@@ -505,7 +505,7 @@ fn write_game(
     writeln!(
         out,
         "{}: empty {}, full {}, {} of 2^{} coalitions, {}",
-        game.key,
+        printable(&game.key.to_string()),
         fixed(game.baseline, end_places),
         fixed(game.full, end_places),
         grouped(game.n_coalitions as u64),

@@ -300,6 +300,9 @@ fn report(
             "{n_games_skipped} games left out: the method has no value for them (-v lists them)"
         ));
     }
+    if games.is_empty() {
+        return Err(CommandError::NothingLeft);
+    }
     remark(args, context, &games, &recording.value_names()[value]);
     let settings = engine.settings();
     let summary = summarize(&games, args.cluster(), settings.confidence, settings.interval);
@@ -320,6 +323,17 @@ fn report(
 
 /// Tells what changes how the result is read.
 fn remark(args: &ShapleyArgs, context: &Context, games: &[GameResult], value: &str) {
+    let bad_walks: usize = games.iter().map(|game| game.bad_walks).sum();
+    if bad_walks > 0 {
+        context.console.warn(&format!(
+            "{bad_walks} recorded permutations left out: their rows do not walk from empty to full"
+        ));
+    }
+    if args.no_antithetic && games.iter().any(|game| game.n_recorded_walks > 0) {
+        context.console.note(
+            "--no-antithetic is about permutations simic draws; in recorded ones antithetic pairs are detected",
+        );
+    }
     let unpaired: usize = games.iter().map(|game| game.unpaired_walks).sum();
     if unpaired > 0 {
         context
