@@ -38,6 +38,7 @@ pub mod cli;
 pub mod commands;
 mod config;
 pub mod console;
+pub mod normalization;
 mod progress;
 pub mod records;
 pub mod report;

@@ -1,0 +1,488 @@
+//! The CPU engine: statistics and normalized values of rows in replay order, exactly as training made them.
+
+use rayon::prelude::*;
+
+use super::moments::{BatchTable, RowMoments, Rows};
+use super::rule::{Order, Rule};
+use super::state::{Normalizer, NormalizerState};
+
+/// Values handled together: small enough for the second-level cache, large enough to share out.
+const SLAB_VALUES: usize = 1 << 18;
+
+/// Rows from which one batch is shared out over threads by itself.
+const LARGE_BATCH: usize = 1 << 12;
+
+/// Rows of one block in replay order.
+#[derive(Debug, Clone, Copy)]
+pub struct Block<'a> {
+    /// What the statistics see, row after row.
+    pub rows: Rows<'a>,
+    /// What is normalized, where that is something else (rewards scaled by their returns).
+    pub input: Option<Rows<'a>>,
+    /// Ends of batches, each one past its last row; rows after the last one leave their batch open.
+    pub ends: &'a [usize],
+}
+
+/// Where normalized values go.
+#[derive(Debug)]
+pub enum Output<'a> {
+    /// Nowhere; clipping is counted all the same.
+    None,
+    /// Rounded to 32 bits.
+    F32(&'a mut [f32]),
+    /// As computed.
+    F64(&'a mut [f64]),
+}
+
+/// One update, told as it happens.
+#[derive(Debug, Clone, Copy)]
+pub struct Update<'a> {
+    /// The batch's last row within the block; `None` if it lies in an earlier block.
+    pub last_row: Option<usize>,
+    /// Rows of the batch.
+    pub n: u64,
+    /// The normalizer after the update.
+    pub normalizer: &'a Normalizer,
+}
+
+/// A stretch of updates with what happened in it.
+#[derive(Debug, Clone)]
+pub struct Window {
+    /// Updates before the stretch.
+    pub first_update: u64,
+    /// Moments of its rows.
+    pub moments: RowMoments,
+    /// Values at or beyond the clip, per dimension.
+    pub clipped: Vec<u64>,
+    /// Values normalized, per dimension.
+    pub normalized: u64,
+    /// The state at its end: means.
+    pub mean: Vec<f64>,
+    /// The state at its end: variances.
+    pub var: Vec<f64>,
+}
+
+impl Window {
+    fn new(first_update: u64, width: usize) -> Self {
+        Self {
+            first_update,
+            moments: RowMoments::empty(width),
+            clipped: vec![0; width],
+            normalized: 0,
+            mean: Vec::new(),
+            var: Vec::new(),
+        }
+    }
+}
+
+/// One normalizer on its way through the rows of a run (or of one environment).
+#[derive(Debug, Clone)]
+pub struct Replay {
+    normalizer: Normalizer,
+    /// Updates per window.
+    window_updates: u64,
+    windows: Vec<Window>,
+    /// Rows of a batch still open.
+    open: RowMoments,
+    table: BatchTable,
+    centers: Vec<f64>,
+    inverses: Vec<f64>,
+}
+
+impl Replay {
+    /// Starts at the rule's initial state. `expected_updates` sets how long the windows of the diagnostics are:
+    /// there will be about `n_windows` of them.
+    pub fn new(rule: Rule, width: usize, expected_updates: u64, n_windows: u64) -> Self {
+        Self::from_normalizer(Normalizer::new(rule, width), expected_updates, n_windows)
+    }
+
+    /// Goes on from a stored state.
+    pub fn resume(rule: Rule, state: &NormalizerState, expected_updates: u64, n_windows: u64) -> Self {
+        Self::from_normalizer(Normalizer::resume(rule, state), expected_updates, n_windows)
+    }
+
+    fn from_normalizer(normalizer: Normalizer, expected_updates: u64, n_windows: u64) -> Self {
+        let width = normalizer.width();
+        Self {
+            open: RowMoments::empty(width),
+            normalizer,
+            window_updates: expected_updates.div_ceil(n_windows.max(1)).max(1),
+            windows: Vec::new(),
+            table: BatchTable::default(),
+            centers: Vec::new(),
+            inverses: Vec::new(),
+        }
+    }
+
+    /// The normalizer as it is.
+    pub fn normalizer(&self) -> &Normalizer {
+        &self.normalizer
+    }
+
+    /// Windows so far, in order.
+    pub fn windows(&self) -> &[Window] {
+        &self.windows
+    }
+
+    /// Updates per window.
+    pub fn window_updates(&self) -> u64 {
+        self.window_updates
+    }
+
+    /// Replays a block.
+    ///
+    /// # Shapes
+    /// `block.rows` and the output are n_rows x width, row after row.
+    ///
+    /// # Panics
+    /// If a batch is left open under [`Order::UpdateFirst`]: the caller keeps such rows back.
+    pub fn process(
+        &mut self,
+        block: &Block<'_>,
+        mut output: Output<'_>,
+        mut on_update: impl FnMut(Update<'_>),
+    ) {
+        let width = self.normalizer.width();
+        let n_rows = block.rows.len() / width;
+        let (mut row, mut next) = (0, 0);
+        while next < block.ends.len() {
+            let slab = self.slab(block.ends, next, row);
+            let ends = &block.ends[next..slab];
+            let end = ends[ends.len() - 1];
+            self.process_slab(block, row, ends, output.part(row * width, end * width), &mut on_update);
+            (row, next) = (end, slab);
+        }
+        if row < n_rows {
+            assert!(
+                self.normalizer.rule().order == Order::NormalizeFirst,
+                "rows of an open batch are kept back until it is whole"
+            );
+            self.normalize_open(block, row..n_rows, output.part(row * width, n_rows * width));
+            self.open.merge(&moments_of(block.rows.slice(row..n_rows, width), width));
+        }
+    }
+
+    /// Rows whose batches the caller tells apart itself: normalized with the state as it is.
+    pub fn normalize_only(&mut self, block: &Block<'_>, output: Output<'_>) {
+        let n_rows = block.rows.len() / self.normalizer.width();
+        self.normalize_open(block, 0..n_rows, output);
+    }
+
+    /// An update with moments the caller gathered.
+    pub fn update(&mut self, batch: &RowMoments) {
+        self.apply(batch);
+    }
+
+    /// Closes the batch still open at the end of a run; tells the update if there was one.
+    pub fn finish(&mut self, mut on_update: impl FnMut(Update<'_>)) {
+        if self.open.n() > 0 {
+            let open = std::mem::replace(&mut self.open, RowMoments::empty(self.normalizer.width()));
+            self.apply(&open);
+            on_update(Update { last_row: None, n: open.n(), normalizer: &self.normalizer });
+        }
+        self.close_window();
+    }
+
+    fn apply(&mut self, batch: &RowMoments) {
+        self.begin_window();
+        self.normalizer.update(batch.n(), batch.mean(), &batch.vars());
+        if let Some(window) = self.windows.last_mut() {
+            window.moments.merge(batch);
+        }
+        self.end_window_if_full();
+    }
+
+    /// One past the last batch handled together with batch `next`: within one window and one slab.
+    fn slab(&self, ends: &[usize], next: usize, row: usize) -> usize {
+        let left = self.window_updates - self.normalizer.updates() % self.window_updates;
+        let by_window = next.saturating_add(usize::try_from(left).unwrap_or(usize::MAX)).min(ends.len());
+        let rows = (SLAB_VALUES / self.normalizer.width()).max(1);
+        let by_rows = ends[next..by_window].iter().take_while(|end| **end - row <= rows).count();
+        next + by_rows.max(1)
+    }
+
+    fn process_slab(
+        &mut self,
+        block: &Block<'_>,
+        start: usize,
+        ends: &[usize],
+        output: Output<'_>,
+        on_update: &mut impl FnMut(Update<'_>),
+    ) {
+        let width = self.normalizer.width();
+        let end = ends[ends.len() - 1];
+        self.begin_window();
+        let local: Vec<usize> = ends.iter().map(|end| end - start).collect();
+        let rows = block.rows.slice(start..end, width);
+        let mut table = std::mem::take(&mut self.table);
+        let whole = if ends.len() == 1 && end - start >= LARGE_BATCH {
+            let moments = moments_of(rows, width);
+            table.set_single(&moments);
+            moments
+        } else {
+            BatchTable::of(rows, width, &local, &mut table)
+        };
+        if self.open.n() > 0 {
+            let mut first = std::mem::replace(&mut self.open, RowMoments::empty(width));
+            first.merge_batch(table.n[0], &table.view(0));
+            table.replace_first(&first);
+        }
+        if let Some(window) = self.windows.last_mut() {
+            window.moments.merge(&whole);
+        }
+        self.recur(&table, &local, start, on_update);
+        let clipped = normalize_batches(
+            self.normalizer.rule(),
+            &Slab {
+                rows,
+                input: block.input.map(|input| input.slice(start..end, width)),
+                ends: &local,
+                centers: &self.centers,
+                inverses: &self.inverses,
+                extremes: &table,
+            },
+            width,
+            output,
+        );
+        self.count_clipped(&clipped, (end - start) as u64);
+        self.table = table;
+        self.end_window_if_full();
+    }
+
+    /// The recurrence over the batches of a slab; leaves each batch's scaling in `centers` and `inverses`.
+    fn recur(
+        &mut self,
+        table: &BatchTable,
+        ends: &[usize],
+        start: usize,
+        on_update: &mut impl FnMut(Update<'_>),
+    ) {
+        let width = self.normalizer.width();
+        self.centers.resize(table.len() * width, 0.0);
+        self.inverses.resize(table.len() * width, 0.0);
+        let order = self.normalizer.rule().order;
+        for (batch, end) in ends.iter().enumerate() {
+            let range = batch * width..(batch + 1) * width;
+            let (center, inverse) = (&mut self.centers[range.clone()], &mut self.inverses[range]);
+            if order == Order::NormalizeFirst {
+                self.normalizer.scaling(center, inverse);
+            }
+            let view = table.view(batch);
+            self.normalizer.update(table.n[batch], view.mean, view.var);
+            if order == Order::UpdateFirst {
+                self.normalizer.scaling(center, inverse);
+            }
+            if table.n[batch] > 0 {
+                let last_row = (start + end).checked_sub(1);
+                on_update(Update { last_row, n: table.n[batch], normalizer: &self.normalizer });
+            }
+        }
+    }
+
+    fn normalize_open(&mut self, block: &Block<'_>, range: std::ops::Range<usize>, output: Output<'_>) {
+        if range.is_empty() {
+            return;
+        }
+        self.begin_window();
+        let width = self.normalizer.width();
+        let n_rows = range.len();
+        let (mut center, mut inverse) = (vec![0.0; width], vec![0.0; width]);
+        self.normalizer.scaling(&mut center, &mut inverse);
+        // Pieces of one scaling, so that the work can be shared out.
+        let ends: Vec<usize> = (0..n_rows).step_by(LARGE_BATCH).skip(1).chain([n_rows]).collect();
+        let repeat = |values: &[f64]| values.repeat(ends.len());
+        let rows = block.rows.slice(range.clone(), width);
+        let mut table = BatchTable::default();
+        BatchTable::of(rows, width, &ends, &mut table);
+        let slab = Slab {
+            rows,
+            input: block.input.map(|input| input.slice(range, width)),
+            ends: &ends,
+            centers: &repeat(&center),
+            inverses: &repeat(&inverse),
+            extremes: &table,
+        };
+        let clipped = normalize_batches(self.normalizer.rule(), &slab, width, output);
+        self.count_clipped(&clipped, n_rows as u64);
+    }
+
+    fn begin_window(&mut self) {
+        let updates = self.normalizer.updates();
+        let is_full = |window: &Window| updates - window.first_update >= self.window_updates;
+        if self.windows.last().is_none_or(is_full) {
+            self.close_window();
+            self.windows.push(Window::new(updates, self.normalizer.width()));
+        }
+    }
+
+    fn end_window_if_full(&mut self) {
+        let updates = self.normalizer.updates();
+        if self.windows.last().is_some_and(|window| updates - window.first_update >= self.window_updates) {
+            self.close_window();
+        }
+    }
+
+    fn close_window(&mut self) {
+        if let Some(window) = self.windows.last_mut().filter(|window| window.mean.is_empty()) {
+            window.mean = self.normalizer.mean().to_vec();
+            window.var = self.normalizer.var().to_vec();
+        }
+    }
+
+    fn count_clipped(&mut self, clipped: &[u64], n_rows: u64) {
+        if let Some(window) = self.windows.last_mut() {
+            window.clipped.iter_mut().zip(clipped).for_each(|(sum, n)| *sum += n);
+            window.normalized += n_rows;
+        }
+    }
+}
+
+/// Moments of many rows, shared out over threads in fixed pieces.
+pub fn moments_of(rows: Rows<'_>, width: usize) -> RowMoments {
+    let n_rows = rows.len() / width;
+    let piece = (SLAB_VALUES / 8 / width).max(64);
+    let pieces: Vec<RowMoments> = (0..n_rows.div_ceil(piece))
+        .into_par_iter()
+        .map(|i| RowMoments::of(rows.slice(i * piece..n_rows.min((i + 1) * piece), width), width))
+        .collect();
+    let mut moments = RowMoments::empty(width);
+    pieces.iter().for_each(|piece| moments.merge(piece));
+    moments
+}
+
+impl<'a> Output<'a> {
+    fn part(&mut self, start: usize, end: usize) -> Output<'_> {
+        match self {
+            Self::None => Output::None,
+            Self::F32(values) => Output::F32(&mut values[start..end]),
+            Self::F64(values) => Output::F64(&mut values[start..end]),
+        }
+    }
+
+    /// Splits at ascending positions.
+    fn split(self, positions: &[usize]) -> Vec<Output<'a>> {
+        fn parts<'a, T>(mut rest: &'a mut [T], positions: &[usize]) -> Vec<&'a mut [T]> {
+            let mut taken = 0;
+            positions
+                .iter()
+                .map(|position| {
+                    let (part, after) = std::mem::take(&mut rest).split_at_mut(position - taken);
+                    (rest, taken) = (after, *position);
+                    part
+                })
+                .collect()
+        }
+        match self {
+            Output::None => positions.iter().map(|_| Output::None).collect(),
+            Output::F32(values) => parts(values, positions).into_iter().map(Output::F32).collect(),
+            Output::F64(values) => parts(values, positions).into_iter().map(Output::F64).collect(),
+        }
+    }
+}
+
+/// Batches with the scaling of each.
+struct Slab<'a> {
+    rows: Rows<'a>,
+    input: Option<Rows<'a>>,
+    ends: &'a [usize],
+    centers: &'a [f64],
+    inverses: &'a [f64],
+    extremes: &'a BatchTable,
+}
+
+/// Normalizes the batches of a slab in parallel; gives the values clipped per dimension.
+fn normalize_batches(rule: &Rule, slab: &Slab<'_>, width: usize, output: Output<'_>) -> Vec<u64> {
+    let n_batches = slab.ends.len();
+    let n_rows = slab.ends.last().copied().unwrap_or(0);
+    let wanted = (n_rows * width).div_ceil(1 << 14).clamp(1, n_batches.max(1));
+    let per_task = n_batches.div_ceil(wanted);
+    let firsts: Vec<usize> = (0..n_batches).step_by(per_task).collect();
+    let last = |first: usize| (first + per_task).min(n_batches);
+    let positions: Vec<usize> = firsts.iter().map(|first| slab.ends[last(*first) - 1] * width).collect();
+    let clip = rule.clip.unwrap_or(f64::INFINITY);
+    let counts: Vec<Vec<u64>> = firsts
+        .par_iter()
+        .zip(output.split(&positions))
+        .map(|(first, mut output)| {
+            let mut clipped = vec![0u64; width];
+            let start = if *first == 0 { 0 } else { slab.ends[first - 1] };
+            for batch in *first..last(*first) {
+                let from = if batch == 0 { 0 } else { slab.ends[batch - 1] };
+                let scaling = batch * width..(batch + 1) * width;
+                let (center, inverse) = (&slab.centers[scaling.clone()], &slab.inverses[scaling]);
+                let extremes = slab.extremes.view(batch);
+                // Nothing reaches the clip if the extremes do not.
+                let may_clip = slab.input.is_some()
+                    || (0..width).any(|d| {
+                        let reach = (extremes.max[d] - center[d]).max(center[d] - extremes.min[d]);
+                        reach * inverse[d] >= clip
+                    });
+                let rows = slab.input.unwrap_or(slab.rows).slice(from..slab.ends[batch], width);
+                let target = output.part((from - start) * width, (slab.ends[batch] - start) * width);
+                let scale = Scale { center, inverse, clip: may_clip.then_some(clip) };
+                scale.run(rows, target, &mut clipped);
+            }
+            clipped
+        })
+        .collect();
+    let mut clipped = vec![0u64; width];
+    for count in counts {
+        clipped.iter_mut().zip(count).for_each(|(sum, n)| *sum += n);
+    }
+    clipped
+}
+
+/// One batch's scaling.
+struct Scale<'a> {
+    center: &'a [f64],
+    inverse: &'a [f64],
+    /// `None`: no value reaches the clip.
+    clip: Option<f64>,
+}
+
+impl Scale<'_> {
+    fn run(&self, rows: Rows<'_>, output: Output<'_>, clipped: &mut [u64]) {
+        match rows {
+            Rows::F32(values) => self.run_typed(values, output, clipped),
+            Rows::F64(values) => self.run_typed(values, output, clipped),
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "32 bits are what was asked for")]
+    fn run_typed<T: Copy + Into<f64>>(&self, values: &[T], output: Output<'_>, clipped: &mut [u64]) {
+        match (output, self.clip) {
+            (Output::F32(out), None) => self.write(values, out, |y| y as f32),
+            (Output::F64(out), None) => self.write(values, out, |y| y),
+            (Output::F32(out), Some(clip)) => {
+                self.count(values, clip, clipped);
+                self.write(values, out, |y| y.clamp(-clip, clip) as f32);
+            }
+            (Output::F64(out), Some(clip)) => {
+                self.count(values, clip, clipped);
+                self.write(values, out, |y| y.clamp(-clip, clip));
+            }
+            (Output::None, Some(clip)) => self.count(values, clip, clipped),
+            (Output::None, None) => {}
+        }
+    }
+
+    #[inline]
+    fn write<T: Copy + Into<f64>, U>(&self, values: &[T], out: &mut [U], finish: impl Fn(f64) -> U) {
+        let width = self.center.len();
+        for (row, out) in values.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+            let scaling = self.center.iter().zip(self.inverse);
+            for ((x, out), (center, inverse)) in row.iter().zip(out).zip(scaling) {
+                *out = finish(((*x).into() - center) * inverse);
+            }
+        }
+    }
+
+    fn count<T: Copy + Into<f64>>(&self, values: &[T], clip: f64, clipped: &mut [u64]) {
+        for row in values.chunks_exact(self.center.len()) {
+            let scaling = self.center.iter().zip(self.inverse);
+            for ((x, n), (center, inverse)) in row.iter().zip(&mut *clipped).zip(scaling) {
+                *n += u64::from((((*x).into() - center) * inverse).abs() >= clip);
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The conventions of a normalizer as named fields.
+
+/// How much of the past a normalizer remembers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Memory {
+    /// Full history: every row weighs the same (Welford, Chan).
+    Welford,
+    /// Exponential moving average: an update keeps `momentum` of the old state.
+    Ema {
+        /// Weight left of the old state after one update, in \[0, 1\].
+        momentum: f64,
+        /// Whether the momentum is that of one row, so that a batch of n rows leaves `momentum^n`.
+        per_row: bool,
+    },
+}
+
+impl Memory {
+    /// A moving average with one momentum per update.
+    pub fn ema(momentum: f64) -> Self {
+        Self::Ema { momentum, per_row: false }
+    }
+
+    /// The word of the state file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Welford => "welford",
+            Self::Ema { .. } => "ema",
+        }
+    }
+
+    /// The momentum, where there is one.
+    pub fn momentum(self) -> Option<f64> {
+        match self {
+            Self::Welford => None,
+            Self::Ema { momentum, .. } => Some(momentum),
+        }
+    }
+}
+
+/// How a moving average gets past its initial state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Warmup {
+    /// Not at all: the initial state weighs m^K after K updates.
+    None,
+    /// Update k has weight (1-m)/(1-m^k): the initial state never counts.
+    Debias,
+    /// Full history until this many rows were seen.
+    Welford(u64),
+}
+
+/// Which bias correction is applied when the state is used, not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Correction {
+    /// None.
+    None,
+    /// Removes the initial state from the first two raw moments exactly.
+    Exact,
+    /// TorchRL's: mean and variance divided by 1 - m^K each, which leaves (1-c) mean^2 in the variance.
+    TorchRl,
+}
+
+/// The divisor: clamp(sqrt(var + inside_root), min, max) + outside_root.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Divisor {
+    /// Added to the variance.
+    pub inside_root: f64,
+    /// Added to the standard deviation.
+    pub outside_root: f64,
+    /// Least standard deviation.
+    pub min: f64,
+    /// Greatest standard deviation.
+    pub max: f64,
+}
+
+impl Divisor {
+    /// sqrt(var + epsilon).
+    pub const fn inside(epsilon: f64) -> Self {
+        Self { inside_root: epsilon, outside_root: 0.0, min: 0.0, max: f64::INFINITY }
+    }
+
+    /// sqrt(var) + epsilon.
+    pub const fn outside(epsilon: f64) -> Self {
+        Self { inside_root: 0.0, outside_root: epsilon, min: 0.0, max: f64::INFINITY }
+    }
+
+    /// max(sqrt(var), least).
+    pub const fn at_least(least: f64) -> Self {
+        Self { inside_root: 0.0, outside_root: 0.0, min: least, max: f64::INFINITY }
+    }
+
+    /// The divisor of a variance.
+    #[inline]
+    pub fn of(&self, variance: f64) -> f64 {
+        (variance + self.inside_root).sqrt().clamp(self.min, self.max) + self.outside_root
+    }
+
+    /// The epsilon a state file records: wherever it enters.
+    pub fn epsilon(&self) -> f64 {
+        if self.inside_root > 0.0 {
+            self.inside_root
+        } else if self.outside_root > 0.0 {
+            self.outside_root
+        } else {
+            self.min
+        }
+    }
+}
+
+/// Whether a batch is normalized with the state before or after its own update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// With the state before.
+    NormalizeFirst,
+    /// With the state after.
+    UpdateFirst,
+}
+
+impl Order {
+    /// The word of the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NormalizeFirst => "normalize-first",
+            Self::UpdateFirst => "update-first",
+        }
+    }
+}
+
+/// All conventions of a normalizer.
+///
+/// # Formula
+/// An update with batch moments (b, v) of n rows and weight w:
+/// `d = b - mean; mean += w d; var += w (v - var + (1-w) d^2)`, then `var = max(var, variance_floor v)`.
+/// Welford: w = n/(count + n); EMA: w = 1 - m. A value x becomes
+/// clamp((x - mean)/divisor(var), -clip, clip), without the mean where `center` is false.
+///
+/// # Source
+/// Chan, Golub and LeVeque, STAN-CS-79-773, 1979; Finch, *Incremental calculation of weighted mean and
+/// variance*, 2009, section 9.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rule {
+    /// How much of the past is remembered.
+    pub memory: Memory,
+    /// Weight of the initial state, in rows (Welford).
+    pub initial_count: f64,
+    /// Initial mean.
+    pub initial_mean: f64,
+    /// Initial variance.
+    pub initial_var: f64,
+    /// How a moving average gets past its initial state.
+    pub warmup: Warmup,
+    /// Least variance as a share of the batch's.
+    pub variance_floor: Option<f64>,
+    /// Correction applied when the state is used.
+    pub correction: Correction,
+    /// Freeze once this many rows were seen.
+    pub until: Option<u64>,
+    /// Variance divides by n - ddof when used.
+    pub ddof: u8,
+    /// The divisor.
+    pub divisor: Divisor,
+    /// Whether the mean is subtracted.
+    pub center: bool,
+    /// Bound of the result.
+    pub clip: Option<f64>,
+    /// Before or after the update.
+    pub order: Order,
+    /// Values pass through (clipped) until this many rows were seen.
+    pub raw_below: u64,
+}
+
+impl Rule {
+    /// The contract's defaults for observations: ghost count 1e-4, epsilon 1e-4 inside the root, clip 10,
+    /// normalized before the update.
+    pub fn observations(memory: Memory) -> Self {
+        Self {
+            memory,
+            initial_count: 1e-4,
+            initial_mean: 0.0,
+            initial_var: 1.0,
+            warmup: Warmup::None,
+            variance_floor: None,
+            correction: Correction::None,
+            until: None,
+            ddof: 0,
+            divisor: Divisor::inside(1e-4),
+            center: true,
+            clip: Some(10.0),
+            order: Order::NormalizeFirst,
+            raw_below: 0,
+        }
+    }
+
+    /// The contract's scalar reward normalizer: running sample deviation, no mean, the first sample raw.
+    pub fn rewards(memory: Memory) -> Self {
+        Self {
+            initial_count: 0.0,
+            initial_var: 0.0,
+            ddof: 1,
+            divisor: Divisor::at_least(1e-8),
+            center: false,
+            order: Order::UpdateFirst,
+            raw_below: 2,
+            ..Self::observations(memory)
+        }
+    }
+}

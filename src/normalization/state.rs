@@ -1,0 +1,324 @@
+//! The state of a normalizer and its recurrence.
+
+use super::rule::{Correction, Memory, Rule, Warmup};
+use super::segment::ema_weight;
+
+/// A normalizer's stored state: what a state file holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NormalizerState {
+    /// How much of the past is remembered.
+    pub memory: Memory,
+    /// Welford: the weight of the state, the initial count included. EMA: rows seen.
+    pub count: f64,
+    /// Means.
+    pub mean: Vec<f64>,
+    /// Population variances.
+    pub var: Vec<f64>,
+    /// Updates.
+    pub batches: u64,
+    /// Weight of the initial state, in rows (Welford).
+    pub initial_count: f64,
+    /// Initial mean.
+    pub initial_mean: f64,
+    /// Initial variance.
+    pub initial_var: f64,
+}
+
+impl NormalizerState {
+    /// The weight the initial state still has: c0/count (Welford), m^K (EMA; product over updates).
+    pub fn prior_weight(&self) -> f64 {
+        match self.memory {
+            Memory::Welford if self.count > 0.0 => self.initial_count / self.count,
+            Memory::Welford => 1.0,
+            Memory::Ema { momentum, per_row: false } => momentum.powf(self.batches as f64),
+            Memory::Ema { momentum, per_row: true } => momentum.powf(self.count),
+        }
+    }
+
+    /// This state without its initial one: mean and variance of the rows alone; `None` if there are none.
+    ///
+    /// # Formula
+    /// With s the weight of the initial (mu0, v0): `mean' = mean + (mean - mu0) s/(1-s)`,
+    /// `var' = (var - s v0)/(1-s) - s (mean' - mu0)^2`.
+    pub fn without_prior(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        let share = self.prior_weight();
+        if share >= 1.0 {
+            return None;
+        }
+        let rest = 1.0 - share;
+        let mean: Vec<f64> =
+            self.mean.iter().map(|mean| mean + (mean - self.initial_mean) * share / rest).collect();
+        let var = self.var.iter().zip(&mean).map(|(var, mean)| {
+            let delta = mean - self.initial_mean;
+            ((var - share * self.initial_var) / rest - share * delta * delta).max(0.0)
+        });
+        let var = var.collect();
+        Some((mean, var))
+    }
+}
+
+/// A normalizer between updates.
+#[derive(Debug, Clone)]
+pub struct Normalizer {
+    rule: Rule,
+    /// Weight the state had before any row (Welford).
+    base: f64,
+    rows: u64,
+    updates: u64,
+    /// Weight of the initial state under the EMA updates so far.
+    prior: f64,
+    mean: Vec<f64>,
+    var: Vec<f64>,
+}
+
+impl Normalizer {
+    /// The initial state.
+    pub fn new(rule: Rule, width: usize) -> Self {
+        Self {
+            rule,
+            base: rule.initial_count,
+            rows: 0,
+            updates: 0,
+            prior: 1.0,
+            mean: vec![rule.initial_mean; width],
+            var: vec![rule.initial_var; width],
+        }
+    }
+
+    /// Goes on from a stored state.
+    pub fn resume(rule: Rule, state: &NormalizerState) -> Self {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of rows")]
+        let rows = match state.memory {
+            Memory::Welford => (state.count - state.initial_count).max(0.0).round() as u64,
+            Memory::Ema { .. } => state.count.max(0.0).round() as u64,
+        };
+        Self {
+            rule,
+            base: if state.memory == Memory::Welford {
+                state.count - rows as f64
+            } else {
+                rule.initial_count
+            },
+            rows,
+            updates: state.batches,
+            prior: state.prior_weight(),
+            mean: state.mean.clone(),
+            var: state.var.clone(),
+        }
+    }
+
+    /// The conventions.
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// Values per row.
+    pub fn width(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// Rows seen.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Updates made.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// Means.
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// Population variances.
+    pub fn var(&self) -> &[f64] {
+        &self.var
+    }
+
+    /// The count of the state file: the weight (Welford) or the rows seen (EMA).
+    pub fn count(&self) -> f64 {
+        match self.rule.memory {
+            Memory::Welford => self.base + self.rows as f64,
+            Memory::Ema { .. } => self.rows as f64,
+        }
+    }
+
+    /// The state as stored.
+    pub fn state(&self) -> NormalizerState {
+        NormalizerState {
+            memory: self.rule.memory,
+            count: self.count(),
+            mean: self.mean.clone(),
+            var: self.var.clone(),
+            batches: self.updates,
+            initial_count: self.rule.initial_count,
+            initial_mean: self.rule.initial_mean,
+            initial_var: self.rule.initial_var,
+        }
+    }
+
+    /// One update with a batch of `n` rows; none for an empty batch or once frozen.
+    ///
+    /// The recurrence is that of [`Rule`].
+    pub fn update(&mut self, n: u64, mean: &[f64], var: &[f64]) {
+        if n == 0 {
+            return;
+        }
+        self.updates += 1;
+        if self.rule.until.is_some_and(|until| self.rows >= until) {
+            self.rows += n;
+            return;
+        }
+        let w = self.advance(n);
+        let rest = 1.0 - w;
+        let batch = mean.iter().zip(var);
+        let state = self.mean.iter_mut().zip(self.var.iter_mut());
+        match self.rule.variance_floor {
+            None => {
+                for ((own_mean, own_var), (mean, var)) in state.zip(batch) {
+                    let delta = mean - *own_mean;
+                    *own_mean += w * delta;
+                    *own_var += w * (var - *own_var + rest * delta * delta);
+                }
+            }
+            Some(floor) => {
+                for ((own_mean, own_var), (mean, var)) in state.zip(batch) {
+                    let delta = mean - *own_mean;
+                    *own_mean += w * delta;
+                    *own_var = (*own_var + w * (var - *own_var + rest * delta * delta)).max(floor * var);
+                }
+            }
+        }
+    }
+
+    /// Counts an update of `n` rows and gives its weight.
+    fn advance(&mut self, n: u64) -> f64 {
+        self.rows += n;
+        let size = n as f64;
+        match (self.rule.memory, self.rule.warmup) {
+            (Memory::Welford, _) => size / (self.base + self.rows as f64),
+            (Memory::Ema { .. }, Warmup::Welford(least)) if self.rows - n < least => {
+                self.prior = 0.0;
+                size / self.rows as f64
+            }
+            (Memory::Ema { momentum, per_row }, warmup) => {
+                let w = ema_weight(momentum, per_row, n);
+                self.prior *= 1.0 - w;
+                match warmup {
+                    // (1-m)/(1-m^k), with m^k the weight a biased average would leave to its initial state.
+                    Warmup::Debias if self.prior < 1.0 => w / (1.0 - self.prior),
+                    _ => w,
+                }
+            }
+        }
+    }
+
+    /// What values are multiplied by, and what is subtracted before, with the state as it is.
+    ///
+    /// # Formula
+    /// `x -> (x - center) * inverse`; center 0 where the rule does not subtract the mean, inverse 1/divisor.
+    pub fn scaling(&self, center: &mut [f64], inverse: &mut [f64]) {
+        let rule = &self.rule;
+        if self.rows < rule.raw_below {
+            center.fill(0.0);
+            inverse.fill(1.0);
+            return;
+        }
+        let unbias = if rule.ddof == 0 || self.rows == 0 {
+            1.0
+        } else {
+            let n = self.rows as f64;
+            n / (n - f64::from(rule.ddof))
+        };
+        let states = self.mean.iter().zip(&self.var);
+        for ((center, inverse), (mean, var)) in center.iter_mut().zip(inverse.iter_mut()).zip(states) {
+            let (mean, var) = self.corrected(*mean, *var);
+            *center = if rule.center { mean } else { 0.0 };
+            *inverse = 1.0 / rule.divisor.of(var * unbias);
+        }
+    }
+
+    #[inline]
+    fn corrected(&self, mean: f64, var: f64) -> (f64, f64) {
+        let share = 1.0 - self.prior;
+        match self.rule.correction {
+            Correction::None => (mean, var),
+            _ if share <= 0.0 => (mean, var),
+            Correction::Exact => {
+                let (mu0, v0) = (self.rule.initial_mean, self.rule.initial_var);
+                let own = mu0 + (mean - mu0) / share;
+                let delta = own - mu0;
+                (own, ((var - self.prior * v0) / share - self.prior * delta * delta).max(0.0))
+            }
+            Correction::TorchRl => (mean / share, var / share),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_by_hand() {
+        // Ghost (1e-4, 0, 1), then rows 1 and 3.
+        let mut welford = Normalizer::new(Rule::observations(Memory::Welford), 1);
+        welford.update(2, &[2.0], &[1.0]);
+        let (c0, n) = (1e-4, 2.0);
+        assert!((welford.mean()[0] - 2.0 * n / (n + c0)).abs() < 1e-15);
+        assert!((welford.var()[0] - (c0 + n + 4.0 * c0 * n / (n + c0)) / (n + c0)).abs() < 1e-15);
+        assert!((welford.count() - 2.0001).abs() < 1e-12);
+        let mut ema = Normalizer::new(Rule::observations(Memory::ema(0.9)), 1);
+        ema.update(2, &[2.0], &[1.0]);
+        assert!((ema.mean()[0] - 0.2).abs() < 1e-15);
+        assert!((ema.var()[0] - (0.9 + 0.1 + 0.09 * 4.0)).abs() < 1e-15);
+        assert_eq!(ema.count(), 2.0);
+    }
+
+    #[test]
+    fn momentum_zero_follows_and_one_never_moves() {
+        for (momentum, expected) in [(0.0, (5.0, 2.0)), (1.0, (0.0, 1.0))] {
+            let mut normalizer = Normalizer::new(Rule::observations(Memory::ema(momentum)), 1);
+            normalizer.update(4, &[-3.0], &[9.0]);
+            normalizer.update(4, &[5.0], &[2.0]);
+            assert_eq!((normalizer.mean()[0], normalizer.var()[0]), expected);
+        }
+    }
+
+    #[test]
+    fn a_debiased_average_forgets_its_initial_state() {
+        let exact = |rule: Rule| {
+            let mut normalizer = Normalizer::new(rule, 1);
+            normalizer.update(1, &[10.0], &[0.5]);
+            normalizer.update(1, &[12.0], &[0.25]);
+            let (mut center, mut inverse) = ([0.0], [0.0]);
+            normalizer.scaling(&mut center, &mut inverse);
+            (center[0], inverse[0].powi(-2))
+        };
+        let base =
+            Rule { divisor: super::super::Divisor::inside(0.0), ..Rule::observations(Memory::ema(0.9)) };
+        let warm = exact(Rule { warmup: Warmup::Debias, ..base });
+        let corrected = exact(Rule { correction: Correction::Exact, ..base });
+        // Shares 0.09/0.19 and 0.1/0.19.
+        let share = 0.1 / 0.19;
+        let mean = 10.0 + 2.0 * share;
+        let var = 0.5 + share * (0.25 - 0.5) + share * (1.0 - share) * 4.0;
+        for (found_mean, found_var) in [warm, corrected] {
+            assert!((found_mean - mean).abs() < 1e-12 && (found_var - var).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn the_initial_state_can_be_taken_out_again() {
+        for memory in [Memory::Welford, Memory::ema(0.75)] {
+            let rule = Rule { initial_count: 3.0, ..Rule::observations(memory) };
+            let mut normalizer = Normalizer::new(rule, 1);
+            assert!(normalizer.state().without_prior().is_none());
+            normalizer.update(5, &[7.0], &[2.0]);
+            let (mean, var) = normalizer.state().without_prior().expect("rows were seen");
+            assert!((mean[0] - 7.0).abs() < 1e-13 && (var[0] - 2.0).abs() < 1e-12);
+        }
+    }
+}
