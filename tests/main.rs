@@ -1,5 +1,7 @@
 //! One integration binary: every test of the program from outside, and the laws its mathematics obeys.
 
+#![allow(clippy::float_cmp, reason = "tests compare exact arithmetic exactly")]
+
 mod laws;
 mod program;
 mod reference;
