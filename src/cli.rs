@@ -46,6 +46,11 @@ enum Verb {
         #[command(subcommand)]
         command: commands::analyze::AnalyzeCommand,
     },
+    /// Replay, compare and verify the normalization of recorded steps
+    Normalize {
+        #[command(subcommand)]
+        command: commands::normalize::NormalizeCommand,
+    },
     /// Write synthetic runs with known truth
     Simulate {
         #[command(subcommand)]
@@ -152,6 +157,7 @@ fn dispatch(verb: &Verb, context: &Context) -> Result<Outcome, CommandError> {
     match verb {
         Verb::Inspect(args) => commands::inspect::run(args, context),
         Verb::Analyze { command } => commands::analyze::run(command, context),
+        Verb::Normalize { command } => commands::normalize::run(command, context),
         Verb::Simulate { command } => commands::simulate::run(command, context),
         Verb::Completions(args) => commands::completions(args, Cli::command(), context),
         Verb::Man => commands::manual(Cli::command(), context),

@@ -9,6 +9,7 @@
 //! ```text
 //! main -> cli -> commands -> records ---------> (files)
 //!                   |  |--> attribution ---.
+//!                   |  |--> normalization -+
 //!                   |  |--> simulation ----+--> stats
 //!                   |  '--> report ----------> (table, JSON, CSV, Markdown, to any writer)
 //!                   '-----> console ----------> (stdout, stderr, progress)
@@ -28,8 +29,9 @@
 //! The import map and the homes are tested in `tests/tidy.rs`.
 //!
 //! # Files
-//! Read: Parquet, Arrow IPC, NDJSON, CSV (docs/formats.md), `simic.toml`. Written: what `--output` names, beside it
-//! a temporary file while it is under way.
+//! Read: Parquet, Arrow IPC, NDJSON, CSV, stored normalizer states (docs/formats.md), `simic.toml`. Written: what
+//! `--output`, `--trace` and `--state-out` name, beside each a temporary file while it is under way; and unnamed
+//! temporary files where rows have to be put in order.
 
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests compare exact arithmetic exactly"))]
 

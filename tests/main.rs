@@ -3,6 +3,8 @@
 #![allow(clippy::float_cmp, reason = "tests compare exact arithmetic exactly")]
 
 mod laws;
+mod normalization_laws;
+mod normalizers;
 mod program;
 mod reference;
 mod tidy;

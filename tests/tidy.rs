@@ -21,11 +21,14 @@ const IMPORTS: [(&str, &[&str]); 10] = [
 ];
 
 /// Outside crates and the modules they may appear in.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 12] = [
     ("clap", &["cli", "config", "commands"]),
     ("polars", &["records"]),
     ("polars_arrow", &["records"]),
     ("polars_parquet", &["records"]),
+    ("safetensors", &["records"]),
+    ("ndarray_npy", &["records"]),
+    ("pytorch_reader", &["records"]),
     ("comfy_table", &["report"]),
     ("indicatif", &["console"]),
     ("statrs", &["stats"]),

@@ -36,6 +36,9 @@ pub enum CommandError {
         /// Why.
         source: GameError,
     },
+    /// A stored state that does not fit, with what to do.
+    #[error("{0}")]
+    State(String, String),
     /// Everything was left out.
     #[error("every game was left out: there is nothing to report")]
     NothingLeft,
@@ -61,7 +64,11 @@ impl CommandError {
             Self::Usage { .. }
             | Self::Game { source: GameError::NoRange | GameError::NoPermutations, .. } => 2,
             Self::Output { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => 2,
-            Self::Record(_) | Self::Game { .. } | Self::NothingLeft | Self::Output { .. } => 3,
+            Self::Record(_)
+            | Self::Game { .. }
+            | Self::NothingLeft
+            | Self::State(..)
+            | Self::Output { .. } => 3,
         }
     }
 
@@ -71,6 +78,7 @@ impl CommandError {
             Self::Usage { hint, .. } => hint.clone(),
             Self::Record(error) => error.hint(),
             Self::Game { source, .. } => source.hint(),
+            Self::State(_, hint) => Some(hint.clone()),
             Self::NothingLeft => Some("-v says why each was left out".to_owned()),
             Self::Output { .. } => None,
         }

@@ -5,6 +5,7 @@ mod common;
 mod error;
 mod generate;
 pub mod inspect;
+pub mod normalize;
 pub mod simulate;
 
 pub use common::{ColorArg, CommonArgs, Context, FormatArg};

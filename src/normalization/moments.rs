@@ -49,7 +49,7 @@ const STRIP: usize = 128;
 /// Count, mean, sum of squares about the mean and extremes of rows, per dimension.
 ///
 /// The empty value is the identity of [`RowMoments::merge`] on both sides.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct RowMoments {
     n: u64,
     mean: Vec<f64>,

@@ -12,6 +12,9 @@ const SLAB_VALUES: usize = 1 << 18;
 /// Rows from which one batch is shared out over threads by itself.
 const LARGE_BATCH: usize = 1 << 12;
 
+/// Windows kept at most: beyond, neighbours are joined.
+const MOST_WINDOWS: usize = 512;
+
 /// Rows of one block in replay order.
 #[derive(Debug, Clone, Copy)]
 pub struct Block<'a> {
@@ -84,7 +87,7 @@ pub struct Replay {
     windows: Vec<Window>,
     /// Rows of a batch still open.
     open: RowMoments,
-    table: BatchTable,
+    moments: SlabMoments,
     centers: Vec<f64>,
     inverses: Vec<f64>,
 }
@@ -108,7 +111,7 @@ impl Replay {
             normalizer,
             window_updates: expected_updates.div_ceil(n_windows.max(1)).max(1),
             windows: Vec::new(),
-            table: BatchTable::default(),
+            moments: SlabMoments::default(),
             centers: Vec::new(),
             inverses: Vec::new(),
         }
@@ -209,44 +212,73 @@ impl Replay {
         output: Output<'_>,
         on_update: &mut impl FnMut(Update<'_>),
     ) {
+        let mut moments = std::mem::take(&mut self.moments);
+        moments.fill(block, self.normalizer.width(), start, ends, &self.open);
+        self.advance(block, &moments, output, on_update);
+        self.moments = moments;
+    }
+
+    /// Takes the batches whose moments are known.
+    fn advance(
+        &mut self,
+        block: &Block<'_>,
+        moments: &SlabMoments,
+        output: Output<'_>,
+        on_update: &mut impl FnMut(Update<'_>),
+    ) {
         let width = self.normalizer.width();
-        let end = ends[ends.len() - 1];
-        self.begin_window();
-        let local: Vec<usize> = ends.iter().map(|end| end - start).collect();
-        let rows = block.rows.slice(start..end, width);
-        let mut table = std::mem::take(&mut self.table);
-        let whole = if ends.len() == 1 && end - start >= LARGE_BATCH {
-            let moments = moments_of(rows, width);
-            table.set_single(&moments);
-            moments
-        } else {
-            BatchTable::of(rows, width, &local, &mut table)
-        };
+        let (start, n_rows) = (moments.start, moments.n_rows());
         if self.open.n() > 0 {
-            let mut first = std::mem::replace(&mut self.open, RowMoments::empty(width));
-            first.merge_batch(table.n[0], &table.view(0));
-            table.replace_first(&first);
+            self.open = RowMoments::empty(width);
         }
+        self.begin_window();
         if let Some(window) = self.windows.last_mut() {
-            window.moments.merge(&whole);
+            window.moments.merge(&moments.whole);
         }
-        self.recur(&table, &local, start, on_update);
-        let clipped = normalize_batches(
-            self.normalizer.rule(),
-            &Slab {
-                rows,
-                input: block.input.map(|input| input.slice(start..end, width)),
-                ends: &local,
-                centers: &self.centers,
-                inverses: &self.inverses,
-                extremes: &table,
-            },
-            width,
-            output,
-        );
-        self.count_clipped(&clipped, (end - start) as u64);
-        self.table = table;
+        self.recur(&moments.table, &moments.ends, start, on_update);
+        let slab = Slab {
+            rows: block.rows.slice(start..start + n_rows, width),
+            input: block.input.map(|input| input.slice(start..start + n_rows, width)),
+            ends: &moments.ends,
+            centers: &self.centers,
+            inverses: &self.inverses,
+            extremes: &moments.table,
+        };
+        let clipped = normalize_batches(self.normalizer.rule(), &slab, width, output);
+        self.count_clipped(&clipped, n_rows as u64);
         self.end_window_if_full();
+    }
+
+    /// Replays a block under several rules at once: batch moments are computed once.
+    ///
+    /// All replays began together; their rules may differ in everything but the batches.
+    pub fn process_together(
+        replays: &mut [Self],
+        block: &Block<'_>,
+        on_update: impl Fn(usize, Update<'_>) + Sync,
+    ) {
+        let Some(first) = replays.first() else { return };
+        let width = first.normalizer.width();
+        let n_rows = block.rows.len() / width;
+        let mut moments = SlabMoments::default();
+        let (mut row, mut next) = (0, 0);
+        while next < block.ends.len() {
+            let first = &replays[0];
+            let slab = first.slab(block.ends, next, row);
+            let ends = &block.ends[next..slab];
+            moments.fill(block, width, row, ends, &first.open);
+            replays.par_iter_mut().enumerate().for_each(|(i, replay)| {
+                replay.advance(block, &moments, Output::None, &mut |update| on_update(i, update));
+            });
+            (row, next) = (ends[ends.len() - 1], slab);
+        }
+        if row < n_rows {
+            let tail = moments_of(block.rows.slice(row..n_rows, width), width);
+            replays.par_iter_mut().for_each(|replay| {
+                replay.normalize_open(block, row..n_rows, Output::None);
+                replay.open.merge(&tail);
+            });
+        }
     }
 
     /// The recurrence over the batches of a slab; leaves each batch's scaling in `centers` and `inverses`.
@@ -307,12 +339,36 @@ impl Replay {
     }
 
     fn begin_window(&mut self) {
+        if self.windows.len() >= MOST_WINDOWS {
+            self.halve_windows();
+        }
         let updates = self.normalizer.updates();
         let is_full = |window: &Window| updates - window.first_update >= self.window_updates;
         if self.windows.last().is_none_or(is_full) {
             self.close_window();
             self.windows.push(Window::new(updates, self.normalizer.width()));
         }
+    }
+
+    /// Joins neighbours, so that any number of updates has a bounded number of windows.
+    fn halve_windows(&mut self) {
+        if self.windows.last().is_some_and(|window| window.mean.is_empty()) {
+            return;
+        }
+        let mut joined: Vec<Window> = Vec::with_capacity(self.windows.len() / 2 + 1);
+        for (i, window) in std::mem::take(&mut self.windows).into_iter().enumerate() {
+            match joined.last_mut().filter(|_| i % 2 == 1) {
+                Some(last) => {
+                    last.moments.merge(&window.moments);
+                    last.clipped.iter_mut().zip(&window.clipped).for_each(|(sum, n)| *sum += n);
+                    last.normalized += window.normalized;
+                    (last.mean, last.var) = (window.mean, window.var);
+                }
+                None => joined.push(window),
+            }
+        }
+        self.windows = joined;
+        self.window_updates *= 2;
     }
 
     fn end_window_if_full(&mut self) {
@@ -337,6 +393,45 @@ impl Replay {
     }
 }
 
+/// Moments of the batches of a slab.
+#[derive(Debug, Clone, Default)]
+struct SlabMoments {
+    /// First row within the block.
+    start: usize,
+    /// Ends of batches, from the slab's first row on.
+    ends: Vec<usize>,
+    table: BatchTable,
+    /// All rows of the batches together.
+    whole: RowMoments,
+}
+
+impl SlabMoments {
+    fn n_rows(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// Moments of the batches that end at `ends`; rows gathered before belong to the first.
+    fn fill(&mut self, block: &Block<'_>, width: usize, start: usize, ends: &[usize], open: &RowMoments) {
+        self.start = start;
+        self.ends.clear();
+        self.ends.extend(ends.iter().map(|end| end - start));
+        let rows = block.rows.slice(start..start + self.n_rows(), width);
+        self.whole = if ends.len() == 1 && self.n_rows() >= LARGE_BATCH {
+            let moments = moments_of(rows, width);
+            self.table.set_single(&moments);
+            moments
+        } else {
+            BatchTable::of(rows, width, &self.ends, &mut self.table)
+        };
+        if open.n() > 0 {
+            let mut first = open.clone();
+            first.merge_batch(self.table.n[0], &self.table.view(0));
+            self.table.replace_first(&first);
+            self.whole.merge(open);
+        }
+    }
+}
+
 /// Moments of many rows, shared out over threads in fixed pieces.
 pub fn moments_of(rows: Rows<'_>, width: usize) -> RowMoments {
     let n_rows = rows.len() / width;
@@ -351,7 +446,7 @@ pub fn moments_of(rows: Rows<'_>, width: usize) -> RowMoments {
 }
 
 impl<'a> Output<'a> {
-    fn part(&mut self, start: usize, end: usize) -> Output<'_> {
+    pub(super) fn part(&mut self, start: usize, end: usize) -> Output<'_> {
         match self {
             Self::None => Output::None,
             Self::F32(values) => Output::F32(&mut values[start..end]),

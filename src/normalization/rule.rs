@@ -91,7 +91,9 @@ impl Divisor {
     /// The divisor of a variance.
     #[inline]
     pub fn of(&self, variance: f64) -> f64 {
-        (variance + self.inside_root).sqrt().clamp(self.min, self.max) + self.outside_root
+        let divisor = (variance + self.inside_root).sqrt().clamp(self.min, self.max) + self.outside_root;
+        // Nothing to divide by: values pass through.
+        if divisor == 0.0 { 1.0 } else { divisor }
     }
 
     /// The epsilon a state file records: wherever it enters.
@@ -166,6 +168,8 @@ pub struct Rule {
     pub order: Order,
     /// Values pass through (clipped) until this many rows were seen.
     pub raw_below: u64,
+    /// Updates at the beginning that are made by nobody.
+    pub skip_first: u64,
 }
 
 impl Rule {
@@ -187,6 +191,7 @@ impl Rule {
             clip: Some(10.0),
             order: Order::NormalizeFirst,
             raw_below: 0,
+            skip_first: 0,
         }
     }
 

@@ -46,6 +46,11 @@ impl Segment {
         Self { weight, mean, var, ..Self::identity(memory) }
     }
 
+    /// A stretch known by its weight and moments.
+    pub(super) fn with_weight(memory: Memory, weight: f64, mean: f64, var: f64) -> Self {
+        Self { weight, mean, var, ..Self::identity(memory) }
+    }
+
     /// Appends one update.
     pub fn push(&mut self, memory: Memory, n: u64, mean: f64, var: f64) {
         *self = self.merge(Self::batch(memory, n, mean, var));

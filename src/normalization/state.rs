@@ -167,6 +167,9 @@ impl Normalizer {
             return;
         }
         self.updates += 1;
+        if self.updates <= self.rule.skip_first {
+            return;
+        }
         if self.rule.until.is_some_and(|until| self.rows >= until) {
             self.rows += n;
             return;

@@ -20,19 +20,31 @@ pub(super) struct BadCells {
 #[derive(Debug)]
 pub(super) struct BadCell {
     pub(super) row: usize,
+    /// Position within a row of several values.
+    pub(super) position: usize,
     pub(super) column: String,
     pub(super) problem: Problem,
 }
 
 impl BadCells {
     pub(super) fn push(&mut self, row: usize, column: &str, problem: Problem) {
-        self.cells.push(BadCell { row, column: column.to_owned(), problem });
+        self.push_at(row, column, problem, 0);
+    }
+
+    pub(super) fn push_at(&mut self, row: usize, column: &str, problem: Problem, position: usize) {
+        self.cells.push(BadCell { row, position, column: column.to_owned(), problem });
     }
 
     /// A bad column: every row is bad for the same reason, told once.
     fn whole(&mut self, column: &str, expected: &'static str, found: String) {
         self.push(0, column, Problem::WrongType { expected, found });
     }
+}
+
+/// The same cells in row order.
+pub(super) fn sorted_by_row(mut bad: BadCells) -> BadCells {
+    bad.cells.sort_by_key(|cell| cell.row);
+    bad
 }
 
 /// Integers of a key column.
@@ -65,7 +77,7 @@ fn equal_run(values: &[i64], start: usize, end: usize) -> usize {
     values[start..end].iter().position(|value| *value != first).map_or(end, |length| start + length)
 }
 
-fn report_nulls(validity: Option<&Bitmap>, name: &str, what: &'static str, bad: &mut BadCells) {
+pub(super) fn report_nulls(validity: Option<&Bitmap>, name: &str, what: &'static str, bad: &mut BadCells) {
     if let Some(validity) = validity.filter(|validity| validity.unset_bits() > 0) {
         for (row, is_valid) in validity.iter().enumerate() {
             if !is_valid {

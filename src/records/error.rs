@@ -147,6 +147,17 @@ pub enum Problem {
     /// The games have no player.
     #[error("{0}: no slot is ever switched on, so the number of slots is unknown")]
     NoPlayers(String),
+    /// A stored state that cannot be used.
+    #[error("not a usable normalizer state: {0}")]
+    BadState(String),
+    /// One step recorded twice.
+    #[error("{step} is recorded twice (also {other})")]
+    DuplicateStep {
+        /// Which step.
+        step: String,
+        /// Where else.
+        other: String,
+    },
     /// Observation of another width.
     #[error("an observation of {found} values after observations of {expected}")]
     ObservationWidth {
@@ -155,6 +166,13 @@ pub enum Problem {
         /// Width before.
         expected: usize,
     },
+}
+
+impl Problem {
+    /// Whether it is about a row's place, not its values.
+    pub(super) fn is_about_key(&self) -> bool {
+        matches!(self, Self::Null("an integer" | "a run id"))
+    }
 }
 
 impl RecordError {
@@ -192,6 +210,16 @@ impl RecordError {
             Problem::NonFinite(_) | Problem::Null(_) => "--on-bad skip leaves such rows out and counts them",
             Problem::RepeatedCoalition { .. } => {
                 "--duplicates mean averages repeats and carries their spread"
+            }
+            Problem::BadState(_) => {
+                "states are read from simic JSON, safetensors, npz, Stable-Baselines3 pickles, PyTorch checkpoints \
+                 and esper-lite metadata"
+            }
+            Problem::DuplicateStep { .. } => {
+                "tell rows apart by run_id, episode, step or env_id; --column FIELD=NAME maps other columns"
+            }
+            Problem::ObservationWidth { .. } => {
+                "one analysis reads observations of one width; --on-bad skip leaves the others out"
             }
             Problem::BadWalk { .. } => {
                 "--on-bad skip leaves such permutations out; their rows still count as evaluated coalitions"

@@ -6,11 +6,17 @@
 mod coalitions;
 mod columns;
 mod error;
+mod even_lists;
 mod inspect;
+mod normalized;
 mod output;
 mod parquet;
+mod pickle;
+mod row_groups;
 mod schema;
 mod sources;
+mod states;
+mod steps;
 mod table;
 mod text;
 mod transitions;
@@ -19,9 +25,14 @@ mod write;
 pub use coalitions::{CoalitionOptions, CoalitionRecording, GameSummary, SkipReport};
 pub use error::{Problem, RecordError};
 pub use inspect::{FileReport, InspectOptions, Inspection, inspect};
+pub use normalized::{NormalizedValues, NormalizedWriter, TraceRows, TraceWriter};
 pub use output::{AtomicFile, remove_unfinished_outputs};
 pub use schema::{ColumnMap, FileKind, OnBad};
 pub use sources::{Discovered, InputFile, discover};
+pub use states::{STATE_SCHEMA, StatePlace, StoredState};
+pub use steps::{
+    BadPlace, Clock, RunInfo, StepBlock, StepOptions, StepRecording, StepSkips, StepTarget, StepValues,
+};
 pub use table::{Table, is_decoding};
 pub use transitions::TransitionSummary;
 pub use write::{Compression, ParquetTable, TableWriter};

@@ -3,12 +3,18 @@
 //! Only the columns asked for are read and decoded. A key column whose statistics say that a row group holds
 //! one value is not decoded at all.
 
+use std::ops::Range;
+
 use polars_arrow::array::Array;
 use polars_arrow::datatypes::{ArrowDataType, Field};
+use polars_buffer::Buffer;
 use polars_parquet::parquet::statistics::Statistics;
-use polars_parquet::read::{self, BasicDecompressor, ColumnChunkMetadata, FileMetadata, PageReader};
+use polars_parquet::read::{self, BasicDecompressor, ColumnChunkMetadata, FileMetadata, Filter, PageReader};
+
+use rayon::prelude::*;
 
 use super::error::RecordError;
+use super::even_lists;
 use super::sources::Place;
 use super::table::{Column, Part, decode, open_reader, read_range};
 
@@ -50,41 +56,83 @@ impl ParquetFile {
     }
 
     pub(super) fn read(&self, part: usize, names: &[String]) -> Result<Vec<Column>, RecordError> {
-        let fields =
-            names.iter().filter_map(|name| self.fields.iter().find(|field| field.name == name.as_str()));
-        fields.map(|field| self.read_column(part, field)).collect()
+        let read = |field: &Field| -> Result<Column, RecordError> {
+            let group = &self.metadata.row_groups[part];
+            if let [chunk] = self.chunks(part, field)[..]
+                && let Some(constant) = self.constant(chunk, field, group.num_rows())?
+            {
+                return Ok(constant);
+            }
+            self.read_array(part, field, 0..group.num_rows()).map(Column::Values)
+        };
+        self.fields_named(names).map(read).collect()
     }
 
-    fn read_column(&self, part: usize, field: &Field) -> Result<Column, RecordError> {
+    /// The rows `rows` of one part, every column decoded.
+    pub(super) fn read_arrays(
+        &self,
+        part: usize,
+        rows: &Range<usize>,
+        names: &[String],
+    ) -> Result<Vec<Box<dyn Array>>, RecordError> {
+        let fields: Vec<&Field> = self.fields_named(names).collect();
+        fields.par_iter().map(|field| self.read_array(part, field, rows.clone())).collect()
+    }
+
+    /// Bytes of the named columns of one part, decompressed.
+    pub(super) fn n_bytes(&self, part: usize, names: &[String]) -> u64 {
+        let bytes = |chunk: &&ColumnChunkMetadata| u64::try_from(chunk.uncompressed_size()).unwrap_or(0);
+        self.fields_named(names).flat_map(|field| self.chunks(part, field)).map(|chunk| bytes(&chunk)).sum()
+    }
+
+    fn fields_named(&self, names: &[String]) -> impl Iterator<Item = &Field> {
+        names.iter().filter_map(|name| self.fields.iter().find(|field| field.name == name.as_str()))
+    }
+
+    fn chunks(&self, part: usize, field: &Field) -> Vec<&ColumnChunkMetadata> {
+        let chunks = self.metadata.row_groups[part].columns_under_root_iter(&field.name);
+        chunks.map_or_else(Vec::new, Iterator::collect)
+    }
+
+    fn read_array(
+        &self,
+        part: usize,
+        field: &Field,
+        rows: Range<usize>,
+    ) -> Result<Box<dyn Array>, RecordError> {
         let group = &self.metadata.row_groups[part];
-        let chunks: Vec<&ColumnChunkMetadata> = match group.columns_under_root_iter(&field.name) {
-            Some(chunks) => chunks.collect(),
-            None => Vec::new(),
+        let chunks = self.chunks(part, field);
+        let filter = (rows.len() < group.num_rows()).then(|| Filter::new_ranged(rows.start, rows.end));
+        let read_bytes =
+            |chunk: &ColumnChunkMetadata| read_range(&self.name, &self.place, chunk.byte_range());
+        let reader = |bytes: Buffer<u8>, chunk: &ColumnChunkMetadata| {
+            PageReader::new(std::io::Cursor::new(bytes), chunk, Vec::new(), usize::MAX)
         };
-        if let [chunk] = chunks[..]
-            && let Some(constant) = self.constant(chunk, field, group.num_rows())?
-        {
-            return Ok(constant);
+        let mut bytes_of = chunks.iter().map(|chunk| read_bytes(chunk)).collect::<Result<Vec<_>, _>>()?;
+        if let ([chunk], [bytes]) = (&chunks[..], &bytes_of[..]) {
+            let even = decode(&self.name, FORMAT, || {
+                let pages = reader(bytes.clone(), chunk);
+                Ok(even_lists::read(pages, &field.dtype, group.num_rows(), &rows)?)
+            })?;
+            if let Some(array) = even {
+                return Ok(array);
+            }
         }
         let mut pages = Vec::with_capacity(chunks.len());
         let mut types = Vec::with_capacity(chunks.len());
-        for chunk in chunks {
-            let bytes = read_range(&self.name, &self.place, chunk.byte_range())?;
-            let reader = PageReader::new(std::io::Cursor::new(bytes), chunk, Vec::new(), usize::MAX);
-            pages.push(BasicDecompressor::new(reader, Vec::new()));
+        for (chunk, bytes) in chunks.into_iter().zip(bytes_of.drain(..)) {
+            pages.push(BasicDecompressor::new(reader(bytes, chunk), Vec::new()));
             types.push(&chunk.descriptor().descriptor.primitive_type);
         }
-        let rows = group.num_rows();
-        let array = decode(&self.name, FORMAT, || {
-            let (arrays, _) = read::column_iter_to_arrays(pages, types, field.clone(), None)?;
+        decode(&self.name, FORMAT, || {
+            let (arrays, _) = read::column_iter_to_arrays(pages, types, field.clone(), filter)?;
             let array = one_array(arrays)?;
             polars::error::polars_ensure!(
-                array.len() == rows,
-                ComputeError: "column {} ends after {} of {} rows", field.name, array.len(), rows
+                array.len() == rows.len(),
+                ComputeError: "column {} ends after {} of {} rows", field.name, array.len(), rows.len()
             );
             Ok(array)
-        })?;
-        Ok(Column::Values(array))
+        })
     }
 
     /// The single value of an integer or text chunk without nulls whose least and greatest value agree.

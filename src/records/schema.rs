@@ -4,7 +4,7 @@ use super::error::{Problem, RecordError};
 use super::table::Table;
 
 /// Fields a column can be mapped to, each with its accepted names, canonical first.
-const FIELDS: [(&str, &[&str]); 20] = [
+const FIELDS: [(&str, &[&str]); 19] = [
     ("run_id", &["run_id", "run", "run_dir"]),
     ("episode", &["episode", "episode_id", "episode_idx", "episode_index"]),
     ("env_id", &["env_id", "env", "env_idx"]),
@@ -20,11 +20,10 @@ const FIELDS: [(&str, &[&str]); 20] = [
     ("terminated", &["terminated", "next.terminated"]),
     ("truncated", &["truncated", "next.truncated"]),
     ("done", &["done", "next.done"]),
-    ("rolled_back", &["rolled_back"]),
+    ("rolled_back", &["rolled_back", "rollback"]),
     ("value", &["value"]),
     ("return", &["return"]),
-    ("round", &["round", "rollout"]),
-    ("rollback", &["rollback"]),
+    ("round", &["round", "rollout", "batch"]),
 ];
 
 /// Prefix of one-column-per-slot configurations.

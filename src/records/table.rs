@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -176,6 +177,47 @@ impl Table {
                 Ok(names.iter().filter_map(position).map(|i| Column::Values(arrays[i].clone())).collect())
             }
         }
+    }
+
+    /// Reads rows `rows` of one part, the named columns decoded whatever their statistics say.
+    pub(super) fn read_arrays(
+        &self,
+        part: usize,
+        rows: &Range<usize>,
+        names: &[String],
+    ) -> Result<Vec<Box<dyn Array>>, RecordError> {
+        if let Contents::Parquet(file) = &self.contents {
+            return file.read_arrays(part, rows, names);
+        }
+        let columns = self.read(part, names)?;
+        let slice = |column: Column| match column {
+            Column::Values(array) => array.sliced(rows.start, rows.len()),
+            _ => unreachable!("only Parquet statistics tell constants"),
+        };
+        Ok(columns.into_iter().map(slice).collect())
+    }
+
+    /// Bytes of the named columns, decompressed, as far as the file tells without decoding.
+    pub(super) fn n_bytes(&self, names: &[String]) -> u64 {
+        match &self.contents {
+            Contents::Parquet(file) => (0..self.parts.len()).map(|part| file.n_bytes(part, names)).sum(),
+            _ => 0,
+        }
+    }
+
+    /// Parts cut so that the named columns of each piece take about `max_bytes`: (part, rows).
+    pub(super) fn pieces(&self, names: &[String], max_bytes: u64) -> Vec<(usize, Range<usize>)> {
+        let mut pieces = Vec::new();
+        for (part, place) in self.parts.iter().enumerate() {
+            let n_pieces = match &self.contents {
+                Contents::Parquet(file) => file.n_bytes(part, names).div_ceil(max_bytes.max(1)).max(1),
+                _ => 1,
+            };
+            let per_piece = place.n_rows.div_ceil(usize::try_from(n_pieces).unwrap_or(usize::MAX)).max(1);
+            let starts = (0..place.n_rows).step_by(per_piece);
+            pieces.extend(starts.map(|start| (part, start..place.n_rows.min(start + per_piece))));
+        }
+        pieces
     }
 
     fn read_ipc(

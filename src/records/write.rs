@@ -23,7 +23,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    fn parquet(self) -> ParquetCompression {
+    pub(super) fn parquet(self) -> ParquetCompression {
         match self {
             Self::Zstd => ParquetCompression::Zstd(None),
             Self::Lz4 => ParquetCompression::Lz4Raw,

@@ -1,13 +1,22 @@
 //! Result values to bytes: tables, JSON, CSV, Markdown, written to any writer.
 
+mod comparison;
 mod grid;
 mod inspection;
+mod normalization;
 mod number;
 mod shapley;
 mod simulation;
 
+pub use comparison::{
+    CompareReport, ComparedRun, ComparedSetting, MergeReport, VerifyReport, write_comparison, write_merge,
+    write_verification,
+};
 pub use grid::{Align, Grid};
 pub use inspection::write_inspection;
+pub use normalization::{
+    ActLearn, NormalizeSettings, NormalizedRun, ReplayReport, RollbackCounts, write_normalization,
+};
 pub use shapley::{Direction, ShapleyReport, write_shapley};
 pub use simulation::{SimulatedTruth, write_truth};
 

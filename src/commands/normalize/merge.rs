@@ -1,0 +1,130 @@
+//! `simic normalize merge`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::commands::{CommandError, Context, Outcome};
+use crate::normalization::{Memory, merge_states};
+use crate::records::StoredState;
+use crate::report::{Format, MergeReport, write_merge};
+
+/// Combines stored states of shards into the state of the whole, exactly.
+///
+/// Full-history states merge in any order. Moving averages compose in the order given: name them in the order of
+/// time. Each shard's initial state is taken out, so that it counts once.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  simic normalize merge shard-*.json -o merged.json
+  simic normalize merge monday.safetensors tuesday.safetensors -o both.safetensors")]
+pub struct MergeArgs {
+    /// State files, moving averages in order of time
+    #[arg(value_name = "STATE", required = true, num_args = 1..)]
+    pub states: Vec<PathBuf>,
+    /// Momentum, where the files do not say
+    #[arg(long, value_name = "M", value_parser = super::settings::momentum)]
+    pub momentum: Option<f64>,
+}
+
+/// Reads, merges, writes.
+///
+/// # Errors
+/// States that cannot be read or do not belong together, or an output that cannot be written.
+pub fn run(args: &MergeArgs, context: &Context) -> Result<Outcome, CommandError> {
+    context.check_output()?;
+    let stored: Vec<StoredState> =
+        args.states.iter().map(|path| StoredState::read(path, "obs")).collect::<Result<_, _>>()?;
+    check_order(args, &stored)?;
+    let states: Vec<_> = stored
+        .iter()
+        .map(|stored| {
+            let momentum = stored.momentum.or(args.momentum);
+            let is_ema = stored.kind.as_deref() == Some("ema") || momentum.is_some();
+            stored.resume(momentum.filter(|_| is_ema).map_or(Memory::Welford, Memory::ema))
+        })
+        .collect();
+    for (path, stored) in args.states.iter().zip(&stored) {
+        let problem = if stored.initial.is_none() {
+            Some("it does not say what it started from")
+        } else if stored.count.is_none() {
+            Some("it has no count")
+        } else if stored.momentum.is_some() && stored.batches.is_none() {
+            Some("it does not say how many updates it has seen")
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            return Err(CommandError::State(
+                format!("{}: cannot be merged exactly: {problem}", path.display()),
+                "merge states that simic stored (--state-out)".to_owned(),
+            ));
+        }
+    }
+    let merged = merge_states(&states).map_err(|error| {
+        let advice = "shards of one recording have one kind, momentum and width".to_owned();
+        CommandError::State(error.to_string(), advice)
+    })?;
+    let first = &stored[0];
+    let mut result = StoredState::of(&merged, first.epsilon.unwrap_or(1e-4), first.clip);
+    let spans: Option<Vec<_>> = stored.iter().map(|stored| stored.span.clone()).collect();
+    result.span = spans.and_then(|spans| Some((spans.first()?.0.clone(), spans.last()?.1.clone())));
+    if let Some(path) = &context.common.output {
+        let bytes = if path.extension().is_some_and(|extension| extension == "safetensors") {
+            result.to_safetensors()
+        } else {
+            result.to_json().into_bytes()
+        };
+        context.write(|out| out.write_all(&bytes))?;
+    }
+    let report = MergeReport {
+        n_states: stored.len(),
+        state: merged,
+        document: result.to_json(),
+        written: context.common.output.as_ref().map(|path| path.display().to_string()),
+    };
+    // With a file written, what is shown is a summary unless the document is asked for.
+    let format = context.format();
+    context
+        .console
+        .output(None, false, |out| write_merge(&report, format, out))
+        .map_err(|source| CommandError::Output { target: "the result".to_owned(), source })?;
+    if format == Format::Table && merged_order_matters(&report) {
+        context
+            .console
+            .note("moving averages were composed in the order given; another order is another state");
+    }
+    Ok(Outcome::Clean)
+}
+
+fn merged_order_matters(report: &MergeReport) -> bool {
+    matches!(report.state.memory, Memory::Ema { .. }) && report.n_states > 1
+}
+
+/// Refuses states of the same rows, and moving averages named against the order of time.
+fn check_order(args: &MergeArgs, stored: &[StoredState]) -> Result<(), CommandError> {
+    for (later, state) in stored.iter().enumerate() {
+        for (earlier, other) in stored[..later].iter().enumerate() {
+            let (one, two) = (args.states[earlier].display(), args.states[later].display());
+            if state.fingerprint.is_some() && state.fingerprint == other.fingerprint {
+                return Err(CommandError::State(
+                    format!("{one} and {two} have seen the same rows"),
+                    "name each shard once".to_owned(),
+                ));
+            }
+            let is_ema = state.momentum.is_some();
+            if let (true, Some(before), Some(after)) = (is_ema, &other.span, &state.span)
+                && before.0.run_id == after.0.run_id
+                && before.0 > after.0
+            {
+                return Err(CommandError::State(
+                    format!(
+                        "{two} begins at episode {}, step {}: before {one}, which is named first",
+                        after.0.episode, after.0.step
+                    ),
+                    "moving averages compose in order of time: name the earlier shard first".to_owned(),
+                ));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! `simic normalize`: one file per subcommand.
+
+pub mod compare;
+pub mod merge;
+mod pipeline;
+pub mod replay;
+pub mod settings;
+pub mod stats;
+pub mod verify;
+
+use clap::Subcommand;
+
+use super::{CommandError, Context, Outcome};
+
+/// What to do with running statistics.
+#[derive(Debug, Clone, Subcommand)]
+pub enum NormalizeCommand {
+    /// Final running statistics of recorded steps: a normalizer state file
+    Stats(stats::StatsArgs),
+    /// Replay normalization over recorded steps, exactly as training did it
+    Replay(replay::ReplayArgs),
+    /// Many settings in one pass, side by side
+    Compare(compare::CompareArgs),
+    /// Combine the states of shards exactly
+    Merge(merge::MergeArgs),
+    /// Does a stored state match what the recording implies?
+    Verify(verify::VerifyArgs),
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// Those of the subcommand.
+pub fn run(command: &NormalizeCommand, context: &Context) -> Result<Outcome, CommandError> {
+    match command {
+        NormalizeCommand::Stats(args) => stats::run(args, context),
+        NormalizeCommand::Replay(args) => replay::run(args, context),
+        NormalizeCommand::Compare(args) => compare::run(args, context),
+        NormalizeCommand::Merge(args) => merge::run(args, context),
+        NormalizeCommand::Verify(args) => verify::run(args, context),
+    }
+}

@@ -1,0 +1,413 @@
+//! Flags that say how a recording was normalized.
+
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+
+use crate::commands::common::OnBadArg;
+use crate::commands::{CommandError, Context};
+use crate::normalization::{
+    Conventions, Correction, Divisor, Granularity, Memory, Order, Preset, ReturnReset, ReturnScale, Rule,
+    Target, Warmup,
+};
+use crate::records::{Clock, StepOptions, StepTarget};
+
+/// A framework whose conventions are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PresetArg {
+    /// esper-lite: EMA 0.99 per round, normalized before the update
+    Esper,
+    /// Stable-Baselines3 VecNormalize
+    Sb3,
+    /// Gymnasium vector wrappers
+    Gymnasium,
+    /// rsl_rl EmpiricalNormalization
+    RslRl,
+    /// TorchRL VecNormV2 with reduce_batch_dims
+    Torchrl,
+    /// brax running_statistics
+    Brax,
+}
+
+impl From<PresetArg> for Preset {
+    fn from(preset: PresetArg) -> Self {
+        match preset {
+            PresetArg::Esper => Self::Esper,
+            PresetArg::Sb3 => Self::Sb3,
+            PresetArg::Gymnasium => Self::Gymnasium,
+            PresetArg::RslRl => Self::RslRl,
+            PresetArg::Torchrl => Self::TorchRl,
+            PresetArg::Brax => Self::Brax,
+        }
+    }
+}
+
+/// What is normalized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TargetArg {
+    /// Observations
+    Obs,
+    /// Rewards, by their own deviation
+    Reward,
+    /// Recorded returns, by their deviation
+    Return,
+}
+
+impl From<TargetArg> for Target {
+    fn from(target: TargetArg) -> Self {
+        match target {
+            TargetArg::Obs => Self::Obs,
+            TargetArg::Reward => Self::Reward,
+            TargetArg::Return => Self::Return,
+        }
+    }
+}
+
+/// Before or after the update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OrderArg {
+    /// A batch is normalized with the state before its own update
+    NormalizeFirst,
+    /// With the state after it
+    UpdateFirst,
+}
+
+/// Whose statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScopeArg {
+    /// One set for all environments
+    Shared,
+    /// One set per environment
+    Env,
+}
+
+/// What a reward is divided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RewardScaleArg {
+    /// The deviation of the rewards
+    Reward,
+    /// The deviation of the discounted return
+    Return,
+}
+
+/// When an environment's discounted return begins anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReturnResetArg {
+    /// After the end of an episode
+    EpisodeEnd,
+    /// The same, and the terminal step does not add to what came before
+    TerminalStep,
+    /// At the terminal step only; truncation does not count
+    TerminationOnly,
+    /// Never
+    Never,
+}
+
+/// Rows that training rolled back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RollbackArg {
+    /// Leave the rows out
+    Drop,
+    /// Leave their whole batches out
+    DropBatch,
+    /// They count like any other
+    Keep,
+}
+
+/// Which bias correction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CorrectionArg {
+    /// None
+    None,
+    /// The initial state removed exactly
+    Exact,
+    /// As TorchRL was released
+    Torchrl,
+}
+
+/// One momentum, or none.
+#[derive(Debug, Clone, Args)]
+pub struct MomentumArgs {
+    /// Exponential moving average that keeps this much per update, in [0, 1] [default: full history (Welford)]
+    #[arg(long, value_name = "M", value_parser = momentum)]
+    pub momentum: Option<f64>,
+}
+
+/// How a recording was normalized.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "How training normalized")]
+pub struct RuleArgs {
+    /// Conventions of this framework; flags change single ones
+    #[arg(long, value_enum)]
+    pub preset: Option<PresetArg>,
+    /// What is normalized
+    #[arg(long, value_enum, default_value = "obs")]
+    pub target: TargetArg,
+    /// Rows of one update: step, rollout:N, round, episode or row [default: step; rewards: row]
+    #[arg(long, value_name = "UNIT", value_parser = granularity)]
+    pub update_every: Option<Granularity>,
+    /// Whether a batch is normalized before or after its own update [default: normalize-first; rewards: update-first]
+    #[arg(long, value_enum)]
+    pub order: Option<OrderArg>,
+    /// Added to the variance under the root (rewards: least deviation) [default: 1e-4; rewards: 1e-8]
+    #[arg(long, value_name = "X", value_parser = not_negative)]
+    pub epsilon: Option<f64>,
+    /// Bound of normalized values; inf for none [default: 10]
+    #[arg(long, value_name = "X", value_parser = clip)]
+    pub clip: Option<f64>,
+    /// Weight of the initial state in rows (full history) [default: 1e-4; rewards: 0]
+    #[arg(long, value_name = "N", value_parser = not_negative)]
+    pub initial_count: Option<f64>,
+    /// How a moving average gets past its initial state: none, debias or welford:N
+    #[arg(long, value_name = "HOW", value_parser = warmup)]
+    pub warmup: Option<Warmup>,
+    /// Keep the variance at or above this share of the batch's
+    #[arg(long, value_name = "F", value_parser = not_negative)]
+    pub variance_floor: Option<f64>,
+    /// Correct a moving average for its initial state when it is used
+    #[arg(long, value_enum)]
+    pub bias_correction: Option<CorrectionArg>,
+    /// Whose statistics
+    #[arg(long, value_enum, default_value = "shared")]
+    pub scope: ScopeArg,
+    /// How environments are aligned in time: row, episode-step or a column's name
+    #[arg(long, value_name = "CLOCK", default_value = "row")]
+    pub clock: String,
+    /// Rows that training rolled back [default: drop; preset esper: keep]
+    #[arg(long, value_enum)]
+    pub rollback: Option<RollbackArg>,
+    /// What a reward is divided by [default: reward; presets sb3, gymnasium, rsl-rl: return]
+    #[arg(long, value_enum)]
+    pub reward_scale: Option<RewardScaleArg>,
+    /// Discount of the return
+    #[arg(long, value_name = "G", value_parser = momentum)]
+    pub gamma: Option<f64>,
+    /// When an environment's discounted return begins anew [default: episode-end]
+    #[arg(long, value_enum)]
+    pub return_reset: Option<ReturnResetArg>,
+    /// Carry the statistics from one run to the next
+    #[arg(long)]
+    pub carry_over: bool,
+    /// Malformed rows and files
+    #[arg(long, value_enum, default_value = "error")]
+    pub on_bad: OnBadArg,
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    f64::from_str(text).ok().filter(|x| !x.is_nan()).ok_or_else(|| format!("'{text}' is not a number"))
+}
+
+pub(super) fn momentum(text: &str) -> Result<f64, String> {
+    number(text)?
+        .clamp(0.0, 1.0)
+        .eq(&number(text)?)
+        .then(|| number(text))
+        .ok_or("expected a number in [0, 1]")?
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    let value = number(text)?;
+    if (0.0..f64::INFINITY).contains(&value) {
+        Ok(value)
+    } else {
+        Err("expected a number at or above 0".to_owned())
+    }
+}
+
+fn clip(text: &str) -> Result<f64, String> {
+    let value = number(text)?;
+    if value > 0.0 { Ok(value) } else { Err("expected a number above 0, or inf".to_owned()) }
+}
+
+pub(super) fn granularity(text: &str) -> Result<Granularity, String> {
+    let whole = |text: &str| text.parse::<u64>().ok().filter(|n| *n > 0);
+    match text.split_once(':') {
+        None => match text {
+            "step" => Ok(Granularity::Step),
+            "row" => Ok(Granularity::Row),
+            "round" => Ok(Granularity::Round),
+            "episode" => Ok(Granularity::Episode),
+            _ => Err("expected step, rollout:N, round, episode or row".to_owned()),
+        },
+        Some(("rollout", n)) => {
+            whole(n).map(Granularity::Rollout).ok_or_else(|| format!("'{n}' is not a number of steps"))
+        }
+        Some(_) => Err("expected step, rollout:N, round, episode or row".to_owned()),
+    }
+}
+
+fn warmup(text: &str) -> Result<Warmup, String> {
+    match text.split_once(':') {
+        None if text == "none" => Ok(Warmup::None),
+        None if text == "debias" => Ok(Warmup::Debias),
+        Some(("welford", n)) => {
+            n.parse().map(Warmup::Welford).map_err(|_| format!("'{n}' is not a number of rows"))
+        }
+        _ => Err("expected none, debias or welford:N".to_owned()),
+    }
+}
+
+/// What to do with rolled-back rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rollback {
+    Drop,
+    DropBatch,
+    Keep,
+}
+
+/// Everything a replay needs to know.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) target: Target,
+    pub(super) rule: Rule,
+    pub(super) granularity: Granularity,
+    pub(super) per_env: bool,
+    pub(super) rollback: Rollback,
+    pub(super) return_scale: Option<ReturnScale>,
+    pub(super) carry_over: bool,
+    pub(super) learns_later: bool,
+    pub(super) options: StepOptions,
+}
+
+impl RuleArgs {
+    /// The settings, under `momentum` or full history.
+    pub(super) fn plan(
+        &self,
+        context: &Context,
+        momentum: Option<f64>,
+        carries_columns: bool,
+    ) -> Result<Plan, CommandError> {
+        let target = Target::from(self.target);
+        let conventions = self.conventions(target, momentum)?;
+        let rule = self.rule(conventions.rule, momentum);
+        let granularity = self.update_every.unwrap_or(conventions.granularity);
+        let per_env = self.scope == ScopeArg::Env;
+        if granularity == Granularity::Episode && rule.order == Order::UpdateFirst {
+            return Err(CommandError::usage(
+                "--update-every episode with --order update-first: an episode's batch is complete only at its end, \
+                 when rows of other environments are already out",
+                "use --order normalize-first, or --update-every rollout:N",
+            ));
+        }
+        if granularity == Granularity::Episode && per_env {
+            return Err(CommandError::usage(
+                "--update-every episode gathers an episode over all environments; --scope env keeps them apart",
+                "use one of the two",
+            ));
+        }
+        if matches!(rule.memory, Memory::Welford) && self.warmup.is_some_and(|w| w != Warmup::None) {
+            return Err(CommandError::usage(
+                "--warmup is about a moving average",
+                "give --momentum M, or leave --warmup out",
+            ));
+        }
+        Ok(Plan {
+            target,
+            rule,
+            granularity,
+            per_env,
+            rollback: match self.rollback {
+                Some(RollbackArg::DropBatch) => Rollback::DropBatch,
+                Some(RollbackArg::Keep) => Rollback::Keep,
+                None if conventions.keeps_rolled_back => Rollback::Keep,
+                Some(RollbackArg::Drop) | None => Rollback::Drop,
+            },
+            return_scale: self.return_scale(&conventions)?,
+            carry_over: self.carry_over,
+            learns_later: conventions.learns_later,
+            options: StepOptions {
+                columns: context.columns()?,
+                target: match target {
+                    Target::Obs => StepTarget::Obs,
+                    Target::Reward => StepTarget::Reward,
+                    Target::Return => StepTarget::Return,
+                },
+                clock: match self.clock.as_str() {
+                    "row" => Clock::Row,
+                    "episode-step" => Clock::EpisodeStep,
+                    name => Clock::Column(name.to_owned()),
+                },
+                needs_round: granularity == Granularity::Round,
+                needs_episode_ends: granularity == Granularity::Episode,
+                carries_columns,
+                on_bad: self.on_bad.into(),
+            },
+        })
+    }
+
+    fn conventions(&self, target: Target, momentum: Option<f64>) -> Result<Conventions, CommandError> {
+        let Some(preset) = self.preset.map(Preset::from) else {
+            let memory = momentum.map_or(Memory::Welford, Memory::ema);
+            return Ok(Conventions::default_for(target, memory));
+        };
+        preset.conventions(target).ok_or_else(|| {
+            CommandError::usage(
+                format!("{} does not normalize --target {}", preset.name(), target.name()),
+                "choose another preset, or leave it out",
+            )
+        })
+    }
+
+    /// The preset's rule with what single flags change.
+    fn rule(&self, mut rule: Rule, momentum: Option<f64>) -> Rule {
+        if let Some(momentum) = momentum {
+            let per_row = matches!(rule.memory, Memory::Ema { per_row: true, .. });
+            rule.memory = Memory::Ema { momentum, per_row };
+        }
+        if let Some(order) = self.order {
+            rule.order = match order {
+                OrderArg::NormalizeFirst => Order::NormalizeFirst,
+                OrderArg::UpdateFirst => Order::UpdateFirst,
+            };
+        }
+        if let Some(epsilon) = self.epsilon {
+            let divisor = rule.divisor;
+            rule.divisor = if divisor.outside_root > 0.0 {
+                Divisor::outside(epsilon)
+            } else if divisor.inside_root == 0.0 && divisor.min > 0.0 {
+                Divisor { min: epsilon, ..divisor }
+            } else {
+                Divisor { inside_root: epsilon, ..divisor }
+            };
+        }
+        if let Some(clip) = self.clip {
+            rule.clip = clip.is_finite().then_some(clip);
+        }
+        rule.initial_count = self.initial_count.unwrap_or(rule.initial_count);
+        rule.warmup = self.warmup.unwrap_or(rule.warmup);
+        rule.variance_floor = self.variance_floor.or(rule.variance_floor);
+        rule.correction = match self.bias_correction {
+            Some(CorrectionArg::None) => Correction::None,
+            Some(CorrectionArg::Exact) => Correction::Exact,
+            Some(CorrectionArg::Torchrl) => Correction::TorchRl,
+            None => rule.correction,
+        };
+        rule
+    }
+
+    fn return_scale(&self, conventions: &Conventions) -> Result<Option<ReturnScale>, CommandError> {
+        let is_reward = self.target == TargetArg::Reward;
+        let wants = match self.reward_scale {
+            Some(RewardScaleArg::Return) => true,
+            Some(RewardScaleArg::Reward) => false,
+            None => conventions.return_scale.is_some(),
+        };
+        if self.reward_scale.is_some() && !is_reward {
+            return Err(CommandError::usage("--reward-scale is about rewards", "add --target reward"));
+        }
+        if !wants {
+            return Ok(None);
+        }
+        let known = conventions.return_scale;
+        Ok(Some(ReturnScale {
+            gamma: self.gamma.or(known.map(|scale| scale.gamma)).unwrap_or(0.99),
+            reset: match self.return_reset {
+                Some(ReturnResetArg::EpisodeEnd) => ReturnReset::EpisodeEnd,
+                Some(ReturnResetArg::TerminalStep) => ReturnReset::TerminalStep,
+                Some(ReturnResetArg::TerminationOnly) => ReturnReset::TerminationOnly,
+                Some(ReturnResetArg::Never) => ReturnReset::Never,
+                None => known.map_or(ReturnReset::EpisodeEnd, |scale| scale.reset),
+            },
+        }))
+    }
+}

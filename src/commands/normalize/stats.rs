@@ -1,0 +1,232 @@
+//! `simic normalize stats`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::pipeline::{Event, walk};
+use super::replay::{N_WINDOWS, expected_updates, finish, open, replay_report, store_states, stored_start};
+use super::settings::{MomentumArgs, Plan, Rollback, RuleArgs};
+use crate::commands::{CommandError, Context, Outcome};
+use crate::normalization::{
+    Diagnostics, Granularity, LaneRows, Lanes, Memory, Normalizer, NormalizerState, Output, Replay,
+    RowMoments, Rows, Window, moments_of,
+};
+use crate::progress::Progress;
+use crate::records::StepRecording;
+use crate::report::{NormalizedRun, RollbackCounts, write_normalization};
+
+/// Computes the final running statistics of recorded steps.
+///
+/// Full-history statistics do not depend on the order of rows and are merged over row groups in parallel; a moving
+/// average goes through the rows in replay order.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  simic normalize stats
+  simic normalize stats runs/ --momentum 0.99 --state-out normalizer.json
+  simic normalize stats runs/ --target reward --format json")]
+pub struct StatsArgs {
+    /// Files, directories, patterns, or - for stdin [default: $SIMIC_RUNS, else runs/]
+    #[arg(value_name = "RUNS")]
+    pub runs: Vec<String>,
+    #[command(flatten)]
+    pub(super) momentum: MomentumArgs,
+    #[command(flatten)]
+    pub(super) rule: RuleArgs,
+    /// Go on from this stored state instead of the initial one
+    #[arg(long, value_name = "FILE")]
+    pub state_in: Option<PathBuf>,
+    /// Store the final state (.json or .safetensors)
+    #[arg(long, value_name = "FILE")]
+    pub state_out: Option<PathBuf>,
+    /// Dimensions to list in a table
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    pub dimensions: usize,
+}
+
+/// Reads, computes, reports.
+///
+/// # Errors
+/// Unreadable input, a state that does not fit, or outputs that cannot be written.
+pub fn run(args: &StatsArgs, context: &Context) -> Result<Outcome, CommandError> {
+    let plan = args.rule.plan(context, args.momentum.momentum, false)?;
+    context.check_output()?;
+    let recording = open(&args.runs, &plan, context)?;
+    let start =
+        args.state_in.as_deref().map(|path| stored_start(path, &plan, recording.width())).transpose()?;
+    let progress = context.console.progress();
+    let runs = if is_order_free(&plan, &recording) {
+        merged_runs(&recording, &plan, start.as_ref(), &progress)?
+    } else {
+        replayed_runs(&recording, &plan, start.as_ref(), &progress)?
+    };
+    drop(progress);
+    let mut report =
+        replay_report("simic.normalize.stats/1", &recording, &plan, &args.rule, runs, Vec::new());
+    if let Some(path) = &args.state_out {
+        store_states(path, &report, &recording, context)?;
+        report.written.push(path.display().to_string());
+    }
+    finish(&report, &recording, context)?;
+    context.write(|out| write_normalization(&report, context.format(), args.dimensions, out))?;
+    Ok(Outcome::Clean)
+}
+
+/// Full history over all rows: any order gives the same state.
+fn is_order_free(plan: &Plan, recording: &StepRecording) -> bool {
+    plan.rule.memory == Memory::Welford
+        && plan.rule.until.is_none()
+        && plan.rule.skip_first == 0
+        && plan.rule.variance_floor.is_none()
+        && plan.return_scale.is_none()
+        && !plan.per_env
+        && !plan.carry_over
+        && matches!(plan.granularity, Granularity::Row | Granularity::Step | Granularity::Rollout(_))
+        && (plan.rollback == Rollback::Keep || !recording.has_rolled_back())
+}
+
+/// Moments of all rows of each run, merged in file order.
+fn merged_runs(
+    recording: &StepRecording,
+    plan: &Plan,
+    start: Option<&NormalizerState>,
+    progress: &Progress,
+) -> Result<Vec<NormalizedRun>, CommandError> {
+    let width = recording.width();
+    let mut windows: Vec<Vec<Window>> = vec![Vec::new(); recording.runs().len()];
+    let mut seen = vec![0u64; recording.runs().len()];
+    recording.stream_as_recorded(progress, |block| -> Result<(), CommandError> {
+        let rows = block.values.rows();
+        let n_rows = block.n_rows();
+        // Windows of the diagnostics; a large block makes several.
+        let per_window = usize::try_from(recording.runs()[block.run].n_rows.div_ceil(N_WINDOWS))
+            .unwrap_or(usize::MAX)
+            .max(1);
+        for from in (0..n_rows).step_by(per_window) {
+            let part = from..n_rows.min(from + per_window);
+            let moments = moments_of(rows.slice(part.clone(), width), width);
+            windows[block.run].push(Window {
+                first_update: expected_updates(plan, seen[block.run], block.vector_step[from], 1),
+                moments,
+                clipped: vec![0; width],
+                normalized: 0,
+                mean: Vec::new(),
+                var: Vec::new(),
+            });
+            seen[block.run] += part.len() as u64;
+        }
+        Ok(())
+    })?;
+    let ordered = recording.is_ordered();
+    let runs = recording.runs().iter().zip(windows).map(|(info, windows)| {
+        let mut whole = RowMoments::empty(width);
+        windows.iter().for_each(|window| whole.merge(&window.moments));
+        let mut normalizer = match start {
+            Some(state) => Normalizer::resume(plan.rule, state),
+            None => Normalizer::new(plan.rule, width),
+        };
+        normalizer.update(whole.n(), whole.mean(), &whole.vars());
+        let mut state = normalizer.state();
+        let before = start.map_or(0, |state| state.batches);
+        state.batches = before + expected_updates(plan, info.n_rows, info.n_vector_steps, 1);
+        let mut diagnostics = Diagnostics::of(&plan.rule, &windows, &state);
+        if !ordered {
+            // Windows in file order say nothing about time.
+            diagnostics.change = None;
+        }
+        finished(plan, info.run_id.clone(), None, whole.n(), state, diagnostics, &normalizer)
+    });
+    Ok(runs.collect())
+}
+
+/// Final states by replay in order.
+fn replayed_runs(
+    recording: &StepRecording,
+    plan: &Plan,
+    start: Option<&NormalizerState>,
+    progress: &Progress,
+) -> Result<Vec<NormalizedRun>, CommandError> {
+    let mut lanes: Option<Lanes> = None;
+    let mut done = Vec::new();
+    let rolled_back = walk(recording, plan, progress, &mut |event| {
+        match event {
+            Event::Begin(run) => {
+                let info = &recording.runs()[run];
+                let n_lanes = if plan.per_env { info.envs.len() } else { 1 };
+                let expected = expected_updates(plan, info.n_rows, info.n_vector_steps, n_lanes as u64);
+                let carried =
+                    lanes.take().filter(|lanes| plan.carry_over && lanes.replays().len() == n_lanes);
+                let replay = |lane: usize| match (&carried, start) {
+                    (Some(lanes), _) => {
+                        let state = lanes.replays()[lane].normalizer().state();
+                        Replay::resume(plan.rule, &state, expected, N_WINDOWS)
+                    }
+                    (None, Some(state)) => Replay::resume(plan.rule, state, expected, N_WINDOWS),
+                    (None, None) => Replay::new(plan.rule, recording.width(), expected, N_WINDOWS),
+                };
+                lanes = Some(Lanes::new((0..n_lanes).map(replay).collect()));
+            }
+            Event::Rows(rows) => {
+                let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
+                let stored = rows.block.values.rows();
+                let returns = rows.returns.as_deref().map(Rows::F64);
+                let lane_rows = LaneRows {
+                    rows: returns.unwrap_or(stored),
+                    input: returns.map(|_| stored),
+                    ends: &rows.ends,
+                    lanes: &rows.block.lane,
+                    episodes: rows
+                        .block
+                        .episode_ends
+                        .as_ref()
+                        .map(|ends| (&rows.block.episode[..], &ends[..])),
+                };
+                lanes.process(&lane_rows, Output::None, |_, _| {});
+            }
+            Event::End(run) => {
+                let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
+                lanes.finish(|_, _| {});
+                let info = &recording.runs()[run];
+                for (lane, replay) in lanes.replays().iter().enumerate() {
+                    let state = replay.normalizer().state();
+                    let diagnostics = Diagnostics::of(&plan.rule, replay.windows(), &state);
+                    let env = plan.per_env.then(|| info.envs[lane]);
+                    let rows = diagnostics.rows.n();
+                    let id = info.run_id.clone();
+                    done.push((run, finished(plan, id, env, rows, state, diagnostics, replay.normalizer())));
+                }
+            }
+        }
+        Ok(())
+    })?;
+    let with_counts = done.into_iter().map(|(number, run)| {
+        let counts = rolled_back[number];
+        NormalizedRun { rollback: RollbackCounts { rows: counts.rows, batches: counts.batches }, ..run }
+    });
+    Ok(with_counts.collect())
+}
+
+fn finished(
+    plan: &Plan,
+    run_id: String,
+    env_id: Option<i64>,
+    rows: u64,
+    state: NormalizerState,
+    diagnostics: Diagnostics,
+    normalizer: &Normalizer,
+) -> NormalizedRun {
+    let (n, ddof) = (normalizer.rows() as f64, f64::from(plan.rule.ddof));
+    let unbias = if ddof > 0.0 && n > ddof { n / (n - ddof) } else { 1.0 };
+    NormalizedRun {
+        run_id,
+        env_id,
+        rows,
+        var_used: state.var.iter().map(|var| var * unbias).collect(),
+        state,
+        rollback: RollbackCounts::default(),
+        diagnostics,
+        change_step: None,
+        act_learn: None,
+        unfinished_episodes: 0,
+    }
+}

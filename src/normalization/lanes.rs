@@ -1,0 +1,190 @@
+//! Statistics shared by all environments, or one set for each.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::moments::{RowMoments, Rows};
+use super::replay::{Block, Output, Replay, Update};
+
+/// Rows of a block with what tells them apart.
+#[derive(Debug, Clone, Copy)]
+pub struct LaneRows<'a> {
+    /// What the statistics see.
+    pub rows: Rows<'a>,
+    /// What is normalized, where that is something else.
+    pub input: Option<Rows<'a>>,
+    /// Ends of batches; unused where batches are episodes.
+    pub ends: &'a [usize],
+    /// Environment of each row, by place.
+    pub lanes: &'a [u32],
+    /// Where batches are episodes: the episode of each row, and whether the row is the last of it.
+    pub episodes: Option<(&'a [i64], &'a [bool])>,
+}
+
+/// The normalizers of one run.
+#[derive(Debug, Clone)]
+pub struct Lanes {
+    replays: Vec<Replay>,
+    open_episodes: BTreeMap<i64, RowMoments>,
+}
+
+impl Lanes {
+    /// One replay for all environments, or one for each.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn new(replays: Vec<Replay>) -> Self {
+        assert!(!replays.is_empty(), "at least one replay");
+        Self { replays, open_episodes: BTreeMap::new() }
+    }
+
+    /// The replays, in order of environment.
+    pub fn replays(&self) -> &[Replay] {
+        &self.replays
+    }
+
+    /// Episodes whose last row was not seen.
+    pub fn n_open_episodes(&self) -> usize {
+        self.open_episodes.len()
+    }
+
+    /// Replays a block; `on_update` is told the lane and the row of the block that completed the batch.
+    pub fn process(
+        &mut self,
+        block: &LaneRows<'_>,
+        output: Output<'_>,
+        mut on_update: impl FnMut(usize, Update<'_>),
+    ) {
+        if let Some((episodes, ends)) = block.episodes {
+            self.process_episodes(block, episodes, ends, output, &mut on_update);
+        } else if let [replay] = &mut self.replays[..] {
+            let block = Block { rows: block.rows, input: block.input, ends: block.ends };
+            replay.process(&block, output, |update| on_update(0, update));
+        } else {
+            self.process_apart(block, output, &mut on_update);
+        }
+    }
+
+    /// Closes what is still open at the end of a run.
+    pub fn finish(&mut self, mut on_update: impl FnMut(usize, Update<'_>)) {
+        let open = std::mem::take(&mut self.open_episodes);
+        for moments in open.values() {
+            let replay = &mut self.replays[0];
+            replay.update(moments);
+            on_update(0, Update { last_row: None, n: moments.n(), normalizer: replay.normalizer() });
+        }
+        for (lane, replay) in self.replays.iter_mut().enumerate() {
+            replay.finish(|update| on_update(lane, update));
+        }
+    }
+
+    /// Batches are episodes: they overlap in time, each updates at its end.
+    fn process_episodes(
+        &mut self,
+        block: &LaneRows<'_>,
+        episodes: &[i64],
+        ends: &[bool],
+        mut output: Output<'_>,
+        on_update: &mut impl FnMut(usize, Update<'_>),
+    ) {
+        let replay = &mut self.replays[0];
+        let width = replay.normalizer().width();
+        let n_rows = episodes.len();
+        let mut row = 0;
+        while row < n_rows {
+            // The state stands still up to the next end of an episode.
+            let end = ends[row..].iter().position(|is_end| *is_end).map_or(n_rows, |n| row + n + 1);
+            let part = Block {
+                rows: block.rows.slice(row..end, width),
+                input: block.input.map(|input| input.slice(row..end, width)),
+                ends: &[],
+            };
+            replay.normalize_only(&part, output.part(row * width, end * width));
+            let mut start = row;
+            while start < end {
+                let same = |next: &usize| episodes[*next] == episodes[start];
+                let stop = (start..end).find(|next| !same(next)).unwrap_or(end);
+                let open =
+                    self.open_episodes.entry(episodes[start]).or_insert_with(|| RowMoments::empty(width));
+                open.add_rows(block.rows.slice(start..stop, width));
+                start = stop;
+            }
+            if ends[end - 1]
+                && let Some(moments) = self.open_episodes.remove(&episodes[end - 1])
+            {
+                replay.update(&moments);
+                let update =
+                    Update { last_row: Some(end - 1), n: moments.n(), normalizer: replay.normalizer() };
+                on_update(0, update);
+            }
+            row = end;
+        }
+    }
+
+    /// Every environment by itself: rows gathered, replayed side by side, and put back.
+    fn process_apart(
+        &mut self,
+        block: &LaneRows<'_>,
+        output: Output<'_>,
+        on_update: &mut impl FnMut(usize, Update<'_>),
+    ) {
+        let width = self.replays[0].normalizer().width();
+        let mut places: Vec<Vec<usize>> = vec![Vec::new(); self.replays.len()];
+        for (row, lane) in block.lanes.iter().enumerate() {
+            places[*lane as usize].push(row);
+        }
+        let gather = |rows: Rows<'_>, places: &[usize]| -> Vec<f64> {
+            places.iter().flat_map(|row| (0..width).map(move |d| rows.get(row * width + d))).collect()
+        };
+        let results: Vec<(Vec<f64>, Vec<Stored>)> = self
+            .replays
+            .par_iter_mut()
+            .zip(&places)
+            .map(|(replay, places)| {
+                let rows = gather(block.rows, places);
+                let input = block.input.map(|input| gather(input, places));
+                let ends: Vec<usize> =
+                    block.ends.iter().map(|end| places.partition_point(|row| row < end)).collect();
+                let mut values = vec![0.0; rows.len()];
+                let mut updates = Vec::new();
+                let lane_block =
+                    Block { rows: Rows::F64(&rows), input: input.as_deref().map(Rows::F64), ends: &ends };
+                replay.process(&lane_block, Output::F64(&mut values), |update| {
+                    let last_row = update.last_row.and_then(|row| places.get(row).copied());
+                    updates.push(Stored { last_row, n: update.n, normalizer: update.normalizer.clone() });
+                });
+                (values, updates)
+            })
+            .collect();
+        put_back(&results, &places, width, output);
+        for (lane, (_, updates)) in results.iter().enumerate() {
+            for update in updates {
+                let Stored { last_row, n, normalizer } = update;
+                on_update(lane, Update { last_row: *last_row, n: *n, normalizer });
+            }
+        }
+    }
+}
+
+/// An update to be told later.
+struct Stored {
+    last_row: Option<usize>,
+    n: u64,
+    normalizer: super::Normalizer,
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "32 bits are what was asked for")]
+fn put_back(results: &[(Vec<f64>, Vec<Stored>)], places: &[Vec<usize>], width: usize, output: Output<'_>) {
+    let positions = places.iter().zip(results).flat_map(|(places, (values, _))| {
+        places
+            .iter()
+            .enumerate()
+            .flat_map(move |(i, row)| (0..width).map(move |d| (row * width + d, values[i * width + d])))
+    });
+    match output {
+        Output::None => {}
+        Output::F32(out) => positions.for_each(|(at, value)| out[at] = value as f32),
+        Output::F64(out) => positions.for_each(|(at, value)| out[at] = value),
+    }
+}

@@ -1,0 +1,90 @@
+//! Discounted returns accumulated forward, whose deviation some frameworks divide rewards by.
+
+/// When an environment's accumulator begins anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReturnReset {
+    /// After the last step of an episode, terminated or truncated.
+    EpisodeEnd,
+    /// As [`ReturnReset::EpisodeEnd`], and the step that terminates does not add to what came before it.
+    TerminalStep,
+    /// The step that terminates begins anew; truncation never does.
+    TerminationOnly,
+    /// Never.
+    Never,
+}
+
+/// One accumulator per environment: R = gamma R + r.
+#[derive(Debug, Clone)]
+pub struct Returns {
+    gamma: f64,
+    reset: ReturnReset,
+    /// Accumulator, episode of the last row, and whether that row ended it.
+    envs: Vec<(f64, Option<i64>, bool)>,
+}
+
+/// One step as returns see it.
+#[derive(Debug, Clone, Copy)]
+pub struct ReturnStep {
+    /// Place of the environment.
+    pub lane: usize,
+    /// Episode.
+    pub episode: i64,
+    /// Reward.
+    pub reward: f64,
+    /// Whether the environment terminated here.
+    pub terminated: bool,
+    /// Whether the episode ended here for whatever reason.
+    pub ended: bool,
+}
+
+impl Returns {
+    /// Accumulators of `n_envs` environments at zero.
+    pub fn new(gamma: f64, reset: ReturnReset, n_envs: usize) -> Self {
+        Self { gamma, reset, envs: vec![(0.0, None, false); n_envs] }
+    }
+
+    /// The return after this step.
+    ///
+    /// An episode ends where the recording says so, or where the next row of the environment has another one.
+    pub fn push(&mut self, step: ReturnStep) -> f64 {
+        let (value, last_episode, last_ended) = &mut self.envs[step.lane];
+        let is_new = *last_ended || last_episode.is_some_and(|episode| episode != step.episode);
+        if is_new && matches!(self.reset, ReturnReset::EpisodeEnd | ReturnReset::TerminalStep) {
+            *value = 0.0;
+        }
+        let begins_here =
+            step.terminated && matches!(self.reset, ReturnReset::TerminalStep | ReturnReset::TerminationOnly);
+        *value = if begins_here { step.reward } else { self.gamma * *value + step.reward };
+        (*last_episode, *last_ended) = (Some(step.episode), step.ended);
+        *value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(reset: ReturnReset) -> Vec<f64> {
+        let mut returns = Returns::new(0.5, reset, 1);
+        let step =
+            |reward, terminated, ended, episode| ReturnStep { lane: 0, episode, reward, terminated, ended };
+        // Terminated after 2, truncated (told by the next episode number alone) after 4.
+        [
+            step(1.0, false, false, 0),
+            step(2.0, true, true, 0),
+            step(3.0, false, false, 1),
+            step(4.0, false, false, 1),
+            step(5.0, false, false, 2),
+        ]
+        .map(|step| returns.push(step))
+        .to_vec()
+    }
+
+    #[test]
+    fn every_reset_by_hand() {
+        assert_eq!(run(ReturnReset::EpisodeEnd), [1.0, 2.5, 3.0, 5.5, 5.0]);
+        assert_eq!(run(ReturnReset::TerminalStep), [1.0, 2.0, 3.0, 5.5, 5.0]);
+        assert_eq!(run(ReturnReset::TerminationOnly), [1.0, 2.0, 4.0, 6.0, 8.0]);
+        assert_eq!(run(ReturnReset::Never), [1.0, 2.5, 4.25, 6.125, 8.0625]);
+    }
+}

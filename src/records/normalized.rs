@@ -1,0 +1,191 @@
+//! What a replay writes: normalized steps, and a trace with one row per update.
+
+use std::fs::File;
+
+use polars_arrow::array::{Array, FixedSizeListArray, ListArray, PrimitiveArray, Utf8ViewArray};
+use polars_arrow::datatypes::ArrowDataType;
+use polars_arrow::offset::Offsets;
+
+use super::row_groups::RowGroupWriter;
+use super::steps::{StepBlock, StepRecording, StepTarget};
+use super::write::Compression;
+
+/// Normalized values, row after row.
+#[derive(Debug)]
+pub enum NormalizedValues {
+    /// 32 bits.
+    F32(Vec<f32>),
+    /// 64 bits.
+    F64(Vec<f64>),
+}
+
+/// Writes the rows of a recording in replay order with their values normalized.
+///
+/// Observations take the place of the recorded ones, under the same column names; rewards and returns get a
+/// column of their own (`reward_normalized`, `return_normalized`) beside what was recorded.
+pub struct NormalizedWriter {
+    writer: RowGroupWriter,
+    /// Place of each value column among the carried ones.
+    places: Vec<usize>,
+    appends: bool,
+    /// Whether observations are one column of lists.
+    is_list: bool,
+}
+
+impl NormalizedWriter {
+    /// Starts a file for the rows of `recording`.
+    ///
+    /// # Errors
+    /// If the file handle cannot be shared.
+    pub fn new(
+        file: &File,
+        recording: &StepRecording,
+        target: StepTarget,
+        compression: Compression,
+    ) -> std::io::Result<Self> {
+        let mut names = recording.column_names().to_vec();
+        let value_columns = recording.value_columns();
+        let places = value_columns.iter().filter_map(|name| names.iter().position(|other| other == name));
+        let places: Vec<usize> = places.collect();
+        let appends = target != StepTarget::Obs;
+        if appends {
+            names.push(format!("{}_normalized", target.field()));
+        }
+        let bytes_per_row = recording.width() * 4 + 16 * names.len();
+        let writer = RowGroupWriter::new(file, names, bytes_per_row, compression)?;
+        Ok(Self { writer, places, appends, is_list: recording.has_value_lists() })
+    }
+
+    /// Appends the rows of `block` with these values.
+    ///
+    /// # Errors
+    /// If encoding or writing fails.
+    pub fn write(&mut self, block: &StepBlock, values: NormalizedValues) -> std::io::Result<()> {
+        let mut arrays = block.carried.clone();
+        let n_rows = block.n_rows();
+        if self.appends {
+            arrays.push(flat(values));
+        } else if self.is_list {
+            let place = self.places[0];
+            let was_fixed = matches!(arrays[place].dtype(), ArrowDataType::FixedSizeList(..));
+            arrays[place] = lists(flat(values), n_rows, block.width, was_fixed);
+        } else {
+            for (d, place) in self.places.iter().enumerate() {
+                arrays[*place] = dimension(&values, d, block.width);
+            }
+        }
+        self.writer.push(arrays)
+    }
+
+    /// Writes the rest and the footer.
+    ///
+    /// # Errors
+    /// If writing fails, or there was no row.
+    pub fn finish(self) -> std::io::Result<()> {
+        self.writer.finish()
+    }
+}
+
+fn flat(values: NormalizedValues) -> Box<dyn Array> {
+    match values {
+        NormalizedValues::F32(values) => Box::new(PrimitiveArray::from_vec(values)),
+        NormalizedValues::F64(values) => Box::new(PrimitiveArray::from_vec(values)),
+    }
+}
+
+fn dimension(values: &NormalizedValues, d: usize, width: usize) -> Box<dyn Array> {
+    fn pick<T: Copy>(values: &[T], d: usize, width: usize) -> Vec<T> {
+        values.iter().skip(d).step_by(width).copied().collect()
+    }
+    match values {
+        NormalizedValues::F32(values) => Box::new(PrimitiveArray::from_vec(pick(values, d, width))),
+        NormalizedValues::F64(values) => Box::new(PrimitiveArray::from_vec(pick(values, d, width))),
+    }
+}
+
+/// Lists of `width` values each.
+fn lists(values: Box<dyn Array>, n_rows: usize, width: usize, is_fixed: bool) -> Box<dyn Array> {
+    if is_fixed {
+        let dtype = FixedSizeListArray::default_datatype(values.dtype().clone(), width);
+        return Box::new(FixedSizeListArray::new(dtype, n_rows, values, None));
+    }
+    let Ok(offsets) = Offsets::<i64>::try_from_lengths(std::iter::repeat_n(width, n_rows)) else {
+        unreachable!("lengths of lists in memory fit 63 bits")
+    };
+    let dtype = ListArray::<i64>::default_datatype(values.dtype().clone());
+    Box::new(ListArray::<i64>::new(dtype, offsets.into(), values, None))
+}
+
+/// Rows of a trace: one per update.
+#[derive(Debug, Default)]
+pub struct TraceRows {
+    /// Run.
+    pub run_id: Vec<String>,
+    /// Environment, where each has statistics of its own.
+    pub env_id: Vec<i64>,
+    /// Episode of the batch's last row.
+    pub episode: Vec<i64>,
+    /// Step of the batch's last row.
+    pub step: Vec<i64>,
+    /// Vector step of the batch's last row.
+    pub vector_step: Vec<i64>,
+    /// Rows of the batch.
+    pub batch_size: Vec<i64>,
+    /// The state's count after the update.
+    pub count: Vec<f64>,
+    /// Means after the update, update after update.
+    pub mean: Vec<f64>,
+    /// Variances after the update.
+    pub var: Vec<f64>,
+}
+
+/// Writes a trace.
+pub struct TraceWriter {
+    writer: RowGroupWriter,
+    width: usize,
+    has_env: bool,
+}
+
+impl TraceWriter {
+    /// Starts a file for states of `width` dimensions.
+    ///
+    /// # Errors
+    /// If the file handle cannot be shared.
+    pub fn new(file: &File, width: usize, has_env: bool, compression: Compression) -> std::io::Result<Self> {
+        let mut names = vec!["run_id"];
+        if has_env {
+            names.push("env_id");
+        }
+        names.extend(["episode", "step", "vector_step", "batch_size", "count", "mean", "var"]);
+        let names = names.into_iter().map(str::to_owned).collect();
+        let writer = RowGroupWriter::new(file, names, 16 * width + 64, compression)?;
+        Ok(Self { writer, width, has_env })
+    }
+
+    /// Appends rows.
+    ///
+    /// # Errors
+    /// If encoding or writing fails.
+    pub fn write(&mut self, rows: TraceRows) -> std::io::Result<()> {
+        let n_rows = rows.run_id.len();
+        let ints = |values: Vec<i64>| -> Box<dyn Array> { Box::new(PrimitiveArray::from_vec(values)) };
+        let doubles = |values: Vec<f64>| -> Box<dyn Array> { Box::new(PrimitiveArray::from_vec(values)) };
+        let mut arrays: Vec<Box<dyn Array>> = vec![Box::new(Utf8ViewArray::from_slice_values(&rows.run_id))];
+        if self.has_env {
+            arrays.push(ints(rows.env_id));
+        }
+        arrays.extend([rows.episode, rows.step, rows.vector_step, rows.batch_size].map(ints));
+        arrays.push(doubles(rows.count));
+        arrays.push(lists(doubles(rows.mean), n_rows, self.width, false));
+        arrays.push(lists(doubles(rows.var), n_rows, self.width, false));
+        self.writer.push(arrays)
+    }
+
+    /// Writes the rest and the footer.
+    ///
+    /// # Errors
+    /// If writing fails, or there was no update.
+    pub fn finish(self) -> std::io::Result<()> {
+        self.writer.finish()
+    }
+}

@@ -1,0 +1,435 @@
+//! Stored normalizer states: our own JSON and safetensors, and what frameworks leave in checkpoints.
+//!
+//! Everything is read as data; nothing in a checkpoint is ever executed.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{Problem, RecordError};
+use super::pickle::Pickle;
+use crate::normalization::{Memory, NormalizerState};
+
+/// Schema of the JSON document.
+pub const STATE_SCHEMA: &str = "simic.normalizer/1";
+
+/// Largest checkpoint read whole.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// A stored state with what its file says about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredState {
+    /// Kind, where the file says.
+    pub kind: Option<String>,
+    /// Momentum, where the file says.
+    pub momentum: Option<f64>,
+    /// Count, where the file says.
+    pub count: Option<f64>,
+    /// Means.
+    pub mean: Vec<f64>,
+    /// Variances.
+    pub var: Vec<f64>,
+    /// Epsilon, where the file says.
+    pub epsilon: Option<f64>,
+    /// Clip, where the file says.
+    pub clip: Option<f64>,
+    /// Updates, where the file says.
+    pub batches: Option<u64>,
+    /// Fingerprint of the rows seen, where the file says.
+    pub fingerprint: Option<String>,
+    /// Initial state, where the file says: count, mean, variance.
+    pub initial: Option<(f64, f64, f64)>,
+    /// First and last place of the rows seen.
+    pub span: Option<(StatePlace, StatePlace)>,
+    /// Which format the file has, in words.
+    pub format: &'static str,
+}
+
+/// A step of a run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StatePlace {
+    /// Run.
+    pub run_id: String,
+    /// Episode.
+    pub episode: i64,
+    /// Step.
+    pub step: i64,
+}
+
+/// The document `simic.normalizer/1`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Document {
+    schema: String,
+    kind: String,
+    momentum: Option<f64>,
+    count: f64,
+    mean: Vec<f64>,
+    var: Vec<f64>,
+    epsilon: Option<f64>,
+    clip: Option<f64>,
+    #[serde(default)]
+    batches: Option<u64>,
+    #[serde(default)]
+    fingerprint: Option<String>,
+    #[serde(default)]
+    initial_count: Option<f64>,
+    #[serde(default)]
+    initial_mean: Option<f64>,
+    #[serde(default)]
+    initial_var: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<StatePlace>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<StatePlace>,
+}
+
+/// Metadata of an esper-lite checkpoint.
+#[derive(Debug, Deserialize)]
+struct EsperMetadata {
+    #[serde(rename = "obs_normalizer_mean")]
+    mean: Vec<f64>,
+    #[serde(rename = "obs_normalizer_var")]
+    var: Vec<f64>,
+    #[serde(rename = "obs_normalizer_count", default)]
+    count: Option<f64>,
+    #[serde(rename = "obs_normalizer_momentum", default)]
+    momentum: Option<f64>,
+}
+
+impl StoredState {
+    /// A state ready to be stored.
+    pub fn of(state: &NormalizerState, epsilon: f64, clip: Option<f64>) -> Self {
+        Self {
+            kind: Some(state.memory.name().to_owned()),
+            momentum: state.memory.momentum(),
+            count: Some(state.count),
+            mean: state.mean.clone(),
+            var: state.var.clone(),
+            epsilon: Some(epsilon),
+            clip,
+            batches: Some(state.batches),
+            fingerprint: None,
+            initial: Some((state.initial_count, state.initial_mean, state.initial_var)),
+            span: None,
+            format: "simic JSON",
+        }
+    }
+
+    /// The state to go on from, under `memory`.
+    pub fn resume(&self, memory: Memory) -> NormalizerState {
+        let (initial_count, initial_mean, initial_var) = self.initial.unwrap_or((0.0, 0.0, 1.0));
+        let count = self.count.unwrap_or(0.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of rows")]
+        let batches = self.batches.unwrap_or(count.max(0.0) as u64);
+        NormalizerState {
+            memory,
+            count,
+            mean: self.mean.clone(),
+            var: self.var.clone(),
+            batches,
+            initial_count,
+            initial_mean,
+            initial_var,
+        }
+    }
+
+    /// The JSON document.
+    pub fn to_json(&self) -> String {
+        let initial = self.initial;
+        let document = Document {
+            schema: STATE_SCHEMA.to_owned(),
+            kind: self.kind.clone().unwrap_or_else(|| "welford".to_owned()),
+            momentum: self.momentum,
+            count: self.count.unwrap_or(0.0),
+            mean: self.mean.clone(),
+            var: self.var.clone(),
+            epsilon: self.epsilon,
+            clip: self.clip,
+            batches: self.batches,
+            fingerprint: self.fingerprint.clone(),
+            initial_count: initial.map(|initial| initial.0),
+            initial_mean: initial.map(|initial| initial.1),
+            initial_var: initial.map(|initial| initial.2),
+            from: self.span.as_ref().map(|span| span.0.clone()),
+            to: self.span.as_ref().map(|span| span.1.clone()),
+        };
+        let Ok(mut text) = serde_json::to_string_pretty(&document) else {
+            unreachable!("numbers and text are always JSON")
+        };
+        text.push('\n');
+        text
+    }
+
+    /// The safetensors file: `mean`, `var`, `count`, with the rest as its metadata.
+    pub fn to_safetensors(&self) -> Vec<u8> {
+        use safetensors::tensor::{Dtype, TensorView};
+        let bytes = |values: &[f64]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        let (mean, var, count) = (bytes(&self.mean), bytes(&self.var), bytes(&[self.count.unwrap_or(0.0)]));
+        let view = |shape: usize, bytes| TensorView::new(Dtype::F64, vec![shape], bytes);
+        let tensors = [
+            ("mean", view(self.mean.len(), &mean)),
+            ("var", view(self.var.len(), &var)),
+            ("count", view(1, &count)),
+        ];
+        let tensors: Vec<(&str, TensorView<'_>)> =
+            tensors.into_iter().filter_map(|(name, view)| view.ok().map(|view| (name, view))).collect();
+        let metadata = [("simic".to_owned(), self.to_json())].into_iter().collect();
+        let Ok(bytes) = safetensors::serialize(tensors, Some(metadata)) else {
+            unreachable!("three tensors in memory always fit")
+        };
+        bytes
+    }
+
+    /// Reads a state; `prefix` picks one where a file holds several.
+    ///
+    /// # Errors
+    /// Files that cannot be read, are of no known format or hold no state of the asked kind, and states whose
+    /// mean and variance differ in length.
+    pub fn read(path: &Path, target: &str) -> Result<Self, RecordError> {
+        let name = path.display().to_string();
+        let failed = |detail: String| RecordError::file(&name, Problem::BadState(detail));
+        let size = std::fs::metadata(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => RecordError::file(&name, Problem::NotFound),
+            _ => RecordError::file(&name, error),
+        })?;
+        if size.len() > MAX_BYTES {
+            return Err(failed(format!("{} bytes are more than a state has", size.len())));
+        }
+        let mut head = Vec::new();
+        let file = File::open(path).map_err(|error| RecordError::file(&name, error))?;
+        file.take(16).read_to_end(&mut head).map_err(|error| RecordError::file(&name, error))?;
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        let state = match extension.as_deref() {
+            Some("json") => read_json(path),
+            Some("safetensors") => read_safetensors(path),
+            Some("npz") => read_npz(path, target),
+            Some("pkl" | "pickle") => read_pickle(path, target),
+            Some("pt" | "pth") => read_torch(path),
+            _ if head.trim_ascii_start().starts_with(b"{") => read_json(path),
+            _ if head.starts_with(b"PK") => read_torch(path).or_else(|_| read_npz(path, target)),
+            _ if head.starts_with(b"\x80") => read_pickle(path, target),
+            _ => Err("neither JSON, safetensors, npz, a pickle nor a PyTorch checkpoint".to_owned()),
+        };
+        let state = state.map_err(failed)?;
+        if state.mean.len() != state.var.len() {
+            return Err(failed(format!("{} means but {} variances", state.mean.len(), state.var.len())));
+        }
+        if state.mean.is_empty() {
+            return Err(failed("the state has no dimensions".to_owned()));
+        }
+        Ok(state)
+    }
+}
+
+fn bare(mean: Vec<f64>, var: Vec<f64>, count: Option<f64>, format: &'static str) -> StoredState {
+    StoredState {
+        kind: None,
+        momentum: None,
+        count,
+        mean,
+        var,
+        epsilon: None,
+        clip: None,
+        batches: None,
+        fingerprint: None,
+        initial: None,
+        span: None,
+        format,
+    }
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| error.to_string())
+}
+
+fn of_document(document: Document, format: &'static str) -> Result<StoredState, String> {
+    if document.schema != STATE_SCHEMA {
+        return Err(format!(
+            "schema {} where this version reads {STATE_SCHEMA}; a newer simic may have written it",
+            document.schema
+        ));
+    }
+    let initial = (document.initial_count, document.initial_mean, document.initial_var);
+    Ok(StoredState {
+        kind: Some(document.kind),
+        momentum: document.momentum,
+        epsilon: document.epsilon,
+        clip: document.clip,
+        batches: document.batches,
+        fingerprint: document.fingerprint,
+        initial: match initial {
+            (Some(count), Some(mean), Some(var)) => Some((count, mean, var)),
+            _ => None,
+        },
+        span: document.from.zip(document.to),
+        ..bare(document.mean, document.var, Some(document.count), format)
+    })
+}
+
+fn read_json(path: &Path) -> Result<StoredState, String> {
+    let text = String::from_utf8(read_bytes(path)?).map_err(|_| "not UTF-8 text".to_owned())?;
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    // A checkpoint's metadata may stand by itself or under its key.
+    for place in [Some(&value), value.get("metadata"), value.get("checkpoint_metadata")].into_iter().flatten()
+    {
+        if place.get("obs_normalizer_mean").is_some() {
+            let metadata = serde_json::from_value(place.clone()).map_err(|error| error.to_string())?;
+            return Ok(of_esper(metadata));
+        }
+    }
+    let document = serde_json::from_value(value).map_err(|error| error.to_string())?;
+    of_document(document, "simic JSON")
+}
+
+fn of_esper(metadata: EsperMetadata) -> StoredState {
+    StoredState {
+        kind: Some(if metadata.momentum.is_some() { "ema" } else { "welford" }.to_owned()),
+        momentum: metadata.momentum,
+        ..bare(metadata.mean, metadata.var, metadata.count, "esper-lite checkpoint metadata")
+    }
+}
+
+fn read_safetensors(path: &Path) -> Result<StoredState, String> {
+    use safetensors::SafeTensors;
+    let bytes = read_bytes(path)?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| error.to_string())?;
+    let own = SafeTensors::read_metadata(&bytes).ok().and_then(|(_, metadata)| {
+        metadata.metadata().as_ref().and_then(|entries| entries.get("simic").cloned())
+    });
+    if let Some(text) = own {
+        let document = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        return of_document(document, "simic safetensors");
+    }
+    let numbers = |name: &str| -> Result<Option<Vec<f64>>, String> {
+        let Ok(tensor) = tensors.tensor(name) else { return Ok(None) };
+        let data = tensor.data();
+        let values: Option<Vec<f64>> = match tensor.dtype() {
+            safetensors::Dtype::F64 => Some(words(data, f64::from_le_bytes)),
+            safetensors::Dtype::F32 => Some(words(data, |raw| f64::from(f32::from_le_bytes(raw)))),
+            safetensors::Dtype::I64 => Some(words(data, |raw| i64::from_le_bytes(raw) as f64)),
+            _ => None,
+        };
+        values.map(Some).ok_or_else(|| format!("tensor {name} is neither f64, f32 nor i64"))
+    };
+    let missing = |name: &str| format!("no tensor '{name}' (there are: {})", tensors.names().join(", "));
+    let mean = numbers("mean")?.ok_or_else(|| missing("mean"))?;
+    let var = numbers("var")?.ok_or_else(|| missing("var"))?;
+    let count = numbers("count")?.and_then(|count| count.first().copied());
+    Ok(bare(mean, var, count, "safetensors"))
+}
+
+/// Little-endian words of N bytes as numbers.
+fn words<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+    bytes
+        .chunks_exact(N)
+        .map(|chunk| {
+            let mut raw = [0u8; N];
+            raw.copy_from_slice(chunk);
+            convert(raw)
+        })
+        .collect()
+}
+
+fn read_npz(path: &Path, target: &str) -> Result<StoredState, String> {
+    use ndarray::{ArrayD, OwnedRepr};
+    use ndarray_npy::NpzReader;
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut archive = NpzReader::new(BufReader::new(file)).map_err(|error| error.to_string())?;
+    let names = archive.names().map_err(|error| error.to_string())?;
+    let mut numbers = |field: &str| -> Result<Option<Vec<f64>>, String> {
+        let candidates = [field.to_owned(), format!("{target}_{field}"), format!("{target}_rms_{field}")];
+        let is_it = |name: &&String| candidates.contains(&name.trim_end_matches(".npy").to_owned());
+        let Some(name) = names.iter().find(is_it) else { return Ok(None) };
+        if let Ok(array) = archive.by_name::<OwnedRepr<f64>, ndarray::IxDyn>(name) {
+            return Ok(Some(array.iter().copied().collect()));
+        }
+        if let Ok(array) = archive.by_name::<OwnedRepr<f32>, ndarray::IxDyn>(name) {
+            return Ok(Some(array.iter().map(|value| f64::from(*value)).collect()));
+        }
+        let array: ArrayD<i64> = archive.by_name(name).map_err(|error| format!("array {name}: {error}"))?;
+        Ok(Some(array.iter().map(|value| *value as f64).collect()))
+    };
+    let mean = numbers("mean")?;
+    let var = numbers("var")?;
+    let count = numbers("count")?.and_then(|count| count.first().copied());
+    let missing = |field: &str| format!("no array '{field}' (there are: {})", names.join(", "));
+    Ok(bare(mean.ok_or_else(|| missing("mean"))?, var.ok_or_else(|| missing("var"))?, count, "npz"))
+}
+
+fn read_pickle(path: &Path, target: &str) -> Result<StoredState, String> {
+    let pickle = Pickle::read(&read_bytes(path)?)?;
+    let root = pickle.root();
+    let name = if target == "obs" { "obs_rms" } else { "ret_rms" };
+    // VecNormalize holds two of them; a pickled RunningMeanStd is one itself.
+    let state = pickle.field(root, name).unwrap_or(root);
+    let numbers = |field: &str| pickle.field(state, field).and_then(|id| pickle.numbers(id));
+    let (Some(mean), Some(var)) = (numbers("mean"), numbers("var")) else {
+        let keys = pickle.keys(state);
+        let several = keys
+            .iter()
+            .any(|key| pickle.field(state, key).is_some_and(|inner| pickle.field(inner, "mean").is_some()));
+        return Err(if several {
+            format!("{name} holds one state per observation key ({}): not one vector", keys.join(", "))
+        } else {
+            format!("no {name} with mean and var in it (fields: {})", pickle.keys(root).join(", "))
+        });
+    };
+    let single = |field: &str| {
+        pickle.field(root, field).and_then(|id| pickle.numbers(id)).and_then(|x| x.first().copied())
+    };
+    Ok(StoredState {
+        kind: Some("welford".to_owned()),
+        epsilon: single("epsilon"),
+        clip: single(if target == "obs" { "clip_obs" } else { "clip_reward" }),
+        initial: Some((1e-4, 0.0, 1.0)),
+        ..bare(
+            mean,
+            var,
+            numbers("count").and_then(|count| count.first().copied()),
+            "Stable-Baselines3 pickle",
+        )
+    })
+}
+
+fn read_torch(path: &Path) -> Result<StoredState, String> {
+    use pytorch_reader::{DType, PytorchReader};
+    // esper-lite keeps its observation statistics as plain lists beside the weights.
+    if let Ok(metadata) = PytorchReader::load_config::<EsperMetadata, _>(path, Some("metadata")) {
+        return Ok(of_esper(metadata));
+    }
+    let reader = PytorchReader::new(path).map_err(|error| error.to_string())?;
+    let mut names = reader.keys();
+    names.sort();
+    let numbers = |ends: &[&str]| -> Result<Option<Vec<f64>>, String> {
+        let is_it = |name: &&String| {
+            let last = name.rsplit('.').next().unwrap_or(name);
+            ends.contains(&last) && !name.contains("critic")
+        };
+        let Some(tensor) = names.iter().find(is_it).and_then(|name| reader.get(name)) else {
+            return Ok(None);
+        };
+        let bytes = tensor.read().map_err(|error| error.to_string())?;
+        let values = match tensor.dtype() {
+            DType::F64 => words(&bytes, f64::from_le_bytes),
+            DType::F32 => words(&bytes, |raw| f64::from(f32::from_le_bytes(raw))),
+            DType::I64 => words(&bytes, |raw| i64::from_le_bytes(raw) as f64),
+            other => return Err(format!("tensor {} is {other:?}, not f64, f32 or i64", tensor.name)),
+        };
+        Ok(Some(values))
+    };
+    let mean = numbers(&["_mean", "mean", "running_mean"])?;
+    let var = numbers(&["_var", "var", "running_var"])?;
+    let count = numbers(&["count"])?.and_then(|count| count.first().copied());
+    let missing = |what: &str| {
+        let shown: Vec<&str> = names.iter().take(12).map(String::as_str).collect();
+        format!("no tensor named {what} (there are: {})", shown.join(", "))
+    };
+    Ok(bare(
+        mean.ok_or_else(|| missing("mean or _mean"))?,
+        var.ok_or_else(|| missing("var or _var"))?,
+        count,
+        "PyTorch checkpoint",
+    ))
+}

@@ -1,0 +1,152 @@
+//! Key columns of one piece of a file.
+
+use polars_arrow::array::{Array, BooleanArray};
+
+use super::super::columns::{self, BadCells, Ints, Texts};
+use super::column;
+use super::index::KeyNames;
+
+/// Key columns of consecutive rows.
+#[derive(Debug)]
+pub(super) struct PieceKeys {
+    pub(super) file: usize,
+    /// Rows as numbered in the file; `None` if they are consecutive from `first_row`.
+    pub(super) rows: Option<Vec<u64>>,
+    pub(super) first_row: u64,
+    n_rows: usize,
+    pub(super) runs: Texts,
+    pub(super) episodes: Ints,
+    pub(super) envs: Ints,
+    /// `None`: rows are numbered in file order.
+    pub(super) steps: Option<Ints>,
+    pub(super) clock: Option<Ints>,
+    pub(super) round: Option<Ints>,
+    pub(super) rolled_back: Option<Vec<bool>>,
+    pub(super) terminated: Option<Vec<bool>>,
+    pub(super) ended: Option<Vec<bool>>,
+    /// Files of the rows, where they come from several.
+    pub(super) files: Option<Vec<u32>>,
+    /// Sort keys already known (rows that were put in order).
+    pub(super) clocks: Option<Vec<(i64, i64)>>,
+}
+
+impl PieceKeys {
+    /// Reads the key columns that `names` says there are.
+    pub(super) fn of(
+        names: &KeyNames,
+        stem: &str,
+        file: usize,
+        first_row: u64,
+        n_rows: usize,
+        array: impl Fn(&String) -> Option<Box<dyn Array>>,
+        bad: &mut BadCells,
+    ) -> Self {
+        let find = |name: &Option<String>| {
+            let name = name.as_ref()?;
+            Some((column(array(name))?, name.clone()))
+        };
+        let runs = match find(&names.run_id) {
+            Some((column, name)) => columns::run_ids(column, &name, bad),
+            None => Texts::Constant(stem.to_owned()),
+        };
+        let mut ints =
+            |name: &Option<String>| find(name).map(|(column, name)| columns::ints(column, &name, bad));
+        let episodes = ints(&names.episode).unwrap_or(Ints::Constant(0));
+        let envs = ints(&names.env_id).unwrap_or(Ints::Constant(0));
+        let steps = ints(&names.step);
+        let clock = ints(&names.clock);
+        let round = ints(&names.round);
+        // A null flag is no flag: recorders leave them out of rows where nothing happened.
+        let flags = |name: &Option<String>| {
+            let array = array(name.as_ref()?)?;
+            let array = array.as_any().downcast_ref::<BooleanArray>()?.clone();
+            Some(array.iter().map(|flag| flag == Some(true)).collect::<Vec<bool>>())
+        };
+        let either = |a: Option<Vec<bool>>, b: Option<Vec<bool>>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.iter().zip(&b).map(|(a, b)| *a || *b).collect()),
+            (a, b) => a.or(b),
+        };
+        let terminated = flags(&names.terminated);
+        let ended = either(either(terminated.clone(), flags(&names.truncated)), flags(&names.done));
+        let rolled_back = flags(&names.rolled_back);
+        Self {
+            file,
+            rows: None,
+            first_row,
+            n_rows,
+            runs,
+            episodes,
+            envs,
+            steps,
+            clock,
+            round,
+            rolled_back,
+            terminated,
+            ended,
+            files: None,
+            clocks: None,
+        }
+    }
+
+    pub(super) fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// Number of a row within its file.
+    pub(super) fn row_number(&self, row: usize) -> u64 {
+        self.rows.as_ref().map_or(self.first_row + row as u64, |rows| rows[row])
+    }
+
+    /// The file of a row.
+    pub(super) fn file_of(&self, row: usize) -> usize {
+        self.files.as_ref().map_or(self.file, |files| files[row] as usize)
+    }
+
+    /// (episode, step) of a row; without a step column, its place in the files.
+    #[inline]
+    pub(super) fn place(&self, row: usize) -> (i64, i64) {
+        let step = match &self.steps {
+            Some(steps) => steps.get(row),
+            None => ((self.file_of(row) as i64) << 40) + self.row_number(row) as i64,
+        };
+        (self.episodes.get(row), step)
+    }
+}
+
+/// Keys of rows that were put in order.
+pub(super) struct SortedKeys {
+    pub(super) runs: Texts,
+    pub(super) clocks: Vec<(i64, i64)>,
+    pub(super) envs: Ints,
+    pub(super) episodes: Ints,
+    pub(super) steps: Ints,
+    pub(super) round: Option<Ints>,
+    pub(super) rolled_back: Option<Vec<bool>>,
+    pub(super) terminated: Option<Vec<bool>>,
+    pub(super) ended: Option<Vec<bool>>,
+    pub(super) files: Vec<u32>,
+    pub(super) rows: Vec<u64>,
+}
+
+impl PieceKeys {
+    /// Keys of rows from several places.
+    pub(super) fn sorted(keys: SortedKeys) -> Self {
+        Self {
+            file: 0,
+            first_row: 0,
+            n_rows: keys.rows.len(),
+            rows: Some(keys.rows),
+            runs: keys.runs,
+            episodes: keys.episodes,
+            envs: keys.envs,
+            steps: Some(keys.steps),
+            clock: None,
+            round: keys.round,
+            rolled_back: keys.rolled_back,
+            terminated: keys.terminated,
+            ended: keys.ended,
+            files: Some(keys.files),
+            clocks: Some(keys.clocks),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The values of step rows: one row of numbers after the other.
+
+use polars_arrow::array::{Array, PrimitiveArray};
+use polars_buffer::Buffer;
+use rayon::prelude::*;
+
+use super::super::columns::{self, BadCell, BadCells};
+use super::super::error::Problem;
+use super::super::table::{Column, describe_type};
+use crate::normalization::Rows;
+
+/// Rows turned from columns at once.
+const TILE_ROWS: usize = 64;
+
+/// Row-major values; stored singles stay singles.
+#[derive(Debug, Clone)]
+pub enum StepValues {
+    /// As recorders usually store them.
+    F32(Buffer<f32>),
+    /// Doubles, or integers made doubles.
+    F64(Buffer<f64>),
+}
+
+impl StepValues {
+    /// The values as rows.
+    pub fn rows(&self) -> Rows<'_> {
+        match self {
+            Self::F32(values) => Rows::F32(values),
+            Self::F64(values) => Rows::F64(values),
+        }
+    }
+
+    /// Values `range`, shared.
+    #[must_use]
+    pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        match self {
+            Self::F32(values) => Self::F32(values.clone().sliced(range)),
+            Self::F64(values) => Self::F64(values.clone().sliced(range)),
+        }
+    }
+
+    /// The rows at `places`, copied.
+    #[must_use]
+    pub(super) fn gather(&self, places: &[usize], width: usize) -> Self {
+        fn rows<T: Copy>(values: &[T], places: &[usize], width: usize) -> Vec<T> {
+            places.iter().flat_map(|row| values[row * width..(row + 1) * width].iter().copied()).collect()
+        }
+        match self {
+            Self::F32(values) => Self::F32(rows(values, places, width).into()),
+            Self::F64(values) => Self::F64(rows(values, places, width).into()),
+        }
+    }
+
+    /// Both, one after the other.
+    #[must_use]
+    pub(super) fn concat(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::F32(a), Self::F32(b)) => Self::F32([&a[..], &b[..]].concat().into()),
+            (a, b) => {
+                let double = |values: &Self| -> Vec<f64> {
+                    (0..values.rows().len()).map(|i| values.rows().get(i)).collect()
+                };
+                Self::F64([double(a), double(b)].concat().into())
+            }
+        }
+    }
+}
+
+/// Values per row of an array of lists or numbers; `None` without a row, or for another type.
+pub(super) fn width(array: &dyn Array) -> Option<usize> {
+    if columns::is_numeric(array.dtype()) {
+        return Some(1);
+    }
+    let mut bad = BadCells::default();
+    let lists = columns::lists(Column::Values(array.to_boxed()), "", "", &mut bad)?;
+    let is_there = |row: &usize| array.validity().is_none_or(|validity| validity.get_bit(*row));
+    let first = (0..array.len()).find(is_there)?;
+    let is_numeric = columns::numbers(&*lists.values).is_some();
+    is_numeric.then(|| lists.range(first).len()).filter(|width| *width > 0)
+}
+
+/// Reads the value columns: one of lists (or numbers), or one per dimension.
+pub(super) fn read(
+    names: &[String],
+    width: usize,
+    n_rows: usize,
+    array: impl Fn(&String) -> Option<Box<dyn Array>>,
+    bad: &mut BadCells,
+) -> StepValues {
+    let arrays: Vec<Box<dyn Array>> = names.iter().filter_map(&array).collect();
+    let values = if let [only] = &arrays[..]
+        && !columns::is_numeric(only.dtype())
+        && columns::texts(&**only).is_none()
+    {
+        read_lists(&**only, &names[0], width, n_rows, bad)
+    } else {
+        read_columns(&arrays, names, n_rows, bad)
+    };
+    report_non_finite(&values, names, width, bad);
+    values
+}
+
+fn read_columns(
+    arrays: &[Box<dyn Array>],
+    names: &[String],
+    n_rows: usize,
+    bad: &mut BadCells,
+) -> StepValues {
+    let singles: Option<Vec<&PrimitiveArray<f32>>> =
+        arrays.iter().map(|array| array.as_any().downcast_ref::<PrimitiveArray<f32>>()).collect();
+    for (array, name) in arrays.iter().zip(names) {
+        columns::report_nulls(array.validity(), name, "a number", bad);
+    }
+    if let Some(singles) = singles {
+        let columns: Vec<&[f32]> = singles.iter().map(|array| array.values().as_slice()).collect();
+        return StepValues::F32(interleave(&columns, n_rows).into());
+    }
+    let mut doubles = Vec::with_capacity(arrays.len());
+    for (d, (array, name)) in arrays.iter().zip(names).enumerate() {
+        doubles.push(columns::numbers(&**array).unwrap_or_else(|| {
+            let mut found = BadCells::default();
+            let values = columns::finite_floats(Column::Values(array.clone()), name, n_rows, &mut found);
+            let told = found.cells.into_iter().filter(|cell| !matches!(cell.problem, Problem::Null(_)));
+            bad.cells.extend(told.map(|cell| BadCell { position: d, ..cell }));
+            values
+        }));
+    }
+    let columns: Vec<&[f64]> = doubles.iter().map(Buffer::as_slice).collect();
+    StepValues::F64(interleave(&columns, n_rows).into())
+}
+
+/// Columns to rows, in tiles that stay in the cache.
+fn interleave<T: Copy + Default + Send + Sync>(columns: &[&[T]], n_rows: usize) -> Vec<T> {
+    if let [only] = columns {
+        return only.to_vec();
+    }
+    let width = columns.len();
+    let mut rows = vec![T::default(); n_rows * width];
+    rows.par_chunks_mut(TILE_ROWS * width).enumerate().for_each(|(tile, rows)| {
+        let start = tile * TILE_ROWS;
+        for (d, column) in columns.iter().enumerate() {
+            let column = &column[start..start + rows.len() / width];
+            for (row, value) in rows.chunks_exact_mut(width).zip(column) {
+                row[d] = *value;
+            }
+        }
+    });
+    rows
+}
+
+fn read_lists(array: &dyn Array, name: &str, width: usize, n_rows: usize, bad: &mut BadCells) -> StepValues {
+    let empty = || StepValues::F64(vec![0.0; n_rows * width].into());
+    let Some(lists) = columns::lists(Column::Values(array.to_boxed()), name, "a list of numbers", bad) else {
+        return empty();
+    };
+    let is_null = |row: usize| array.validity().is_some_and(|validity| !validity.get_bit(row));
+    let mut is_even = true;
+    for row in 0..n_rows {
+        let found = lists.range(row).len();
+        if found != width {
+            is_even = false;
+            if !is_null(row) {
+                bad.push(row, name, Problem::ObservationWidth { found, expected: width });
+            }
+        }
+    }
+    if let Some(validity) = lists.values.validity().filter(|validity| validity.unset_bits() > 0) {
+        for (position, _) in validity.iter().enumerate().filter(|(_, is_valid)| !is_valid) {
+            let row = lists.offsets.partition_point(|offset| *offset <= position).saturating_sub(1);
+            bad.push(row, name, Problem::Null("a number"));
+        }
+    }
+    let Some(first) = lists.offsets.first().copied() else { return empty() };
+    if let Some(single) = lists.values.as_any().downcast_ref::<PrimitiveArray<f32>>() {
+        let values = single.values();
+        return if is_even {
+            StepValues::F32(values.clone().sliced(first..first + n_rows * width))
+        } else {
+            StepValues::F32(even_rows(values, &lists, width, n_rows).into())
+        };
+    }
+    let Some(values) = columns::numbers(&*lists.values) else {
+        let found = describe_type(array.dtype());
+        bad.push(0, name, Problem::WrongType { expected: "lists of numbers", found });
+        return empty();
+    };
+    if is_even {
+        StepValues::F64(values.sliced(first..first + n_rows * width))
+    } else {
+        StepValues::F64(even_rows(&values, &lists, width, n_rows).into())
+    }
+}
+
+/// Rows of one width, zeros in place of rows of another: those are bad and left out later.
+fn even_rows<T: Copy + Default>(values: &[T], lists: &columns::Lists, width: usize, n_rows: usize) -> Vec<T> {
+    let mut rows = vec![T::default(); n_rows * width];
+    for row in 0..n_rows {
+        let range = lists.range(row);
+        if range.len() == width {
+            rows[row * width..(row + 1) * width].copy_from_slice(&values[range]);
+        }
+    }
+    rows
+}
+
+/// Tells every cell that is not a finite number.
+fn report_non_finite(values: &StepValues, names: &[String], width: usize, bad: &mut BadCells) {
+    let is_sound = match values {
+        StepValues::F32(values) => all_finite(values),
+        StepValues::F64(values) => all_finite(values),
+    };
+    if is_sound {
+        return;
+    }
+    let rows = values.rows();
+    for position in 0..rows.len() {
+        let value = rows.get(position);
+        if !value.is_finite() {
+            let name = names.get(if names.len() == width { position % width } else { 0 });
+            let name = name.map_or("", String::as_str);
+            bad.push_at(position / width, name, Problem::NonFinite(value), position % width);
+        }
+    }
+}
+
+/// One pass without branches: 0 x is 0 for a finite x and NaN for any other, and NaN stays.
+fn all_finite<T>(values: &[T]) -> bool
+where
+    T: Copy + std::ops::Mul<Output = T> + std::ops::AddAssign + Default + Into<f64>,
+{
+    let zero = T::default();
+    let mut lanes = [zero; 16];
+    let chunks = values.chunks_exact(16);
+    for x in chunks.remainder() {
+        lanes[0] += zero * *x;
+    }
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane += zero * *x;
+        }
+    }
+    lanes.iter().all(|lane| !(*lane).into().is_nan())
+}

@@ -1,0 +1,640 @@
+//! Normalization against the frameworks themselves, and what the program says about real and broken recordings.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use simic::normalization::Rows;
+use simic::records::{Clock, ColumnMap, OnBad, StepOptions, StepRecording, StepTarget, discover};
+
+const STEPS: &str = "fixtures/normalizers/steps.parquet";
+const EXPECTED: &str = "fixtures/normalizers/expected.parquet";
+const ESPER: &str = "fixtures/esper/transitions.parquet";
+
+fn simic(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simic"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SIMIC_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("NO_COLOR", "1").args(arguments).output().expect("the program starts")
+}
+
+fn json(arguments: &[&str]) -> Value {
+    let output = simic(&[arguments, &["--format", "json"]].concat());
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{arguments:?}: {stderr}");
+    serde_json::from_slice(&output.stdout).expect("valid JSON")
+}
+
+fn failure(arguments: &[&str]) -> (i32, String) {
+    let output = simic(arguments);
+    assert!(output.stdout.is_empty(), "{arguments:?} printed a result");
+    (output.status.code().expect("a code"), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// One value column of a file, in file order.
+fn column(path: &str, target: StepTarget, name: &str) -> Vec<f64> {
+    let mut mappings = vec![format!("{}={name}", target.field())];
+    if path.contains("trace") {
+        // Rows of a trace are told apart by their vector step, which several updates may share.
+        mappings.extend(["step=vector_step".to_owned(), "episode=count".to_owned()]);
+    }
+    let options = StepOptions {
+        columns: ColumnMap::parse(&mappings).expect("a mapping"),
+        target,
+        clock: Clock::Row,
+        needs_round: false,
+        needs_episode_ends: false,
+        carries_columns: false,
+        on_bad: OnBad::Error,
+    };
+    let files = discover(&[path.to_owned()], None).expect("there").files;
+    let progress = simic::Progress::none();
+    let recording = StepRecording::open(&files, &options, &progress).expect("readable");
+    let mut values = Vec::new();
+    recording
+        .stream_as_recorded(&progress, |block| -> Result<(), simic::records::RecordError> {
+            let rows: Rows<'_> = block.values.rows();
+            values.extend((0..rows.len()).map(|i| rows.get(i)));
+            Ok(())
+        })
+        .expect("readable");
+    values
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().expect("a list").iter().map(|x| x.as_f64().expect("a number")).collect()
+}
+
+fn worst(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+fn folder() -> (tempfile::TempDir, impl Fn(&str) -> String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let root = directory.path().to_owned();
+    (directory, move |name: &str| root.join(name).display().to_string())
+}
+
+#[test]
+fn observations_are_what_each_framework_made_of_them() {
+    let (_directory, path) = folder();
+    // Gymnasium and Stable-Baselines3 hand out 32-bit values; the others were run at 64 bits.
+    let cases = [
+        ("sb3", "sb3_obs", 1e-6),
+        ("gymnasium", "gymnasium_obs", 1e-6),
+        ("torchrl", "torchrl_obs", 1e-10),
+        ("rsl-rl", "rsl_rl_obs", 1e-12),
+        ("brax", "brax_act_obs", 1e-10),
+    ];
+    for (preset, expected, tolerance) in cases {
+        let out = path(&format!("{preset}.parquet"));
+        let report =
+            json(&["normalize", "replay", STEPS, "--preset", preset, "--precision", "f64", "-o", &out]);
+        assert_eq!(report["schema"], "simic.normalize.replay/1");
+        let found = column(&out, StepTarget::Obs, "obs");
+        let apart = worst(&found, &column(EXPECTED, StepTarget::Obs, expected));
+        assert!(apart <= tolerance, "{preset}: {apart}");
+    }
+}
+
+#[test]
+fn rewards_are_what_each_framework_made_of_them() {
+    let (_directory, path) = folder();
+    // Gymnasium accumulates returns at 32 bits.
+    for (preset, expected, tolerance) in [
+        ("sb3", "sb3_reward", 1e-6),
+        ("gymnasium", "gymnasium_reward", 1e-6),
+        ("rsl-rl", "rsl_rl_reward", 1e-12),
+    ] {
+        let out = path(&format!("{preset}.parquet"));
+        let arguments =
+            ["normalize", "replay", STEPS, "--preset", preset, "--target", "reward", "--precision", "f64"];
+        json(&[&arguments[..], &["-o", &out]].concat());
+        let found = column(&out, StepTarget::Reward, "reward_normalized");
+        let apart = worst(&found, &column(EXPECTED, StepTarget::Reward, expected));
+        assert!(apart <= tolerance, "{preset}: {apart}");
+    }
+}
+
+#[test]
+fn final_states_are_those_of_the_frameworks() {
+    let states: Value =
+        serde_json::from_str(&std::fs::read_to_string("fixtures/normalizers/states.json").expect("there"))
+            .expect("JSON");
+    for (preset, key) in [("sb3", "sb3"), ("rsl-rl", "rsl_rl"), ("brax", "brax")] {
+        let report = json(&["normalize", "stats", STEPS, "--preset", preset]);
+        for field in ["mean", "var"] {
+            let (found, expected) = (numbers(&report[field]), numbers(&states[key][field]));
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() <= 1e-9 * expected.abs().max(1e-3), "{preset} {field}");
+            }
+        }
+        let count = |value: &Value| value.as_f64().expect("a count");
+        assert!((count(&report["count"]) - count(&states[key]["count"])).abs() < 1e-6, "{preset}");
+    }
+    let report = json(&["normalize", "stats", STEPS, "--preset", "sb3", "--target", "reward"]);
+    assert!(
+        (report["var"][0].as_f64().expect("var") / states["sb3_reward"]["var"][0].as_f64().expect("var")
+            - 1.0)
+            .abs()
+            < 1e-9
+    );
+}
+
+#[test]
+fn what_the_learner_saw_is_compared_with_what_the_policy_saw() {
+    let report = json(&["normalize", "replay", STEPS, "--preset", "brax", "--update-every", "rollout:20"]);
+    let act = column(EXPECTED, StepTarget::Obs, "brax_act_obs");
+    let learn = column(EXPECTED, StepTarget::Obs, "brax_learn_obs");
+    let found = &report["diagnostics"]["act_learn"];
+    let width = 11;
+    for d in 0..width {
+        let differences: Vec<f64> =
+            act.iter().zip(&learn).skip(d).step_by(width).map(|(a, b)| (a - b).abs()).collect();
+        let max = differences.iter().copied().fold(0.0, f64::max);
+        let mean = differences.iter().sum::<f64>() / differences.len() as f64;
+        assert!((numbers(&found["max_abs"])[d] - max).abs() < 1e-9);
+        assert!((numbers(&found["mean_abs"])[d] - mean).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn a_real_esper_run_is_replayed_to_the_last_32_bit_digit() {
+    let (_directory, path) = folder();
+    let (out, trace) = (path("obs.parquet"), path("trace.parquet"));
+    json(&["normalize", "replay", ESPER, "--preset", "esper", "-o", &out, "--trace", &trace]);
+    let apart = worst(&column(&out, StepTarget::Obs, "obs"), &column(ESPER, StepTarget::Obs, "obs_norm"));
+    assert!(apart <= 5e-7, "{apart}");
+    // One update per round, each as upstream had it.
+    let truth: Value = serde_json::from_str(
+        &std::fs::read_to_string("fixtures/esper/normalizer_truth.json").expect("there"),
+    )
+    .expect("JSON");
+    let rounds = truth["obs_updates"].as_array().expect("updates");
+    let means = column(&trace, StepTarget::Obs, "mean");
+    assert_eq!(means.len(), rounds.len() * 116);
+    for (round, found) in rounds.iter().zip(means.chunks(116)) {
+        assert!(worst(found, &numbers(&round["mean"])) < 1e-6);
+    }
+    let out = path("reward.parquet");
+    let report = json(&["normalize", "replay", ESPER, "--preset", "esper", "--target", "reward", "-o", &out]);
+    assert_eq!(report["rollback"]["rows"], 2);
+    let recorded: Vec<f64> = column(&out, StepTarget::Reward, "reward_norm");
+    let apart = worst(&column(&out, StepTarget::Reward, "reward_normalized"), &recorded);
+    assert!(apart <= 1e-6, "{apart}");
+}
+
+#[test]
+fn stored_states_of_every_format_are_verified() {
+    for (state, preset) in
+        [("vecnormalize.pkl", "sb3"), ("sb3.npz", "sb3"), ("sb3.safetensors", "sb3"), ("rsl_rl.pt", "rsl-rl")]
+    {
+        let path = format!("fixtures/normalizers/{state}");
+        let output = simic(&["normalize", "verify", STEPS, "--state", &path, "--preset", preset]);
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{state}: {shown}");
+    }
+    let arguments = [
+        "normalize",
+        "verify",
+        ESPER,
+        "--state",
+        "fixtures/esper/normalizer_truth.json",
+        "--preset",
+        "esper",
+    ];
+    assert_eq!(simic(&arguments).status.code(), Some(0));
+}
+
+/// What verify says of a state made from a document by `change`.
+fn diagnosed(steps: &str, rule: &[&str], document: &Value) -> Value {
+    let (_directory, path) = folder();
+    let state = path("state.json");
+    std::fs::write(&state, document.to_string()).expect("written");
+    let arguments = [&["normalize", "verify", steps, "--state", &state], rule].concat();
+    let output = simic(&[&arguments[..], &["--format", "json"]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn stored(steps: &str, rule: &[&str]) -> Value {
+    let (_directory, path) = folder();
+    let state = path("state.json");
+    json(&[&["normalize", "stats", steps, "--state-out", &state], rule].concat());
+    serde_json::from_str(&std::fs::read_to_string(&state).expect("written")).expect("JSON")
+}
+
+#[test]
+fn a_state_that_differs_is_explained() {
+    let whole = stored(STEPS, &[]);
+    let with = |field: &str, value: Value| {
+        let mut changed = whole.clone();
+        changed[field] = value;
+        changed
+    };
+    let mut order: Vec<usize> = (0..11).collect();
+    order.swap(2, 7);
+    let permuted = |field: &str| order.iter().map(|d| whole[field][*d].clone()).collect::<Vec<Value>>();
+    let mut swapped = with("mean", whole["var"].clone());
+    swapped["var"] = whole["mean"].clone();
+    let mut negative = whole.clone();
+    negative["var"][4] = (-1.0).into();
+    let mut reordered = with("mean", permuted("mean").into());
+    reordered["var"] = permuted("var").into();
+    let mut narrow = whole.clone();
+    for field in ["mean", "var"] {
+        narrow[field].as_array_mut().expect("a list").remove(3);
+    }
+    let mut fresh = with("mean", vec![0.0; 11].into());
+    fresh["var"] = vec![1.0; 11].into();
+    let mut strange = whole.clone();
+    strange["mean"][0] = 77.0.into();
+    for (document, expected) in [
+        (&swapped, "swapped"),
+        (&negative, "invalid"),
+        (&reordered, "permuted"),
+        (&narrow, "shape"),
+        (&fresh, "never_updated"),
+        (&strange, "unknown"),
+    ] {
+        assert_eq!(diagnosed(STEPS, &[], document)["diagnosis"], expected);
+    }
+}
+
+/// Writes the vector steps `range` of the fixture as their own recording.
+fn part_of(steps: std::ops::Range<usize>, path: &str) {
+    let rows = column(STEPS, StepTarget::Obs, "obs");
+    let mut text = String::new();
+    for step in steps {
+        for env in 0..8 {
+            let row = step * 8 + env;
+            let obs: Vec<f64> = rows[row * 11..(row + 1) * 11].to_vec();
+            let line = serde_json::json!({"run_id": "hopper", "step": step, "env_id": env, "obs": obs});
+            text.push_str(&line.to_string());
+            text.push('\n');
+        }
+    }
+    std::fs::write(path, text).expect("written");
+}
+
+#[test]
+fn stale_reset_and_misremembered_states_are_told_apart() {
+    let (_directory, path) = folder();
+    let (early, late) = (path("early.ndjson"), path("late.ndjson"));
+    part_of(0..150, &early);
+    part_of(90..240, &late);
+    for rule in [&["--momentum", "0.95"][..], &[]] {
+        let stale = diagnosed(STEPS, rule, &stored(&early, rule));
+        assert_eq!(stale["diagnosis"], "stale", "{stale}");
+        assert!(stale["detail"].as_str().expect("text").contains("after 150 of 240"), "{stale}");
+        let reset = diagnosed(STEPS, rule, &stored(&late, rule));
+        assert_eq!(reset["diagnosis"], "reset", "{reset}");
+        assert!(reset["detail"].as_str().expect("text").contains("vector step 90"), "{reset}");
+    }
+    let found = diagnosed(STEPS, &["--momentum", "0.99"], &stored(STEPS, &["--momentum", "0.95"]));
+    assert_eq!(found["diagnosis"], "wrong_momentum", "{found}");
+    assert!(found["detail"].as_str().expect("text").contains("0.95 "), "{found}");
+}
+
+#[test]
+fn shards_merge_to_the_state_of_the_whole() {
+    let (_directory, path) = folder();
+    let (first, second) = (path("a.ndjson"), path("b.ndjson"));
+    part_of(0..100, &first);
+    part_of(100..240, &second);
+    for rule in [&["--momentum", "0.9"][..], &[]] {
+        let (one, two) = (path("one.json"), path("two.safetensors"));
+        json(&[&["normalize", "stats", &first, "--state-out", &one, "--force"], rule].concat());
+        json(&[&["normalize", "stats", &second, "--state-out", &two, "--force"], rule].concat());
+        let merged = json(&["normalize", "merge", &one, &two]);
+        let whole = stored(STEPS, rule);
+        for field in ["mean", "var"] {
+            assert!(worst(&numbers(&merged[field]), &numbers(&whole[field])) < 1e-11, "{rule:?}");
+        }
+        assert_eq!(merged["batches"], 240);
+    }
+    let (code, stderr) = failure(&["normalize", "merge", &path("one.json"), &path("one.json")]);
+    assert!(code == 3 && stderr.contains("same rows"), "{stderr}");
+}
+
+/// The fixture's rows in another order, or cut into files.
+fn rewritten(order: &[usize], path: &str) {
+    let rows = column(STEPS, StepTarget::Obs, "obs");
+    let reward = column(STEPS, StepTarget::Reward, "reward");
+    let mut text = String::new();
+    for row in order {
+        let (step, env) = (row / 8, row % 8);
+        let obs: Vec<f64> = rows[row * 11..(row + 1) * 11].to_vec();
+        let line = serde_json::json!({
+            "run_id": "hopper", "step": step, "env_id": env, "obs": obs, "reward": reward[*row], "note": format!("r{row}"),
+        });
+        text.push_str(&line.to_string());
+        text.push('\n');
+    }
+    std::fs::write(path, text).expect("written");
+}
+
+#[test]
+fn rows_in_any_order_give_the_same_bytes() {
+    let (_directory, path) = folder();
+    let ordered: Vec<usize> = (0..1920).collect();
+    let by_env: Vec<usize> = (0..8).flat_map(|env| (0..240).map(move |step| step * 8 + env)).collect();
+    // A fixed shuffle: 1009 is coprime to 1920.
+    let shuffled: Vec<usize> = (0..1920).map(|i| i * 1009 % 1920).collect();
+    let mut outputs = Vec::new();
+    for (name, order) in [("ordered", &ordered), ("by_env", &by_env), ("shuffled", &shuffled)] {
+        let input = path(&format!("{name}.ndjson"));
+        rewritten(order, &input);
+        let out = path(&format!("{name}.parquet"));
+        let output =
+            simic(&["normalize", "replay", &input, "--preset", "sb3", "-o", &out, "--format", "json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let is_noted = String::from_utf8_lossy(&output.stderr).contains("put in order");
+        assert_eq!(is_noted, name != "ordered");
+        let mut report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        report["written"] = Value::Null;
+        outputs.push((report, std::fs::read(&out).expect("written")));
+    }
+    assert!(outputs[0] == outputs[1] && outputs[0] == outputs[2]);
+}
+
+#[test]
+fn results_do_not_depend_on_threads() {
+    let (_directory, path) = folder();
+    for (i, more) in [
+        &["--momentum", "0.9"][..],
+        &["--preset", "brax"],
+        &["--scope", "env"],
+        &["--update-every", "episode"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let run = |threads: &str| {
+            let out = path(&format!("{i}-{threads}.parquet"));
+            let trace = path(&format!("{i}-{threads}-trace.parquet"));
+            let arguments =
+                ["normalize", "replay", STEPS, "--threads", threads, "-o", &out, "--trace", &trace];
+            let mut report = json(&[&arguments[..], more].concat());
+            report["written"] = Value::Null;
+            (report, std::fs::read(out).expect("written"), std::fs::read(trace).expect("written"))
+        };
+        assert!(run("1") == run("2"), "{more:?}");
+    }
+}
+
+#[test]
+fn a_state_goes_on_where_it_stopped() {
+    let (_directory, path) = folder();
+    let (first, second) = (path("a.ndjson"), path("b.ndjson"));
+    part_of(0..100, &first);
+    part_of(100..240, &second);
+    for (rule, kind) in [(&["--momentum", "0.9"][..], "json"), (&[], "safetensors")] {
+        let state = path(&format!("half.{kind}"));
+        json(&[&["normalize", "replay", &first, "--state-out", &state], rule].concat());
+        let resumed = json(&[&["normalize", "replay", &second, "--state-in", &state], rule].concat());
+        let whole = json(&[&["normalize", "replay", STEPS], rule].concat());
+        for field in ["mean", "var"] {
+            assert!(worst(&numbers(&resumed[field]), &numbers(&whole[field])) < 1e-11);
+        }
+        assert_eq!((&resumed["count"], &resumed["updates"]), (&whole["count"], &whole["updates"]));
+    }
+    let (code, stderr) = failure(&["normalize", "replay", STEPS, "--state-in", &path("half.json")]);
+    assert!(code == 3 && stderr.contains("ema of momentum 0.9"), "{stderr}");
+    let (code, stderr) = failure(&["normalize", "replay", ESPER, "--state-in", &path("half.safetensors")]);
+    assert!(code == 3 && stderr.contains("11 dimensions for values of 116"), "{stderr}");
+}
+
+/// A recording of lines.
+fn lines(path: &str, rows: &[&str]) {
+    std::fs::write(path, rows.join("\n")).expect("written");
+}
+
+#[test]
+fn scalars_integers_columns_and_wide_rows_are_read() {
+    let (_directory, path) = folder();
+    let scalar = path("scalar.csv");
+    lines(&scalar, &["step,obs", "0,1", "1,3", "2,5"]);
+    let report = json(&["normalize", "stats", &scalar, "--initial-count", "0"]);
+    assert_eq!((numbers(&report["mean"]), numbers(&report["var"])), (vec![3.0], vec![8.0 / 3.0]));
+    let columns = path("columns.csv");
+    lines(&columns, &["step,obs_0,obs_1", "0,1,10", "1,3,10.5"]);
+    let out = path("columns.parquet");
+    let report =
+        json(&["normalize", "replay", &columns, "--momentum", "0", "-o", &out, "--precision", "f64"]);
+    assert_eq!(numbers(&report["mean"]), [3.0, 10.5]);
+    assert_eq!(report["diagnostics"]["dimensions_below_epsilon"], serde_json::json!([0, 1]));
+    // m = 0: the second row is normalized with the first one's state, whose variance is 0.
+    assert!((column(&out, StepTarget::Obs, "obs_0")[1] - 10.0).abs() < 1e-12);
+    let wide = path("wide.ndjson");
+    let row = |shift: f64| {
+        serde_json::json!({"obs": (0..400).map(|d| f64::from(d) + shift).collect::<Vec<_>>()}).to_string()
+    };
+    lines(&wide, &[&row(0.0), &row(2.0)]);
+    let report = json(&["normalize", "stats", &wide, "--initial-count", "0"]);
+    assert_eq!(numbers(&report["mean"])[399], 400.0);
+    assert!(numbers(&report["var"]).iter().all(|var| *var == 1.0));
+}
+
+#[test]
+fn rewards_follow_the_contract() {
+    let (_directory, path) = folder();
+    let (steps, out) = (path("rewards.csv"), path("out.parquet"));
+    // First sample raw, then the sample deviation of what was seen, this one included; a huge outlier is clipped.
+    lines(&steps, &["step,reward", "0,5", "1,7", "2,1e30"]);
+    let arguments =
+        ["normalize", "replay", &steps, "--target", "reward", "-o", &out, "--precision", "f64", "--force"];
+    let report = json(&arguments);
+    let found = column(&out, StepTarget::Reward, "reward_normalized");
+    assert_eq!(found[0], 5.0);
+    assert!((found[1] - 7.0 / 2.0f64.sqrt()).abs() < 1e-12);
+    assert!((found[2] - 3.0f64.sqrt()).abs() < 1e-9);
+    assert_eq!(report["var"].as_array().map(Vec::len), Some(1));
+    // A constant stream divides by epsilon: everything after the first is the clip.
+    lines(&steps, &["step,reward", "0,1", "1,1", "2,1"]);
+    json(&arguments);
+    assert_eq!(column(&out, StepTarget::Reward, "reward_normalized"), [1.0, 10.0, 10.0]);
+}
+
+#[test]
+fn rolled_back_rows_and_batches_are_left_out() {
+    let (_directory, path) = folder();
+    let (steps, trace) = (path("steps.csv"), path("trace.parquet"));
+    lines(
+        &steps,
+        &[
+            "step,env_id,obs,rolled_back",
+            "0,0,1,false",
+            "0,1,2,false",
+            "1,0,50,true",
+            "1,1,3,false",
+            "2,0,4,false",
+            "2,1,5,false",
+        ],
+    );
+    let mean = |rollback: &str| {
+        let report = json(&["normalize", "stats", &steps, "--rollback", rollback, "--initial-count", "0"]);
+        (report["mean"][0].as_f64().expect("a mean"), report["rollback"].clone())
+    };
+    let (all, counts) = mean("keep");
+    assert!((all - 65.0 / 6.0).abs() < 1e-13);
+    assert_eq!(counts, serde_json::json!({"rows": 0, "batches": 0}));
+    assert_eq!(mean("drop"), (3.0, serde_json::json!({"rows": 1, "batches": 0})));
+    assert_eq!(mean("drop-batch"), (3.0, serde_json::json!({"rows": 2, "batches": 1})));
+    json(&[
+        "normalize",
+        "replay",
+        &steps,
+        "--rollback",
+        "drop-batch",
+        "--initial-count",
+        "0",
+        "--trace",
+        &trace,
+    ]);
+    // Two updates of two rows each.
+    assert_eq!(column(&trace, StepTarget::Obs, "batch_size"), [2.0, 2.0]);
+}
+
+#[test]
+fn broken_recordings_are_told_with_their_place() {
+    let (_directory, path) = folder();
+    let steps = path("steps.ndjson");
+    let out = path("out.parquet");
+    let check = |rows: &[&str], expected: &[&str]| {
+        lines(&steps, rows);
+        let (code, stderr) = failure(&["normalize", "replay", &steps, "-o", &out]);
+        assert_eq!(code, 3, "{stderr}");
+        for part in expected {
+            assert!(stderr.contains(part), "{part}: {stderr}");
+        }
+        assert!(!Path::new(&out).exists(), "nothing is half written");
+    };
+    check(
+        &[r#"{"obs":[1,2]}"#, r#"{"obs":[1,2,3]}"#],
+        &["row 1", "3 values after observations of 2", "hint"],
+    );
+    check(&[r#"{"obs":[1,2]}"#, r#"{"obs":null}"#], &["row 1", "a null"]);
+    check(
+        &[r#"{"step":0,"obs":[1]}"#, r#"{"step":1,"obs":[1]}"#, r#"{"step":1,"obs":[2]}"#],
+        &["row 2", "recorded twice", "row 1"],
+    );
+    check(&[r#"{"step":0,"reward":1}"#], &["no obs column", "reward, step"]);
+    check(&[r#"{"step":null,"obs":[1]}"#, r#"{"step":1,"obs":[1]}"#], &["row 0", "column step"]);
+    // NaN and infinity need a format that can hold them.
+    let steps = path("steps.csv");
+    lines(&steps, &["step,obs_0,obs_1", "0,1,2", "1,1,NaN", "2,3,4", "3,5,inf"]);
+    let (code, stderr) = failure(&["normalize", "replay", &steps, "-o", &out]);
+    assert!(code == 3 && stderr.contains("row 1, column obs_1: NaN is not a finite number"), "{stderr}");
+    // Left out on demand, and counted with their place.
+    let report = json(&["normalize", "stats", &steps, "--on-bad", "skip", "--initial-count", "0"]);
+    assert_eq!(numbers(&report["mean"]), [2.0, 3.0]);
+    let input = &report["input"];
+    assert_eq!((&input["skipped"], &input["non_finite_cells"]), (&2.into(), &2.into()));
+    let place = &input["non_finite_places"][1];
+    assert_eq!((&place["row"], &place["dimension"], &place["value"]), (&3.into(), &1.into(), &"inf".into()));
+}
+
+#[test]
+fn a_truncated_file_is_an_error() {
+    let (_directory, path) = folder();
+    let bytes = std::fs::read(STEPS).expect("there");
+    let cut = path("cut.parquet");
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).expect("written");
+    assert_eq!(failure(&["normalize", "replay", &cut]).0, 3);
+}
+
+#[test]
+fn environments_that_end_early_leave_smaller_batches() {
+    let (_directory, path) = folder();
+    let (steps, trace) = (path("steps.csv"), path("trace.parquet"));
+    lines(&steps, &["step,env_id,obs", "0,0,1", "0,1,2", "0,2,3", "1,0,4", "1,2,5", "2,0,6"]);
+    json(&["normalize", "replay", &steps, "--trace", &trace, "--momentum", "0.5"]);
+    assert_eq!(column(&trace, StepTarget::Obs, "batch_size"), [3.0, 2.0, 1.0]);
+    // One set of statistics per environment, as wrappers inside each environment have it.
+    let report = json(&["normalize", "replay", &steps, "--scope", "env", "--momentum", "0"]);
+    let means: Vec<f64> = report["runs"]
+        .as_array()
+        .expect("runs")
+        .iter()
+        .map(|run| run["mean"][0].as_f64().expect("a mean"))
+        .collect();
+    assert_eq!(means, [6.0, 2.0, 5.0]);
+}
+
+#[test]
+fn episodes_update_when_they_end() {
+    let (_directory, path) = folder();
+    let (steps, trace) = (path("steps.csv"), path("trace.parquet"));
+    // Env 0 has episodes 0 (two steps) and 2; env 1 has episode 1 of three steps.
+    lines(
+        &steps,
+        &["episode,step,env_id,obs", "0,0,0,1", "1,0,1,10", "0,1,0,3", "1,1,1,20", "2,0,0,5", "1,2,1,30"],
+    );
+    json(&["normalize", "replay", &steps, "--update-every", "episode", "--momentum", "0", "--trace", &trace]);
+    assert_eq!(column(&trace, StepTarget::Obs, "batch_size"), [2.0, 1.0, 3.0]);
+    assert_eq!(column(&trace, StepTarget::Obs, "mean"), [2.0, 5.0, 20.0]);
+    assert_eq!(column(&trace, StepTarget::Obs, "vector_step"), [1.0, 2.0, 2.0]);
+}
+
+#[test]
+fn clocks_align_environments() {
+    let (_directory, path) = folder();
+    let (steps, trace) = (path("steps.csv"), path("trace.parquet"));
+    // Env 1 starts two ticks late.
+    lines(&steps, &["step,env_id,tick,obs", "0,0,0,1", "1,0,1,2", "2,0,2,3", "0,1,2,10", "1,1,3,20"]);
+    let sizes = |clock: &str| {
+        let clock = ["--clock", clock, "--initial-count", "0"];
+        json(&[&["normalize", "replay", &steps, "--trace", &trace, "--force"], &clock[..]].concat());
+        column(&trace, StepTarget::Obs, "batch_size")
+    };
+    assert_eq!(sizes("row"), [2.0, 2.0, 1.0]);
+    assert_eq!(sizes("episode-step"), [2.0, 2.0, 1.0]);
+    assert_eq!(sizes("tick"), [1.0, 1.0, 2.0, 1.0]);
+}
+
+#[test]
+fn compare_finds_the_shift_and_measures_the_lag() {
+    let (_directory, path) = folder();
+    let steps = path("steps.parquet");
+    let simulate =
+        ["simulate", "transitions", "-o", &steps, "--n-steps", "4000", "--shift-at", "2000", "--shift", "4"];
+    assert!(simic(&simulate).status.success());
+    let report = json(&["normalize", "compare", &steps, "--momentum", "0.9,0.99", "--welford"]);
+    let run = &report["runs"][0];
+    assert!(run["shift_at"].as_u64().expect("a step").abs_diff(2000) <= 2, "{}", run["shift_at"]);
+    let settings = run["settings"].as_array().expect("settings");
+    for (setting, expected) in settings.iter().zip([21.85, 229.1]) {
+        for lag in numbers(&setting["lag_updates_mean"]) {
+            // ln 0.1/ln m, give or take the noise of a stationary process.
+            assert!((0.5..2.0).contains(&(lag / expected)), "{lag} for {expected}");
+        }
+    }
+    assert!(settings[2]["lag_updates_mean"].as_array().expect("lags").iter().all(Value::is_null));
+    // What compare says is what replay says.
+    let replay = json(&["normalize", "replay", &steps, "--momentum", "0.99"]);
+    for field in ["mean", "var", "clip_fraction"] {
+        assert_eq!(replay[field], settings[1][field], "{field}");
+    }
+    let given = json(&["normalize", "compare", &steps, "--momentum", "0.9", "--shift-at", "2000"]);
+    assert_eq!(
+        (&given["runs"][0]["shift_at"], &given["runs"][0]["shift_given"]),
+        (&2000.into(), &true.into())
+    );
+}
+
+#[test]
+fn the_job_runs_in_a_project_without_arguments() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(directory.path().join("runs")).expect("created");
+    std::fs::copy(STEPS, directory.path().join("runs/steps.parquet")).expect("copied");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simic"));
+    command.env_remove("SIMIC_RUNS").current_dir(directory.path());
+    let output = command.args(["normalize", "replay", "--momentum", "0.99"]).output().expect("it starts");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && shown.contains("moving average 0.99"), "{shown}");
+}
