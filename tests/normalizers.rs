@@ -638,3 +638,132 @@ fn the_job_runs_in_a_project_without_arguments() {
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && shown.contains("moving average 0.99"), "{shown}");
 }
+
+#[test]
+fn a_batch_longer_than_any_block_goes_through_in_parts() {
+    let (_directory, path) = folder();
+    let steps = path("steps.parquet");
+    let simulate =
+        ["simulate", "transitions", "-o", &steps, "--n-steps", "60000", "--n-envs", "4", "--width", "2"];
+    assert!(simic(&simulate).status.success());
+    // Two row groups, and rollouts of which the second begins with the rows that the first block leaves open.
+    let report =
+        json(&["normalize", "replay", &steps, "--update-every", "rollout:50000", "--initial-count", "0"]);
+    let whole = json(&["normalize", "stats", &steps, "--initial-count", "0"]);
+    assert_eq!((&report["updates"], &report["count"]), (&2.into(), &whole["count"]));
+    for field in ["mean", "var"] {
+        assert!(worst(&numbers(&report[field]), &numbers(&whole[field])) < 1e-11);
+    }
+}
+
+#[test]
+fn a_state_with_a_nan_or_a_wrong_count_does_not_pass() {
+    // JSON has no NaN: a pickle-free safetensors state carries it.
+    let whole = stored(STEPS, &["--preset", "sb3"]);
+    let mut doubled = whole.clone();
+    doubled["count"] = (whole["count"].as_f64().expect("a count") * 2.0).into();
+    assert_eq!(diagnosed(STEPS, &["--preset", "sb3"], &doubled)["diagnosis"], "count");
+    let (_directory, path) = folder();
+    let state = path("nan.safetensors");
+    let header = r#"{"mean":{"dtype":"F64","shape":[11],"data_offsets":[0,88]},"var":{"dtype":"F64","shape":[11],"data_offsets":[88,176]}}"#;
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend_from_slice(header.as_bytes());
+    let mut mean = numbers(&whole["mean"]);
+    mean[10] = f64::NAN;
+    for value in mean.iter().chain(&numbers(&whole["var"])) {
+        bytes.extend_from_slice(&value.to_le_bytes());
+    }
+    std::fs::write(&state, bytes).expect("written");
+    let output =
+        simic(&["normalize", "verify", STEPS, "--state", &state, "--preset", "sb3", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&report["diagnosis"], &report["matches"]), (&"invalid".into(), &false.into()));
+}
+
+#[test]
+fn outputs_never_destroy_what_is_read_or_each_other() {
+    let (_directory, path) = folder();
+    let (input, out) = (path("in.parquet"), path("out.parquet"));
+    std::fs::copy(STEPS, &input).expect("copied");
+    let state = path("in.json");
+    lines(&state, &[r#"{"obs":[1]}"#]);
+    for arguments in [
+        vec!["normalize", "replay", &input, "--trace", &input, "--force"],
+        vec!["normalize", "replay", &input, "-o", &input, "--force"],
+        vec!["normalize", "replay", &input, "-o", &out, "--trace", &out],
+        vec!["normalize", "replay", &input, "-o", &out, "--state-out", &out],
+        vec!["normalize", "replay", &input, "-o", "out.csv"],
+        vec!["normalize", "stats", &state, "--state-out", &state, "--force"],
+        vec!["normalize", "stats", &input, "--state-out", "state.txt"],
+    ] {
+        assert_eq!(failure(&arguments).0, 2, "{arguments:?}");
+    }
+    assert_eq!(std::fs::read(&input).expect("there"), std::fs::read(STEPS).expect("there"));
+    assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn states_that_do_not_merge_exactly_are_refused() {
+    let (_directory, path) = folder();
+    for (i, rule) in [
+        &["--momentum", "0.9", "--warmup", "debias"][..],
+        &["--momentum", "0.9", "--variance-floor", "0.5"],
+        &["--preset", "torchrl"],
+        &["--preset", "rsl-rl"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let state = path(&format!("{i}.json"));
+        json(&[&["normalize", "stats", STEPS, "--state-out", &state], *rule].concat());
+        let (code, stderr) = failure(&["normalize", "merge", &state]);
+        assert!(code == 3 && stderr.contains("cannot be merged exactly"), "{rule:?}: {stderr}");
+    }
+    // A reward's state is no observation's.
+    let (reward, scalar) = (path("reward.json"), path("scalar.csv"));
+    json(&["normalize", "stats", STEPS, "--target", "reward", "--state-out", &reward]);
+    lines(&scalar, &["step,obs", "0,1", "1,3"]);
+    let (code, stderr) = failure(&["normalize", "stats", &scalar, "--state-in", &reward]);
+    assert!(code == 3 && stderr.contains("--target reward"), "{stderr}");
+}
+
+#[test]
+fn another_runs_state_is_named() {
+    let (_directory, path) = folder();
+    let steps = path("two.parquet");
+    assert!(
+        simic(&["simulate", "transitions", "-o", &steps, "--n-runs", "2", "--n-steps", "300"])
+            .status
+            .success()
+    );
+    let one = path("one.parquet");
+    assert!(simic(&["simulate", "transitions", "-o", &one, "--n-steps", "300"]).status.success());
+    let document = stored(&one, &["--momentum", "0.9"]);
+    let found = diagnosed(&steps, &["--momentum", "0.9", "--run", "run1"], &document);
+    assert_eq!(found["diagnosis"], "other_run");
+    assert!(found["detail"].as_str().expect("text").contains("run0"));
+}
+
+#[test]
+fn doubled_steps_can_be_left_out() {
+    let (_directory, path) = folder();
+    let steps = path("steps.csv");
+    lines(&steps, &["step,env_id,obs", "0,0,1", "0,1,2", "0,1,50", "1,0,3", "1,1,4"]);
+    let (code, stderr) = failure(&["normalize", "replay", &steps]);
+    assert!(code == 3 && stderr.contains("row 2"), "{stderr}");
+    for clock in ["row", "episode-step"] {
+        let arguments =
+            ["normalize", "replay", &steps, "--on-bad", "skip", "--momentum", "0", "--clock", clock];
+        let report = json(&arguments);
+        assert_eq!((numbers(&report["mean"]), &report["input"]["skipped"]), (vec![3.5], &1.into()));
+    }
+}
+
+#[test]
+fn statistics_alone_claim_nothing_about_clipping() {
+    let report = json(&["normalize", "stats", STEPS, "--clip", "0.5"]);
+    assert!(report["clip_fraction"].is_null() && report["diagnostics"]["mean_distance"].is_null());
+    let replayed = json(&["normalize", "replay", STEPS, "--clip", "0.5"]);
+    assert!(replayed["clip_fraction"].as_f64().expect("a share") > 0.5);
+}

@@ -490,5 +490,5 @@ fn control_characters_never_reach_the_terminal() {
 fn when_everything_is_left_out_there_is_no_result() {
     let (_directory, path) = file_of("g.csv", "mask,val_accuracy\n1,1\n2,2\n");
     let (code, stderr) = failure(&["analyze", "shapley", &path, "--on-bad", "skip"]);
-    assert!(code == Some(3) && stderr.contains("every game was left out"), "{stderr}");
+    assert!(code == Some(3) && stderr.contains("everything was left out"), "{stderr}");
 }

@@ -40,7 +40,7 @@ pub enum CommandError {
     #[error("{0}")]
     State(String, String),
     /// Everything was left out.
-    #[error("every game was left out: there is nothing to report")]
+    #[error("everything was left out: there is nothing to report")]
     NothingLeft,
     /// A result that cannot be written.
     #[error("cannot write {target}: {source}")]
@@ -79,7 +79,7 @@ impl CommandError {
             Self::Record(error) => error.hint(),
             Self::Game { source, .. } => source.hint(),
             Self::State(_, hint) => Some(hint.clone()),
-            Self::NothingLeft => Some("-v says why each was left out".to_owned()),
+            Self::NothingLeft => Some("-v and the warnings say why".to_owned()),
             Self::Output { .. } => None,
         }
     }

@@ -175,6 +175,8 @@ pub struct ClipPhase {
 pub struct Diagnostics {
     /// Moments of all rows that entered the statistics.
     pub rows: RowMoments,
+    /// Rows normalized: where there are none (statistics alone), nothing is known of clipping.
+    pub normalized: u64,
     /// Share of all values at or beyond the clip.
     pub clip_fraction: f64,
     /// The same per dimension.
@@ -241,6 +243,7 @@ impl Diagnostics {
         let cancels = |d: &usize| rows.var(*d) > 0.0 && rows.mean()[*d].powi(2) / rows.var(*d) > 16_777_216.0;
         let (mean_distance, var_distance) = distances(windows, width);
         Self {
+            normalized: windows.iter().map(|window| window.normalized).sum(),
             clip_fraction,
             clip_by_dimension,
             clip_phases: clip_phases(windows, width),

@@ -46,6 +46,12 @@ impl Rows<'_> {
 /// Rows whose squares are summed before they are merged: their values stay in the first-level cache.
 const STRIP: usize = 128;
 
+/// Values of one column whose squares are summed before they are merged.
+const COLUMN_STRIP: usize = 1 << 11;
+
+/// Values summed side by side, so that one addition need not wait for the one before.
+const LANES: usize = 16;
+
 /// Count, mean, sum of squares about the mean and extremes of rows, per dimension.
 ///
 /// The empty value is the identity of [`RowMoments::merge`] on both sides.
@@ -103,6 +109,48 @@ impl RowMoments {
             }
             self.merge_parts((strip.len() / width) as u64, &mean, &squares);
         }
+    }
+
+    /// Moments of rows whose dimensions lie apart, one column each; all of one length.
+    pub fn of_columns(columns: &[Self]) -> Self {
+        let gather = |pick: &dyn Fn(&Self) -> f64| columns.iter().map(pick).collect::<Vec<f64>>();
+        Self {
+            n: columns.first().map_or(0, |column| column.n),
+            mean: gather(&|column| column.mean[0]),
+            squares: gather(&|column| column.squares[0]),
+            min: gather(&|column| column.min[0]),
+            max: gather(&|column| column.max[0]),
+        }
+    }
+
+    /// Moments of one dimension by two passes over strips in independent lanes.
+    pub fn of_column<T: Copy + Into<f64>>(values: &[T]) -> Self {
+        let mut moments = Self::empty(1);
+        for strip in values.chunks(COLUMN_STRIP) {
+            let shift: f64 = strip[0].into();
+            let mut sums = [0.0f64; LANES];
+            let (mut min, mut max) = ([shift; LANES], [shift; LANES]);
+            for chunk in strip.chunks(LANES) {
+                for (lane, x) in chunk.iter().enumerate() {
+                    let x: f64 = (*x).into();
+                    sums[lane] += x - shift;
+                    min[lane] = if x < min[lane] { x } else { min[lane] };
+                    max[lane] = if x > max[lane] { x } else { max[lane] };
+                }
+            }
+            let mean = shift + sums.iter().sum::<f64>() / strip.len() as f64;
+            let mut squares = [0.0f64; LANES];
+            for chunk in strip.chunks(LANES) {
+                for (lane, x) in chunk.iter().enumerate() {
+                    let d = (*x).into() - mean;
+                    squares[lane] += d * d;
+                }
+            }
+            moments.merge_parts(strip.len() as u64, &[mean], &[squares.iter().sum()]);
+            moments.min[0] = min.into_iter().fold(moments.min[0], f64::min);
+            moments.max[0] = max.into_iter().fold(moments.max[0], f64::max);
+        }
+        moments
     }
 
     /// Rows.
@@ -403,6 +451,21 @@ mod tests {
         assert!((moments.var(0) - (1000.0 * 1000.0 - 1.0) / 12.0).abs() < 1e-7);
         assert_eq!((moments.mean()[1], moments.var(1)), (7.25, 0.0));
         assert!((moments.mean()[2] - 1_000_000.5).abs() < 1e-9 && (moments.var(2) - 0.25).abs() < 1e-12);
+    }
+
+    #[test]
+    fn columns_apart_equal_rows() {
+        let rows: Vec<f64> = (0..9000).map(|i| f64::from(i * i % 1013) + 1e6 * f64::from(i % 2)).collect();
+        let whole = RowMoments::of(Rows::F64(&rows), 2);
+        let column = |d: usize| rows.iter().skip(d).step_by(2).copied().collect::<Vec<f64>>();
+        let apart = RowMoments::of_columns(&[0, 1].map(|d| RowMoments::of_column(&column(d))));
+        assert_eq!((apart.n(), apart.min(), apart.max()), (whole.n(), whole.min(), whole.max()));
+        for d in 0..2 {
+            assert!((apart.mean()[d] - whole.mean()[d]).abs() < 1e-9);
+            assert!((apart.var(d) / whole.var(d) - 1.0).abs() < 1e-12);
+        }
+        assert_eq!(RowMoments::of_column::<f64>(&[]), RowMoments::empty(1));
+        assert_eq!(RowMoments::of_column(&vec![7.25f32; 5000]).var(0), 0.0);
     }
 
     #[test]

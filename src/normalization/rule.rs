@@ -195,6 +195,20 @@ impl Rule {
         }
     }
 
+    /// What keeps states under this rule from merging exactly, in words; `None` if nothing does.
+    pub fn merge_obstacle(&self) -> Option<&'static str> {
+        match (self.memory, self.warmup) {
+            (Memory::Ema { .. }, Warmup::Debias | Warmup::Welford(_)) => {
+                Some("its moving average has a warm-up")
+            }
+            (Memory::Ema { per_row: true, .. }, _) => Some("its momentum is one of rows, not of updates"),
+            _ if self.variance_floor.is_some() => Some("its variance has a floor"),
+            _ if self.skip_first > 0 => Some("its first batch was never counted"),
+            _ if self.until.is_some() => Some("it was frozen on the way"),
+            _ => None,
+        }
+    }
+
     /// The contract's scalar reward normalizer: running sample deviation, no mean, the first sample raw.
     pub fn rewards(memory: Memory) -> Self {
         Self {

@@ -74,6 +74,8 @@ pub enum Diagnosis {
         /// How far its state still lies from the stored one.
         distance: f64,
     },
+    /// Mean and variance are right, the count is not: the next updates would weigh wrongly.
+    Count,
     /// The state of another run.
     OtherRun {
         /// Which.
@@ -91,8 +93,12 @@ pub(super) fn distance(mean: f64, var: f64, expected_mean: f64, expected_var: f6
     let var_scale = expected_var.max(1e-12);
     let mean_distance = (mean - expected_mean).abs() / (var_scale.sqrt() + expected_mean.abs());
     let var_distance = (var - expected_var).abs() / var_scale;
-    let worst = mean_distance.max(var_distance);
-    if worst.is_nan() { f64::INFINITY } else { worst }
+    // max() would drop a NaN.
+    if mean_distance.is_nan() || var_distance.is_nan() {
+        f64::INFINITY
+    } else {
+        mean_distance.max(var_distance)
+    }
 }
 
 impl Claim {
@@ -246,6 +252,12 @@ mod tests {
             diagnosis(&[1.0, 20.0, -3.0], &[0.5, -4.0, 9.0]),
             Some(Diagnosis::Invalid { dimensions: vec![1] })
         );
+        let nan = f64::NAN;
+        assert_eq!(
+            diagnosis(&[1.0, 20.0, nan], &[0.5, 4.0, 9.0]),
+            Some(Diagnosis::Invalid { dimensions: vec![2] })
+        );
+        assert!(distance(nan, 1.0, 0.0, 1.0).is_infinite() && distance(0.0, nan, 0.0, 1.0).is_infinite());
         assert_eq!(diagnosis(&[0.5, 4.0, 9.0], &[1.0, 20.0, -3.0]), Some(Diagnosis::Swapped));
         assert_eq!(
             diagnosis(&[20.0, -3.0, 1.0], &[4.0, 9.0, 0.5]),

@@ -41,6 +41,10 @@ pub struct StoredState {
     pub fingerprint: Option<String>,
     /// Initial state, where the file says: count, mean, variance.
     pub initial: Option<(f64, f64, f64)>,
+    /// What was normalized, where the file says.
+    pub target: Option<String>,
+    /// Why the state cannot be merged exactly, if so.
+    pub merge_obstacle: Option<String>,
     /// First and last place of the rows seen.
     pub span: Option<(StatePlace, StatePlace)>,
     /// Which format the file has, in words.
@@ -80,6 +84,10 @@ struct Document {
     #[serde(default)]
     initial_var: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    merge_obstacle: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     from: Option<StatePlace>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     to: Option<StatePlace>,
@@ -112,6 +120,8 @@ impl StoredState {
             batches: Some(state.batches),
             fingerprint: None,
             initial: Some((state.initial_count, state.initial_mean, state.initial_var)),
+            target: None,
+            merge_obstacle: None,
             span: None,
             format: "simic JSON",
         }
@@ -152,6 +162,8 @@ impl StoredState {
             initial_count: initial.map(|initial| initial.0),
             initial_mean: initial.map(|initial| initial.1),
             initial_var: initial.map(|initial| initial.2),
+            target: self.target.clone(),
+            merge_obstacle: self.merge_obstacle.clone(),
             from: self.span.as_ref().map(|span| span.0.clone()),
             to: self.span.as_ref().map(|span| span.1.clone()),
         };
@@ -235,6 +247,8 @@ fn bare(mean: Vec<f64>, var: Vec<f64>, count: Option<f64>, format: &'static str)
         batches: None,
         fingerprint: None,
         initial: None,
+        target: None,
+        merge_obstacle: None,
         span: None,
         format,
     }
@@ -251,6 +265,15 @@ fn of_document(document: Document, format: &'static str) -> Result<StoredState, 
             document.schema
         ));
     }
+    if !["welford", "ema"].contains(&document.kind.as_str()) {
+        return Err(format!("kind '{}' is neither welford nor ema", document.kind));
+    }
+    if (document.kind == "ema") != document.momentum.is_some() {
+        return Err(format!(
+            "kind {} and momentum {:?} contradict each other",
+            document.kind, document.momentum
+        ));
+    }
     let initial = (document.initial_count, document.initial_mean, document.initial_var);
     Ok(StoredState {
         kind: Some(document.kind),
@@ -263,6 +286,8 @@ fn of_document(document: Document, format: &'static str) -> Result<StoredState, 
             (Some(count), Some(mean), Some(var)) => Some((count, mean, var)),
             _ => None,
         },
+        target: document.target,
+        merge_obstacle: document.merge_obstacle,
         span: document.from.zip(document.to),
         ..bare(document.mean, document.var, Some(document.count), format)
     })

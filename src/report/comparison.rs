@@ -477,6 +477,10 @@ fn describe(diagnosis: &Diagnosis) -> (&'static str, String) {
             "wrong_momentum",
             format!("another kind: full history (Welford) fits best (distance {})", short(*distance)),
         ),
+        Diagnosis::Count => (
+            "count",
+            "mean and variance are right, the count is not: the next updates would weigh wrongly".to_owned(),
+        ),
         Diagnosis::OtherRun { run_id } => ("other_run", format!("the state is that of run {run_id}")),
         Diagnosis::Unknown => (
             "unknown",
@@ -534,6 +538,11 @@ pub fn write_verification(
         Format::Table | Format::Markdown => {
             let memory =
                 report.momentum.map_or_else(|| "full history".to_owned(), |m| format!("momentum {m}"));
+            let differ = if report.distance.is_finite() || !report.differences.is_empty() {
+                report.differences.len()
+            } else {
+                report.n_dimensions
+            };
             let verdict = if report.matches { "matches" } else { "does not match" };
             writeln!(
                 out,
@@ -541,7 +550,7 @@ pub fn write_verification(
                 printable(&report.state),
                 report.format,
                 printable(&report.run_id),
-                report.differences.len(),
+                differ,
                 report.n_dimensions,
                 short(report.tolerance),
                 if report.distance.is_finite() {

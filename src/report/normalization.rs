@@ -116,7 +116,8 @@ struct Document<'a> {
     count: Option<f64>,
     mean: Option<&'a [f64]>,
     var: Option<&'a [f64]>,
-    clip_fraction: f64,
+    /// Null where nothing was normalized.
+    clip_fraction: Option<f64>,
     rollback: RollbackCounts,
     diagnostics: Option<DiagnosticsDocument<'a>>,
     runs: Vec<RunDocument<'a>>,
@@ -151,7 +152,8 @@ struct RunDocument<'a> {
     count: f64,
     mean: &'a [f64],
     var: &'a [f64],
-    clip_fraction: f64,
+    /// Null where nothing was normalized.
+    clip_fraction: Option<f64>,
     rollback: RollbackCounts,
     diagnostics: DiagnosticsDocument<'a>,
 }
@@ -160,7 +162,7 @@ struct RunDocument<'a> {
 struct DiagnosticsDocument<'a> {
     min: &'a [f64],
     max: &'a [f64],
-    clip_by_dimension: &'a [f64],
+    clip_by_dimension: Option<&'a [f64]>,
     clip_phases: Vec<PhaseDocument<'a>>,
     constant_dimensions: &'a [usize],
     dimensions_below_epsilon: &'a [usize],
@@ -171,8 +173,8 @@ struct DiagnosticsDocument<'a> {
     float32: Float32Document<'a>,
     looks_normalized: bool,
     drift: Option<DriftDocument>,
-    mean_distance: &'a [f64],
-    log_var_distance: &'a [f64],
+    mean_distance: Option<&'a [f64]>,
+    log_var_distance: Option<&'a [f64]>,
     act_learn: Option<&'a ActLearn>,
     unfinished_episodes: usize,
 }
@@ -217,10 +219,11 @@ impl NormalizedRun {
         DiagnosticsDocument {
             min: d.rows.min(),
             max: d.rows.max(),
-            clip_by_dimension: &d.clip_by_dimension,
+            clip_by_dimension: (d.normalized > 0).then_some(&d.clip_by_dimension[..]),
             clip_phases: d
                 .clip_phases
                 .iter()
+                .filter(|_| d.normalized > 0)
                 .map(|phase| PhaseDocument {
                     first_update: phase.first_update,
                     fraction: phase.fraction,
@@ -254,8 +257,8 @@ impl NormalizedRun {
                     })
                     .collect(),
             }),
-            mean_distance: &d.mean_distance,
-            log_var_distance: &d.var_distance,
+            mean_distance: (d.normalized > 0).then_some(&d.mean_distance[..]),
+            log_var_distance: (d.normalized > 0).then_some(&d.var_distance[..]),
             act_learn: self.act_learn.as_ref(),
             unfinished_episodes: self.unfinished_episodes,
         }
@@ -270,7 +273,7 @@ impl NormalizedRun {
             count: self.state.count,
             mean: &self.state.mean,
             var: &self.var_used,
-            clip_fraction: self.diagnostics.clip_fraction,
+            clip_fraction: (self.diagnostics.normalized > 0).then_some(self.diagnostics.clip_fraction),
             rollback: self.rollback,
             diagnostics: self.diagnostics_document(),
         }
@@ -295,6 +298,7 @@ impl ReplayReport {
     fn document(&self) -> Document<'_> {
         let top = self.top();
         let rows: u64 = self.runs.iter().map(|run| run.rows).sum();
+        let has_clip = rows > 0 && self.runs.iter().all(|run| run.diagnostics.normalized > 0);
         let clipped: f64 = self.runs.iter().map(|run| run.diagnostics.clip_fraction * run.rows as f64).sum();
         Document {
             schema: self.schema,
@@ -308,7 +312,7 @@ impl ReplayReport {
             count: top.map(|run| run.state.count),
             mean: top.map(|run| &run.state.mean[..]),
             var: top.map(|run| &run.var_used[..]),
-            clip_fraction: if rows == 0 { 0.0 } else { clipped / rows as f64 },
+            clip_fraction: has_clip.then(|| clipped / rows as f64),
             rollback: RollbackCounts {
                 rows: self.runs.iter().map(|run| run.rollback.rows).sum(),
                 batches: self.runs.iter().map(|run| run.rollback.batches).sum(),
@@ -410,7 +414,11 @@ fn all_dimensions(report: &ReplayReport) -> Grid {
                 run.var_used[d].to_string(),
                 run.diagnostics.rows.min()[d].to_string(),
                 run.diagnostics.rows.max()[d].to_string(),
-                run.diagnostics.clip_by_dimension[d].to_string(),
+                if run.diagnostics.normalized > 0 {
+                    run.diagnostics.clip_by_dimension[d].to_string()
+                } else {
+                    String::new()
+                },
             ]);
         }
     }
@@ -496,7 +504,7 @@ fn dimension_grid(report: &ReplayReport, run: &NormalizedRun, n_dimensions: usiz
             short(run.var_used[dim].sqrt()),
             short(d.rows.min()[dim]),
             short(d.rows.max()[dim]),
-            percent(d.clip_by_dimension[dim]),
+            if d.normalized > 0 { percent(d.clip_by_dimension[dim]) } else { "-".to_owned() },
             remark(run, dim),
         ]);
     }

@@ -49,7 +49,7 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
     let plan = args.rule.plan(context, None, false)?;
     check(args, &plan)?;
     context.check_output()?;
-    let recording = open(&args.runs, &plan, context)?;
+    let recording = open(&args.runs, &plan, context, &[])?;
     let rules = rules(args, &plan);
     let progress = context.console.progress();
     let first = first_pass(&recording, &plan, &rules, &progress)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::commands::{CommandError, Context, Outcome};
-use crate::normalization::{Memory, merge_states};
+use crate::normalization::{Memory, MergeError, merge_states};
 use crate::records::StoredState;
 use crate::report::{Format, MergeReport, write_merge};
 
@@ -32,6 +32,9 @@ pub struct MergeArgs {
 /// States that cannot be read or do not belong together, or an output that cannot be written.
 pub fn run(args: &MergeArgs, context: &Context) -> Result<Outcome, CommandError> {
     context.check_output()?;
+    if let Some(path) = &context.common.output {
+        super::replay::check_state_path(path)?;
+    }
     let stored: Vec<StoredState> =
         args.states.iter().map(|path| StoredState::read(path, "obs")).collect::<Result<_, _>>()?;
     check_order(args, &stored)?;
@@ -44,6 +47,12 @@ pub fn run(args: &MergeArgs, context: &Context) -> Result<Outcome, CommandError>
         })
         .collect();
     for (path, stored) in args.states.iter().zip(&stored) {
+        if let Some(obstacle) = &stored.merge_obstacle {
+            return Err(CommandError::State(
+                format!("{}: cannot be merged exactly: {obstacle}", path.display()),
+                "replay the shards one after the other with --state-in instead".to_owned(),
+            ));
+        }
         let problem = if stored.initial.is_none() {
             Some("it does not say what it started from")
         } else if stored.count.is_none() {
@@ -62,7 +71,12 @@ pub fn run(args: &MergeArgs, context: &Context) -> Result<Outcome, CommandError>
     }
     let merged = merge_states(&states).map_err(|error| {
         let advice = "shards of one recording have one kind, momentum and width".to_owned();
-        CommandError::State(error.to_string(), advice)
+        let place = match &error {
+            MergeError::Differs(number, _) => args.states.get(number - 1),
+            MergeError::Nothing => None,
+        };
+        let file = place.map_or_else(String::new, |path| format!("{}: ", path.display()));
+        CommandError::State(format!("{file}{error}"), advice)
     })?;
     let first = &stored[0];
     let mut result = StoredState::of(&merged, first.epsilon.unwrap_or(1e-4), first.clip);

@@ -7,6 +7,10 @@ use crate::normalization::{Batcher, Granularity, Order, Places, ReturnStep, Retu
 use crate::progress::Progress;
 use crate::records::{StepBlock, StepRecording};
 
+/// Rows of an open batch that are kept back until it is whole, so that its moments do not depend on where blocks
+/// end.
+const MOST_HELD: usize = 1 << 16;
+
 /// Rows of one run with the ends of their batches.
 pub(super) struct Prepared {
     pub(super) block: StepBlock,
@@ -74,9 +78,8 @@ impl<'a> Preparer<'a> {
     }
 
     /// Whether batches must be whole before anything is done with them.
-    fn holds(&self) -> bool {
-        self.plan.granularity != Granularity::Episode
-            && (self.plan.rule.order == Order::UpdateFirst || self.plan.rollback == Rollback::DropBatch)
+    fn must_hold(&self) -> bool {
+        self.plan.rule.order == Order::UpdateFirst || self.plan.rollback == Rollback::DropBatch
     }
 
     fn take(
@@ -97,7 +100,14 @@ impl<'a> Preparer<'a> {
         }
         let places = Places { vector_step: &block.vector_step, round: block.round.as_deref() };
         let mut ends = self.batcher.ends(&places);
-        if !self.holds() {
+        let n_rows = block.n_rows();
+        let n_open = n_rows - ends.last().copied().unwrap_or(0)
+            + if ends.is_empty() { self.held.as_ref().map_or(0, StepBlock::n_rows) } else { 0 };
+        if n_open > MOST_HELD && !self.must_hold() {
+            // So long a batch goes through in parts.
+            if let Some(held) = self.held.take() {
+                self.emit(held, Vec::new(), consume)?;
+            }
             return self.emit(block, ends, consume);
         }
         let Some(last) = ends.last().copied() else {
@@ -107,7 +117,6 @@ impl<'a> Preparer<'a> {
             });
             return Ok(());
         };
-        let n_rows = block.n_rows();
         let tail = (last < n_rows).then(|| block.slice(last..n_rows));
         let mut start = 0;
         if let Some(held) = self.held.take() {
@@ -116,7 +125,8 @@ impl<'a> Preparer<'a> {
             let end = whole.n_rows();
             self.emit(whole, vec![end], consume)?;
         }
-        if start < last {
+        // A single end at 0 closes a batch that went through in parts.
+        if !ends.is_empty() {
             let main = if start == 0 && last == n_rows { block } else { block.slice(start..last) };
             ends.iter_mut().for_each(|end| *end -= start);
             self.emit(main, ends, consume)?;

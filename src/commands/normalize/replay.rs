@@ -10,7 +10,7 @@ use crate::commands::simulate::CompressionArg;
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
     Batcher, Diagnostics, Granularity, LaneRows, Lanes, NormalizerState, Output, Places, Preset, Replay,
-    Rows, Target, Update,
+    Rows, Rule, Target, Update,
 };
 use crate::records::{
     AtomicFile, NormalizedValues, NormalizedWriter, StatePlace, StepRecording, StoredState, TraceRows,
@@ -79,7 +79,9 @@ pub enum PrecisionArg {
 /// Unreadable input, a state that does not fit, or outputs that cannot be written.
 pub fn run(args: &ReplayArgs, context: &Context) -> Result<Outcome, CommandError> {
     let plan = args.rule.plan(context, args.momentum.momentum, context.common.output.is_some())?;
-    let recording = open(&args.runs, &plan, context)?;
+    check_paths(args, context)?;
+    let extra = [args.trace.as_deref(), args.state_out.as_deref()];
+    let recording = open(&args.runs, &plan, context, &extra)?;
     let start =
         args.state_in.as_deref().map(|path| stored_start(path, &plan, recording.width())).transpose()?;
     let mut outputs = Outputs::create(args, &plan, &recording, context)?;
@@ -110,10 +112,13 @@ pub fn run(args: &ReplayArgs, context: &Context) -> Result<Outcome, CommandError
         }
     })?;
     drop(progress);
+    if replayer.done.iter().all(|run| run.rows == 0) {
+        return Err(CommandError::NothingLeft);
+    }
     let written = outputs.commit()?;
     let mut report = replayer.report(&rolled_back, &args.rule, written);
     if let Some(path) = &args.state_out {
-        store_states(path, &report, &recording, context)?;
+        store_states(path, &report, &recording, &plan.rule, context)?;
         report.written.push(path.display().to_string());
     }
     finish(&report, &recording, context)?;
@@ -126,8 +131,27 @@ pub fn run(args: &ReplayArgs, context: &Context) -> Result<Outcome, CommandError
 }
 
 /// Opens the recording and says what there is to say about it.
-pub(super) fn open(runs: &[String], plan: &Plan, context: &Context) -> Result<StepRecording, CommandError> {
+///
+/// `outputs` are files to be written besides `--output`: none may be read.
+pub(super) fn open(
+    runs: &[String],
+    plan: &Plan,
+    context: &Context,
+    outputs: &[Option<&Path>],
+) -> Result<StepRecording, CommandError> {
     let files = context.discover(runs)?.files;
+    let place = |path: &Path| path.canonicalize().ok();
+    for output in outputs.iter().flatten() {
+        let clash = files
+            .iter()
+            .find(|file| place(output).is_some() && place(Path::new(&file.name)) == place(output));
+        if let Some(file) = clash {
+            return Err(CommandError::usage(
+                format!("{} is one of the files read", file.name),
+                "write the result elsewhere",
+            ));
+        }
+    }
     let progress = context.console.progress();
     let recording = StepRecording::open(&files, &plan.options, &progress)?;
     drop(progress);
@@ -135,6 +159,42 @@ pub(super) fn open(runs: &[String], plan: &Plan, context: &Context) -> Result<St
         context.console.note(note);
     }
     Ok(recording)
+}
+
+/// Outputs must be apart from each other and say by their names what they will hold.
+fn check_paths(args: &ReplayArgs, context: &Context) -> Result<(), CommandError> {
+    let (output, trace) = (context.common.output.as_deref(), args.trace.as_deref());
+    for path in [output, trace].into_iter().flatten() {
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        if !matches!(extension.as_deref(), Some("parquet" | "pq" | "parq")) {
+            return Err(CommandError::usage(
+                format!("{}: replay writes Parquet", path.display()),
+                "name the file with .parquet; the summary goes to stdout",
+            ));
+        }
+    }
+    if let Some(path) = &args.state_out {
+        check_state_path(path)?;
+    }
+    if output.is_some() && output == trace {
+        return Err(CommandError::usage(
+            "--output and --trace name the same file",
+            "give each a file of its own",
+        ));
+    }
+    Ok(())
+}
+
+/// A state file is JSON or safetensors, by its name.
+pub(super) fn check_state_path(path: &Path) -> Result<(), CommandError> {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    if matches!(extension.as_deref(), Some("json" | "safetensors")) {
+        return Ok(());
+    }
+    Err(CommandError::usage(
+        format!("{}: a state is stored as JSON or safetensors", path.display()),
+        "name the file with .json or .safetensors",
+    ))
 }
 
 /// Tells what was left out.
@@ -170,6 +230,12 @@ pub(super) fn stored_start(path: &Path, plan: &Plan, width: usize) -> Result<Nor
             "simic normalize verify says more".to_owned(),
         ));
     }
+    if let Some(target) = stored.target.as_deref().filter(|target| *target != plan.target.name()) {
+        return Err(CommandError::State(
+            format!("{name}: a state of --target {target}, where --target {} goes on", plan.target.name()),
+            "a state goes on only over values like those it has seen".to_owned(),
+        ));
+    }
     let memory = plan.rule.memory;
     let differs = stored.kind.as_deref().is_some_and(|kind| kind != memory.name());
     if differs || (stored.momentum.is_some() && stored.momentum != memory.momentum()) {
@@ -199,6 +265,7 @@ pub(super) fn store_states(
     path: &Path,
     report: &ReplayReport,
     recording: &StepRecording,
+    rule: &Rule,
     context: &Context,
 ) -> Result<(), CommandError> {
     let shown = match &report.runs[..] {
@@ -216,6 +283,8 @@ pub(super) fn store_states(
     let place = |run_id: &str, (episode, step)| StatePlace { run_id: run_id.to_owned(), episode, step };
     stored.span = Some((place(&first.run_id, first.span.0), place(&last.run_id, last.span.1)));
     stored.fingerprint = Some(fingerprint(shown));
+    stored.target = Some(report.target.to_owned());
+    stored.merge_obstacle = rule.merge_obstacle().map(str::to_owned);
     let bytes = if path.extension().is_some_and(|extension| extension == "safetensors") {
         stored.to_safetensors()
     } else {

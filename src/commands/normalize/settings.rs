@@ -129,7 +129,7 @@ pub enum CorrectionArg {
 #[derive(Debug, Clone, Args)]
 pub struct MomentumArgs {
     /// Exponential moving average that keeps this much per update, in [0, 1] [default: full history (Welford)]
-    #[arg(long, value_name = "M", value_parser = momentum)]
+    #[arg(long, value_name = "M", value_parser = momentum, allow_negative_numbers = true)]
     pub momentum: Option<f64>,
 }
 
@@ -150,19 +150,19 @@ pub struct RuleArgs {
     #[arg(long, value_enum)]
     pub order: Option<OrderArg>,
     /// Added to the variance under the root (rewards: least deviation) [default: 1e-4; rewards: 1e-8]
-    #[arg(long, value_name = "X", value_parser = not_negative)]
+    #[arg(long, value_name = "X", value_parser = not_negative, allow_negative_numbers = true)]
     pub epsilon: Option<f64>,
     /// Bound of normalized values; inf for none [default: 10]
-    #[arg(long, value_name = "X", value_parser = clip)]
+    #[arg(long, value_name = "X", value_parser = clip, allow_negative_numbers = true)]
     pub clip: Option<f64>,
     /// Weight of the initial state in rows (full history) [default: 1e-4; rewards: 0]
-    #[arg(long, value_name = "N", value_parser = not_negative)]
+    #[arg(long, value_name = "N", value_parser = not_negative, allow_negative_numbers = true)]
     pub initial_count: Option<f64>,
     /// How a moving average gets past its initial state: none, debias or welford:N
     #[arg(long, value_name = "HOW", value_parser = warmup)]
     pub warmup: Option<Warmup>,
     /// Keep the variance at or above this share of the batch's
-    #[arg(long, value_name = "F", value_parser = not_negative)]
+    #[arg(long, value_name = "F", value_parser = not_negative, allow_negative_numbers = true)]
     pub variance_floor: Option<f64>,
     /// Correct a moving average for its initial state when it is used
     #[arg(long, value_enum)]
@@ -180,7 +180,7 @@ pub struct RuleArgs {
     #[arg(long, value_enum)]
     pub reward_scale: Option<RewardScaleArg>,
     /// Discount of the return
-    #[arg(long, value_name = "G", value_parser = momentum)]
+    #[arg(long, value_name = "G", value_parser = momentum, allow_negative_numbers = true)]
     pub gamma: Option<f64>,
     /// When an environment's discounted return begins anew [default: episode-end]
     #[arg(long, value_enum)]

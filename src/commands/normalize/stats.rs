@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::pipeline::{Event, walk};
-use super::replay::{N_WINDOWS, expected_updates, finish, open, replay_report, store_states, stored_start};
+use super::replay::{
+    N_WINDOWS, check_state_path, expected_updates, finish, open, replay_report, store_states, stored_start,
+};
 use super::settings::{MomentumArgs, Plan, Rollback, RuleArgs};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
@@ -51,7 +53,10 @@ pub struct StatsArgs {
 pub fn run(args: &StatsArgs, context: &Context) -> Result<Outcome, CommandError> {
     let plan = args.rule.plan(context, args.momentum.momentum, false)?;
     context.check_output()?;
-    let recording = open(&args.runs, &plan, context)?;
+    if let Some(path) = &args.state_out {
+        check_state_path(path)?;
+    }
+    let recording = open(&args.runs, &plan, context, &[args.state_out.as_deref()])?;
     let start =
         args.state_in.as_deref().map(|path| stored_start(path, &plan, recording.width())).transpose()?;
     let progress = context.console.progress();
@@ -64,7 +69,7 @@ pub fn run(args: &StatsArgs, context: &Context) -> Result<Outcome, CommandError>
     let mut report =
         replay_report("simic.normalize.stats/1", &recording, &plan, &args.rule, runs, Vec::new());
     if let Some(path) = &args.state_out {
-        store_states(path, &report, &recording, context)?;
+        store_states(path, &report, &recording, &plan.rule, context)?;
         report.written.push(path.display().to_string());
     }
     finish(&report, &recording, context)?;
@@ -94,6 +99,20 @@ fn merged_runs(
 ) -> Result<Vec<NormalizedRun>, CommandError> {
     let width = recording.width();
     let mut windows: Vec<Vec<Window>> = vec![Vec::new(); recording.runs().len()];
+    if let Some(first) = recording.runs().first() {
+        let per_window = usize::try_from(first.n_rows.div_ceil(N_WINDOWS)).unwrap_or(usize::MAX).max(1);
+        if let Some(pieces) = recording.column_moments(per_window, progress)? {
+            // Vector steps before a row, as far as even environments tell.
+            let steps_of = |rows: u64| rows * first.n_vector_steps / first.n_rows.max(1);
+            let mut rows = 0;
+            for moments in pieces {
+                let first_update = expected_updates(plan, rows, steps_of(rows), 1);
+                rows += moments.n();
+                windows[0].push(window_of(first_update, moments));
+            }
+            return Ok(finish_merged(recording, plan, start, windows));
+        }
+    }
     let mut seen = vec![0u64; recording.runs().len()];
     recording.stream_as_recorded(progress, |block| -> Result<(), CommandError> {
         let rows = block.values.rows();
@@ -105,18 +124,29 @@ fn merged_runs(
         for from in (0..n_rows).step_by(per_window) {
             let part = from..n_rows.min(from + per_window);
             let moments = moments_of(rows.slice(part.clone(), width), width);
-            windows[block.run].push(Window {
-                first_update: expected_updates(plan, seen[block.run], block.vector_step[from], 1),
-                moments,
-                clipped: vec![0; width],
-                normalized: 0,
-                mean: Vec::new(),
-                var: Vec::new(),
-            });
+            let first_update = expected_updates(plan, seen[block.run], block.vector_step[from], 1);
+            windows[block.run].push(window_of(first_update, moments));
             seen[block.run] += part.len() as u64;
         }
         Ok(())
     })?;
+    Ok(finish_merged(recording, plan, start, windows))
+}
+
+/// Rows without a state of their own.
+fn window_of(first_update: u64, moments: RowMoments) -> Window {
+    let clipped = vec![0; moments.mean().len()];
+    Window { first_update, moments, clipped, normalized: 0, mean: Vec::new(), var: Vec::new() }
+}
+
+/// The state of each run from the moments of its windows.
+fn finish_merged(
+    recording: &StepRecording,
+    plan: &Plan,
+    start: Option<&NormalizerState>,
+    windows: Vec<Vec<Window>>,
+) -> Vec<NormalizedRun> {
+    let width = recording.width();
     let ordered = recording.is_ordered();
     let runs = recording.runs().iter().zip(windows).map(|(info, windows)| {
         let mut whole = RowMoments::empty(width);
@@ -136,7 +166,7 @@ fn merged_runs(
         }
         finished(plan, info.run_id.clone(), None, whole.n(), state, diagnostics, &normalizer)
     });
-    Ok(runs.collect())
+    runs.collect()
 }
 
 /// Final states by replay in order.

@@ -38,7 +38,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
     /// Largest distance: of means in units of sd + |mean|, of variances relative
-    #[arg(long, value_name = "X", default_value_t = 1e-4)]
+    #[arg(long, value_name = "X", default_value_t = 1e-4, allow_negative_numbers = true)]
     pub tolerance: f64,
     #[command(flatten)]
     pub(super) momentum: MomentumArgs,
@@ -75,7 +75,7 @@ pub fn run(args: &VerifyArgs, context: &Context) -> Result<Outcome, CommandError
             "verify a recording of one environment",
         ));
     }
-    let recording = open(&args.runs, &plan, context)?;
+    let recording = open(&args.runs, &plan, context, &[])?;
     if let Some(run) = &args.run
         && recording.runs().iter().all(|info| info.run_id != *run)
     {
@@ -129,8 +129,12 @@ impl Verifier<'_> {
             candidates.iter().copied().min_by(|a, b| apart(a).total_cmp(&apart(b))).unwrap_or(0)
         };
         let shown = matching.unwrap_or_else(|| nearest(&candidates));
+        let is_count_wrong = matching.is_some_and(|run| {
+            let expected = runs[run].state.count;
+            self.claim.count.is_some_and(|count| (count - expected).abs() > 1.0 + 1e-6 * expected.abs())
+        });
         let diagnosis = match matching {
-            Some(_) => None,
+            Some(_) => is_count_wrong.then_some(Diagnosis::Count),
             None => Some(self.diagnose(&runs, shown)?),
         };
         let expected = &runs[shown].state;
@@ -138,7 +142,7 @@ impl Verifier<'_> {
             state: self.args.state.display().to_string(),
             format: stored.format,
             run_id: self.recording.runs()[shown].run_id.clone(),
-            matches: matching.is_some(),
+            matches: matching.is_some() && !is_count_wrong,
             tolerance,
             distance: self.claim.distance_to(&expected.mean, &expected.var),
             stored_count: stored.count,
@@ -198,16 +202,18 @@ impl Verifier<'_> {
         if let Some(found) = self.claim.diagnose(&self.plan.rule, expected, tolerance) {
             return Ok(found);
         }
-        // The run it was closest to need not be the one it stopped early in.
-        let stale = (0..runs.len()).find_map(|run| runs[run].stale.map(|updates| (run, updates)));
-        if let Some((run, updates)) = stale {
-            return Ok(Diagnosis::Stale { updates, of: runs[run].state.batches });
-        }
         let other = (0..runs.len()).filter(|other| *other != run).find(|other| {
             let state = &runs[*other].state;
             self.claim.is_close(&state.mean, &state.var, tolerance)
         });
         if let Some(other) = other {
+            return Ok(Diagnosis::OtherRun { run_id: self.recording.runs()[other].run_id.clone() });
+        }
+        if let Some(updates) = runs[run].stale {
+            return Ok(Diagnosis::Stale { updates, of: expected.batches });
+        }
+        // The run it is closest to need not be the one it stopped early in.
+        if let Some(other) = (0..runs.len()).find(|other| runs[*other].stale.is_some()) {
             return Ok(Diagnosis::OtherRun { run_id: self.recording.runs()[other].run_id.clone() });
         }
         if self.can_share() {

@@ -262,9 +262,6 @@ impl Index {
             scan.add(keys, is_bad);
             Ok(())
         })?;
-        for (reason, n) in &skipped {
-            *skips.report.rows.entry(reason).or_default() += n;
-        }
         if scan.runs.is_empty() {
             return Err(RecordError::file(tables[0].name(), Problem::NoRows));
         }
@@ -272,8 +269,14 @@ impl Index {
         for table in tables {
             file_starts.push(file_starts[file_starts.len() - 1] + table.n_rows());
         }
-        let order =
-            if scan.is_ordered { Order::Files } else { sorted_order(&pass, &scan, &file_starts, progress)? };
+        let order = if scan.is_ordered {
+            Order::Files
+        } else {
+            sorted_order(&pass, &scan, &file_starts, &mut skipped, progress)?
+        };
+        for (reason, n) in &skipped {
+            *skips.report.rows.entry(reason).or_default() += n;
+        }
         let clock_is_row = options.clock == Clock::Row;
         let runs = scan.runs.iter().map(|run| RunInfo {
             run_id: run.run_id.clone(),
@@ -331,32 +334,36 @@ impl Index {
         self.episode_rows.get(&(run, episode)).copied()
     }
 
-    /// The clock of every row of a piece: its vector step, or what stands for it.
+    /// The clock of every row of a piece: its vector step, or what stands for it; the greatest there is for rows
+    /// that the first pass left out.
     pub(super) fn clocks(&self, keys: &PieceKeys) -> Vec<(i64, i64)> {
-        match (&self.order, &self.clock) {
-            (_, Clock::EpisodeStep) => (0..keys.n_rows()).map(|row| keys.place(row)).collect(),
-            (_, Clock::Column(_)) => {
-                (0..keys.n_rows()).map(|row| (keys.clock.as_ref().map_or(0, |c| c.get(row)), 0)).collect()
-            }
-            (Order::Sorted { stretches, .. }, Clock::Row) => {
-                let start = self.file_starts[keys.file] + keys.first_row;
-                let mut at = stretches.partition_point(|(row, len, _)| row + len <= start);
-                (0..keys.n_rows() as u64)
-                    .map(|offset| {
-                        let here = start + offset;
-                        while at < stretches.len() && stretches[at].0 + stretches[at].1 <= here {
-                            at += 1;
-                        }
-                        match stretches.get(at) {
-                            Some((row, _, step)) if *row <= here => (step + (here - row) as i64, 0),
-                            // A row left out: it has no place.
-                            _ => (i64::MAX, 0),
-                        }
-                    })
-                    .collect()
-            }
-            (Order::Files, Clock::Row) => unreachable!("rows in order count their own vector steps"),
-        }
+        let steps = match &self.order {
+            Order::Sorted { stretches, .. } => Some(self.sorted_steps(keys, stretches)),
+            Order::Files => None,
+        };
+        let clock = |row: usize| match &self.clock {
+            Clock::Row => (steps.as_ref().map_or(0, |steps| steps[row].unwrap_or(0)), 0),
+            Clock::EpisodeStep => keys.place(row),
+            Clock::Column(_) => (keys.clock.as_ref().map_or(0, |clock| clock.get(row)), 0),
+        };
+        let has_place = |row: usize| steps.as_ref().is_none_or(|steps| steps[row].is_some());
+        (0..keys.n_rows()).map(|row| if has_place(row) { clock(row) } else { (i64::MAX, 0) }).collect()
+    }
+
+    /// Vector step of every row of a piece by the stretches they lie in.
+    fn sorted_steps(&self, keys: &PieceKeys, stretches: &[(u64, u64, i64)]) -> Vec<Option<i64>> {
+        let start = self.file_starts[keys.file] + keys.first_row;
+        let mut at = stretches.partition_point(|(row, len, _)| row + len <= start);
+        (0..keys.n_rows() as u64)
+            .map(|offset| {
+                let here = start + offset;
+                while at < stretches.len() && stretches[at].0 + stretches[at].1 <= here {
+                    at += 1;
+                }
+                let (row, _, step) = stretches.get(at).filter(|stretch| stretch.0 <= here)?;
+                Some(step + (here - row) as i64)
+            })
+            .collect()
     }
 
     /// Limits that cut the rows into stretches of about `rows` each: (run, clock) of the first row of each but
@@ -446,6 +453,7 @@ fn sorted_order(
     pass: &KeyPass<'_>,
     scan: &Scan<'_>,
     file_starts: &[u64],
+    skipped: &mut BTreeMap<&'static str, u64>,
     progress: &Progress,
 ) -> Result<Order, RecordError> {
     let mut stretches = collect_stretches(pass, scan, progress, u64::MAX)?;
@@ -454,6 +462,14 @@ fn sorted_order(
         // Stretches reach into each other: row by row then.
         stretches = collect_stretches(pass, scan, progress, 1)?;
         stretches.sort_by_key(|s| (s.run, s.env, s.first, s.row));
+        if pass.options.on_bad == OnBad::Skip {
+            let all = stretches.len();
+            stretches.dedup_by(|later, first| overlaps(first, later));
+            let dropped = (all - stretches.len()) as u64;
+            if dropped > 0 {
+                *skipped.entry("duplicate step").or_default() += dropped;
+            }
+        }
         let found = stretches.windows(2).find(|pair| overlaps(&pair[0], &pair[1]));
         if let Some([first, second]) = found {
             return Err(doubled(pass, scan, file_starts, first, second));

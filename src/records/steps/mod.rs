@@ -28,6 +28,7 @@ use super::error::{Problem, RecordError};
 use super::schema::{ColumnMap, FileKind, OnBad};
 use super::sources::InputFile;
 use super::table::{Column, Table};
+use crate::normalization::RowMoments;
 use crate::progress::Progress;
 
 /// Decoded bytes of the pieces handled at once.
@@ -286,6 +287,41 @@ impl StepRecording {
         self.stream_ordered(progress, consume)
     }
 
+    /// Moments of all rows, piece by piece in file order, straight from columns of numbers that lie apart.
+    ///
+    /// `None` where rows have to be looked at: several runs, rows left out, lists, nulls or numbers that are not
+    /// finite (the general way tells where).
+    ///
+    /// # Errors
+    /// Unreadable files.
+    pub fn column_moments(
+        &self,
+        rows_per_piece: usize,
+        progress: &Progress,
+    ) -> Result<Option<Vec<RowMoments>>, RecordError> {
+        if self.runs().len() > 1 || self.value_columns.len() < 2 || !self.index.skipped_rows().is_empty() {
+            return Ok(None);
+        }
+        progress.begin("reading", self.n_rows());
+        let mut pieces = Vec::new();
+        for table in &self.tables {
+            for (part, place) in table.parts().iter().enumerate() {
+                let columns = self.value_columns.par_iter().map(|name| {
+                    let arrays = table.read_arrays(part, &(0..place.n_rows), std::slice::from_ref(name))?;
+                    Ok(arrays.first().and_then(|array| values::column_pieces(&**array, rows_per_piece)))
+                });
+                let columns: Vec<Option<Vec<RowMoments>>> = columns.collect::<Result<_, RecordError>>()?;
+                let Some(columns) = columns.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
+                for piece in 0..columns[0].len() {
+                    let here: Vec<RowMoments> = columns.iter().map(|column| column[piece].clone()).collect();
+                    pieces.push(RowMoments::of_columns(&here));
+                }
+                progress.advance(place.n_rows as u64);
+            }
+        }
+        Ok(Some(pieces))
+    }
+
     fn forget_skips(&self) {
         if let Ok(mut skips) = self.skips.lock() {
             let files = std::mem::take(&mut skips.report.files);
@@ -519,7 +555,9 @@ fn first_width(tables: &[Table], names: &[KeyNames], target: StepTarget) -> Resu
         // Tells what the column holds instead.
         let _ = columns::lists(column, &columns[0], "a list of numbers", &mut bad);
     }
-    let problem = bad.cells.pop().map_or(Problem::NoRows, |cell| cell.problem);
+    let found = first.column_type(&columns[0]).map(super::table::describe_type).unwrap_or_default();
+    let otherwise = Problem::WrongType { expected: "lists of numbers, not empty", found };
+    let problem = bad.cells.pop().map_or(otherwise, |cell| cell.problem);
     Err(RecordError { file: first.name().to_owned(), row: None, column: Some(columns[0].clone()), problem })
 }
 

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::super::columns::{self, BadCell, BadCells};
 use super::super::error::Problem;
 use super::super::table::{Column, describe_type};
-use crate::normalization::Rows;
+use crate::normalization::{RowMoments, Rows};
 
 /// Rows turned from columns at once.
 const TILE_ROWS: usize = 64;
@@ -127,6 +127,24 @@ fn read_columns(
     }
     let columns: Vec<&[f64]> = doubles.iter().map(Buffer::as_slice).collect();
     StepValues::F64(interleave(&columns, n_rows).into())
+}
+
+/// Moments of a column of finite numbers, `rows` at a time; `None` for anything else.
+pub(super) fn column_pieces(array: &dyn Array, rows: usize) -> Option<Vec<RowMoments>> {
+    fn pieces<T>(values: &[T], rows: usize) -> Option<Vec<RowMoments>>
+    where
+        T: Copy + std::ops::Mul<Output = T> + std::ops::AddAssign + Default + Into<f64>,
+    {
+        all_finite(values).then(|| values.chunks(rows.max(1)).map(RowMoments::of_column).collect())
+    }
+    if array.null_count() > 0 {
+        return None;
+    }
+    if let Some(single) = array.as_any().downcast_ref::<PrimitiveArray<f32>>() {
+        pieces(single.values(), rows)
+    } else {
+        pieces(&array.as_any().downcast_ref::<PrimitiveArray<f64>>()?.values()[..], rows)
+    }
 }
 
 /// Columns to rows, in tiles that stay in the cache.
