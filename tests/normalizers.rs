@@ -767,3 +767,26 @@ fn statistics_alone_claim_nothing_about_clipping() {
     let replayed = json(&["normalize", "replay", STEPS, "--clip", "0.5"]);
     assert!(replayed["clip_fraction"].as_f64().expect("a share") > 0.5);
 }
+
+#[test]
+fn every_framework_divides_rewards_by_its_own_deviation() {
+    let report = json(&["normalize", "compare", STEPS, "--target", "reward", "--divisors"]);
+    let divisor = |preset: &str| {
+        let rows = report["rows"].as_array().expect("rows");
+        let row = rows.iter().find(|row| row["preset"] == preset).expect("the preset");
+        row["divisor"].as_f64().expect("a number")
+    };
+    // What the last row was divided by, from the frameworks' own outputs.
+    let rewards = column(STEPS, StepTarget::Reward, "reward");
+    let last = rewards.len() - 1;
+    for (preset, expected) in
+        [("sb3", "sb3_reward"), ("gymnasium", "gymnasium_reward"), ("rsl-rl", "rsl_rl_reward")]
+    {
+        let found = rewards[last] / column(EXPECTED, StepTarget::Reward, expected)[last];
+        assert!((divisor(preset) / found - 1.0).abs() < 1e-6, "{preset}");
+    }
+    let mean = rewards.iter().sum::<f64>() / rewards.len() as f64;
+    let sample: f64 = rewards.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / last as f64;
+    assert!((divisor("esper") - sample.sqrt()).abs() < 1e-12);
+    assert_eq!(failure(&["normalize", "compare", STEPS, "--divisors"]).0, 2);
+}

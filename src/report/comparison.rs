@@ -323,6 +323,73 @@ fn per_dimension(report: &CompareReport, n_dimensions: usize, is_exact: bool) ->
     grid
 }
 
+/// What one framework divides the rewards of one run by.
+#[derive(Debug, Clone, Serialize)]
+pub struct DivisorRow {
+    /// Run.
+    pub run_id: String,
+    /// Framework.
+    pub preset: &'static str,
+    /// Whether the divisor is the deviation of the reward or of the discounted return.
+    pub deviation_of: &'static str,
+    /// What is subtracted first.
+    pub subtracted: f64,
+    /// The divisor at the end of the run.
+    pub divisor: f64,
+    /// Share of rewards at or beyond the clip.
+    pub clip_fraction: f64,
+}
+
+/// The divisors of all frameworks.
+#[derive(Debug, Serialize)]
+pub struct DivisorReport {
+    /// One row per run and framework.
+    pub rows: Vec<DivisorRow>,
+}
+
+/// Writes divisors side by side.
+///
+/// # Errors
+/// If writing fails.
+pub fn write_divisors(report: &DivisorReport, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    let is_exact = format == Format::Csv;
+    let number = |x: f64| if is_exact { x.to_string() } else { short(x) };
+    let mut grid = Grid::new(&[
+        ("run_id", Align::Left),
+        ("preset", Align::Left),
+        ("deviation_of", Align::Left),
+        ("subtracted", Align::Right),
+        ("divisor", Align::Right),
+        ("clip_fraction", Align::Right),
+    ]);
+    for row in &report.rows {
+        grid.row(vec![
+            row.run_id.clone(),
+            row.preset.to_owned(),
+            row.deviation_of.to_owned(),
+            number(row.subtracted),
+            number(row.divisor),
+            number(row.clip_fraction),
+        ]);
+    }
+    match format {
+        Format::Json => {
+            let document = serde_json::json!({"schema": "simic.normalize.divisors/1", "rows": report.rows});
+            writeln!(out, "{document}")
+        }
+        Format::Ndjson => {
+            for row in &report.rows {
+                serde_json::to_writer(&mut *out, row)?;
+                writeln!(out)?;
+            }
+            Ok(())
+        }
+        Format::Csv => grid.write_csv(out),
+        Format::Markdown => grid.write_markdown(out),
+        Format::Table => grid.write_table(out),
+    }
+}
+
 /// Everything a merge says.
 #[derive(Debug)]
 pub struct MergeReport {

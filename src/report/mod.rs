@@ -9,8 +9,8 @@ mod shapley;
 mod simulation;
 
 pub use comparison::{
-    CompareReport, ComparedRun, ComparedSetting, MergeReport, VerifyReport, write_comparison, write_merge,
-    write_verification,
+    CompareReport, ComparedRun, ComparedSetting, DivisorReport, DivisorRow, MergeReport, VerifyReport,
+    write_comparison, write_divisors, write_merge, write_verification,
 };
 pub use grid::{Align, Grid};
 pub use inspection::write_inspection;

@@ -1,17 +1,20 @@
 //! `simic normalize compare`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::pipeline::{Event, Prepared, walk};
 use super::replay::{N_WINDOWS, expected_updates, open};
-use super::settings::{Plan, RuleArgs, momentum};
+use super::settings::{Plan, PresetArg, RuleArgs, TargetArg, momentum};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
-    Block, Diagnostics, Granularity, Lag, LagProbe, Memory, Replay, Rows, Rule, Warmup, locate_shift, regimes,
+    Block, Diagnostics, Granularity, Lag, LagProbe, LaneRows, Lanes, Memory, Output, Preset, Replay, Rows,
+    Rule, Target, Warmup, locate_shift, regimes,
 };
 use crate::progress::Progress;
 use crate::records::StepRecording;
-use crate::report::{CompareReport, ComparedRun, ComparedSetting, write_comparison};
+use crate::report::{
+    CompareReport, ComparedRun, ComparedSetting, DivisorReport, DivisorRow, write_comparison, write_divisors,
+};
 
 /// Replays many settings over one recording, side by side; batch moments are computed once for all.
 ///
@@ -20,7 +23,8 @@ use crate::report::{CompareReport, ComparedRun, ComparedSetting, write_compariso
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   simic normalize compare --momentum 0.9,0.99,0.999 --welford
-  simic normalize compare runs/ --momentum 0.99 --welford --shift-at 120 --format json")]
+  simic normalize compare runs/ --momentum 0.99 --welford --shift-at 120 --format json
+  simic normalize compare runs/ --target reward --divisors")]
 pub struct CompareArgs {
     /// Files, directories, patterns, or - for stdin [default: $SIMIC_RUNS, else runs/]
     #[arg(value_name = "RUNS")]
@@ -36,6 +40,9 @@ pub struct CompareArgs {
     pub shift_at: Option<u64>,
     #[command(flatten)]
     pub(super) rule: RuleArgs,
+    /// What every framework would divide these rewards by, side by side (--target reward)
+    #[arg(long, conflicts_with_all = ["momentum", "welford", "shift_at"])]
+    pub divisors: bool,
     /// Dimensions to list for each setting in a table
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub dimensions: usize,
@@ -46,8 +53,11 @@ pub struct CompareArgs {
 /// # Errors
 /// Unreadable input, or an output that cannot be written.
 pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandError> {
+    if args.divisors {
+        return divisors(args, context);
+    }
     let plan = args.rule.plan(context, None, false)?;
-    check(args, &plan)?;
+    check(&plan)?;
     context.check_output()?;
     let recording = open(&args.runs, &plan, context, &[])?;
     let rules = rules(args, &plan);
@@ -93,7 +103,104 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
     Ok(Outcome::Clean)
 }
 
-fn check(args: &CompareArgs, plan: &Plan) -> Result<(), CommandError> {
+/// The rewards under the conventions of every framework that has some.
+fn divisors(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandError> {
+    if args.rule.target != TargetArg::Reward {
+        return Err(CommandError::usage("--divisors is about rewards", "add --target reward"));
+    }
+    context.check_output()?;
+    let mut rows = Vec::new();
+    let mut read = None;
+    for preset in PresetArg::value_variants() {
+        if Preset::from(*preset).conventions(Target::Reward).is_none() {
+            continue;
+        }
+        let rule = RuleArgs { preset: Some(*preset), ..args.rule.clone() };
+        let plan = rule.plan(context, None, false)?;
+        let recording = match read.take() {
+            // Nothing but the key columns decides on order; one plan's reading serves the others.
+            Some(recording) => recording,
+            None => open(&args.runs, &plan, context, &[])?,
+        };
+        rows.extend(divisors_of(&recording, &plan, *preset, context)?);
+        read = Some(recording);
+    }
+    let Some(recording) = read else { unreachable!("some frameworks normalize rewards") };
+    rows.sort_by_key(|row| row.run);
+    if let Some(skipped) = recording.skips().report.describe() {
+        context.console.warn(&skipped);
+    }
+    let report = DivisorReport {
+        rows: rows
+            .into_iter()
+            .map(|row| DivisorRow { run_id: recording.runs()[row.run].run_id.clone(), ..row.shown })
+            .collect(),
+    };
+    context.write(|out| write_divisors(&report, context.format(), out))?;
+    Ok(Outcome::Clean)
+}
+
+struct RunDivisor {
+    run: usize,
+    shown: DivisorRow,
+}
+
+fn divisors_of(
+    recording: &StepRecording,
+    plan: &Plan,
+    preset: PresetArg,
+    context: &Context,
+) -> Result<Vec<RunDivisor>, CommandError> {
+    let mut rows = Vec::new();
+    let mut lanes: Option<Lanes> = None;
+    let progress = context.console.progress();
+    walk(recording, plan, &progress, &mut |event| {
+        match event {
+            Event::Begin(run) => {
+                let info = &recording.runs()[run];
+                let expected = expected_updates(plan, info.n_rows, info.n_vector_steps, 1);
+                lanes = Some(Lanes::new(vec![Replay::new(plan.rule, 1, expected, N_WINDOWS)]));
+            }
+            Event::Rows(rows) => {
+                let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
+                let stored = rows.block.values.rows();
+                let returns = rows.returns.as_deref().map(Rows::F64);
+                let lane_rows = LaneRows {
+                    rows: returns.unwrap_or(stored),
+                    input: returns.map(|_| stored),
+                    ends: &rows.ends,
+                    lanes: &rows.block.lane,
+                    episodes: None,
+                };
+                lanes.process(&lane_rows, Output::None, |_, _| {});
+            }
+            Event::End(run) => {
+                let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
+                lanes.finish(|_, _| {});
+                let replay = &lanes.replays()[0];
+                let (mut center, mut inverse) = ([0.0], [0.0]);
+                replay.normalizer().scaling(&mut center, &mut inverse);
+                let clipped: u64 = replay.windows().iter().map(|window| window.clipped[0]).sum();
+                let normalized: u64 = replay.windows().iter().map(|window| window.normalized).sum();
+                rows.push(RunDivisor {
+                    run,
+                    shown: DivisorRow {
+                        run_id: String::new(),
+                        preset: Preset::from(preset).name(),
+                        deviation_of: if plan.return_scale.is_some() { "return" } else { "reward" },
+                        subtracted: center[0],
+                        divisor: 1.0 / inverse[0],
+                        clip_fraction: clipped as f64 / normalized.max(1) as f64,
+                    },
+                });
+            }
+        }
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+fn check(plan: &Plan) -> Result<(), CommandError> {
     let refused = if plan.per_env {
         Some("--scope env")
     } else if plan.granularity == Granularity::Episode {
@@ -110,9 +217,6 @@ fn check(args: &CompareArgs, plan: &Plan) -> Result<(), CommandError> {
             format!("compare shares its batches between all settings and cannot do so under {flag}"),
             "simic normalize replay takes one such setting at a time",
         ));
-    }
-    if args.rule.preset.is_some() && (!args.momentum.is_empty() || args.welford) {
-        return Ok(());
     }
     Ok(())
 }
