@@ -33,7 +33,7 @@ pub struct MergeArgs {
 pub fn run(args: &MergeArgs, context: &Context) -> Result<Outcome, CommandError> {
     context.check_output()?;
     if let Some(path) = &context.common.output {
-        super::replay::check_state_path(path)?;
+        super::outputs::check_state_path(path)?;
     }
     let stored: Vec<StoredState> =
         args.states.iter().map(|path| StoredState::read(path, "obs")).collect::<Result<_, _>>()?;

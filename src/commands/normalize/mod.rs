@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod merge;
+mod outputs;
 mod pipeline;
 pub mod replay;
 pub mod settings;

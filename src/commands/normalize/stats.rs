@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::outputs::{check_state_path, store_states};
 use super::pipeline::{Event, walk};
-use super::replay::{
-    N_WINDOWS, check_state_path, expected_updates, finish, open, replay_report, store_states, stored_start,
-};
+use super::replay::{N_WINDOWS, expected_updates, finish, open, replay_report, stored_start};
 use super::settings::{MomentumArgs, Plan, Rollback, RuleArgs};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{

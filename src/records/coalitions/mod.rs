@@ -3,6 +3,10 @@
 //! Parts are decoded in parallel. Within a part, runs of rows of one game become *spans*; a game is its spans in
 //! file order. So grouping costs memory per span, not per row, and nothing is copied until a game is asked for.
 
+mod seating;
+mod spelling;
+mod walks;
+
 use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
@@ -11,14 +15,18 @@ use indexmap::IndexSet;
 use polars_buffer::Buffer;
 use rayon::prelude::*;
 
-use super::columns::{self, BadCells, Ints, Lists, Masks, Texts};
+use super::columns::{self, BadCells, Ints, Masks, Texts};
 use super::error::{Problem, RecordError};
 use super::schema::{ColumnMap, DEFAULT_VALUES, FileKind, OnBad, SLOT_PREFIX};
 use super::sources::InputFile;
-use super::table::{Column, Table};
-use crate::attribution::coalition::{WORD_BITS, describe, insert, size, words_for};
-use crate::attribution::{CoalitionTable, Game, GameKey, Gathering, Repeats, Walk, natural_order};
+use super::table::Table;
+use crate::attribution::coalition::{WORD_BITS, describe, words_for};
+use crate::attribution::{CoalitionTable, Game, GameKey, Gathering, Repeats, Walk};
 use crate::progress::Progress;
+
+use self::seating::{Seating, SeatingCache};
+use self::spelling::{Layout, PartColumns, Spelling, read_spelling};
+use self::walks::{WalkRow, build_walk};
 
 /// How coalition rows are to be read.
 #[derive(Debug, Clone)]
@@ -94,17 +102,6 @@ pub struct GameSummary {
 
 type FixedHasher = BuildHasherDefault<DefaultHasher>;
 
-/// Slots of a row as written.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Layout {
-    /// Named slots in the row's order.
-    Named(Vec<String>),
-    /// That many slots without names.
-    Width(usize),
-    /// A bare mask: the width follows from the run's widest mask.
-    Open,
-}
-
 /// A run of rows of one game and layout.
 #[derive(Debug, Clone, Copy)]
 struct Span {
@@ -135,14 +132,6 @@ struct Chunk {
 struct WalkColumns {
     perms: Vec<Option<i64>>,
     positions: Vec<Option<i64>>,
-}
-
-/// Players of a layout in canonical order, and where each of its bits goes.
-#[derive(Debug, Clone)]
-struct Seating {
-    players: Arc<[String]>,
-    /// Player of each recorded bit; `None` if every bit stays.
-    moves: Option<Vec<usize>>,
 }
 
 /// Coalition rows of many files, indexed by game.
@@ -180,12 +169,6 @@ struct FileSpec {
     spelling: Spelling,
     values: Vec<String>,
     walk: Option<(String, String)>,
-}
-
-enum Spelling {
-    Config { config: String, slot_ids: Option<String> },
-    Mask { mask: String, slot_ids: Option<String> },
-    SlotColumns(Vec<String>),
 }
 
 impl CoalitionRecording {
@@ -430,72 +413,6 @@ impl Span {
     }
 }
 
-impl Seating {
-    #[inline]
-    fn seat_word(&self, mask: u64) -> u64 {
-        let Some(moves) = &self.moves else { return mask };
-        let mut seated = 0;
-        let mut rest = mask;
-        while rest != 0 {
-            seated |= 1 << moves[rest.trailing_zeros() as usize];
-            rest &= rest - 1;
-        }
-        seated
-    }
-
-    fn seat_wide(&self, mask: &[u64], n_players: usize) -> Vec<u64> {
-        let mut seated = vec![0; words_for(n_players)];
-        for (word, bits) in mask.iter().enumerate() {
-            let mut rest = *bits;
-            while rest != 0 {
-                let bit = word * WORD_BITS + rest.trailing_zeros() as usize;
-                insert(&mut seated, self.moves.as_ref().map_or(bit, |moves| moves[bit]));
-                rest &= rest - 1;
-            }
-        }
-        seated
-    }
-}
-
-struct WalkRow {
-    position: i64,
-    mask: Vec<u64>,
-    value: f64,
-}
-
-/// Checks that the rows walk from empty to full, one player more at each.
-fn build_walk(perm: i64, mut rows: Vec<WalkRow>, n_players: usize) -> Result<Walk, String> {
-    rows.sort_by_key(|row| row.position);
-    if rows.len() != n_players + 1 {
-        return Err(format!("{} rows where {} slots need {}", rows.len(), n_players, n_players + 1));
-    }
-    let mut order = Vec::with_capacity(n_players);
-    for (expected, row) in rows.iter().enumerate() {
-        if row.position != expected as i64 {
-            return Err(format!("position {expected} is missing or doubled"));
-        }
-        if size(&row.mask) != expected {
-            return Err(format!("position {expected} has {} slots switched on", size(&row.mask)));
-        }
-    }
-    for pair in rows.windows(2) {
-        let joined: Vec<usize> = (0..n_players)
-            .filter(|player| {
-                let is_in = |mask: &[u64]| crate::attribution::coalition::contains(mask, *player);
-                is_in(&pair[1].mask) && !is_in(&pair[0].mask)
-            })
-            .collect();
-        let [player] = joined[..] else {
-            return Err(format!(
-                "position {} is not position {} and one slot more",
-                pair[1].position, pair[0].position
-            ));
-        };
-        order.push(player);
-    }
-    Ok(Walk { perm, order, values: rows.into_iter().map(|row| row.value).collect() })
-}
-
 fn foreign(table: &Table) -> RecordError {
     let needed = "coalition columns (config, mask or slot:<id>, with a value column)".to_owned();
     RecordError::file(table.name(), Problem::MissingColumns { needed, found: table.column_names() })
@@ -599,20 +516,6 @@ fn read_chunks(
     Ok(chunks)
 }
 
-/// Columns of one part by name, handed out one after the other.
-struct PartColumns {
-    columns: std::vec::IntoIter<Column>,
-}
-
-impl PartColumns {
-    fn next(&mut self) -> Column {
-        match self.columns.next() {
-            Some(column) => column,
-            None => unreachable!("one column is read per name asked for"),
-        }
-    }
-}
-
 fn read_chunk(
     file: usize,
     table: &Table,
@@ -714,204 +617,6 @@ fn judge(
         }
     }
     Ok((Some(is_bad), counts))
-}
-
-/// Masks of one part with the layout of each row.
-struct Configured {
-    masks: Masks,
-    layouts: Vec<Layout>,
-    /// Layout of each row; `None` if there is one for all.
-    row_layouts: Option<Vec<u32>>,
-}
-
-fn read_spelling(
-    spelling: &Spelling,
-    read: &mut PartColumns,
-    n_rows: usize,
-    options: &CoalitionOptions,
-    bad: &mut BadCells,
-) -> Configured {
-    match spelling {
-        Spelling::Mask { mask, slot_ids: None } => {
-            let masks = columns::masks(read.next(), mask, n_rows, bad);
-            let layout = options.slots.clone().map_or(Layout::Open, Layout::Named);
-            if let Layout::Named(slots) = &layout {
-                check_width(&masks, n_rows, |_| slots.len(), mask, bad);
-            }
-            Configured { masks, layouts: vec![layout], row_layouts: None }
-        }
-        Spelling::Mask { mask, slot_ids: Some(slot_ids) } => {
-            let (layouts, row_layouts) = read_layouts(read.next(), slot_ids, n_rows, bad);
-            let masks = columns::masks(read.next(), mask, n_rows, bad);
-            let width = |row: usize| layouts.get(row_layouts[row] as usize).map_or(0, layout_width);
-            check_width(&masks, n_rows, width, mask, bad);
-            Configured { masks, layouts, row_layouts: Some(row_layouts) }
-        }
-        Spelling::Config { config, slot_ids } => {
-            let named = slot_ids.as_ref().map(|name| read_layouts(read.next(), name, n_rows, bad));
-            read_configs(read.next(), config, named, n_rows, options, bad)
-        }
-        Spelling::SlotColumns(names) => {
-            let words = words_for(names.len());
-            let mut masks = vec![0u64; n_rows * words];
-            for (player, name) in names.iter().enumerate() {
-                let Column::Values(array) = read.next() else {
-                    let expected = "a column of true and false";
-                    bad.push(0, name, Problem::WrongType { expected, found: "a constant".to_owned() });
-                    continue;
-                };
-                let truths =
-                    columns::truths(&*array, |row, problem| bad.push(row.unwrap_or(0), name, problem));
-                for (row, _) in truths.iter().flatten().enumerate().filter(|(_, is_on)| **is_on) {
-                    insert(&mut masks[row * words..(row + 1) * words], player);
-                }
-            }
-            let ids = names.iter().map(|name| name[SLOT_PREFIX.len()..].to_owned()).collect();
-            let masks = Masks::Wide { words, bits: masks.into() };
-            Configured { masks, layouts: vec![Layout::Named(ids)], row_layouts: None }
-        }
-    }
-}
-
-fn layout_width(layout: &Layout) -> usize {
-    match layout {
-        Layout::Named(ids) => ids.len(),
-        Layout::Width(width) => *width,
-        Layout::Open => WORD_BITS,
-    }
-}
-
-fn check_width(
-    masks: &Masks,
-    n_rows: usize,
-    width: impl Fn(usize) -> usize,
-    column: &str,
-    bad: &mut BadCells,
-) {
-    for row in 0..n_rows {
-        let (mask, slots) = (masks.first_word(row), width(row));
-        if slots < WORD_BITS && mask >> slots != 0 {
-            bad.push(row, column, Problem::MaskTooWide { mask, slots });
-        }
-    }
-}
-
-/// Distinct slot lists of a part and which each row has.
-fn read_layouts(column: Column, name: &str, n_rows: usize, bad: &mut BadCells) -> (Vec<Layout>, Vec<u32>) {
-    let mut layouts: Vec<Layout> = Vec::new();
-    let mut rows = vec![0u32; n_rows];
-    let Some(lists) = columns::lists(column, name, "a list of slot ids", bad) else { return (layouts, rows) };
-    let Some(ids) = columns::texts(&*lists.values) else {
-        let found = super::table::describe_type(lists.values.dtype());
-        bad.push(0, name, Problem::WrongType { expected: "lists of text", found });
-        return (layouts, rows);
-    };
-    for row in 0..n_rows {
-        let range = lists.range(row);
-        if row > 0 && same_list(&ids, &lists, row) {
-            rows[row] = rows[row - 1];
-            continue;
-        }
-        if let Some(position) = range.clone().find(|position| ids.get(*position).is_none()) {
-            bad.push(row, name, Problem::Null("a slot id"));
-            // The cell still needs a layout: an empty id stands for the null.
-            let _ = position;
-        }
-        let slots: Vec<String> =
-            range.map(|position| ids.get(position).unwrap_or_default().to_owned()).collect();
-        if let Some(doubled) = slots.iter().enumerate().find(|(i, id)| slots[..*i].contains(id)) {
-            bad.push(row, name, Problem::DuplicateSlot(doubled.1.clone()));
-        }
-        let layout = Layout::Named(slots);
-        let known = layouts.iter().position(|other| *other == layout);
-        rows[row] = u32::try_from(known.unwrap_or(layouts.len())).unwrap_or(u32::MAX);
-        if known.is_none() {
-            layouts.push(layout);
-        }
-    }
-    (layouts, rows)
-}
-
-fn same_list(ids: &polars_arrow::array::Utf8ViewArray, lists: &Lists, row: usize) -> bool {
-    use polars_arrow::array::Array;
-    let (before, here) = (lists.range(row - 1), lists.range(row));
-    ids.null_count() == 0
-        && before.len() == here.len()
-        && before.zip(here).all(|(a, b)| columns::same_view(ids, a, b))
-}
-
-fn read_configs(
-    column: Column,
-    name: &str,
-    named: Option<(Vec<Layout>, Vec<u32>)>,
-    n_rows: usize,
-    options: &CoalitionOptions,
-    bad: &mut BadCells,
-) -> Configured {
-    let empty = Configured {
-        masks: Masks::of_words(vec![0; n_rows]),
-        layouts: vec![Layout::Open],
-        row_layouts: None,
-    };
-    let Some(lists) = columns::lists(column, name, "a list of true and false", bad) else { return empty };
-    let truths = columns::truths(&*lists.values, |position, problem| {
-        let is_before = |offset: &usize| position.is_some_and(|position| *offset <= position);
-        bad.push(lists.offsets.partition_point(is_before).saturating_sub(1), name, problem);
-    });
-    let Some(truths) = truths else { return empty };
-    let widest = (0..n_rows).map(|row| lists.range(row).len()).max().unwrap_or(0);
-    let words = words_for(widest);
-    let mut masks = vec![0u64; n_rows * words];
-    for row in 0..n_rows {
-        let mask = &mut masks[row * words..(row + 1) * words];
-        for (player, is_on) in truths[lists.range(row)].iter().enumerate() {
-            mask[player / WORD_BITS] |= u64::from(*is_on) << (player % WORD_BITS);
-        }
-    }
-    let (layouts, row_layouts) = match named {
-        Some((layouts, row_layouts)) => {
-            for (row, layout) in row_layouts.iter().enumerate() {
-                let slots = layouts.get(*layout as usize).map_or(0, layout_width);
-                let config = lists.range(row).len();
-                if slots != config {
-                    bad.push(row, name, Problem::ConfigLength { config, slots });
-                }
-            }
-            (layouts, row_layouts)
-        }
-        None => unnamed_layouts(&lists, n_rows, options.slots.as_deref(), name, bad),
-    };
-    Configured { masks: Masks::Wide { words, bits: masks.into() }, layouts, row_layouts: Some(row_layouts) }
-}
-
-/// Layouts of configurations without slot ids: `--slots`, or their length.
-fn unnamed_layouts(
-    lists: &Lists,
-    n_rows: usize,
-    slots: Option<&[String]>,
-    name: &str,
-    bad: &mut BadCells,
-) -> (Vec<Layout>, Vec<u32>) {
-    let mut layouts = Vec::new();
-    let mut rows = vec![0u32; n_rows];
-    for (row, place) in rows.iter_mut().enumerate() {
-        let config = lists.range(row).len();
-        let layout = match slots {
-            Some(slots) => {
-                if slots.len() != config {
-                    bad.push(row, name, Problem::ConfigLength { config, slots: slots.len() });
-                }
-                Layout::Named(slots.to_vec())
-            }
-            None => Layout::Width(config),
-        };
-        let known = layouts.iter().position(|other| *other == layout);
-        *place = u32::try_from(known.unwrap_or(layouts.len())).unwrap_or(u32::MAX);
-        if known.is_none() {
-            layouts.push(layout);
-        }
-    }
-    (layouts, rows)
 }
 
 struct KeyColumns {
@@ -1069,45 +774,6 @@ fn index_games(
         skipped,
         notes,
     })
-}
-
-/// Seatings already worked out, so that equal ones share their players.
-struct SeatingCache {
-    slots: Option<Vec<String>>,
-    known: BTreeMap<(Layout, usize), Seating>,
-}
-
-impl SeatingCache {
-    fn seat(&mut self, layout: &Layout, open_width: usize) -> Seating {
-        let width = if *layout == Layout::Open { open_width } else { 0 };
-        if let Some(seating) = self.known.get(&(layout.clone(), width)) {
-            return seating.clone();
-        }
-        let seating = self.work_out(layout, open_width);
-        self.known.insert((layout.clone(), width), seating.clone());
-        seating
-    }
-
-    fn work_out(&self, layout: &Layout, open_width: usize) -> Seating {
-        let numbered = |n: usize| (0..n).map(|i| format!("s{i}")).collect();
-        let ids: Vec<String> = match layout {
-            Layout::Named(ids) => ids.clone(),
-            Layout::Width(n) => numbered(*n),
-            Layout::Open => numbered(open_width),
-        };
-        let mut players = ids.clone();
-        match &self.slots {
-            // The order given on the command line is the order of players.
-            Some(slots) if ids.iter().all(|id| slots.contains(id)) => {
-                players.sort_by_key(|id| slots.iter().position(|slot| slot == id));
-            }
-            _ => players.sort_by(|a, b| natural_order(a, b)),
-        }
-        let moves: Vec<usize> =
-            ids.iter().map(|id| players.iter().position(|player| player == id).unwrap_or(0)).collect();
-        let stays = moves.iter().enumerate().all(|(bit, player)| bit == *player);
-        Seating { players: players.into(), moves: (!stays).then_some(moves) }
-    }
 }
 
 fn seat_game(
