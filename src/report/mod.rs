@@ -7,10 +7,10 @@ mod normalization;
 mod number;
 mod shapley;
 mod simulation;
+mod states;
 
 pub use comparison::{
-    CompareReport, ComparedRun, ComparedSetting, DivisorReport, DivisorRow, MergeReport, VerifyReport,
-    write_comparison, write_divisors, write_merge, write_verification,
+    CompareReport, ComparedRun, ComparedSetting, DivisorReport, DivisorRow, write_comparison, write_divisors,
 };
 pub use grid::{Align, Grid};
 pub use inspection::write_inspection;
@@ -19,6 +19,7 @@ pub use normalization::{
 };
 pub use shapley::{Direction, ShapleyReport, write_shapley};
 pub use simulation::{SimulatedTruth, write_truth};
+pub use states::{MergeReport, VerifyReport, write_merge, write_verification};
 
 /// Format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

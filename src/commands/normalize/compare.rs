@@ -7,8 +7,8 @@ use super::replay::{N_WINDOWS, expected_updates, open};
 use super::settings::{Plan, PresetArg, RuleArgs, TargetArg, momentum};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
-    Block, Diagnostics, Granularity, Lag, LagProbe, LaneRows, Lanes, Memory, Output, Preset, Replay, Rows,
-    Rule, Target, Warmup, locate_shift, regimes,
+    Block, Diagnostics, Granularity, Lag, LagProbe, Lanes, Memory, Output, Preset, Replay, Rows, Rule,
+    Target, Warmup, locate_shift, regimes,
 };
 use crate::progress::Progress;
 use crate::records::StepRecording;
@@ -163,16 +163,7 @@ fn divisors_of(
             }
             Event::Rows(rows) => {
                 let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
-                let stored = rows.block.values.rows();
-                let returns = rows.returns.as_deref().map(Rows::F64);
-                let lane_rows = LaneRows {
-                    rows: returns.unwrap_or(stored),
-                    input: returns.map(|_| stored),
-                    ends: &rows.ends,
-                    lanes: &rows.block.lane,
-                    episodes: None,
-                };
-                lanes.process(&lane_rows, Output::None, |_, _| {});
+                lanes.process(&rows.lane_rows(), Output::None, |_, _| {});
             }
             Event::End(run) => {
                 let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };

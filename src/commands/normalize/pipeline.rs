@@ -3,7 +3,7 @@
 
 use super::settings::{Plan, Rollback};
 use crate::commands::CommandError;
-use crate::normalization::{Batcher, Granularity, Order, Places, ReturnStep, Returns};
+use crate::normalization::{Batcher, Granularity, LaneRows, Order, Places, ReturnStep, Returns, Rows};
 use crate::progress::Progress;
 use crate::records::{StepBlock, StepRecording};
 
@@ -18,6 +18,21 @@ pub(super) struct Prepared {
     pub(super) ends: Vec<usize>,
     /// Discounted return of each row, where rewards are scaled by it.
     pub(super) returns: Option<Vec<f64>>,
+}
+
+impl Prepared {
+    /// The rows as normalizers take them: where rewards are scaled by their returns, those are what statistics see.
+    pub(super) fn lane_rows(&self) -> LaneRows<'_> {
+        let stored = self.block.values.rows();
+        let returns = self.returns.as_deref().map(Rows::F64);
+        LaneRows {
+            rows: returns.unwrap_or(stored),
+            input: returns.map(|_| stored),
+            ends: &self.ends,
+            lanes: &self.block.lane,
+            episodes: self.block.episode_ends.as_ref().map(|ends| (&self.block.episode[..], &ends[..])),
+        }
+    }
 }
 
 /// What happens on the way through a recording.

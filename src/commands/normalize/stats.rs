@@ -10,8 +10,8 @@ use super::replay::{N_WINDOWS, expected_updates, finish, open, replay_report, st
 use super::settings::{MomentumArgs, Plan, Rollback, RuleArgs};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
-    Diagnostics, Granularity, LaneRows, Lanes, Memory, Normalizer, NormalizerState, Output, Replay,
-    RowMoments, Rows, Window, moments_of,
+    Diagnostics, Granularity, Lanes, Memory, Normalizer, NormalizerState, Output, Replay, RowMoments, Window,
+    moments_of,
 };
 use crate::progress::Progress;
 use crate::records::StepRecording;
@@ -197,20 +197,7 @@ fn replayed_runs(
             }
             Event::Rows(rows) => {
                 let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
-                let stored = rows.block.values.rows();
-                let returns = rows.returns.as_deref().map(Rows::F64);
-                let lane_rows = LaneRows {
-                    rows: returns.unwrap_or(stored),
-                    input: returns.map(|_| stored),
-                    ends: &rows.ends,
-                    lanes: &rows.block.lane,
-                    episodes: rows
-                        .block
-                        .episode_ends
-                        .as_ref()
-                        .map(|ends| (&rows.block.episode[..], &ends[..])),
-                };
-                lanes.process(&lane_rows, Output::None, |_, _| {});
+                lanes.process(&rows.lane_rows(), Output::None, |_, _| {});
             }
             Event::End(run) => {
                 let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::pipeline::{Event, Prepared, walk};
+use super::pipeline::{Event, walk};
 use super::replay::open;
 use super::settings::{MomentumArgs, Plan, RuleArgs};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
-    Block, Claim, Diagnosis, Granularity, LaneRows, Lanes, Memory, NormalizerState, Output, Replay, Rows,
-    Rule, StaleProbe, Warmup, finer_grid, momentum_grid,
+    Block, Claim, Diagnosis, Granularity, Lanes, Memory, NormalizerState, Output, Replay, Rule, StaleProbe,
+    Warmup, finer_grid, momentum_grid,
 };
 use crate::progress::Progress;
 use crate::records::{StepRecording, StoredState};
@@ -173,7 +173,7 @@ impl Verifier<'_> {
                 }
                 Event::Rows(rows) => {
                     let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
-                    lanes.process(&lane_rows(rows), Output::None, |_, update| {
+                    lanes.process(&rows.lane_rows(), Output::None, |_, update| {
                         probe.watch(self.claim, update.normalizer);
                     });
                 }
@@ -344,16 +344,4 @@ fn rounded(momentum: f64) -> f64 {
     let digit = 10f64.powf(rest.log10().floor() - 1.0);
     let nice = (rest / digit).round() * digit;
     if ((nice - rest) / rest).abs() < 1e-2 { 1.0 - nice } else { momentum }
-}
-
-fn lane_rows(rows: &Prepared) -> LaneRows<'_> {
-    let stored = rows.block.values.rows();
-    let returns = rows.returns.as_deref().map(Rows::F64);
-    LaneRows {
-        rows: returns.unwrap_or(stored),
-        input: returns.map(|_| stored),
-        ends: &rows.ends,
-        lanes: &rows.block.lane,
-        episodes: rows.block.episode_ends.as_ref().map(|ends| (&rows.block.episode[..], &ends[..])),
-    }
 }
