@@ -218,6 +218,18 @@ impl Normalizer {
         }
     }
 
+    /// What a population variance is multiplied by to divide by n - ddof instead of n; 1 below that many rows.
+    fn unbias(&self) -> f64 {
+        let (n, ddof) = (self.rows as f64, f64::from(self.rule.ddof));
+        if n > ddof { n / (n - ddof) } else { 1.0 }
+    }
+
+    /// Variances as the rule uses them: divided by n - ddof.
+    pub fn used_var(&self) -> Vec<f64> {
+        let unbias = self.unbias();
+        self.var.iter().map(|var| var * unbias).collect()
+    }
+
     /// What values are multiplied by, and what is subtracted before, with the state as it is.
     ///
     /// # Formula
@@ -229,12 +241,7 @@ impl Normalizer {
             inverse.fill(1.0);
             return;
         }
-        let unbias = if rule.ddof == 0 || self.rows == 0 {
-            1.0
-        } else {
-            let n = self.rows as f64;
-            n / (n - f64::from(rule.ddof))
-        };
+        let unbias = self.unbias();
         let states = self.mean.iter().zip(&self.var);
         for ((center, inverse), (mean, var)) in center.iter_mut().zip(inverse.iter_mut()).zip(states) {
             let (mean, var) = self.corrected(*mean, *var);

@@ -174,6 +174,12 @@ impl StoredState {
         text
     }
 
+    /// The file of this name: safetensors by extension, else JSON.
+    pub fn to_bytes(&self, path: &Path) -> Vec<u8> {
+        let is_safetensors = path.extension().is_some_and(|name| name.eq_ignore_ascii_case("safetensors"));
+        if is_safetensors { self.to_safetensors() } else { self.to_json().into_bytes() }
+    }
+
     /// The safetensors file: `mean`, `var`, `count`, with the rest as its metadata.
     pub fn to_safetensors(&self) -> Vec<u8> {
         use safetensors::tensor::{Dtype, TensorView};

@@ -83,11 +83,7 @@ pub fn run(args: &MergeArgs, context: &Context) -> Result<Outcome, CommandError>
     let spans: Option<Vec<_>> = stored.iter().map(|stored| stored.span.clone()).collect();
     result.span = spans.and_then(|spans| Some((spans.first()?.0.clone(), spans.last()?.1.clone())));
     if let Some(path) = &context.common.output {
-        let bytes = if path.extension().is_some_and(|extension| extension == "safetensors") {
-            result.to_safetensors()
-        } else {
-            result.to_json().into_bytes()
-        };
+        let bytes = result.to_bytes(path);
         context.write(|out| out.write_all(&bytes))?;
     }
     let report = MergeReport {

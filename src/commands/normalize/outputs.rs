@@ -74,11 +74,7 @@ pub(super) fn store_states(
     stored.fingerprint = Some(fingerprint(shown));
     stored.target = Some(report.target.to_owned());
     stored.merge_obstacle = rule.merge_obstacle().map(str::to_owned);
-    let bytes = if path.extension().is_some_and(|extension| extension == "safetensors") {
-        stored.to_safetensors()
-    } else {
-        stored.to_json().into_bytes()
-    };
+    let bytes = stored.to_bytes(path);
     context
         .console
         .output(Some(path), context.common.force, |out| out.write_all(&bytes))

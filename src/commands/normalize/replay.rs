@@ -312,21 +312,8 @@ impl<'a> Replayer<'a> {
             .learn_every
             .filter(|_| !self.plan.per_env)
             .map(|every| LearnProbe::new(every, self.recording.width()));
-        let expected = expected_updates(self.plan, info.n_rows, info.n_vector_steps, n_lanes as u64);
-        let carried =
-            self.lanes.take().filter(|lanes| self.plan.carry_over && lanes.replays().len() == n_lanes);
-        self.lanes = Some(Lanes::new(
-            (0..n_lanes)
-                .map(|lane| match (&carried, &self.start) {
-                    (Some(lanes), _) => {
-                        let state = lanes.replays()[lane].normalizer().state();
-                        Replay::resume(self.plan.rule, &state, expected, N_WINDOWS)
-                    }
-                    (None, Some(state)) => Replay::resume(self.plan.rule, state, expected, N_WINDOWS),
-                    (None, None) => Replay::new(self.plan.rule, self.recording.width(), expected, N_WINDOWS),
-                })
-                .collect(),
-        ));
+        let carried = self.lanes.take();
+        self.lanes = Some(begin_lanes(self.recording, self.plan, run, carried, self.start.as_ref()));
     }
 
     /// Replays rows; gives normalized values of the asked precision (single or not).
@@ -483,14 +470,11 @@ impl<'a> Replayer<'a> {
                 let before = self.window_steps.iter().rev().find(|(updates, _)| *updates <= change.update);
                 before.map(|(_, step)| *step)
             });
-            let ddof = f64::from(self.plan.rule.ddof);
-            let n = normalizer.rows() as f64;
-            let unbias = if ddof > 0.0 && n > ddof { n / (n - ddof) } else { 1.0 };
             self.done.push(NormalizedRun {
                 run_id: info.run_id.clone(),
                 env_id: self.plan.per_env.then(|| info.envs[lane]),
                 rows: if self.plan.per_env { diagnostics.rows.n() } else { self.rows },
-                var_used: state.var.iter().map(|var| var * unbias).collect(),
+                var_used: normalizer.used_var(),
                 state,
                 rollback: RollbackCounts::default(),
                 diagnostics,
@@ -551,6 +535,29 @@ fn dimension_names(recording: &StepRecording, target: Target) -> Vec<String> {
         Target::Obs => recording.dimension_names(),
         other => vec![other.name().to_owned()],
     }
+}
+
+/// The normalizers a run begins with: those of the run before under carry-over, else `start`, else initial ones.
+pub(super) fn begin_lanes(
+    recording: &StepRecording,
+    plan: &Plan,
+    run: usize,
+    before: Option<Lanes>,
+    start: Option<&NormalizerState>,
+) -> Lanes {
+    let info = &recording.runs()[run];
+    let n_lanes = if plan.per_env { info.envs.len() } else { 1 };
+    let expected = expected_updates(plan, info.n_rows, info.n_vector_steps, n_lanes as u64);
+    let carried = before.filter(|lanes| plan.carry_over && lanes.replays().len() == n_lanes);
+    let replay = |lane: usize| match (&carried, start) {
+        (Some(lanes), _) => {
+            let state = lanes.replays()[lane].normalizer().state();
+            Replay::resume(plan.rule, &state, expected, N_WINDOWS)
+        }
+        (None, Some(state)) => Replay::resume(plan.rule, state, expected, N_WINDOWS),
+        (None, None) => Replay::new(plan.rule, recording.width(), expected, N_WINDOWS),
+    };
+    Lanes::new((0..n_lanes).map(replay).collect())
 }
 
 /// Updates a run will have, as far as its size tells.

@@ -6,11 +6,11 @@ use clap::Args;
 
 use super::outputs::{check_state_path, store_states};
 use super::pipeline::{Event, walk};
-use super::replay::{N_WINDOWS, expected_updates, finish, open, replay_report, stored_start};
+use super::replay::{N_WINDOWS, begin_lanes, expected_updates, finish, open, replay_report, stored_start};
 use super::settings::{MomentumArgs, Plan, Rollback, RuleArgs};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
-    Diagnostics, Granularity, Lanes, Memory, Normalizer, NormalizerState, Output, Replay, RowMoments, Window,
+    Diagnostics, Granularity, Lanes, Memory, Normalizer, NormalizerState, Output, RowMoments, Window,
     moments_of,
 };
 use crate::progress::Progress;
@@ -163,7 +163,7 @@ fn finish_merged(
             // Windows in file order say nothing about time.
             diagnostics.change = None;
         }
-        finished(plan, info.run_id.clone(), None, whole.n(), state, diagnostics, &normalizer)
+        finished(info.run_id.clone(), None, whole.n(), state, diagnostics, &normalizer)
     });
     runs.collect()
 }
@@ -180,20 +180,7 @@ fn replayed_runs(
     let rolled_back = walk(recording, plan, progress, &mut |event| {
         match event {
             Event::Begin(run) => {
-                let info = &recording.runs()[run];
-                let n_lanes = if plan.per_env { info.envs.len() } else { 1 };
-                let expected = expected_updates(plan, info.n_rows, info.n_vector_steps, n_lanes as u64);
-                let carried =
-                    lanes.take().filter(|lanes| plan.carry_over && lanes.replays().len() == n_lanes);
-                let replay = |lane: usize| match (&carried, start) {
-                    (Some(lanes), _) => {
-                        let state = lanes.replays()[lane].normalizer().state();
-                        Replay::resume(plan.rule, &state, expected, N_WINDOWS)
-                    }
-                    (None, Some(state)) => Replay::resume(plan.rule, state, expected, N_WINDOWS),
-                    (None, None) => Replay::new(plan.rule, recording.width(), expected, N_WINDOWS),
-                };
-                lanes = Some(Lanes::new((0..n_lanes).map(replay).collect()));
+                lanes = Some(begin_lanes(recording, plan, run, lanes.take(), start));
             }
             Event::Rows(rows) => {
                 let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
@@ -209,7 +196,7 @@ fn replayed_runs(
                     let env = plan.per_env.then(|| info.envs[lane]);
                     let rows = diagnostics.rows.n();
                     let id = info.run_id.clone();
-                    done.push((run, finished(plan, id, env, rows, state, diagnostics, replay.normalizer())));
+                    done.push((run, finished(id, env, rows, state, diagnostics, replay.normalizer())));
                 }
             }
         }
@@ -223,7 +210,6 @@ fn replayed_runs(
 }
 
 fn finished(
-    plan: &Plan,
     run_id: String,
     env_id: Option<i64>,
     rows: u64,
@@ -231,13 +217,11 @@ fn finished(
     diagnostics: Diagnostics,
     normalizer: &Normalizer,
 ) -> NormalizedRun {
-    let (n, ddof) = (normalizer.rows() as f64, f64::from(plan.rule.ddof));
-    let unbias = if ddof > 0.0 && n > ddof { n / (n - ddof) } else { 1.0 };
     NormalizedRun {
         run_id,
         env_id,
         rows,
-        var_used: state.var.iter().map(|var| var * unbias).collect(),
+        var_used: normalizer.used_var(),
         state,
         rollback: RollbackCounts::default(),
         diagnostics,
