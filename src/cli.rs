@@ -9,6 +9,7 @@ use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subcomman
 use crate::commands::{self, CommandError, CommonArgs, CompletionsArgs, Context, Outcome};
 use crate::config;
 use crate::console::{Console, When};
+use crate::normalization::is_device_failure;
 use crate::records;
 
 const FINDINGS: u8 = 1;
@@ -56,6 +57,8 @@ enum Verb {
         #[command(subcommand)]
         command: commands::simulate::SimulateCommand,
     },
+    /// Which devices --device can name here, and why others are not there
+    Devices(commands::devices::DevicesArgs),
     /// Print shell completions
     Completions(CompletionsArgs),
     /// Print the manual page (roff)
@@ -83,7 +86,7 @@ fn with_environment(command: Command) -> Command {
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
-    quiet_decoder_panics();
+    quiet_foreign_panics();
     // Without a handler an interrupt still ends the program, but may leave a temporary file.
     let _ = ctrlc::set_handler(interrupted);
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -99,11 +102,11 @@ fn interrupted() {
     std::process::exit(INTERRUPTED);
 }
 
-/// A panic inside a third-party decoder becomes an error message; its backtrace is nobody's business.
-fn quiet_decoder_panics() {
+/// A panic inside a third-party decoder or driver becomes an error message; its backtrace is nobody's business.
+fn quiet_foreign_panics() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if !records::is_decoding() {
+        if !records::is_decoding() && !is_device_failure(info) {
             default(info);
         }
     }));
@@ -159,6 +162,7 @@ fn dispatch(verb: &Verb, context: &Context) -> Result<Outcome, CommandError> {
         Verb::Analyze { command } => commands::analyze::run(command, context),
         Verb::Normalize { command } => commands::normalize::run(command, context),
         Verb::Simulate { command } => commands::simulate::run(command, context),
+        Verb::Devices(args) => commands::devices::run(args, context),
         Verb::Completions(args) => commands::completions(args, Cli::command(), context),
         Verb::Man => commands::manual(Cli::command(), context),
     }

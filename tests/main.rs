@@ -1,7 +1,9 @@
 //! One integration binary: every test of the program from outside, and the laws its mathematics obeys.
 
 #![allow(clippy::float_cmp, reason = "tests compare exact arithmetic exactly")]
+#![allow(clippy::print_stdout, reason = "what is skipped is said")]
 
+mod engines;
 mod laws;
 mod normalization_laws;
 mod normalizers;

@@ -94,7 +94,7 @@ proptest! {
             for stop in cuts {
                 let here: Vec<usize> = ends.iter().filter(|end| **end > start && **end <= *stop).map(|end| end - start).collect();
                 let block = Block { rows: Rows::F64(&values[2 * start..2 * stop]), input: None, ends: &here };
-                replay.process(&block, Output::F64(&mut out[2 * start..2 * stop]), |_| {});
+                replay.process(&block, Output::F64(&mut out[2 * start..2 * stop]), |_| {}).expect("no device");
                 start = *stop;
             }
             replay.finish(|_| {});
@@ -117,7 +117,7 @@ proptest! {
         Replay::process_together(&mut together, &block, |_, _| {});
         for (rule, found) in rules.iter().zip(&together) {
             let mut alone = Replay::new(*rule, 1, ends.len() as u64, 16);
-            alone.process(&block, Output::None, |_| {});
+            alone.process(&block, Output::None, |_| {}).expect("no device");
             prop_assert_eq!(alone.normalizer().state(), found.normalizer().state());
         }
     }
@@ -149,14 +149,14 @@ fn each_environment_by_itself_is_a_recording_of_its_own() {
     let mut apart = Lanes::new((0..3).map(|_| Replay::new(rule, 1, 30, 8)).collect());
     let mut out = vec![0.0; 90];
     let rows = LaneRows { rows: Rows::F64(&values), input: None, ends: &ends, lanes: &lanes, episodes: None };
-    apart.process(&rows, Output::F64(&mut out), |_, _| {});
+    apart.process(&rows, Output::F64(&mut out), |_, _| {}).expect("no device");
     for lane in 0..3 {
         let own: Vec<f64> = values.iter().skip(lane).step_by(3).copied().collect();
         let own_ends: Vec<usize> = (1..=30).collect();
         let mut alone = Replay::new(rule, 1, 30, 8);
         let mut expected = vec![0.0; 30];
         let block = Block { rows: Rows::F64(&own), input: None, ends: &own_ends };
-        alone.process(&block, Output::F64(&mut expected), |_| {});
+        alone.process(&block, Output::F64(&mut expected), |_| {}).expect("no device");
         let found: Vec<f64> = out.iter().skip(lane).step_by(3).copied().collect();
         assert_eq!(found, expected);
         assert_eq!(apart.replays()[lane].normalizer().state(), alone.normalizer().state());

@@ -17,11 +17,11 @@ const IMPORTS: [(&str, &[&str]); 10] = [
         "commands",
         &["attribution", "console", "normalization", "progress", "records", "report", "simulation", "stats"],
     ),
-    ("cli", &["commands", "config", "console", "records"]),
+    ("cli", &["commands", "config", "console", "normalization", "records"]),
 ];
 
 /// Outside crates and the modules they may appear in.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 13] = [
     ("clap", &["cli", "config", "commands"]),
     ("polars", &["records"]),
     ("polars_arrow", &["records"]),
@@ -34,6 +34,7 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("statrs", &["stats"]),
     ("rand", &["stats", "attribution", "simulation"]),
     ("toml", &["config"]),
+    ("burn", &["normalization"]),
 ];
 
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {

@@ -1,6 +1,7 @@
 //! How a command ends.
 
 use crate::attribution::{GameError, GameKey};
+use crate::normalization::DeviceError;
 use crate::records::RecordError;
 
 /// A command that did its work.
@@ -39,6 +40,9 @@ pub enum CommandError {
     /// A stored state that does not fit, with what to do.
     #[error("{0}")]
     State(String, String),
+    /// A device that is not there, or that failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// Everything was left out.
     #[error("everything was left out: there is nothing to report")]
     NothingLeft,
@@ -69,6 +73,7 @@ impl CommandError {
             | Self::NothingLeft
             | Self::State(..)
             | Self::Output { .. } => 3,
+            Self::Device(_) => 4,
         }
     }
 
@@ -78,6 +83,7 @@ impl CommandError {
             Self::Usage { hint, .. } => hint.clone(),
             Self::Record(error) => error.hint(),
             Self::Game { source, .. } => source.hint(),
+            Self::Device(error) => Some(format!("{}; simic devices lists what is present", error.hint())),
             Self::State(_, hint) => Some(hint.clone()),
             Self::NothingLeft => Some("-v and the warnings say why".to_owned()),
             Self::Output { .. } => None,

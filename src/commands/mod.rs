@@ -2,6 +2,7 @@
 
 pub mod analyze;
 mod common;
+pub mod devices;
 mod error;
 mod generate;
 pub mod inspect;

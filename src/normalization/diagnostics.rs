@@ -354,7 +354,9 @@ mod tests {
         let ends: Vec<usize> = (1..=n).collect();
         let rule = Rule::observations(Memory::ema(0.99));
         let mut replay = Replay::new(rule, 2, n as u64, 128);
-        replay.process(&Block { rows: Rows::F64(&rows), input: None, ends: &ends }, Output::None, |_| {});
+        replay
+            .process(&Block { rows: Rows::F64(&rows), input: None, ends: &ends }, Output::None, |_| {})
+            .expect("no device");
         replay.finish(|_| {});
         replay
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
+use super::engine::{DeviceError, Engine};
 use super::moments::{RowMoments, Rows};
 use super::replay::{Block, Output, Replay, Update};
 
@@ -39,6 +40,16 @@ impl Lanes {
         Self { replays, open_episodes: BTreeMap::new() }
     }
 
+    /// Goes through rows on a device; see [`Replay::on_device`].
+    #[must_use]
+    pub fn on_device(mut self, engine: Option<&Engine>, tells_every_update: bool) -> Self {
+        self.replays = std::mem::take(&mut self.replays)
+            .into_iter()
+            .map(|replay| replay.on_device(engine.cloned(), tells_every_update))
+            .collect();
+        self
+    }
+
     /// The replays, in order of environment.
     pub fn replays(&self) -> &[Replay] {
         &self.replays
@@ -50,19 +61,22 @@ impl Lanes {
     }
 
     /// Replays a block; `on_update` is told the lane and the row of the block that completed the batch.
+    ///
+    /// # Errors
+    /// As [`Replay::process`].
     pub fn process(
         &mut self,
         block: &LaneRows<'_>,
         output: Output<'_>,
         mut on_update: impl FnMut(usize, Update<'_>),
-    ) {
+    ) -> Result<(), DeviceError> {
         if let Some((episodes, ends)) = block.episodes {
-            self.process_episodes(block, episodes, ends, output, &mut on_update);
+            self.process_episodes(block, episodes, ends, output, &mut on_update)
         } else if let [replay] = &mut self.replays[..] {
             let block = Block { rows: block.rows, input: block.input, ends: block.ends };
-            replay.process(&block, output, |update| on_update(0, update));
+            replay.process(&block, output, |update| on_update(0, update))
         } else {
-            self.process_apart(block, output, &mut on_update);
+            self.process_apart(block, output, &mut on_update)
         }
     }
 
@@ -87,7 +101,7 @@ impl Lanes {
         ends: &[bool],
         mut output: Output<'_>,
         on_update: &mut impl FnMut(usize, Update<'_>),
-    ) {
+    ) -> Result<(), DeviceError> {
         let replay = &mut self.replays[0];
         let width = replay.normalizer().width();
         let n_rows = episodes.len();
@@ -100,7 +114,7 @@ impl Lanes {
                 input: block.input.map(|input| input.slice(row..end, width)),
                 ends: &[],
             };
-            replay.normalize_only(&part, output.part(row * width, end * width));
+            replay.normalize_only(&part, output.part(row * width, end * width))?;
             let mut start = row;
             while start < end {
                 let same = |next: &usize| episodes[*next] == episodes[start];
@@ -120,6 +134,7 @@ impl Lanes {
             }
             row = end;
         }
+        Ok(())
     }
 
     /// Every environment by itself: rows gathered, replayed side by side, and put back.
@@ -128,7 +143,7 @@ impl Lanes {
         block: &LaneRows<'_>,
         output: Output<'_>,
         on_update: &mut impl FnMut(usize, Update<'_>),
-    ) {
+    ) -> Result<(), DeviceError> {
         let width = self.replays[0].normalizer().width();
         let mut places: Vec<Vec<usize>> = vec![Vec::new(); self.replays.len()];
         for (row, lane) in block.lanes.iter().enumerate() {
@@ -137,7 +152,7 @@ impl Lanes {
         let gather = |rows: Rows<'_>, places: &[usize]| -> Vec<f64> {
             places.iter().flat_map(|row| (0..width).map(move |d| rows.get(row * width + d))).collect()
         };
-        let results: Vec<(Vec<f64>, Vec<Stored>)> = self
+        let results = self
             .replays
             .par_iter_mut()
             .zip(&places)
@@ -153,10 +168,10 @@ impl Lanes {
                 replay.process(&lane_block, Output::F64(&mut values), |update| {
                     let last_row = update.last_row.and_then(|row| places.get(row).copied());
                     updates.push(Stored { last_row, n: update.n, normalizer: update.normalizer.clone() });
-                });
-                (values, updates)
+                })?;
+                Ok((values, updates))
             })
-            .collect();
+            .collect::<Result<Vec<(Vec<f64>, Vec<Stored>)>, DeviceError>>()?;
         put_back(&results, &places, width, output);
         for (lane, (_, updates)) in results.iter().enumerate() {
             for update in updates {
@@ -164,6 +179,7 @@ impl Lanes {
                 on_update(lane, Update { last_row: *last_row, n: *n, normalizer });
             }
         }
+        Ok(())
     }
 }
 

@@ -4,21 +4,28 @@
 
 mod batches;
 mod diagnostics;
+mod engine;
 mod lag;
 mod lanes;
 mod merge;
 mod moments;
+mod on_device;
 mod presets;
 mod replay;
 mod returns;
 mod rule;
 mod segment;
 mod state;
+mod tiles;
 mod verify;
 
 pub use batches::{Batcher, Granularity, Places};
 pub use diagnostics::{
     Change, ClipPhase, Diagnostics, DimensionChange, find_change, lag_of, locate_shift, regimes,
+};
+pub use engine::{
+    DeviceChoice, DeviceError, DevicePresence, Engine, KernelTimes, available_devices, is_device_failure,
+    normalize_tensor, open_device,
 };
 pub use lag::{Lag, LagProbe};
 pub use lanes::{LaneRows, Lanes};

@@ -1,7 +1,8 @@
-//! The CPU engine: statistics and normalized values of rows in replay order, exactly as training made them.
+//! The CPU engine, the reference: statistics and normalized values of rows in replay order, exactly as training made them.
 
 use rayon::prelude::*;
 
+use super::engine::{DeviceError, Engine};
 use super::moments::{BatchTable, RowMoments, Rows};
 use super::rule::{Order, Rule};
 use super::state::{Normalizer, NormalizerState};
@@ -81,12 +82,16 @@ impl Window {
 /// One normalizer on its way through the rows of a run (or of one environment).
 #[derive(Debug, Clone)]
 pub struct Replay {
-    normalizer: Normalizer,
+    pub(super) normalizer: Normalizer,
     /// Updates per window.
-    window_updates: u64,
-    windows: Vec<Window>,
+    pub(super) window_updates: u64,
+    pub(super) windows: Vec<Window>,
     /// Rows of a batch still open.
-    open: RowMoments,
+    pub(super) open: RowMoments,
+    /// Where rows are gone through; `None` for here.
+    engine: Option<Engine>,
+    /// Whether a device tells every update, or one per stretch it handles at once.
+    pub(super) tells_every_update: bool,
     moments: SlabMoments,
     centers: Vec<f64>,
     inverses: Vec<f64>,
@@ -108,6 +113,8 @@ impl Replay {
         let width = normalizer.width();
         Self {
             open: RowMoments::empty(width),
+            engine: None,
+            tells_every_update: true,
             normalizer,
             window_updates: expected_updates.div_ceil(n_windows.max(1)).max(1),
             windows: Vec::new(),
@@ -115,6 +122,16 @@ impl Replay {
             centers: Vec::new(),
             inverses: Vec::new(),
         }
+    }
+
+    /// Goes through rows on a device, at 32 bits; the state stays at 64.
+    ///
+    /// Unless `tells_every_update`, `on_update` is told the last update of each stretch the device handles at once
+    /// (every window ends with one), and the device carries the state from batch to batch by itself.
+    #[must_use]
+    pub fn on_device(mut self, engine: Option<Engine>, tells_every_update: bool) -> Self {
+        (self.engine, self.tells_every_update) = (engine, tells_every_update);
+        self
     }
 
     /// The normalizer as it is.
@@ -137,6 +154,9 @@ impl Replay {
     /// # Shapes
     /// `block.rows` and the output are n_rows x width, row after row.
     ///
+    /// # Errors
+    /// A failing device, or values too large for one.
+    ///
     /// # Panics
     /// If a batch is left open under [`Order::UpdateFirst`]: the caller keeps such rows back.
     pub fn process(
@@ -144,7 +164,10 @@ impl Replay {
         block: &Block<'_>,
         mut output: Output<'_>,
         mut on_update: impl FnMut(Update<'_>),
-    ) {
+    ) -> Result<(), DeviceError> {
+        if let Some(engine) = self.engine.clone() {
+            return self.process_on_device(&engine, block, output, &mut on_update);
+        }
         let width = self.normalizer.width();
         let n_rows = block.rows.len() / width;
         let (mut row, mut next) = (0, 0);
@@ -163,12 +186,20 @@ impl Replay {
             self.normalize_open(block, row..n_rows, output.part(row * width, n_rows * width));
             self.open.merge(&moments_of(block.rows.slice(row..n_rows, width), width));
         }
+        Ok(())
     }
 
     /// Rows whose batches the caller tells apart itself: normalized with the state as it is.
-    pub fn normalize_only(&mut self, block: &Block<'_>, output: Output<'_>) {
+    ///
+    /// # Errors
+    /// A failing device.
+    pub fn normalize_only(&mut self, block: &Block<'_>, output: Output<'_>) -> Result<(), DeviceError> {
+        if let Some(engine) = self.engine.clone() {
+            return self.normalize_on_device(&engine, block, output);
+        }
         let n_rows = block.rows.len() / self.normalizer.width();
         self.normalize_open(block, 0..n_rows, output);
+        Ok(())
     }
 
     /// An update with moments the caller gathered.
@@ -338,7 +369,7 @@ impl Replay {
         self.count_clipped(&clipped, n_rows as u64);
     }
 
-    fn begin_window(&mut self) {
+    pub(super) fn begin_window(&mut self) {
         if self.windows.len() >= MOST_WINDOWS {
             self.halve_windows();
         }
@@ -371,7 +402,7 @@ impl Replay {
         self.window_updates *= 2;
     }
 
-    fn end_window_if_full(&mut self) {
+    pub(super) fn end_window_if_full(&mut self) {
         let updates = self.normalizer.updates();
         if self.windows.last().is_some_and(|window| updates - window.first_update >= self.window_updates) {
             self.close_window();

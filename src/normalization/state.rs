@@ -57,16 +57,65 @@ impl NormalizerState {
     }
 }
 
-/// A normalizer between updates.
-#[derive(Debug, Clone)]
-pub struct Normalizer {
-    rule: Rule,
+/// How far a normalizer has come: all that the weight of its next update depends on, and no value of any row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
     /// Weight the state had before any row (Welford).
     base: f64,
     rows: u64,
     updates: u64,
     /// Weight of the initial state under the EMA updates so far.
     prior: f64,
+}
+
+impl Clock {
+    /// Rows seen.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Updates made.
+    pub(super) fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// Counts an update of `n` rows (at least one) and gives its weight: `None` where the rule leaves the state
+    /// alone.
+    pub(super) fn advance(&mut self, rule: &Rule, n: u64) -> Option<f64> {
+        self.updates += 1;
+        if self.updates <= rule.skip_first {
+            return None;
+        }
+        let seen = self.rows;
+        self.rows += n;
+        if rule.until.is_some_and(|until| seen >= until) {
+            return None;
+        }
+        let size = n as f64;
+        Some(match (rule.memory, rule.warmup) {
+            (Memory::Welford, _) => size / (self.base + self.rows as f64),
+            (Memory::Ema { .. }, Warmup::Welford(least)) if seen < least => {
+                self.prior = 0.0;
+                size / self.rows as f64
+            }
+            (Memory::Ema { momentum, per_row }, warmup) => {
+                let w = ema_weight(momentum, per_row, n);
+                self.prior *= 1.0 - w;
+                match warmup {
+                    // (1-m)/(1-m^k), with m^k the weight a biased average would leave to its initial state.
+                    Warmup::Debias if self.prior < 1.0 => w / (1.0 - self.prior),
+                    _ => w,
+                }
+            }
+        })
+    }
+}
+
+/// A normalizer between updates.
+#[derive(Debug, Clone)]
+pub struct Normalizer {
+    rule: Rule,
+    clock: Clock,
     mean: Vec<f64>,
     var: Vec<f64>,
 }
@@ -76,10 +125,7 @@ impl Normalizer {
     pub fn new(rule: Rule, width: usize) -> Self {
         Self {
             rule,
-            base: rule.initial_count,
-            rows: 0,
-            updates: 0,
-            prior: 1.0,
+            clock: Clock { base: rule.initial_count, rows: 0, updates: 0, prior: 1.0 },
             mean: vec![rule.initial_mean; width],
             var: vec![rule.initial_var; width],
         }
@@ -92,16 +138,13 @@ impl Normalizer {
             Memory::Welford => (state.count - state.initial_count).max(0.0).round() as u64,
             Memory::Ema { .. } => state.count.max(0.0).round() as u64,
         };
+        let base = match state.memory {
+            Memory::Welford => state.count - rows as f64,
+            Memory::Ema { .. } => rule.initial_count,
+        };
         Self {
             rule,
-            base: if state.memory == Memory::Welford {
-                state.count - rows as f64
-            } else {
-                rule.initial_count
-            },
-            rows,
-            updates: state.batches,
-            prior: state.prior_weight(),
+            clock: Clock { base, rows, updates: state.batches, prior: state.prior_weight() },
             mean: state.mean.clone(),
             var: state.var.clone(),
         }
@@ -119,12 +162,12 @@ impl Normalizer {
 
     /// Rows seen.
     pub fn rows(&self) -> u64 {
-        self.rows
+        self.clock.rows
     }
 
     /// Updates made.
     pub fn updates(&self) -> u64 {
-        self.updates
+        self.clock.updates
     }
 
     /// Means.
@@ -140,8 +183,8 @@ impl Normalizer {
     /// The count of the state file: the weight (Welford) or the rows seen (EMA).
     pub fn count(&self) -> f64 {
         match self.rule.memory {
-            Memory::Welford => self.base + self.rows as f64,
-            Memory::Ema { .. } => self.rows as f64,
+            Memory::Welford => self.clock.base + self.clock.rows as f64,
+            Memory::Ema { .. } => self.clock.rows as f64,
         }
     }
 
@@ -152,7 +195,7 @@ impl Normalizer {
             count: self.count(),
             mean: self.mean.clone(),
             var: self.var.clone(),
-            batches: self.updates,
+            batches: self.clock.updates,
             initial_count: self.rule.initial_count,
             initial_mean: self.rule.initial_mean,
             initial_var: self.rule.initial_var,
@@ -166,61 +209,43 @@ impl Normalizer {
         if n == 0 {
             return;
         }
-        self.updates += 1;
-        if self.updates <= self.rule.skip_first {
-            return;
-        }
-        if self.rule.until.is_some_and(|until| self.rows >= until) {
-            self.rows += n;
-            return;
-        }
-        let w = self.advance(n);
-        let rest = 1.0 - w;
-        let batch = mean.iter().zip(var);
-        let state = self.mean.iter_mut().zip(self.var.iter_mut());
-        match self.rule.variance_floor {
-            None => {
-                for ((own_mean, own_var), (mean, var)) in state.zip(batch) {
-                    let delta = mean - *own_mean;
-                    *own_mean += w * delta;
-                    *own_var += w * (var - *own_var + rest * delta * delta);
-                }
-            }
-            Some(floor) => {
-                for ((own_mean, own_var), (mean, var)) in state.zip(batch) {
-                    let delta = mean - *own_mean;
-                    *own_mean += w * delta;
-                    *own_var = (*own_var + w * (var - *own_var + rest * delta * delta)).max(floor * var);
-                }
+        let Some(w) = self.clock.advance(&self.rule, n) else { return };
+        self.mix(w, mean, var);
+        if let Some(floor) = self.rule.variance_floor {
+            for (own, var) in self.var.iter_mut().zip(var) {
+                *own = own.max(floor * var);
             }
         }
     }
 
-    /// Counts an update of `n` rows and gives its weight.
-    fn advance(&mut self, n: u64) -> f64 {
-        self.rows += n;
-        let size = n as f64;
-        match (self.rule.memory, self.rule.warmup) {
-            (Memory::Welford, _) => size / (self.base + self.rows as f64),
-            (Memory::Ema { .. }, Warmup::Welford(least)) if self.rows - n < least => {
-                self.prior = 0.0;
-                size / self.rows as f64
-            }
-            (Memory::Ema { momentum, per_row }, warmup) => {
-                let w = ema_weight(momentum, per_row, n);
-                self.prior *= 1.0 - w;
-                match warmup {
-                    // (1-m)/(1-m^k), with m^k the weight a biased average would leave to its initial state.
-                    Warmup::Debias if self.prior < 1.0 => w / (1.0 - self.prior),
-                    _ => w,
-                }
-            }
+    /// How far it has come.
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Many updates at once: what they make up of the state afterwards (`share`), their own mixture's moments,
+    /// and how far they lead.
+    pub(super) fn append(&mut self, share: f64, mean: &[f64], var: &[f64], clock: Clock) {
+        self.clock = clock;
+        if share > 0.0 {
+            self.mix(share, mean, var);
+        }
+    }
+
+    /// The state becomes a mixture of itself and moments of weight `w`.
+    fn mix(&mut self, w: f64, mean: &[f64], var: &[f64]) {
+        let rest = 1.0 - w;
+        let state = self.mean.iter_mut().zip(self.var.iter_mut());
+        for ((own_mean, own_var), (mean, var)) in state.zip(mean.iter().zip(var)) {
+            let delta = mean - *own_mean;
+            *own_mean += w * delta;
+            *own_var += w * (var - *own_var + rest * delta * delta);
         }
     }
 
     /// What a population variance is multiplied by to divide by n - ddof instead of n; 1 below that many rows.
     fn unbias(&self) -> f64 {
-        let (n, ddof) = (self.rows as f64, f64::from(self.rule.ddof));
+        let (n, ddof) = (self.clock.rows as f64, f64::from(self.rule.ddof));
         if n > ddof { n / (n - ddof) } else { 1.0 }
     }
 
@@ -236,7 +261,7 @@ impl Normalizer {
     /// `x -> (x - center) * inverse`; center 0 where the rule does not subtract the mean, inverse 1/divisor.
     pub fn scaling(&self, center: &mut [f64], inverse: &mut [f64]) {
         let rule = &self.rule;
-        if self.rows < rule.raw_below {
+        if self.clock.rows < rule.raw_below {
             center.fill(0.0);
             inverse.fill(1.0);
             return;
@@ -252,7 +277,7 @@ impl Normalizer {
 
     #[inline]
     fn corrected(&self, mean: f64, var: f64) -> (f64, f64) {
-        let share = 1.0 - self.prior;
+        let share = 1.0 - self.clock.prior;
         match self.rule.correction {
             Correction::None => (mean, var),
             _ if share <= 0.0 => (mean, var),
@@ -260,7 +285,7 @@ impl Normalizer {
                 let (mu0, v0) = (self.rule.initial_mean, self.rule.initial_var);
                 let own = mu0 + (mean - mu0) / share;
                 let delta = own - mu0;
-                (own, ((var - self.prior * v0) / share - self.prior * delta * delta).max(0.0))
+                (own, ((var - self.clock.prior * v0) / share - self.clock.prior * delta * delta).max(0.0))
             }
             Correction::TorchRl => (mean / share, var / share),
         }

@@ -1,6 +1,7 @@
 //! Result values to bytes: tables, JSON, CSV, Markdown, written to any writer.
 
 mod comparison;
+mod devices;
 mod grid;
 mod inspection;
 mod normalization;
@@ -12,6 +13,7 @@ mod states;
 pub use comparison::{
     CompareReport, ComparedRun, ComparedSetting, DivisorReport, DivisorRow, write_comparison, write_divisors,
 };
+pub use devices::{DeviceReport, write_devices};
 pub use grid::{Align, Grid};
 pub use inspection::write_inspection;
 pub use normalization::{

@@ -87,6 +87,8 @@ pub struct ReplayReport {
     pub target: &'static str,
     /// Where it was computed.
     pub device: &'static str,
+    /// The device's own name, where it is not the CPU.
+    pub device_name: Option<String>,
     /// Settings.
     pub settings: NormalizeSettings,
     /// Names of the dimensions.
@@ -110,6 +112,8 @@ struct Document<'a> {
     momentum: Option<f64>,
     target: &'static str,
     device: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_name: Option<&'a str>,
     settings: &'a NormalizeSettings,
     updates: Option<u64>,
     rows: u64,
@@ -306,6 +310,7 @@ impl ReplayReport {
             momentum: self.momentum,
             target: self.target,
             device: self.device,
+            device_name: self.device_name.as_deref(),
             settings: &self.settings,
             updates: top.map(|run| run.state.batches),
             rows,
@@ -350,11 +355,12 @@ impl ReplayReport {
             None => "full history".to_owned(),
         };
         let clip = self.settings.clip.map_or_else(|| "no clip".to_owned(), |clip| format!("clip {clip}"));
+        let device = self.device_name.as_ref().map_or_else(String::new, |name| format!(", on {name}"));
         let preset = self.settings.preset.map_or_else(String::new, |preset| format!("{preset}: "));
         let scale =
             self.settings.gamma.map_or_else(String::new, |gamma| format!(", by return (gamma {gamma})"));
         format!(
-            "{preset}{} normalized by {memory}, updated every {}, {}, epsilon {}, {clip}{scale}",
+            "{preset}{} normalized by {memory}, updated every {}, {}, epsilon {}, {clip}{scale}{device}",
             self.target,
             self.settings.update_every,
             self.settings.order,

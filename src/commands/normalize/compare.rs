@@ -163,7 +163,7 @@ fn divisors_of(
             }
             Event::Rows(rows) => {
                 let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
-                lanes.process(&rows.lane_rows(), Output::None, |_, _| {});
+                lanes.process(&rows.lane_rows(), Output::None, |_, _| {})?;
             }
             Event::End(run) => {
                 let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };

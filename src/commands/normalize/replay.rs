@@ -10,8 +10,8 @@ use super::settings::{MomentumArgs, Plan, RuleArgs, granularity};
 use crate::commands::simulate::CompressionArg;
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
-    Batcher, Diagnostics, Granularity, LaneRows, Lanes, NormalizerState, Output, Places, Preset, Replay,
-    Rows, Target, Update,
+    Batcher, DeviceChoice, Diagnostics, Engine, Granularity, LaneRows, Lanes, NormalizerState, Output,
+    Places, Preset, Replay, Rows, Target, Update, open_device,
 };
 use crate::records::{NormalizedValues, StepRecording, StoredState, TraceRows};
 use crate::report::{
@@ -30,7 +30,8 @@ pub(super) const N_WINDOWS: u64 = 256;
   simic normalize replay --momentum 0.99
   simic normalize replay runs/*.parquet --preset sb3 -o normalized.parquet --trace trace.parquet
   simic normalize replay --target reward --reward-scale return --gamma 0.99
-  simic normalize replay --preset brax --update-every rollout:2048 --format json")]
+  simic normalize replay --preset brax --update-every rollout:2048 --format json
+  simic normalize replay --device auto -o normalized.parquet")]
 pub struct ReplayArgs {
     /// Files, directories, patterns, or - for stdin [default: $SIMIC_RUNS, else runs/]
     #[arg(value_name = "RUNS")]
@@ -60,6 +61,36 @@ pub struct ReplayArgs {
     /// Dimensions to list in a table
     #[arg(long, value_name = "N", default_value_t = 12)]
     pub dimensions: usize,
+    /// Where rows are gone through: cpu at 64 bits, every other device at 32 (simic devices lists them)
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub device: DeviceArg,
+}
+
+/// A device of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceArg {
+    /// Our own code at 64 bits: the reference
+    Cpu,
+    /// burn's CPU backend
+    Flex,
+    /// A GPU through Vulkan, Metal or DirectX
+    Wgpu,
+    /// An NVIDIA GPU
+    Cuda,
+    /// The best GPU present, else the CPU
+    Auto,
+}
+
+impl From<DeviceArg> for DeviceChoice {
+    fn from(argument: DeviceArg) -> Self {
+        match argument {
+            DeviceArg::Cpu => Self::Cpu,
+            DeviceArg::Flex => Self::Flex,
+            DeviceArg::Wgpu => Self::Wgpu,
+            DeviceArg::Cuda => Self::Cuda,
+            DeviceArg::Auto => Self::Auto,
+        }
+    }
 }
 
 /// Precision of values.
@@ -78,6 +109,8 @@ pub enum PrecisionArg {
 pub fn run(args: &ReplayArgs, context: &Context) -> Result<Outcome, CommandError> {
     let plan = args.rule.plan(context, args.momentum.momentum, context.common.output.is_some())?;
     check_paths(args, context)?;
+    let engine = open_device(args.device.into())?;
+    tell_device(args.device, engine.as_ref(), context);
     let extra = [args.trace.as_deref(), args.state_out.as_deref()];
     let recording = open(&args.runs, &plan, context, &extra)?;
     let start =
@@ -91,6 +124,8 @@ pub fn run(args: &ReplayArgs, context: &Context) -> Result<Outcome, CommandError
     });
     let progress = context.console.progress();
     let mut replayer = Replayer::new(&recording, &plan, start, learn_every);
+    replayer.engine.clone_from(&engine);
+    replayer.tells_every_update = args.trace.is_some();
     let wants_values = outputs.steps.is_some();
     let is_single = args.precision == PrecisionArg::F32;
     let rolled_back = walk(&recording, &plan, &progress, &mut |event| match event {
@@ -100,7 +135,7 @@ pub fn run(args: &ReplayArgs, context: &Context) -> Result<Outcome, CommandError
         }
         Event::Rows(rows) => {
             let mut trace = outputs.trace.is_some().then(TraceRows::default);
-            let values = replayer.rows(rows, wants_values.then_some(is_single), trace.as_mut());
+            let values = replayer.rows(rows, wants_values.then_some(is_single), trace.as_mut())?;
             outputs.write(rows, values, trace)
         }
         Event::End(run) => {
@@ -115,6 +150,9 @@ pub fn run(args: &ReplayArgs, context: &Context) -> Result<Outcome, CommandError
     }
     let written = outputs.commit()?;
     let mut report = replayer.report(&rolled_back, &args.rule, written);
+    if let Some(engine) = &engine {
+        (report.device, report.device_name) = (engine.choice().name(), Some(engine.name().to_owned()));
+    }
     if let Some(path) = &args.state_out {
         store_states(path, &report, &recording, &plan.rule, context)?;
         report.written.push(path.display().to_string());
@@ -126,6 +164,28 @@ pub fn run(args: &ReplayArgs, context: &Context) -> Result<Outcome, CommandError
         .output(target, false, |out| write_normalization(&report, context.format(), args.dimensions, out))
         .map_err(|source| CommandError::Output { target: "the result".to_owned(), source })?;
     Ok(Outcome::Clean)
+}
+
+/// Says which device was found, where that was left open, and what is odd about it.
+fn tell_device(argument: DeviceArg, engine: Option<&Engine>, context: &Context) {
+    match engine {
+        None if argument == DeviceArg::Auto => {
+            let has_features = DeviceChoice::Wgpu.is_compiled_in() || DeviceChoice::Cuda.is_compiled_in();
+            context.console.note(if has_features {
+                "--device auto takes the cpu: no GPU found"
+            } else {
+                "--device auto takes the cpu: this program is built without the features wgpu and cuda"
+            });
+        }
+        Some(engine) if argument == DeviceArg::Auto => {
+            context.console.note(&format!("--device auto takes {}", engine.name()));
+        }
+        Some(engine) if engine.is_software() => context.console.note(&format!(
+            "{} is a program that imitates a GPU: right, but slower than --device cpu",
+            engine.name()
+        )),
+        _ => {}
+    }
 }
 
 /// Opens the recording and says what there is to say about it.
@@ -271,6 +331,9 @@ struct Replayer<'a> {
     plan: &'a Plan,
     start: Option<NormalizerState>,
     lanes: Option<Lanes>,
+    engine: Option<Engine>,
+    /// Whether the state after every update is wanted (the trace).
+    tells_every_update: bool,
     learn_every: Option<Granularity>,
     probe: Option<LearnProbe>,
     rows: u64,
@@ -293,6 +356,8 @@ impl<'a> Replayer<'a> {
             plan,
             start,
             lanes: None,
+            engine: None,
+            tells_every_update: true,
             learn_every,
             probe: None,
             rows: 0,
@@ -313,7 +378,8 @@ impl<'a> Replayer<'a> {
             .filter(|_| !self.plan.per_env)
             .map(|every| LearnProbe::new(every, self.recording.width()));
         let carried = self.lanes.take();
-        self.lanes = Some(begin_lanes(self.recording, self.plan, run, carried, self.start.as_ref()));
+        let lanes = begin_lanes(self.recording, self.plan, run, carried, self.start.as_ref());
+        self.lanes = Some(lanes.on_device(self.engine.as_ref(), self.tells_every_update));
     }
 
     /// Replays rows; gives normalized values of the asked precision (single or not).
@@ -322,7 +388,7 @@ impl<'a> Replayer<'a> {
         rows: &Prepared,
         precision: Option<bool>,
         mut trace: Option<&mut TraceRows>,
-    ) -> Option<NormalizedValues> {
+    ) -> Result<Option<NormalizedValues>, CommandError> {
         let n_rows = rows.block.n_rows();
         self.rows += n_rows as u64;
         let n_values = n_rows * self.recording.width();
@@ -333,24 +399,24 @@ impl<'a> Replayer<'a> {
             _ => Some(NormalizedValues::F64(vec![0.0; n_values])),
         };
         if let Some(mut probe) = self.probe.take() {
-            self.probed_rows(rows, &mut values, &mut trace, &mut probe);
+            self.probed_rows(rows, &mut values, &mut trace, &mut probe)?;
             self.probe = Some(probe);
         } else {
-            self.part(rows, 0..n_rows, &rows.ends, &mut values, &mut trace);
+            self.part(rows, 0..n_rows, &rows.ends, &mut values, &mut trace)?;
         }
         for row in 0..n_rows {
             let lane = if self.plan.per_env { rows.block.lane[row] as usize } else { 0 };
             self.last_places[lane] =
                 (rows.block.episode[row], rows.block.step[row], rows.block.vector_step[row]);
         }
-        match (precision, values) {
+        Ok(match (precision, values) {
             (None, _) => None,
             #[expect(clippy::cast_possible_truncation, reason = "32 bits are what was asked for")]
             (Some(true), Some(NormalizedValues::F64(values))) => {
                 Some(NormalizedValues::F32(values.into_iter().map(|x| x as f32).collect()))
             }
             (Some(_), values) => values,
-        }
+        })
     }
 
     /// The same, stopping wherever a rollout is over.
@@ -360,7 +426,7 @@ impl<'a> Replayer<'a> {
         values: &mut Option<NormalizedValues>,
         trace: &mut Option<&mut TraceRows>,
         probe: &mut LearnProbe,
-    ) {
+    ) -> Result<(), CommandError> {
         let width = self.recording.width();
         let places = Places { vector_step: &rows.block.vector_step, round: None };
         let mut stops = probe.batcher.ends(&places);
@@ -378,7 +444,7 @@ impl<'a> Replayer<'a> {
                 .filter(|end| (**end > start || (start == 0 && **end == 0)) && **end <= *stop)
                 .map(|end| end - start)
                 .collect();
-            self.part(rows, start..*stop, &ends, values, trace);
+            self.part(rows, start..*stop, &ends, values, trace)?;
             let raw = rows.block.values.rows();
             probe.raw.extend((start * width..stop * width).map(|at| raw.get(at)));
             if let Some(NormalizedValues::F64(values)) = values {
@@ -390,6 +456,7 @@ impl<'a> Replayer<'a> {
             }
             start = *stop;
         }
+        Ok(())
     }
 
     fn part(
@@ -399,7 +466,7 @@ impl<'a> Replayer<'a> {
         ends: &[usize],
         values: &mut Option<NormalizedValues>,
         trace: &mut Option<&mut TraceRows>,
-    ) {
+    ) -> Result<(), CommandError> {
         let width = self.recording.width();
         let Some(lanes) = &mut self.lanes else { unreachable!("a run has begun") };
         let block = &rows.block;
@@ -440,7 +507,8 @@ impl<'a> Replayer<'a> {
                 let env = if per_env { run.envs[lane] } else { 0 };
                 push_update(trace, &run.run_id, env, place, &update);
             }
-        });
+        })?;
+        Ok(())
     }
 
     fn end(&mut self, run: usize, mut trace: Option<&mut TraceRows>) {
@@ -512,6 +580,7 @@ pub(super) fn replay_report(
         momentum: plan.rule.memory.momentum(),
         target: plan.target.name(),
         device: "cpu",
+        device_name: None,
         settings: NormalizeSettings {
             preset: rule.preset.map(|preset| Preset::from(preset).name()),
             update_every: plan.granularity.describe(),

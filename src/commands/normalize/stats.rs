@@ -184,7 +184,7 @@ fn replayed_runs(
             }
             Event::Rows(rows) => {
                 let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
-                lanes.process(&rows.lane_rows(), Output::None, |_, _| {});
+                lanes.process(&rows.lane_rows(), Output::None, |_, _| {})?;
             }
             Event::End(run) => {
                 let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };

@@ -175,7 +175,7 @@ impl Verifier<'_> {
                     let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
                     lanes.process(&rows.lane_rows(), Output::None, |_, update| {
                         probe.watch(self.claim, update.normalizer);
-                    });
+                    })?;
                 }
                 Event::End(_) => {
                     let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
@@ -267,7 +267,7 @@ impl Verifier<'_> {
                             &Block { rows: values, input: None, ends: &ends },
                             Output::None,
                             |_| {},
-                        );
+                        )?;
                     }
                 }
                 Event::End(ended) if ended == run => replay.finish(|_| {}),

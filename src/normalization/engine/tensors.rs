@@ -1,0 +1,208 @@
+//! Tiles in burn's own tensor operations: for devices that run no kernels of ours.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::{Scaling, vector};
+use crate::normalization::tiles::Layout;
+
+/// Rows of all tiles, padded to the longest: n_tiles x n_rows x width.
+pub(super) struct PaddedRows {
+    layout: Layout,
+    values: Tensor<3>,
+    device: Device,
+    /// Rows of the longest tile.
+    longest: usize,
+}
+
+impl PaddedRows {
+    /// Copies rows to the device; short tiles repeat their last row.
+    pub(super) fn new(values: Vec<f32>, width: usize, layout: &Layout, device: &Device) -> Self {
+        let n_tiles = layout.n_tiles();
+        let longest = (0..n_tiles).map(|tile| layout.rows(tile).len()).max().unwrap_or(0);
+        let n_rows = values.len() / width;
+        let rows: Tensor<2> = vector(values, device).reshape([n_rows, width]);
+        let rows = if n_tiles * longest == n_rows {
+            rows
+        } else {
+            let index = (0..n_tiles).flat_map(|tile| {
+                let rows = layout.rows(tile);
+                (0..longest).map(move |i| (rows.start + i).min(rows.end - 1))
+            });
+            rows.select(0, indices(index, device))
+        };
+        Self {
+            values: rows.reshape([n_tiles, longest, width]),
+            layout: layout.clone(),
+            device: device.clone(),
+            longest,
+        }
+    }
+
+    fn width(&self) -> usize {
+        self.values.dims()[2]
+    }
+
+    /// One number per padded row, as n_tiles x longest x 1; `pad` beyond a tile's end.
+    fn per_row(&self, pad: f32, of_row: impl Fn(usize) -> f32) -> Tensor<3> {
+        let n_tiles = self.layout.n_tiles();
+        let numbers = (0..n_tiles).flat_map(|tile| {
+            let rows = self.layout.rows(tile);
+            let of_row = &of_row;
+            (0..self.longest).map(move |i| if i < rows.len() { of_row(rows.start + i) } else { pad })
+        });
+        vector(numbers.collect(), &self.device).reshape([n_tiles, self.longest, 1])
+    }
+
+    /// Moments of all tiles about their last rows, and extremes.
+    ///
+    /// # Formula
+    /// With b the final share of each row: `mean = sum b (x - z)`, `var = sum b (x - z - mean)^2`, z the last row.
+    pub(super) fn moments(&self) -> Tensor<1> {
+        // Short tiles repeat their last row: it is the last one of all.
+        let origin = self.values.clone().slice([0..self.layout.n_tiles(), self.longest - 1..self.longest]);
+        let offsets = self.values.clone() - origin;
+        let mixture = self.final_shares();
+        let sizes: Vec<f32> = (0..self.layout.n_tiles())
+            .flat_map(|tile| {
+                let rows = self.layout.rows(tile);
+                let share = 1.0 / rows.len() as f32;
+                rows.map(move |_| share)
+            })
+            .collect();
+        let moments = |weights: Tensor<3>| {
+            let mean = (offsets.clone() * weights.clone()).sum_dim(1);
+            let about = offsets.clone() - mean.clone();
+            let var = (about.clone() * about * weights).sum_dim(1);
+            (mean, var)
+        };
+        let (mean, var) = moments(self.per_row(0.0, |row| mixture[row]));
+        let (row_mean, row_var) = moments(self.per_row(0.0, |row| sizes[row]));
+        let (min, max) = (self.values.clone().min_dim(1), self.values.clone().max_dim(1));
+        Tensor::cat(vec![mean, var, row_mean, row_var, min, max].into_iter().map(flat).collect(), 0)
+    }
+
+    /// The share of each row in its tile's mixture once the tile is whole.
+    #[expect(clippy::cast_possible_truncation, reason = "the device computes at 32 bits")]
+    fn final_shares(&self) -> Vec<f32> {
+        let mut shares = vec![0.0f32; self.layout.shares.len()];
+        for tile in 0..self.layout.n_tiles() {
+            let mut left = 1.0f64;
+            for row in self.layout.rows(tile).rev() {
+                let share = f64::from(self.layout.shares[row]);
+                shares[row] = (share * left) as f32;
+                left *= 1.0 - share;
+            }
+        }
+        shares
+    }
+
+    /// Normalized values of all rows, row after row, and counts of values at or beyond the clip.
+    pub(super) fn normalize(
+        &self,
+        carried: &Tensor<2>,
+        scaling: &Scaling,
+        wants_values: bool,
+    ) -> (Option<Tensor<1>>, Tensor<1>) {
+        let (n_tiles, width) = (self.layout.n_tiles(), self.width());
+        let part =
+            |k: usize| carried.clone().slice([k..k + 1, 0..n_tiles * width]).reshape([n_tiles, 1, width]);
+        let offsets = self.values.clone() - part(0);
+        let (centers, inverses) = if self.layout.weights.iter().all(|weight| *weight == 0.0) {
+            (part(1), part(3))
+        } else {
+            self.scalings(&offsets, (part(1), part(2), part(3)), scaling)
+        };
+        let values = (offsets - centers) * inverses;
+        let is_real = self.per_row(0.0, |_| 1.0);
+        let clipped = (values.clone().abs().greater_equal_elem(scaling.clip).float() * is_real).sum_dim(1);
+        let values = wants_values.then(|| {
+            let bounded: Tensor<2> =
+                values.clamp(-scaling.clip, scaling.clip).reshape([n_tiles * self.longest, width]);
+            if n_tiles * self.longest == self.layout.ends.len() {
+                return bounded.reshape([-1]);
+            }
+            let kept = (0..n_tiles)
+                .flat_map(|tile| (0..self.layout.rows(tile).len()).map(move |i| tile * self.longest + i));
+            bounded.select(0, indices(kept, &self.device)).reshape([-1])
+        });
+        (values, flat(clipped))
+    }
+
+    /// What each row is normalized with: the state goes through the rows of all tiles at once.
+    fn scalings(
+        &self,
+        offsets: &Tensor<3>,
+        (low, var, inverse): (Tensor<3>, Tensor<3>, Tensor<3>),
+        scaling: &Scaling,
+    ) -> (Tensor<3>, Tensor<3>) {
+        let (n_tiles, width) = (self.layout.n_tiles(), self.width());
+        let weights = self.per_row(0.0, |row| self.layout.weights[row]);
+        let (mut mean, mut running) = (low.clone(), var);
+        let (mut centers, mut inverses) = (vec![low], vec![inverse]);
+        for row in 0..self.longest {
+            let at = [0..n_tiles, row..row + 1];
+            let weight = weights.clone().slice(at.clone());
+            let delta = offsets.clone().slice(at.clone()) - mean.clone();
+            // A row that replaces the state (m = 0) does so exactly.
+            let replaces = weight.clone().equal_elem(1.0).expand([n_tiles, 1, width]);
+            mean = (mean + weight.clone() * delta.clone()).mask_where(replaces, offsets.clone().slice(at));
+            let spread = delta.clone() * delta * (-weight.clone() + 1.0) - running.clone();
+            running = running + weight * spread;
+            centers.push(mean.clone());
+            inverses.push(inverse_divisor(running.clone(), scaling));
+        }
+        let index = indices(self.states_used(scaling.update_first), &self.device);
+        let pick = |states: Vec<Tensor<3>>| {
+            let states: Tensor<2> = Tensor::cat(states, 1).reshape([n_tiles * (self.longest + 1), width]);
+            states.select(0, index.clone()).reshape([n_tiles, self.longest, width])
+        };
+        (pick(centers), pick(inverses))
+    }
+
+    /// For each padded row, which of its tile's states it is normalized with: 0 is the one before the tile, i + 1
+    /// the one after row i.
+    fn states_used(&self, update_first: bool) -> Vec<usize> {
+        let mut used = Vec::with_capacity(self.layout.n_tiles() * self.longest);
+        for tile in 0..self.layout.n_tiles() {
+            let (rows, base) = (self.layout.rows(tile), tile * (self.longest + 1));
+            let mut state = 0;
+            let mut states = vec![0; self.longest];
+            let mut first = 0;
+            for (i, row) in rows.enumerate() {
+                states[i] = state;
+                if self.layout.ends[row] == 1 {
+                    // Parts of batches (weight 0) leave the state before the tile in place.
+                    state = if self.layout.weights[row] > 0.0 { i + 1 } else { state };
+                    if update_first {
+                        states[first..=i].fill(state);
+                    }
+                    first = i + 1;
+                }
+            }
+            used.extend(states.into_iter().map(|state| base + state));
+        }
+        used
+    }
+}
+
+fn inverse_divisor(var: Tensor<3>, scaling: &Scaling) -> Tensor<3> {
+    let divisor = (var + scaling.inside_root).sqrt().clamp(scaling.min, scaling.max) + scaling.outside_root;
+    // Nothing to divide by: values pass through.
+    let is_zero = divisor.clone().equal_elem(0.0);
+    divisor.mask_fill(is_zero, 1.0).recip()
+}
+
+fn flat(tensor: Tensor<3>) -> Tensor<1> {
+    tensor.reshape([-1])
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "a chunk has fewer rows than 2^31"
+)]
+fn indices(places: impl IntoIterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
+    let places: Vec<i32> = places.into_iter().map(|place| place as i32).collect();
+    let n = places.len();
+    Tensor::from_data(TensorData::new(places, [n]), device)
+}

@@ -1,0 +1,100 @@
+//! How long the two kernels of a replay take, against a copy of the same values.
+
+use std::time::Instant;
+
+use burn::tensor::Tensor;
+
+use super::{Carries, DeviceError, Engine, Scaling, vector};
+use crate::normalization::moments::Rows;
+use crate::normalization::rule::Rule;
+use crate::normalization::state::Normalizer;
+use crate::normalization::tiles::{Grain, cut};
+
+/// Seconds per pass over one chunk of rows on a device, transfers left out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct KernelTimes {
+    /// Reduction of all tiles to moments.
+    pub moments: f64,
+    /// Normalization of all tiles.
+    pub values: f64,
+    /// One reading and one writing of as many values by burn's own elementwise kernel: the floor.
+    pub copy: f64,
+    /// Bytes the two kernels read and write.
+    pub bytes: u64,
+    /// Bytes the copy reads and writes.
+    pub copy_bytes: u64,
+}
+
+impl Engine {
+    /// Times the kernels on rows that lie on the device already: medians of `repeats` times ten launches each.
+    ///
+    /// `ends` are ends of batches, each one past a batch's last row.
+    ///
+    /// # Errors
+    /// A failing device.
+    ///
+    /// # Panics
+    /// If the rows are more than one chunk, 2^24 values.
+    pub fn time_kernels(
+        &self,
+        rule: &Rule,
+        rows: &[f32],
+        width: usize,
+        ends: &[usize],
+        repeats: usize,
+    ) -> Result<KernelTimes, DeviceError> {
+        let grain = Grain { width, window_updates: u64::MAX, every_update: false };
+        let clock = Normalizer::new(*rule, width).clock();
+        let chunks = cut(rule, clock, grain, rows.len() / width, ends, 0, true);
+        let [chunk] = &chunks[..] else { panic!("one chunk of rows") };
+        let n_tiles = chunk.layout.n_tiles();
+        let on_device = self.upload(Rows::F32(rows), width, &chunk.layout)?;
+        let carries = Carries {
+            origin: vec![0.0; n_tiles * width],
+            center: vec![0.0; n_tiles * width],
+            var: vec![1.0; n_tiles * width],
+            inverse: vec![1.0; n_tiles * width],
+        };
+        let scaling = Scaling::of(rule);
+        let values = vector(rows.to_vec(), &self.device);
+        let carried = self.carried(&on_device, &carries)?;
+        let moments = self.median(repeats, || self.begin_moments(&on_device).map(|pending| pending.0))?;
+        let normalized = self.median(repeats, || {
+            self.begin_values_carried(&on_device, &carried, &scaling, true).map(|pending| pending.clipped)
+        })?;
+        let copy = self.median(repeats, || Ok(values.clone() * 1.000_000_1))?;
+        let n_values = rows.len() as u64;
+        let per_tile = (n_tiles * width) as u64;
+        let per_row = (rows.len() / width) as u64;
+        Ok(KernelTimes {
+            moments,
+            values: normalized,
+            copy,
+            // Values read twice and written once; six moments and four numbers carried per tile and dimension,
+            // one count; a share, a weight and an end per row.
+            bytes: 4 * (3 * n_values + 11 * per_tile + 3 * per_row),
+            copy_bytes: 8 * n_values,
+        })
+    }
+
+    /// Median seconds per launch: ten launches, then one wait.
+    fn median(
+        &self,
+        repeats: usize,
+        launch: impl Fn() -> Result<Tensor<1>, DeviceError>,
+    ) -> Result<f64, DeviceError> {
+        const LAUNCHES: u32 = 10;
+        let once = || -> Result<f64, DeviceError> {
+            let start = Instant::now();
+            for _ in 0..LAUNCHES {
+                drop(launch()?);
+            }
+            self.device.sync().map_err(|error| self.failure(error))?;
+            Ok(start.elapsed().as_secs_f64() / f64::from(LAUNCHES))
+        };
+        once()?;
+        let mut seconds = (0..repeats.max(1)).map(|_| once()).collect::<Result<Vec<f64>, DeviceError>>()?;
+        seconds.sort_by(f64::total_cmp);
+        Ok(seconds[seconds.len() / 2])
+    }
+}

@@ -1,0 +1,321 @@
+//! Rows cut into tiles, so that a device can take all of them at once: the blocked scan's plan.
+//!
+//! A device reduces every tile to a segment (moments of its mixture), the host scans the segments in 64 bits, and
+//! the device goes through every tile once more from the state the scan gives it. Which weight every row has is
+//! known beforehand, for it depends on sizes of batches alone.
+
+use std::ops::Range;
+
+use super::rule::{Correction, Rule};
+use super::state::Clock;
+
+/// Values a device handles together: 64 MiB of them, which fits the largest buffer of every driver known.
+const CHUNK_VALUES: usize = 1 << 24;
+
+/// Moments of tiles a device hands back together.
+const CHUNK_MOMENTS: usize = 1 << 22;
+
+/// Pairs of a tile and a dimension wanted: one thread each, enough of them to keep a large GPU busy.
+const THREADS_WANTED: usize = 1 << 17;
+
+/// Rows of a tile, at least and at most: fewer and moments outweigh the rows, more and 32 bits lose digits.
+const TILE_ROWS: (usize, usize) = (32, 512);
+
+/// Rows from which a batch is cut itself.
+const LARGE_BATCH: usize = 256;
+
+/// What a device needs to know of the rows of a chunk.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Layout {
+    /// First row of each tile, and one past the last.
+    pub(super) starts: Vec<u32>,
+    /// Per row, its share of the tile's own mixture up to and including it: `mean += share (x - mean)`.
+    pub(super) shares: Vec<f32>,
+    /// Per row, the weight it enters the running state with, so that the last row of a batch completes its update.
+    pub(super) weights: Vec<f32>,
+    /// Per row, 1 where it is the last of a batch (or of a part of one).
+    pub(super) ends: Vec<u32>,
+}
+
+impl Layout {
+    pub(super) fn n_tiles(&self) -> usize {
+        self.starts.len().saturating_sub(1)
+    }
+
+    pub(super) fn rows(&self, tile: usize) -> Range<usize> {
+        self.starts[tile] as usize..self.starts[tile + 1] as usize
+    }
+}
+
+/// What the host does, in order, with the moments of a chunk's tiles.
+#[derive(Debug, Clone)]
+pub(super) enum Event {
+    /// A tile of whole batches: a segment of the running state.
+    Whole {
+        tile: usize,
+        /// What the tile makes up of the state after it.
+        share: f64,
+        /// How far the normalizer is after it.
+        clock: Clock,
+        /// Last row of its last batch, within the block.
+        last_row: usize,
+        /// Rows of its last batch.
+        last_n: u64,
+    },
+    /// A tile of rows of one batch.
+    Part { tile: usize },
+    /// The batch whose parts came before is whole: one update.
+    Close { last_row: Option<usize> },
+}
+
+/// Consecutive tiles a device takes together.
+#[derive(Debug, Clone)]
+pub(super) struct Chunk {
+    /// Its rows within the block.
+    pub(super) rows: Range<usize>,
+    pub(super) layout: Layout,
+    pub(super) events: Vec<Event>,
+}
+
+/// What cutting depends on besides the rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grain {
+    /// Values per row.
+    pub(super) width: usize,
+    /// Tiles end where windows of so many updates do.
+    pub(super) window_updates: u64,
+    /// Whether somebody wants to know the state after every update.
+    pub(super) every_update: bool,
+}
+
+/// Whether a device can carry the state of this rule from batch to batch by itself.
+///
+/// Corrections, floors and divisors of n - 1 depend on more than the mixture: there the host makes each update.
+fn is_mixture(rule: &Rule) -> bool {
+    rule.center && rule.ddof == 0 && rule.correction == Correction::None && rule.variance_floor.is_none()
+}
+
+struct Cutter<'a> {
+    rule: &'a Rule,
+    clock: Clock,
+    grain: Grain,
+    tile_rows: usize,
+    chunk_rows: usize,
+    chunk_tiles: usize,
+    chunks: Vec<Chunk>,
+    chunk: Chunk,
+    open: Option<OpenTile>,
+}
+
+/// Whole batches gathered for one tile.
+struct OpenTile {
+    share: f64,
+    last_row: usize,
+    last_n: u64,
+}
+
+/// Cuts `n_rows` rows whose batches end at `ends`; `open` rows of the first batch came before.
+///
+/// Rows after the last end are parts of a batch that stays open. `with_state` says whether the normalized rows are
+/// those the statistics see: only then the device can carry the state along.
+pub(super) fn cut(
+    rule: &Rule,
+    clock: Clock,
+    grain: Grain,
+    n_rows: usize,
+    ends: &[usize],
+    open: u64,
+    with_state: bool,
+) -> Vec<Chunk> {
+    let values = n_rows * grain.width;
+    let can_carry = with_state && !grain.every_update && is_mixture(rule);
+    let chunk_rows = (CHUNK_VALUES / grain.width).max(1);
+    let in_chunk = values.min(chunk_rows * grain.width);
+    let mut cutter = Cutter {
+        rule,
+        clock,
+        grain,
+        tile_rows: (in_chunk / THREADS_WANTED).clamp(TILE_ROWS.0, TILE_ROWS.1),
+        chunk_rows,
+        chunk_tiles: (CHUNK_MOMENTS / grain.width).max(1),
+        chunks: Vec::new(),
+        chunk: Chunk { rows: 0..0, layout: Layout::default(), events: Vec::new() },
+        open: None,
+    };
+    let (mut row, mut before) = (0, open);
+    for end in ends {
+        let n = (end - row) as u64 + before;
+        if n > 0 {
+            let is_small = before == 0 && end - row <= LARGE_BATCH;
+            if can_carry && is_small && cutter.clock.rows() >= rule.raw_below {
+                cutter.add_whole(row..*end);
+            } else {
+                cutter.add_parts(row..*end);
+                cutter.clock.advance(rule, n);
+                cutter.chunk.events.push(Event::Close { last_row: end.checked_sub(1) });
+            }
+        }
+        (row, before) = (*end, 0);
+    }
+    cutter.add_parts(row..n_rows);
+    cutter.end_tile();
+    cutter.end_chunk(n_rows);
+    cutter.chunks
+}
+
+impl Cutter<'_> {
+    fn add_whole(&mut self, rows: Range<usize>) {
+        let n = rows.len();
+        if self.rows_in_tile() + n > self.tile_rows {
+            self.end_tile();
+        }
+        self.make_room(rows.start, n);
+        let w = self.clock.advance(self.rule, n as u64).unwrap_or(0.0);
+        let before = self.open.as_ref().map_or(0.0, |tile| tile.share) * (1.0 - w);
+        let step = w / n as f64;
+        for i in 1..=n {
+            let entered = i as f64 * step;
+            let of_tile = if before + entered > 0.0 { step / (before + entered) } else { 0.0 };
+            self.push_row(of_tile, step / (1.0 - w + entered), i == n);
+        }
+        self.open = Some(OpenTile { share: before + w, last_row: rows.end - 1, last_n: n as u64 });
+        if self.clock.updates().is_multiple_of(self.grain.window_updates) {
+            self.end_tile();
+        }
+    }
+
+    fn add_parts(&mut self, rows: Range<usize>) {
+        self.end_tile();
+        let mut start = rows.start;
+        while start < rows.end {
+            let n = self.tile_rows.min(rows.end - start);
+            self.make_room(start, n);
+            for i in 1..=n {
+                self.push_row(1.0 / i as f64, 0.0, i == n);
+            }
+            self.chunk.events.push(Event::Part { tile: self.chunk.layout.starts.len() - 1 });
+            self.push_start();
+            start += n;
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the device computes at 32 bits")]
+    fn push_row(&mut self, share: f64, weight: f64, is_end: bool) {
+        let layout = &mut self.chunk.layout;
+        layout.shares.push(share as f32);
+        layout.weights.push(weight as f32);
+        layout.ends.push(u32::from(is_end));
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a chunk has fewer rows than 2^32")]
+    fn push_start(&mut self) {
+        let layout = &mut self.chunk.layout;
+        layout.starts.push(layout.ends.len() as u32);
+    }
+
+    fn rows_in_tile(&self) -> usize {
+        self.chunk.layout.ends.len() - self.chunk.layout.starts.last().map_or(0, |start| *start as usize)
+    }
+
+    fn end_tile(&mut self) {
+        let Some(OpenTile { share, last_row, last_n }) = self.open.take() else { return };
+        let tile = self.chunk.layout.starts.len() - 1;
+        self.chunk.events.push(Event::Whole { tile, share, clock: self.clock, last_row, last_n });
+        self.push_start();
+    }
+
+    /// Begins another chunk where `n` more rows or one more tile do not fit.
+    fn make_room(&mut self, row: usize, n: usize) {
+        let layout = &self.chunk.layout;
+        if layout.ends.len() + n > self.chunk_rows || layout.n_tiles() >= self.chunk_tiles {
+            self.end_tile();
+            self.end_chunk(row);
+        }
+        if self.chunk.layout.starts.is_empty() {
+            self.chunk.rows = row..row;
+            self.chunk.layout.starts.push(0);
+        }
+    }
+
+    fn end_chunk(&mut self, row: usize) {
+        let next = Chunk { rows: row..row, layout: Layout::default(), events: Vec::new() };
+        let mut done = std::mem::replace(&mut self.chunk, next);
+        done.rows.end = done.rows.start + done.layout.ends.len();
+        if !done.events.is_empty() {
+            self.chunks.push(done);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rule::Memory;
+    use super::super::state::Normalizer;
+    use super::*;
+
+    fn cut_under(memory: Memory, n_rows: usize, ends: &[usize], open: u64) -> Vec<Chunk> {
+        let rule = Rule::observations(memory);
+        let clock = Normalizer::new(rule, 2).clock();
+        cut(
+            &rule,
+            clock,
+            Grain { width: 2, window_updates: 5, every_update: false },
+            n_rows,
+            ends,
+            open,
+            true,
+        )
+    }
+
+    #[test]
+    fn tiles_cover_every_row_and_end_with_windows() {
+        let ends: Vec<usize> = (1..=12).map(|batch| batch * 4).collect();
+        let chunks = cut_under(Memory::Welford, 50, &ends, 0);
+        assert_eq!(chunks.len(), 1);
+        // Five batches of four rows to a window; the last two batches; two rows left open.
+        assert_eq!(chunks[0].layout.starts, [0, 20, 40, 48, 50]);
+        let updates: Vec<Option<u64>> = chunks[0]
+            .events
+            .iter()
+            .map(|event| match event {
+                Event::Whole { clock, .. } => Some(clock.updates()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(updates, [Some(5), Some(10), Some(12), None]);
+    }
+
+    #[test]
+    fn a_batch_begun_before_and_a_large_one_go_in_parts() {
+        let chunks = cut_under(Memory::ema(0.9), 1000, &[0, 4, 900], 3);
+        let kinds: Vec<char> = chunks[0]
+            .events
+            .iter()
+            .map(|event| match event {
+                Event::Whole { .. } => 'w',
+                Event::Part { .. } => 'p',
+                Event::Close { .. } => 'c',
+            })
+            .collect();
+        let text: String = kinds.into_iter().collect();
+        assert!(text.starts_with("cwp") && text.ends_with("cpppp"), "{text}");
+        assert_eq!(chunks[0].layout.starts.last(), Some(&1000));
+    }
+
+    #[test]
+    fn shares_of_a_tile_are_those_of_its_batches() {
+        // m = 1/2, batches of one and two rows: shares 1/4 and 1/2 of 3/4, the second in halves.
+        let chunks = cut_under(Memory::ema(0.5), 3, &[1, 3], 0);
+        let layout = &chunks[0].layout;
+        let values = [2.0f64, 4.0, 8.0];
+        let (mut mean, mut state) = (0.0, 10.0);
+        for (i, x) in values.iter().enumerate() {
+            mean += f64::from(layout.shares[i]) * (x - mean);
+            state += f64::from(layout.weights[i]) * (x - state);
+        }
+        assert!((mean - (2.0 + 2.0 * 6.0) / 3.0).abs() < 1e-6);
+        // Halves of 10 and 2, then of that and 6.
+        assert!((state - 6.0).abs() < 1e-6);
+        assert!(matches!(chunks[0].events[0], Event::Whole { share, .. } if (share - 0.75).abs() < 1e-15));
+    }
+}
