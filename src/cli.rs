@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{self, CommandError, CommonArgs, CompletionsArgs, Context, Outcome};
+use crate::commands::{self, CommandError, CommonArgs, CompletionsArgs, Context, FormatArg, Outcome};
 use crate::config;
 use crate::console::{Console, When};
 use crate::normalization::is_device_failure;
@@ -14,6 +14,7 @@ use crate::records;
 
 const FINDINGS: u8 = 1;
 const USAGE: u8 = 2;
+const INVALID: u8 = 3;
 const INTERRUPTED: i32 = 130;
 
 /// Offline analysis of recorded training runs: attribution of slots, replay of normalization, regression checks.
@@ -52,6 +53,8 @@ enum Verb {
         #[command(subcommand)]
         command: commands::normalize::NormalizeCommand,
     },
+    /// Recompute stored results and fail when a number moved
+    Check(commands::check::CheckArgs),
     /// Write synthetic runs with known truth
     Simulate {
         #[command(subcommand)]
@@ -149,6 +152,7 @@ fn run(cli: Cli) -> ExitCode {
     match outcome {
         Ok(Outcome::Clean) => ExitCode::SUCCESS,
         Ok(Outcome::Findings) => ExitCode::from(FINDINGS),
+        Ok(Outcome::Incomparable) => ExitCode::from(INVALID),
         Err(error) => {
             context.console.error(&error.to_string(), error.hint().as_deref());
             ExitCode::from(error.exit_code())
@@ -157,10 +161,18 @@ fn run(cli: Cli) -> ExitCode {
 }
 
 fn dispatch(verb: &Verb, context: &Context) -> Result<Outcome, CommandError> {
+    let is_for_checks = matches!(context.common.format, FormatArg::Junit | FormatArg::Github);
+    if is_for_checks && !matches!(verb, Verb::Check(_)) {
+        return Err(CommandError::usage(
+            "--format junit and github are formats of simic check",
+            "table, json, ndjson, csv and markdown are everybody's",
+        ));
+    }
     match verb {
         Verb::Inspect(args) => commands::inspect::run(args, context),
         Verb::Analyze { command } => commands::analyze::run(command, context),
         Verb::Normalize { command } => commands::normalize::run(command, context),
+        Verb::Check(args) => commands::check::run(args, context),
         Verb::Simulate { command } => commands::simulate::run(command, context),
         Verb::Devices(args) => commands::devices::run(args, context),
         Verb::Completions(args) => commands::completions(args, Cli::command(), context),

@@ -4,12 +4,16 @@
 //! the flags of one command. Values go through the flag's own parser, so that a file can say nothing a flag
 //! could not.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde::Deserialize;
 use toml::{Table, Value};
+
+use crate::baseline::RuleText;
 
 /// A configuration file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +21,82 @@ use toml::{Table, Value};
 pub(crate) struct ConfigError {
     path: PathBuf,
     problem: String,
+}
+
+/// The checks of a configuration file.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// Checks in order of name.
+    pub(crate) checks: BTreeMap<String, CheckText>,
+}
+
+/// One check as `[check.NAME]` has it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CheckText {
+    /// The analysis: `analyze shapley`, `normalize stats` or `normalize replay`; told by the files without it.
+    pub(crate) command: Option<String>,
+    /// Files, directories and patterns, as on the command line.
+    #[serde(default)]
+    pub(crate) runs: Vec<String>,
+    /// Flags of the analysis.
+    #[serde(default)]
+    pub(crate) flags: Table,
+    /// Rules, the first that matches a metric holds.
+    #[serde(default)]
+    pub(crate) rules: Vec<RuleText>,
+    /// Level of the tests.
+    pub(crate) alpha: Option<f64>,
+    /// Whether inconclusive findings fail.
+    pub(crate) strict: Option<bool>,
+    /// Whether new results come from other runs than the stored ones.
+    pub(crate) other_runs: Option<bool>,
+    /// The baseline's place.
+    pub(crate) baseline: Option<PathBuf>,
+}
+
+/// Reads the checks of the configuration file, if there is one and it has any.
+///
+/// # Errors
+/// A file that is missing, is not TOML, or holds a check that makes no sense.
+pub(crate) fn checks(named: Option<&Path>, is_off: bool) -> Result<Option<Checks>, ConfigError> {
+    if is_off {
+        return Ok(None);
+    }
+    let found =
+        named.map(Path::to_owned).or_else(|| std::env::current_dir().ok().as_deref().and_then(nearest));
+    let Some(path) = found else { return Ok(None) };
+    let failed = |problem: String| ConfigError { path: path.clone(), problem };
+    let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
+    let document: Table =
+        text.parse().map_err(|error: toml::de::Error| failed(error.message().to_owned()))?;
+    let Some(tables) = document.get("check") else { return Ok(None) };
+    let Value::Table(tables) = tables else { return Err(failed("check: a table per check".to_owned())) };
+    let mut checks = BTreeMap::new();
+    for (name, table) in tables {
+        let check = CheckText::deserialize(table.clone())
+            .map_err(|error| failed(format!("[check.{name}]: {}", error.message())))?;
+        checks.insert(name.clone(), check);
+    }
+    Ok(Some(Checks { path, checks }))
+}
+
+/// Flags of a table as arguments of `command`.
+///
+/// # Errors
+/// A flag the command does not have, or a value it cannot have.
+pub(crate) fn flag_arguments(command: &Command, flags: &Table) -> Result<Vec<OsString>, String> {
+    let mut arguments = Vec::new();
+    for (key, value) in flags {
+        let mut known = command.get_arguments();
+        let Some(argument) = known.find(|argument| argument.get_long() == Some(key)) else {
+            return Err(format!("{key}: no such flag of {}", command.get_name()));
+        };
+        arguments.extend(as_arguments(argument, key, value).map_err(|problem| format!("{key}: {problem}"))?);
+    }
+    Ok(arguments)
 }
 
 /// Name looked for.
@@ -74,7 +154,8 @@ fn check_tables(command: &Command, table: &Table, path: &str) -> Result<(), Stri
     for (key, value) in table {
         let place = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         match value {
-            Value::Table(_) if path.is_empty() && key == "column" => {}
+            // Column names, and checks, which hold more than flags: what reads them says what is wrong.
+            Value::Table(_) if path.is_empty() && (key == "column" || key == "check") => {}
             Value::Table(inner) => {
                 let Some(subcommand) = command.find_subcommand(key) else {
                     let known: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
@@ -129,6 +210,11 @@ fn setting(
     if is_given(matches, argument.get_id().as_str()) {
         return Ok(Vec::new());
     }
+    as_arguments(argument, key, value)
+}
+
+/// A flag's value as the command line would have it.
+fn as_arguments(argument: &Arg, key: &str, value: &Value) -> Result<Vec<OsString>, String> {
     let flag = OsString::from(format!("--{key}"));
     let takes_value = argument.get_action().takes_values();
     let one = |value: &Value| match value {

@@ -4,18 +4,30 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom: the map of lib.rs. Crate-level names only; `progress` is open to all.
-const IMPORTS: [(&str, &[&str]); 10] = [
+const IMPORTS: [(&str, &[&str]); 11] = [
     ("attribution", &["stats", "progress"]),
     ("normalization", &["stats", "progress"]),
     ("stats", &[]),
     ("simulation", &["stats", "attribution"]),
-    ("records", &["attribution", "normalization", "stats", "progress"]),
-    ("report", &["attribution", "normalization", "records", "stats"]),
+    ("baseline", &["stats"]),
+    ("records", &["attribution", "baseline", "normalization", "stats", "progress"]),
+    ("report", &["attribution", "baseline", "normalization", "records", "stats"]),
     ("console", &["progress", "records"]),
-    ("config", &[]),
+    ("config", &["baseline"]),
     (
         "commands",
-        &["attribution", "console", "normalization", "progress", "records", "report", "simulation", "stats"],
+        &[
+            "attribution",
+            "baseline",
+            "config",
+            "console",
+            "normalization",
+            "progress",
+            "records",
+            "report",
+            "simulation",
+            "stats",
+        ],
     ),
     ("cli", &["commands", "config", "console", "normalization", "records"]),
 ];
@@ -33,7 +45,7 @@ const HOMES: [(&str, &[&str]); 13] = [
     ("indicatif", &["console"]),
     ("statrs", &["stats"]),
     ("rand", &["stats", "attribution", "simulation"]),
-    ("toml", &["config"]),
+    ("toml", &["config", "commands"]),
     ("burn", &["normalization"]),
 ];
 

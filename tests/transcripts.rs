@@ -45,3 +45,37 @@ fn readme() {
         std::fs::copy(&copy, "README.md").expect("copied");
     }
 }
+
+/// The page on checks: its own simic.toml, a recording, and the same recording with one run changed.
+#[cfg(unix)]
+#[test]
+fn checks() {
+    if HAS_GPU_FEATURES {
+        println!("skipped: docs/checks.md is for builds without GPU features");
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let copy = directory.path().join("checks.md");
+    let sandbox = directory.path().join("checks.in");
+    let text = std::fs::read_to_string("docs/checks.md").expect("the page");
+    std::fs::write(&copy, &text).expect("copied");
+    for folder in ["runs", "changed"] {
+        std::fs::create_dir_all(sandbox.join(folder)).expect("created");
+    }
+    let toml = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("its rules");
+    std::fs::write(sandbox.join("simic.toml"), toml).expect("written");
+    std::fs::copy("fixtures/digits_regions.parquet", sandbox.join("runs/digits.parquet")).expect("copied");
+    std::fs::copy("fixtures/checks/changed.parquet", sandbox.join("changed/digits.parquet")).expect("copied");
+    let scripts = std::fs::canonicalize("docs/ci").expect("scripts");
+    std::os::unix::fs::symlink(scripts, sandbox.join("ci")).expect("linked");
+    drop({
+        let cases = cases();
+        cases.register_bin("cp", Path::new("/bin/cp")).register_bin("bash", Path::new("/bin/bash"));
+        cases.env("SIMIC", env!("CARGO_BIN_EXE_simic"));
+        cases.case(&copy);
+        cases
+    });
+    if std::env::var("TRYCMD").is_ok_and(|mode| mode == "overwrite") {
+        std::fs::copy(&copy, "docs/checks.md").expect("copied");
+    }
+}

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::error::CommandError;
 use crate::console::{Console, When};
 use crate::records::{ColumnMap, Discovered, OnBad, discover};
-use crate::report::Format;
+use crate::report::{CheckFormat, Format};
 
 /// Format of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -23,12 +23,17 @@ pub enum FormatArg {
     Csv,
     /// Markdown
     Markdown,
+    /// JUnit XML (simic check)
+    Junit,
+    /// GitHub annotations (simic check)
+    Github,
 }
 
 impl From<FormatArg> for Format {
     fn from(format: FormatArg) -> Self {
         match format {
-            FormatArg::Table => Self::Table,
+            // Those of checks alone are refused elsewhere before anything is written.
+            FormatArg::Table | FormatArg::Junit | FormatArg::Github => Self::Table,
             FormatArg::Json => Self::Json,
             FormatArg::Ndjson => Self::Ndjson,
             FormatArg::Csv => Self::Csv,
@@ -137,6 +142,19 @@ impl Context {
     /// Format of the result.
     pub fn format(&self) -> Format {
         self.common.format.into()
+    }
+
+    /// Format of a check's report.
+    pub fn check_format(&self) -> CheckFormat {
+        match self.common.format {
+            FormatArg::Table => CheckFormat::Table,
+            FormatArg::Json => CheckFormat::Json,
+            FormatArg::Ndjson => CheckFormat::Ndjson,
+            FormatArg::Csv => CheckFormat::Csv,
+            FormatArg::Markdown => CheckFormat::Markdown,
+            FormatArg::Junit => CheckFormat::Junit,
+            FormatArg::Github => CheckFormat::Github,
+        }
     }
 
     /// The column mapping.

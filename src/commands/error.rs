@@ -2,7 +2,7 @@
 
 use crate::attribution::{GameError, GameKey};
 use crate::normalization::DeviceError;
-use crate::records::RecordError;
+use crate::records::{BaselineError, RecordError};
 
 /// A command that did its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Outcome {
     Clean,
     /// A check, verification or comparison found a difference.
     Findings,
+    /// A check had nothing it could be compared with.
+    Incomparable,
 }
 
 /// A command that could not do its work.
@@ -40,6 +42,9 @@ pub enum CommandError {
     /// A stored state that does not fit, with what to do.
     #[error("{0}")]
     State(String, String),
+    /// A baseline that cannot be used.
+    #[error(transparent)]
+    Baseline(#[from] BaselineError),
     /// A device that is not there, or that failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -69,6 +74,7 @@ impl CommandError {
             | Self::Game { source: GameError::NoRange | GameError::NoPermutations, .. } => 2,
             Self::Output { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => 2,
             Self::Record(_)
+            | Self::Baseline(_)
             | Self::Game { .. }
             | Self::NothingLeft
             | Self::State(..)
@@ -83,6 +89,7 @@ impl CommandError {
             Self::Usage { hint, .. } => hint.clone(),
             Self::Record(error) => error.hint(),
             Self::Game { source, .. } => source.hint(),
+            Self::Baseline(error) => Some(error.hint().to_owned()),
             Self::Device(error) => Some(format!("{}; simic devices lists what is present", error.hint())),
             Self::State(_, hint) => Some(hint.clone()),
             Self::NothingLeft => Some("-v and the warnings say why".to_owned()),

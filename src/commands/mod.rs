@@ -1,6 +1,7 @@
 //! One file per verb as the user types it: arguments (their doc comments are the help) and five lines of story.
 
 pub mod analyze;
+pub mod check;
 mod common;
 pub mod devices;
 mod error;

@@ -3,6 +3,7 @@
 //! Files become tables (`table`), tables are told apart by their columns (`schema`), and their rows become
 //! games (`coalitions`) or steps (`transitions`). Malformed rows and non-finite numbers stop here.
 
+mod baselines;
 mod coalitions;
 mod columns;
 mod error;
@@ -12,6 +13,7 @@ mod normalized;
 mod output;
 mod parquet;
 mod pickle;
+mod results;
 mod row_groups;
 mod schema;
 mod sources;
@@ -22,11 +24,13 @@ mod text;
 mod transitions;
 mod write;
 
+pub use baselines::{Baseline, BaselineError, fingerprints, read_result_or_baseline};
 pub use coalitions::{CoalitionOptions, CoalitionRecording, GameSummary, SkipReport};
 pub use error::{Problem, RecordError};
 pub use inspect::{FileReport, InspectOptions, Inspection, inspect};
 pub use normalized::{NormalizedValues, NormalizedWriter, TraceRows, TraceWriter};
 pub use output::{AtomicFile, remove_unfinished_outputs};
+pub use results::{AnalysisResult, analysis_result, differing_settings};
 pub use schema::{ColumnMap, FileKind, OnBad};
 pub use sources::{Discovered, InputFile, discover};
 pub use states::{STATE_SCHEMA, StatePlace, StoredState};

@@ -1,5 +1,6 @@
 //! Result values to bytes: tables, JSON, CSV, Markdown, written to any writer.
 
+mod check;
 mod comparison;
 mod devices;
 mod grid;
@@ -10,6 +11,7 @@ mod shapley;
 mod simulation;
 mod states;
 
+pub use check::{CheckFormat, CheckOutcome, CheckReport, write_checks};
 pub use comparison::{
     CompareReport, ComparedRun, ComparedSetting, DivisorReport, DivisorRow, write_comparison, write_divisors,
 };

@@ -10,6 +10,7 @@ mod hypothesis;
 mod moments;
 mod streams;
 mod sum;
+mod two_samples;
 
 pub use bootstrap::{BootstrapSettings, bca_interval};
 pub use distribution::{normal_quantile, student_t_quantile, student_t_two_sided_p};
@@ -18,3 +19,4 @@ pub use hypothesis::{TTest, holm_adjust, one_sample_t_test};
 pub use moments::SampleMoments;
 pub use streams::{StreamKey, random_stream};
 pub use sum::pairwise_sum;
+pub use two_samples::{Difference, kolmogorov_smirnov, population_stability, wasserstein};

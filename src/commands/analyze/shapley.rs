@@ -9,7 +9,7 @@ use crate::attribution::{
 };
 use crate::commands::common::OnBadArg;
 use crate::commands::{CommandError, Context, Outcome};
-use crate::records::{CoalitionOptions, CoalitionRecording};
+use crate::records::{CoalitionOptions, CoalitionRecording, InputFile};
 use crate::report::{Direction, ShapleyReport, write_shapley};
 use crate::stats::{BootstrapSettings, ConfidenceLevel, IntervalMethod};
 
@@ -221,29 +221,63 @@ impl ShapleyArgs {
 /// # Errors
 /// Unreadable input, games without a value under the method, or an output that cannot be written.
 pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandError> {
-    let settings = args.settings(context);
-    check_arguments(args, &settings)?;
+    check_arguments(args, &args.settings(context))?;
     context.check_output()?;
+    let recording = read(args, context, &context.discover(&args.runs)?.files)?;
+    let reports = compute(args, context, &recording)?;
+    context.write(|out| write_shapley(&reports, context.format(), args.games, out))?;
+    Ok(Outcome::Clean)
+}
+
+/// Reads the coalition rows of files.
+///
+/// # Errors
+/// Unreadable input.
+pub(in crate::commands) fn read(
+    args: &ShapleyArgs,
+    context: &Context,
+    files: &[InputFile],
+) -> Result<CoalitionRecording, CommandError> {
     let options = args.coalition_options(context)?;
-    let files = context.discover(&args.runs)?.files;
     let progress = context.console.progress();
-    let recording = CoalitionRecording::read(&files, &options, &progress)?;
+    let recording = CoalitionRecording::read(files, &options, &progress)?;
+    drop(progress);
     for note in recording.notes() {
         context.console.note(note);
     }
     if let Some(skipped) = recording.skipped().describe() {
         context.console.warn(&skipped);
     }
+    Ok(recording)
+}
+
+/// What reading depends on: recordings read under equal keys are the same.
+pub(in crate::commands) fn reading_key(
+    args: &ShapleyArgs,
+    context: &Context,
+) -> Result<String, CommandError> {
+    Ok(format!("{:?}", args.coalition_options(context)?))
+}
+
+/// One report per value column.
+///
+/// # Errors
+/// Arguments that contradict each other, or games without a value under the method.
+pub(in crate::commands) fn compute(
+    args: &ShapleyArgs,
+    context: &Context,
+    recording: &CoalitionRecording,
+) -> Result<Vec<ShapleyReport>, CommandError> {
+    let settings = args.settings(context);
+    check_arguments(args, &settings)?;
+    let progress = context.console.progress();
     let engine = ShapleyEngine::new(settings);
-    let reports = (0..recording.value_names().len())
+    (0..recording.value_names().len())
         .map(|value| {
             progress.begin("computing", recording.n_games() as u64);
-            report(args, context, &recording, &engine, value, &progress)
+            report(args, context, recording, &engine, value, &progress)
         })
-        .collect::<Result<Vec<_>, _>>()?;
-    drop(progress);
-    context.write(|out| write_shapley(&reports, context.format(), args.games, out))?;
-    Ok(Outcome::Clean)
+        .collect()
 }
 
 fn check_arguments(args: &ShapleyArgs, settings: &ShapleySettings) -> Result<(), CommandError> {

@@ -107,6 +107,19 @@ pub enum PrecisionArg {
 /// # Errors
 /// Unreadable input, a state that does not fit, or outputs that cannot be written.
 pub fn run(args: &ReplayArgs, context: &Context) -> Result<Outcome, CommandError> {
+    let report = compute(args, context)?;
+    context
+        .console
+        .output(None, false, |out| write_normalization(&report, context.format(), args.dimensions, out))
+        .map_err(|source| CommandError::Output { target: "the result".to_owned(), source })?;
+    Ok(Outcome::Clean)
+}
+
+/// Replays and writes what was asked; gives the summary.
+pub(in crate::commands) fn compute(
+    args: &ReplayArgs,
+    context: &Context,
+) -> Result<ReplayReport, CommandError> {
     let plan = args.rule.plan(context, args.momentum.momentum, context.common.output.is_some())?;
     check_paths(args, context)?;
     let engine = open_device(args.device.into())?;
@@ -158,12 +171,7 @@ pub fn run(args: &ReplayArgs, context: &Context) -> Result<Outcome, CommandError
         report.written.push(path.display().to_string());
     }
     finish(&report, &recording, context)?;
-    let target = None;
-    context
-        .console
-        .output(target, false, |out| write_normalization(&report, context.format(), args.dimensions, out))
-        .map_err(|source| CommandError::Output { target: "the result".to_owned(), source })?;
-    Ok(Outcome::Clean)
+    Ok(report)
 }
 
 /// Says which device was found, where that was left open, and what is odd about it.

@@ -15,7 +15,7 @@ use crate::normalization::{
 };
 use crate::progress::Progress;
 use crate::records::StepRecording;
-use crate::report::{NormalizedRun, RollbackCounts, write_normalization};
+use crate::report::{NormalizedRun, ReplayReport, RollbackCounts, write_normalization};
 
 /// Computes the final running statistics of recorded steps.
 ///
@@ -50,6 +50,16 @@ pub struct StatsArgs {
 /// # Errors
 /// Unreadable input, a state that does not fit, or outputs that cannot be written.
 pub fn run(args: &StatsArgs, context: &Context) -> Result<Outcome, CommandError> {
+    let report = compute(args, context)?;
+    context.write(|out| write_normalization(&report, context.format(), args.dimensions, out))?;
+    Ok(Outcome::Clean)
+}
+
+/// The final statistics; stores the state where that is asked.
+pub(in crate::commands) fn compute(
+    args: &StatsArgs,
+    context: &Context,
+) -> Result<ReplayReport, CommandError> {
     let plan = args.rule.plan(context, args.momentum.momentum, false)?;
     context.check_output()?;
     if let Some(path) = &args.state_out {
@@ -72,8 +82,7 @@ pub fn run(args: &StatsArgs, context: &Context) -> Result<Outcome, CommandError>
         report.written.push(path.display().to_string());
     }
     finish(&report, &recording, context)?;
-    context.write(|out| write_normalization(&report, context.format(), args.dimensions, out))?;
-    Ok(Outcome::Clean)
+    Ok(report)
 }
 
 /// Full history over all rows: any order gives the same state.

@@ -1,0 +1,493 @@
+//! Every metric against its stored self.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::metric::{Direction, Metric};
+use super::rule::{DriftStatistic, Method, Mode, Rules};
+use crate::stats::{
+    BootstrapSettings, Difference, holm_adjust, kolmogorov_smirnov, population_stability, wasserstein,
+};
+
+/// Resamples of the bootstrap method.
+const N_RESAMPLES: usize = 4000;
+
+/// What became of a metric; worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Worse than its rule allows.
+    Regressed,
+    /// Stored, but not there any more.
+    Missing,
+    /// The data cannot tell.
+    Inconclusive,
+    /// Better than its rule asks.
+    Improved,
+    /// There, but not stored.
+    Added,
+    /// As its rule asks.
+    Pass,
+}
+
+impl Verdict {
+    /// The word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Regressed => "regressed",
+            Self::Missing => "missing",
+            Self::Inconclusive => "inconclusive",
+            Self::Improved => "improved",
+            Self::Added => "added",
+            Self::Pass => "pass",
+        }
+    }
+
+    /// Whether the check fails for it.
+    pub fn fails(self, strict: bool) -> bool {
+        match self {
+            Self::Regressed | Self::Missing => true,
+            Self::Inconclusive => strict,
+            Self::Improved | Self::Added | Self::Pass => false,
+        }
+    }
+}
+
+/// One metric's verdict with its reasons.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The metric, or `runs/NAME` for a unit that vanished.
+    pub id: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The rule's mode.
+    pub mode: &'static str,
+    /// Stored value.
+    pub old: Option<f64>,
+    /// New value.
+    pub new: Option<f64>,
+    /// What may change.
+    pub margin: Option<f64>,
+    /// Interval of the change for the worse (noninferior) or of the change (equivalent).
+    pub interval: Option<(f64, f64)>,
+    /// p value of "no worse than the margin", before and after Holm's adjustment.
+    pub p_value: Option<f64>,
+    /// The same adjusted over the statistical rules of the check.
+    pub p_adjusted: Option<f64>,
+    /// Least margin these samples could tell from no change.
+    pub detectable: Option<f64>,
+    /// Units on either side.
+    pub n: (u64, u64),
+    /// The reason in words.
+    pub reason: String,
+}
+
+/// All findings of a check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckResult {
+    /// Worst first, then in order of id.
+    pub findings: Vec<Finding>,
+    /// Whether inconclusive findings fail.
+    pub strict: bool,
+}
+
+impl CheckResult {
+    /// Whether the check fails.
+    pub fn fails(&self) -> bool {
+        self.findings.iter().any(|finding| finding.verdict.fails(self.strict))
+    }
+
+    /// Findings of a verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.findings.iter().filter(|finding| finding.verdict == verdict).count()
+    }
+}
+
+/// Judges new metrics against stored ones.
+///
+/// # Formula
+/// A statistical rule looks at the difference of means for the worse, d. It is *regressed* where p(d <= margin),
+/// adjusted by Holm over the check's statistical rules, is at most `alpha`; *pass* where the upper end of d's interval
+/// (`alpha` on each side) is below the margin; *improved* where its upper end is below -margin; else *inconclusive*.
+/// `equivalent` does so both ways, with twice the smaller p value.
+///
+/// # Edge cases
+/// One unit on a side: no test, inconclusive with that reason. A stored metric that is gone is missing, a new one
+/// added. Units that vanished while others stayed are missing as `runs/NAME`, unless `other_runs`.
+pub fn judge(old: &[Metric], new: &[Metric], rules: &Rules, settings: &Judgement) -> CheckResult {
+    let new_by_id: BTreeMap<&str, &Metric> = new.iter().map(|metric| (metric.id.as_str(), metric)).collect();
+    let old_ids: BTreeSet<&str> = old.iter().map(|metric| metric.id.as_str()).collect();
+    let mut drafts: Vec<Draft> = old
+        .iter()
+        .map(|metric| match new_by_id.get(metric.id.as_str()) {
+            Some(now) => draft(metric, now, rules, settings),
+            None => Draft::certain(missing(metric, rules)),
+        })
+        .collect();
+    let p_values: Vec<Option<f64>> = drafts.iter().map(|draft| draft.finding.p_value).collect();
+    for (draft, p_adjusted) in drafts.iter_mut().zip(holm_adjust(&p_values)) {
+        draft.finding.p_adjusted = p_adjusted;
+        draft.decide(settings.alpha);
+    }
+    let mut findings: Vec<Finding> = drafts.into_iter().map(|draft| draft.finding).collect();
+    findings.extend(new.iter().filter(|metric| !old_ids.contains(metric.id.as_str())).map(added));
+    if !settings.other_runs {
+        findings.extend(vanished_units(old, new));
+    }
+    findings.sort_by(|a, b| a.verdict.cmp(&b.verdict).then_with(|| a.id.cmp(&b.id)));
+    CheckResult { findings, strict: settings.strict }
+}
+
+/// How strictly is judged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Judgement {
+    /// Level of the tests.
+    pub alpha: f64,
+    /// Whether inconclusive findings fail.
+    pub strict: bool,
+    /// Whether the new side is another campaign, whose units need not be the stored ones.
+    pub other_runs: bool,
+    /// Seed of resampling.
+    pub seed: u64,
+}
+
+/// A finding whose statistical verdict waits for the adjustment.
+struct Draft {
+    finding: Finding,
+    /// Change for the worse, and whether both ways count.
+    test: Option<(Difference, bool)>,
+}
+
+impl Draft {
+    fn certain(finding: Finding) -> Self {
+        Self { finding, test: None }
+    }
+
+    fn decide(&mut self, alpha: f64) {
+        let Some((difference, is_two_sided)) = &self.test else { return };
+        let finding = &mut self.finding;
+        let (low, high) = difference.interval(alpha);
+        let margin = finding.margin.unwrap_or(0.0);
+        let is_worse = finding.p_adjusted.is_some_and(|p| p <= alpha);
+        let is_inside = if *is_two_sided { low >= -margin && high <= margin } else { high <= margin };
+        let words = if *is_two_sided { "the change" } else { "the loss" };
+        let range = format!("{words} lies in {} .. {}", number(low), number(high));
+        (finding.verdict, finding.reason) = if is_worse {
+            (Verdict::Regressed, format!("{range}, past the margin {}", number(margin)))
+        } else if !is_two_sided && high < -margin {
+            (Verdict::Improved, format!("{range}: better"))
+        } else if is_inside {
+            (Verdict::Pass, format!("{range}, inside the margin {}", number(margin)))
+        } else {
+            let detectable = difference.detectable_margin(alpha);
+            finding.detectable = Some(detectable);
+            let advice = format!("these samples could tell a margin of {}", number(detectable));
+            (Verdict::Inconclusive, format!("{range}, margin {}: {advice}", number(margin)))
+        };
+    }
+}
+
+/// Four significant digits.
+fn number(x: f64) -> String {
+    if x == 0.0 {
+        return "0".to_owned();
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few digits")]
+    let places = (3.0 - x.abs().log10().floor()).clamp(0.0, 12.0) as usize;
+    format!("{x:.places$}")
+}
+
+fn blank(metric: &Metric, mode: &'static str) -> Finding {
+    Finding {
+        id: metric.id.clone(),
+        verdict: Verdict::Pass,
+        mode,
+        old: None,
+        new: None,
+        margin: None,
+        interval: None,
+        p_value: None,
+        p_adjusted: None,
+        detectable: None,
+        n: (0, 0),
+        reason: String::new(),
+    }
+}
+
+fn missing(metric: &Metric, rules: &Rules) -> Finding {
+    Finding {
+        verdict: Verdict::Missing,
+        old: Some(metric.value),
+        n: (metric.n, 0),
+        reason: "stored, but the new result does not have it".to_owned(),
+        ..blank(metric, rules.of(metric).0.name())
+    }
+}
+
+fn added(metric: &Metric) -> Finding {
+    Finding {
+        verdict: Verdict::Added,
+        new: Some(metric.value),
+        n: (0, metric.n),
+        reason: "not stored yet; accept stores it".to_owned(),
+        ..blank(metric, "none")
+    }
+}
+
+/// Units behind stored metrics that are gone while others of the same metric are still there.
+fn vanished_units(old: &[Metric], new: &[Metric]) -> Vec<Finding> {
+    let names = |metrics: &[Metric]| -> BTreeSet<String> {
+        metrics.iter().flat_map(|metric| metric.samples.keys().cloned()).collect()
+    };
+    let (before, now) = (names(old), names(new));
+    if before.is_disjoint(&now) && !now.is_empty() {
+        // Another campaign altogether.
+        return Vec::new();
+    }
+    let gone = before.difference(&now).map(|name| Finding {
+        id: format!("runs/{name}"),
+        verdict: Verdict::Missing,
+        mode: "none",
+        old: None,
+        new: None,
+        margin: None,
+        interval: None,
+        p_value: None,
+        p_adjusted: None,
+        detectable: None,
+        n: (1, 0),
+        reason: "this unit is behind the stored numbers, but not behind the new ones".to_owned(),
+    });
+    gone.collect()
+}
+
+fn draft(old: &Metric, new: &Metric, rules: &Rules, settings: &Judgement) -> Draft {
+    let (mode, direction) = rules.of(old);
+    let finding =
+        Finding { old: Some(old.value), new: Some(new.value), n: (old.n, new.n), ..blank(old, mode.name()) };
+    match mode {
+        Mode::Exact => {
+            let is_same = old.value.to_bits() == new.value.to_bits();
+            let reason = if is_same { "the same bits" } else { "other bits" };
+            decided(finding, is_same, reason.to_owned())
+        }
+        Mode::Close(allowance) => {
+            let margin = allowance.of(old.value);
+            let change = (new.value - old.value).abs();
+            let is_close = change <= margin;
+            let reason = if is_close {
+                "within the tolerance".to_owned()
+            } else {
+                format!("moved by {}, tolerance {margin:.3e}", number(new.value - old.value))
+            };
+            decided(Finding { margin: Some(margin), ..finding }, is_close, reason)
+        }
+        Mode::Range(min, max) => {
+            let is_inside = (min..=max).contains(&new.value);
+            let place = if is_inside { "inside" } else { "outside" };
+            decided(finding, is_inside, format!("{place} {min} .. {max}"))
+        }
+        Mode::Drift(statistic, max) => drift(old, new, finding, statistic, max),
+        Mode::NonInferior(margin, method) => {
+            let Some(direction) = direction else {
+                let reason = "which way is better is not known: give the rule a direction";
+                return Draft::certain(undecided(finding, reason.to_owned()));
+            };
+            let is_loss = direction == Direction::Higher;
+            test(old, new, finding, margin.of(old.value), method, settings, Some(is_loss))
+        }
+        Mode::Equivalent(margin, method) => {
+            test(old, new, finding, margin.of(old.value), method, settings, None)
+        }
+    }
+}
+
+fn decided(finding: Finding, passes: bool, reason: String) -> Draft {
+    let verdict = if passes { Verdict::Pass } else { Verdict::Regressed };
+    Draft::certain(Finding { verdict, reason, ..finding })
+}
+
+fn undecided(finding: Finding, reason: String) -> Finding {
+    Finding { verdict: Verdict::Inconclusive, reason, ..finding }
+}
+
+fn drift(old: &Metric, new: &Metric, finding: Finding, statistic: DriftStatistic, max: f64) -> Draft {
+    let (before, now) = (old.sample(), new.sample());
+    let distance = match statistic {
+        DriftStatistic::Ks => kolmogorov_smirnov(&before, &now),
+        DriftStatistic::Wasserstein => wasserstein(&before, &now),
+        DriftStatistic::Psi => population_stability(&before, &now),
+    };
+    let name = statistic.name();
+    match distance {
+        None => {
+            let reason = format!("{name} needs more units than {} and {}", before.len(), now.len());
+            Draft::certain(undecided(finding, reason))
+        }
+        Some(distance) => decided(
+            Finding { margin: Some(max), ..finding },
+            distance <= max,
+            format!("{name} distance {}, at most {max}", number(distance)),
+        ),
+    }
+}
+
+/// A statistical rule. `loss`: whether a smaller value is a loss; `None` for both ways.
+fn test(
+    old: &Metric,
+    new: &Metric,
+    finding: Finding,
+    margin: f64,
+    method: Method,
+    settings: &Judgement,
+    loss: Option<bool>,
+) -> Draft {
+    let (before, now) = (old.sample(), new.sample());
+    let is_same_units = old.samples.keys().eq(new.samples.keys());
+    let pairs = || -> Vec<(f64, f64)> {
+        let shared = old.samples.iter().filter_map(|(name, x)| Some((*x, *new.samples.get(name)?)));
+        shared.collect()
+    };
+    let bootstrap = BootstrapSettings { n_resamples: N_RESAMPLES, seed: settings.seed };
+    let difference = match method {
+        Method::Auto if is_same_units && before.len() >= 2 => Difference::paired(&pairs()),
+        Method::Auto | Method::Welch => Difference::welch(&before, &now),
+        Method::Paired => Difference::paired(&pairs()),
+        Method::Bootstrap => Difference::bootstrap(&before, &now, bootstrap),
+    };
+    let finding = Finding { margin: Some(margin), ..finding };
+    let Some(difference) = difference else {
+        let reason = if method == Method::Paired {
+            format!("{} units have a partner: a paired test needs at least 2", pairs().len())
+        } else {
+            format!("{} and {} units: a test needs at least 2 on either side", before.len(), now.len())
+        };
+        return Draft::certain(undecided(finding, reason));
+    };
+    let (difference, p_value) = if let Some(is_loss) = loss {
+        let worse = if is_loss { difference.negated() } else { difference };
+        let p_value = worse.p_above(margin);
+        (worse, p_value)
+    } else {
+        let up = difference.p_above(margin);
+        let down = difference.clone().negated().p_above(margin);
+        (difference, (2.0 * up.min(down)).min(1.0))
+    };
+    let interval = Some(difference.interval(settings.alpha));
+    Draft {
+        finding: Finding { interval, p_value: Some(p_value), ..finding },
+        test: Some((difference, loss.is_none())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rule::RuleText;
+    use super::*;
+
+    fn metric(id: &str, values: &[f64]) -> Metric {
+        let samples: BTreeMap<String, f64> =
+            values.iter().enumerate().map(|(i, x)| (format!("run{i}"), *x)).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        Metric {
+            id: id.to_owned(),
+            value: mean,
+            stderr: (values.len() > 1).then_some(0.1),
+            ci: None,
+            n: values.len() as u64,
+            unit: "val_accuracy".to_owned(),
+            direction: Some(Direction::Higher),
+            samples,
+        }
+    }
+
+    fn rule(text: &str) -> Rules {
+        let rule: RuleText = serde_json::from_str(text).expect("a rule");
+        Rules::parse(&[rule]).expect("sound")
+    }
+
+    fn verdict(old: &[f64], new: &[f64], rules: &Rules) -> (Verdict, String) {
+        let settings = Judgement { alpha: 0.05, strict: false, other_runs: false, seed: 0 };
+        let result = judge(&[metric("a/b", old)], &[metric("a/b", new)], rules, &settings);
+        let finding = result.findings.into_iter().find(|finding| finding.id == "a/b").expect("judged");
+        (finding.verdict, finding.reason)
+    }
+
+    #[test]
+    fn deterministic_modes() {
+        let close = rule(r#"{"metric": "a/*", "mode": "close", "abs": 0.5}"#);
+        assert_eq!(verdict(&[1.0], &[1.5], &close).0, Verdict::Pass);
+        assert_eq!(verdict(&[1.0], &[1.6], &close).0, Verdict::Regressed);
+        let exact = rule(r#"{"metric": "a/*", "mode": "exact"}"#);
+        assert_eq!(verdict(&[1.0], &[1.0], &exact).0, Verdict::Pass);
+        assert_eq!(verdict(&[1.0], &[1.0 + f64::EPSILON], &exact).0, Verdict::Regressed);
+        let range = rule(r#"{"metric": "**", "mode": "range", "min": 0.0, "max": 2.0}"#);
+        assert_eq!(verdict(&[9.0], &[2.0], &range).0, Verdict::Pass);
+        assert_eq!(verdict(&[1.0], &[2.1], &range).0, Verdict::Regressed);
+        // Without a rule a single number has to stay where it is.
+        assert_eq!(verdict(&[1.0], &[1.0 + 1e-8], &Rules::default()).0, Verdict::Regressed);
+    }
+
+    #[test]
+    fn statistical_modes() {
+        let old = [10.0, 10.2, 9.8, 10.1, 9.9];
+        let at = |offset: f64| old.map(|x| x + offset + 0.05 * (x * 7.0).sin());
+        let welch = rule(r#"{"metric": "a/b", "mode": "noninferior", "margin": 1.0, "method": "welch"}"#);
+        assert_eq!(verdict(&old, &at(0.0), &welch).0, Verdict::Pass);
+        assert_eq!(verdict(&old, &at(-3.0), &welch).0, Verdict::Regressed);
+        assert_eq!(verdict(&old, &at(3.0), &welch).0, Verdict::Improved);
+        let (found, reason) = verdict(&old, &at(-1.0), &welch);
+        assert!(found == Verdict::Inconclusive && reason.contains("could tell a margin"), "{reason}");
+        // Pairs that move together tell more than samples apart.
+        let wide = [1.0, 5.0, 9.0, 13.0];
+        let moved = [0.4, 4.5, 8.3, 12.4];
+        let paired = rule(r#"{"metric": "a/b", "mode": "noninferior", "margin": 0.1, "method": "paired"}"#);
+        let apart = rule(r#"{"metric": "a/b", "mode": "noninferior", "margin": 0.1, "method": "welch"}"#);
+        assert_eq!(verdict(&wide, &moved, &paired).0, Verdict::Regressed);
+        assert_eq!(verdict(&wide, &moved, &apart).0, Verdict::Inconclusive);
+        let both = rule(r#"{"metric": "a/b", "mode": "equivalent", "margin": 1.0, "method": "bootstrap"}"#);
+        assert_eq!(verdict(&old, &at(3.0), &both).0, Verdict::Regressed);
+        assert_eq!(verdict(&old, &at(0.1), &both).0, Verdict::Pass);
+        let drift = rule(r#"{"metric": "a/b", "mode": "drift", "statistic": "wasserstein", "max": 0.5}"#);
+        assert_eq!(verdict(&old, &at(0.2), &drift).0, Verdict::Pass);
+        assert_eq!(verdict(&old, &at(-2.0), &drift).0, Verdict::Regressed);
+    }
+
+    #[test]
+    fn the_same_numbers_pass_and_one_unit_decides_nothing() {
+        let old = [0.3, 0.4, 0.35];
+        assert_eq!(verdict(&old, &old, &Rules::default()).0, Verdict::Pass);
+        let (found, reason) = verdict(&old, &[0.3], &Rules::default());
+        assert!(found == Verdict::Inconclusive && reason.contains("at least 2"), "{reason}");
+    }
+
+    #[test]
+    fn what_vanished_and_what_is_new() {
+        let settings = Judgement { alpha: 0.05, strict: false, other_runs: false, seed: 0 };
+        let old = [metric("a", &[1.0, 2.0, 3.0]), metric("b", &[1.0])];
+        let new = [metric("a", &[1.0, 2.0]), metric("c", &[1.0])];
+        let result = judge(&old, &new, &Rules::default(), &settings);
+        let found: Vec<(&str, Verdict)> =
+            result.findings.iter().map(|finding| (finding.id.as_str(), finding.verdict)).collect();
+        assert!(found.contains(&("b", Verdict::Missing)) && found.contains(&("c", Verdict::Added)));
+        assert!(found.contains(&("runs/run2", Verdict::Missing)) && result.fails());
+        let result =
+            judge(&old[..1], &new[..1], &Rules::default(), &Judgement { other_runs: true, ..settings });
+        assert_eq!(result.count(Verdict::Missing), 0);
+    }
+
+    #[test]
+    fn holm_holds_over_the_statistical_rules_of_a_check() {
+        // One metric alone would be called worse; beside nineteen others it is not.
+        let old = [10.0, 10.4, 9.7, 10.2];
+        let new = [9.5, 9.6, 9.2, 10.0];
+        let tight = rule(r#"{"metric": "*", "mode": "noninferior", "margin": 0.0, "method": "welch"}"#);
+        let settings = Judgement { alpha: 0.05, strict: false, other_runs: false, seed: 0 };
+        let alone = judge(&[metric("m", &old)], &[metric("m", &new)], &tight, &settings);
+        assert_eq!(alone.count(Verdict::Regressed), 1);
+        let many = |values: &[f64]| -> Vec<Metric> {
+            let others = (0..19).map(|i| metric(&format!("x{i}"), &old));
+            others.chain([metric("m", values)]).collect()
+        };
+        let together = judge(&many(&old), &many(&new), &tight, &settings);
+        assert_eq!(together.count(Verdict::Regressed), 0);
+    }
+}

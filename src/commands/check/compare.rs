@@ -1,0 +1,52 @@
+//! A result against a baseline: first whether they can be compared at all.
+
+use super::analysis::Analysed;
+use crate::baseline::{CheckResult, Judgement, Rules, judge};
+use crate::records::{Baseline, differing_settings};
+use crate::report::CheckOutcome;
+
+/// Judges a new result by a baseline.
+pub(super) fn compare(old: &Baseline, new: &Analysed, rules: &Rules, judgement: &Judgement) -> CheckOutcome {
+    match obstacle(old, new, judgement.other_runs) {
+        Some((reason, hint)) => CheckOutcome::Unusable { reason, hint },
+        None => CheckOutcome::Judged(judged(old, new, rules, judgement)),
+    }
+}
+
+/// The findings, whatever the settings.
+pub(super) fn judged(old: &Baseline, new: &Analysed, rules: &Rules, judgement: &Judgement) -> CheckResult {
+    judge(&old.metrics, &new.result.metrics, rules, judgement)
+}
+
+/// Why the two cannot be compared, and what to do.
+fn obstacle(old: &Baseline, new: &Analysed, other_runs: bool) -> Option<(String, String)> {
+    let accept = "use the settings the baseline was made with, or simic check accept --force";
+    if old.analysis != new.result.schema {
+        let reason = format!("the baseline holds {}, the result is {}", old.analysis, new.result.schema);
+        return Some((reason, accept.to_owned()));
+    }
+    let mut differing = differing_settings(&old.settings, &new.result.settings);
+    if new.inputs.is_empty() || old.inputs.is_empty() {
+        // A document handed in does not say which flags it was made with.
+        differing.retain(|(name, ..)| name != "flags");
+    }
+    if old.seed != new.result.seed {
+        let shown = |seed: Option<u64>| seed.map_or_else(|| "nothing".to_owned(), |seed| seed.to_string());
+        differing.push(("seed".to_owned(), shown(old.seed), shown(new.result.seed)));
+    }
+    if !differing.is_empty() {
+        let words: Vec<String> =
+            differing.iter().map(|(name, before, now)| format!("{name} was {before}, is {now}")).collect();
+        return Some((format!("other settings: {}", words.join("; ")), accept.to_owned()));
+    }
+    if other_runs || old.inputs.is_empty() || new.inputs.is_empty() {
+        return None;
+    }
+    let gone: Vec<&String> = old.inputs.keys().filter(|name| !new.inputs.contains_key(*name)).collect();
+    let first = gone.first()?;
+    let more = if gone.len() > 1 { format!(" and {} more", gone.len() - 1) } else { String::new() };
+    Some((
+        format!("{first}{more} is behind the baseline, but was not read"),
+        "restore the file; or say that these are other runs: --other-runs, other_runs = true".to_owned(),
+    ))
+}

@@ -1,0 +1,52 @@
+//! `simic check diff`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::analysis::Analysed;
+use super::compare::compare;
+use super::run::outcome_of;
+use crate::baseline::{Judgement, Rules};
+use crate::commands::{CommandError, Context, Outcome};
+use crate::records::read_result_or_baseline;
+use crate::report::{CheckReport, write_checks};
+
+/// Compares two baselines or results (--format json) under the default rules, without configuration.
+#[derive(Debug, Clone, Args)]
+pub struct DiffArgs {
+    /// The old side
+    #[arg(value_name = "OLD")]
+    old: PathBuf,
+    /// The new side
+    #[arg(value_name = "NEW")]
+    new: PathBuf,
+    /// Fail as well where the data cannot tell
+    #[arg(long)]
+    strict: bool,
+    /// The new side has other runs than the old one: none is missed
+    #[arg(long)]
+    other_runs: bool,
+}
+
+/// Compares and reports.
+///
+/// # Errors
+/// Documents that cannot be read, or an output that cannot be written.
+pub fn run(args: &DiffArgs, context: &Context) -> Result<Outcome, CommandError> {
+    context.check_output()?;
+    let old = read_result_or_baseline(&args.old)?;
+    let new = read_result_or_baseline(&args.new)?;
+    let new = Analysed { result: new.result(), inputs: new.inputs };
+    let judgement = Judgement {
+        alpha: 0.05,
+        strict: args.strict,
+        other_runs: args.other_runs,
+        seed: context.common.seed,
+    };
+    let outcome = compare(&old, &new, &Rules::default(), &judgement);
+    let name = format!("{} -> {}", args.old.display(), args.new.display());
+    let reports = [CheckReport { name, baseline: args.old.display().to_string(), outcome }];
+    context.write(|out| write_checks(&reports, context.check_format(), context.common.verbose, out))?;
+    Ok(outcome_of(&reports))
+}

@@ -1,0 +1,166 @@
+//! Which checks there are: those of simic.toml, or one of the files named.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use toml::Table;
+
+use crate::baseline::{Judgement, Rules};
+use crate::commands::{CommandError, Context};
+use crate::config::{self, CheckText};
+
+/// Folder of baselines, beside simic.toml.
+const FOLDER: &str = "simic-baselines";
+
+/// Name of the check where simic.toml has none.
+const DEFAULT_NAME: &str = "default";
+
+/// Level of the tests unless the check says otherwise.
+const DEFAULT_ALPHA: f64 = 0.05;
+
+/// Which checks, and on what.
+#[derive(Debug, Clone, Args)]
+pub struct TargetArgs {
+    /// Files, directories or quoted patterns instead of the check's own [default: those of simic.toml, else runs/]
+    #[arg(value_name = "RUNS")]
+    pub runs: Vec<String>,
+    /// Only this check (repeatable) [default: all of simic.toml, else one named default]
+    #[arg(long, value_name = "NAME")]
+    pub name: Vec<String>,
+    /// Take this result (printed by an analysis with --format json) instead of running the analysis
+    #[arg(long, value_name = "FILE", conflicts_with = "runs")]
+    pub result: Option<PathBuf>,
+    /// Units of the new side are other runs than the stored ones: none is missed
+    #[arg(long)]
+    pub other_runs: bool,
+}
+
+/// One check, ready to run.
+#[derive(Debug)]
+pub(super) struct CheckPlan {
+    pub(super) name: String,
+    pub(super) command: Option<String>,
+    pub(super) runs: Vec<String>,
+    pub(super) flags: Table,
+    pub(super) result: Option<PathBuf>,
+    pub(super) rules: Rules,
+    pub(super) judgement: Judgement,
+    /// Where its baseline is.
+    pub(super) baseline: PathBuf,
+    /// Folder that names of inputs are stored relative to.
+    folder: PathBuf,
+}
+
+impl CheckPlan {
+    /// A file's name as the baseline stores it: relative to simic.toml, with slashes.
+    pub(super) fn stored_name(&self, name: &str) -> String {
+        let path = Path::new(name);
+        let relative = path.strip_prefix(&self.folder).unwrap_or(path);
+        relative.to_string_lossy().replace('\\', "/")
+    }
+}
+
+/// The checks asked for, in order of name.
+///
+/// # Errors
+/// A configuration that makes no sense, or a check it does not have.
+pub(super) fn plans(args: &TargetArgs, context: &Context) -> Result<Vec<CheckPlan>, CommandError> {
+    let common = &context.common;
+    let found = config::checks(common.config.as_deref(), common.no_config).map_err(|error| {
+        CommandError::usage(error.to_string(), "docs/formats.md says what [check.NAME] takes")
+    })?;
+    let (folder, mut texts) = match found {
+        Some(found) => {
+            (folder_of(&found.path), found.checks.into_iter().collect::<Vec<(String, CheckText)>>())
+        }
+        None => (PathBuf::new(), Vec::new()),
+    };
+    if texts.is_empty() {
+        let name = match &args.name[..] {
+            [] => DEFAULT_NAME.to_owned(),
+            [name] => name.clone(),
+            _ => {
+                return Err(CommandError::usage(
+                    "several names and no simic.toml",
+                    "a check per [check.NAME] there",
+                ));
+            }
+        };
+        texts.push((name, CheckText::default()));
+    }
+    for name in &args.name {
+        if !texts.iter().any(|(known, _)| known == name) {
+            let known: Vec<&str> = texts.iter().map(|(known, _)| known.as_str()).collect();
+            return Err(CommandError::usage(
+                format!("no check '{name}'"),
+                format!("simic.toml has {}", known.join(", ")),
+            ));
+        }
+    }
+    texts.retain(|(name, _)| args.name.is_empty() || args.name.contains(name));
+    if (!args.runs.is_empty() || args.result.is_some()) && texts.len() > 1 {
+        return Err(CommandError::usage(
+            "files for several checks",
+            "choose one with --name, or let simic.toml say which files each check has",
+        ));
+    }
+    texts.into_iter().map(|(name, text)| plan(name, text, &folder, args, context)).collect()
+}
+
+/// The folder of a file, empty for the one we are in.
+fn folder_of(path: &Path) -> PathBuf {
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+    match std::env::current_dir() {
+        Ok(here) if here == folder => PathBuf::new(),
+        _ => folder,
+    }
+}
+
+fn plan(
+    name: String,
+    text: CheckText,
+    folder: &Path,
+    args: &TargetArgs,
+    context: &Context,
+) -> Result<CheckPlan, CommandError> {
+    let failed = |problem: String| {
+        CommandError::usage(
+            format!("check {name}: {problem}"),
+            "docs/formats.md says what [check.NAME] takes",
+        )
+    };
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
+        return Err(failed(
+            "a name of letters, digits, '-', '_' and '.', as its baseline is a file".to_owned(),
+        ));
+    }
+    let alpha = text.alpha.unwrap_or(DEFAULT_ALPHA);
+    if !(alpha > 0.0 && alpha < 0.5) {
+        return Err(failed(format!("alpha must lie between 0 and 0.5, not {alpha}")));
+    }
+    let rules = Rules::parse(&text.rules).map_err(|error| failed(error.to_string()))?;
+    let here = |runs: &[String]| -> Vec<String> {
+        runs.iter().map(|run| folder.join(run).to_string_lossy().into_owned()).collect()
+    };
+    let baseline = match &text.baseline {
+        Some(path) => folder.join(path),
+        None => folder.join(FOLDER).join(format!("{name}.json")),
+    };
+    Ok(CheckPlan {
+        runs: if args.runs.is_empty() { here(&text.runs) } else { args.runs.clone() },
+        command: text.command,
+        flags: text.flags,
+        result: args.result.clone(),
+        rules,
+        judgement: Judgement {
+            alpha,
+            strict: text.strict.unwrap_or(false),
+            other_runs: args.other_runs || text.other_runs.unwrap_or(false),
+            seed: context.common.seed,
+        },
+        baseline,
+        folder: folder.to_owned(),
+        name,
+    })
+}

@@ -1,0 +1,139 @@
+//! `simic check run`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::analysis::Analyst;
+use super::compare::compare;
+use super::plan::{CheckPlan, TargetArgs, plans};
+use crate::commands::{CommandError, Context, Outcome};
+use crate::records::Baseline;
+use crate::report::{CheckFormat, CheckOutcome, CheckReport, write_checks};
+
+/// Recomputes and compares with the baselines.
+///
+/// Exit code 0: nothing got worse; 1: a metric regressed or is missing, or (--strict) the data cannot tell; 3: there
+/// is no baseline to compare with, or it was made with other settings or files.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    /// Compare with this baseline instead of simic-baselines/NAME.json
+    #[arg(long, value_name = "FILE", conflicts_with = "baseline_rev")]
+    pub baseline: Option<PathBuf>,
+    /// Compare with the baseline as this git revision has it
+    #[arg(long, value_name = "REV")]
+    pub baseline_rev: Option<String>,
+    /// Fail as well where the data cannot tell
+    #[arg(long)]
+    pub strict: bool,
+    /// Write the report to a file too (repeatable): table, json, ndjson, csv, markdown, junit or github
+    #[arg(long, value_name = "FORMAT=PATH", value_parser = report_target)]
+    pub report: Vec<(CheckFormat, PathBuf)>,
+}
+
+fn report_target(text: &str) -> Result<(CheckFormat, PathBuf), String> {
+    let (format, path) = text.split_once('=').ok_or("FORMAT=PATH, for instance junit=simic.xml")?;
+    let format = match format {
+        "table" => CheckFormat::Table,
+        "json" => CheckFormat::Json,
+        "ndjson" => CheckFormat::Ndjson,
+        "csv" => CheckFormat::Csv,
+        "markdown" => CheckFormat::Markdown,
+        "junit" => CheckFormat::Junit,
+        "github" => CheckFormat::Github,
+        other => return Err(format!("no format '{other}'")),
+    };
+    if path.is_empty() {
+        return Err("no path".to_owned());
+    }
+    Ok((format, PathBuf::from(path)))
+}
+
+/// Runs the checks and reports.
+///
+/// # Errors
+/// Unreadable input, a configuration that makes no sense, or a report that cannot be written.
+pub fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandError> {
+    context.check_output()?;
+    let mut plans = plans(&args.target, context)?;
+    if args.baseline.is_some() && plans.len() > 1 {
+        return Err(CommandError::usage("one --baseline for several checks", "choose one with --name"));
+    }
+    let mut analyst = Analyst::new(context);
+    let mut reports = Vec::with_capacity(plans.len());
+    for plan in &mut plans {
+        plan.judgement.strict |= args.strict;
+        if let Some(path) = &args.baseline {
+            plan.baseline.clone_from(path);
+        }
+        reports.push(check(plan, args.baseline_rev.as_deref(), &mut analyst)?);
+    }
+    report(&reports, args, context)?;
+    Ok(outcome_of(&reports))
+}
+
+/// A regression outweighs a check that could not be made.
+pub(super) fn outcome_of(reports: &[CheckReport]) -> Outcome {
+    let fails =
+        |report: &CheckReport| matches!(&report.outcome, CheckOutcome::Judged(result) if result.fails());
+    let is_unusable = |report: &CheckReport| matches!(report.outcome, CheckOutcome::Unusable { .. });
+    if reports.iter().any(fails) {
+        Outcome::Findings
+    } else if reports.iter().any(is_unusable) {
+        Outcome::Incomparable
+    } else {
+        Outcome::Clean
+    }
+}
+
+fn check(
+    plan: &CheckPlan,
+    revision: Option<&str>,
+    analyst: &mut Analyst<'_>,
+) -> Result<CheckReport, CommandError> {
+    let stored = match revision {
+        Some(revision) => Baseline::read_revision(revision, &plan.baseline),
+        None => Baseline::read(&plan.baseline),
+    };
+    let place = plan.baseline.display();
+    let baseline = revision.map_or_else(|| place.to_string(), |revision| format!("{revision}:{place}"));
+    let outcome = match stored {
+        Ok(stored) => compare(&stored, &analyst.analyse(plan)?, &plan.rules, &plan.judgement),
+        Err(error) => CheckOutcome::Unusable { reason: error.to_string(), hint: error.hint().to_owned() },
+    };
+    Ok(CheckReport { name: plan.name.clone(), baseline, outcome })
+}
+
+/// Writes the report, and everything else that was asked.
+fn report(reports: &[CheckReport], args: &RunArgs, context: &Context) -> Result<(), CommandError> {
+    let format = context.check_format();
+    context.write(|out| write_checks(reports, format, context.common.verbose, out))?;
+    if format == CheckFormat::Github {
+        append_summary(reports)?;
+    }
+    for (format, path) in &args.report {
+        context
+            .console
+            .output(Some(path), true, |out| write_checks(reports, *format, true, out))
+            .map_err(|source| CommandError::Output { target: path.display().to_string(), source })?;
+    }
+    Ok(())
+}
+
+/// All findings in the step's summary, where GitHub named a file for it.
+fn append_summary(reports: &[CheckReport]) -> Result<(), CommandError> {
+    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
+    let path = Path::new(&path);
+    let append = || -> std::io::Result<()> {
+        let mut bytes = Vec::new();
+        write_checks(reports, CheckFormat::Markdown, true, &mut bytes)?;
+        bytes.push(b'\n');
+        std::fs::OpenOptions::new().create(true).append(true).open(path)?.write_all(&bytes)
+    };
+    append().map_err(|source| CommandError::Output { target: path.display().to_string(), source })
+}

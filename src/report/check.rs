@@ -1,0 +1,437 @@
+//! Checks for people and for continuous integration.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::grid::{Align, Grid};
+use super::number::short;
+use crate::baseline::{CheckResult, Finding, Verdict};
+
+/// Annotations GitHub shows of one step.
+const MOST_ANNOTATIONS: usize = 10;
+
+/// Format of a check's report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckFormat {
+    /// A table for people.
+    Table,
+    /// One JSON document.
+    Json,
+    /// One finding per line.
+    Ndjson,
+    /// One finding per row.
+    Csv,
+    /// For a comment on a change.
+    Markdown,
+    /// JUnit's XML, which most systems show.
+    Junit,
+    /// Annotations in GitHub's log.
+    Github,
+}
+
+/// One check and what came of it.
+#[derive(Debug)]
+pub struct CheckReport {
+    /// Name of the check.
+    pub name: String,
+    /// Where its baseline is.
+    pub baseline: String,
+    /// What came of it.
+    pub outcome: CheckOutcome,
+}
+
+/// Findings, or why there are none.
+#[derive(Debug)]
+pub enum CheckOutcome {
+    /// The new result was judged.
+    Judged(CheckResult),
+    /// There is no baseline that the new result could be judged by.
+    Unusable {
+        /// Why.
+        reason: String,
+        /// What to do.
+        hint: String,
+    },
+}
+
+impl CheckReport {
+    /// One word for the whole check.
+    pub fn status(&self) -> &'static str {
+        match &self.outcome {
+            CheckOutcome::Unusable { .. } => "incomparable",
+            CheckOutcome::Judged(result) if result.fails() => "failed",
+            CheckOutcome::Judged(_) => "passed",
+        }
+    }
+
+    fn findings(&self) -> &[Finding] {
+        match &self.outcome {
+            CheckOutcome::Judged(result) => &result.findings,
+            CheckOutcome::Unusable { .. } => &[],
+        }
+    }
+
+    fn strict(&self) -> bool {
+        matches!(&self.outcome, CheckOutcome::Judged(result) if result.strict)
+    }
+
+    /// The check in one line.
+    fn headline(&self) -> String {
+        match &self.outcome {
+            CheckOutcome::Unusable { reason, .. } => format!("{}: incomparable: {reason}", self.name),
+            CheckOutcome::Judged(result) => {
+                let kinds = [
+                    Verdict::Regressed,
+                    Verdict::Missing,
+                    Verdict::Inconclusive,
+                    Verdict::Improved,
+                    Verdict::Added,
+                    Verdict::Pass,
+                ];
+                let counts: Vec<String> = kinds
+                    .iter()
+                    .filter(|verdict| result.count(**verdict) > 0)
+                    .map(|verdict| format!("{} {}", result.count(*verdict), verdict.name()))
+                    .collect();
+                format!("{}: {} ({})", self.name, self.status(), counts.join(", "))
+            }
+        }
+    }
+}
+
+/// Writes checks. People see all findings but passes, and those too with `shows_all`.
+///
+/// # Errors
+/// If writing fails.
+pub fn write_checks(
+    reports: &[CheckReport],
+    format: CheckFormat,
+    shows_all: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match format {
+        CheckFormat::Table => write_people(reports, shows_all, false, out),
+        CheckFormat::Markdown => write_people(reports, shows_all, true, out),
+        CheckFormat::Json => {
+            let checks = reports.iter().map(CheckRow::of).collect();
+            serde_json::to_writer(&mut *out, &Document { schema: "simic.check/1", checks })?;
+            writeln!(out)
+        }
+        CheckFormat::Ndjson => {
+            for report in reports {
+                for finding in report.findings() {
+                    let line = Line { check: &report.name, finding: FindingRow::of(finding) };
+                    serde_json::to_writer(&mut *out, &line)?;
+                    writeln!(out)?;
+                }
+            }
+            Ok(())
+        }
+        CheckFormat::Csv => all_findings(reports).write_csv(out),
+        CheckFormat::Junit => write_junit(reports, out),
+        CheckFormat::Github => write_github(reports, out),
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    checks: Vec<CheckRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct CheckRow<'a> {
+    name: &'a str,
+    status: &'static str,
+    baseline: &'a str,
+    strict: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    findings: Vec<FindingRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct FindingRow<'a> {
+    id: &'a str,
+    verdict: &'static str,
+    mode: &'static str,
+    old: Option<f64>,
+    new: Option<f64>,
+    n_old: u64,
+    n_new: u64,
+    margin: Option<f64>,
+    interval_low: Option<f64>,
+    interval_high: Option<f64>,
+    p_value: Option<f64>,
+    p_adjusted: Option<f64>,
+    detectable_margin: Option<f64>,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    check: &'a str,
+    #[serde(flatten)]
+    finding: FindingRow<'a>,
+}
+
+impl<'a> CheckRow<'a> {
+    fn of(report: &'a CheckReport) -> Self {
+        let (reason, hint) = match &report.outcome {
+            CheckOutcome::Unusable { reason, hint } => (Some(&reason[..]), Some(&hint[..])),
+            CheckOutcome::Judged(_) => (None, None),
+        };
+        Self {
+            name: &report.name,
+            status: report.status(),
+            baseline: &report.baseline,
+            strict: report.strict(),
+            reason,
+            hint,
+            findings: report.findings().iter().map(FindingRow::of).collect(),
+        }
+    }
+}
+
+impl<'a> FindingRow<'a> {
+    fn of(finding: &'a Finding) -> Self {
+        Self {
+            id: &finding.id,
+            verdict: finding.verdict.name(),
+            mode: finding.mode,
+            old: finding.old,
+            new: finding.new,
+            n_old: finding.n.0,
+            n_new: finding.n.1,
+            margin: finding.margin,
+            interval_low: finding.interval.map(|interval| interval.0),
+            interval_high: finding.interval.map(|interval| interval.1),
+            p_value: finding.p_value,
+            p_adjusted: finding.p_adjusted,
+            detectable_margin: finding.detectable,
+            reason: &finding.reason,
+        }
+    }
+}
+
+fn shown(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), short)
+}
+
+fn write_people(
+    reports: &[CheckReport],
+    shows_all: bool,
+    is_markdown: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    for (number, report) in reports.iter().enumerate() {
+        if number > 0 {
+            writeln!(out)?;
+        }
+        let mark = if is_markdown { "**" } else { "" };
+        writeln!(out, "{mark}{}{mark}", report.headline())?;
+        if let CheckOutcome::Unusable { hint, .. } = &report.outcome {
+            writeln!(out, "{hint}")?;
+            continue;
+        }
+        let mut grid = Grid::new(&[
+            ("metric", Align::Left),
+            ("verdict", Align::Left),
+            ("stored", Align::Right),
+            ("new", Align::Right),
+            ("rule", Align::Left),
+            ("why", Align::Left),
+        ]);
+        let listed: Vec<&Finding> = report
+            .findings()
+            .iter()
+            .filter(|finding| shows_all || finding.verdict != Verdict::Pass)
+            .collect();
+        for finding in &listed {
+            grid.row(vec![
+                finding.id.clone(),
+                finding.verdict.name().to_owned(),
+                shown(finding.old),
+                shown(finding.new),
+                finding.mode.to_owned(),
+                finding.reason.clone(),
+            ]);
+        }
+        if listed.is_empty() {
+            continue;
+        }
+        if is_markdown {
+            writeln!(out)?;
+            grid.write_markdown(out)?;
+        } else {
+            grid.write_table(out)?;
+        }
+    }
+    Ok(())
+}
+
+fn all_findings(reports: &[CheckReport]) -> Grid {
+    let names = [
+        "check",
+        "id",
+        "verdict",
+        "mode",
+        "old",
+        "new",
+        "n_old",
+        "n_new",
+        "margin",
+        "interval_low",
+        "interval_high",
+        "p_value",
+        "p_adjusted",
+        "reason",
+    ];
+    let mut grid = Grid::new(&names.map(|name| (name, Align::Left)));
+    let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+    for report in reports {
+        for finding in report.findings() {
+            grid.row(vec![
+                report.name.clone(),
+                finding.id.clone(),
+                finding.verdict.name().to_owned(),
+                finding.mode.to_owned(),
+                number(finding.old),
+                number(finding.new),
+                finding.n.0.to_string(),
+                finding.n.1.to_string(),
+                number(finding.margin),
+                number(finding.interval.map(|interval| interval.0)),
+                number(finding.interval.map(|interval| interval.1)),
+                number(finding.p_value),
+                number(finding.p_adjusted),
+                finding.reason.clone(),
+            ]);
+        }
+    }
+    grid
+}
+
+/// Text as XML takes it: five characters spelled out, control characters left out (XML 1.0 has none).
+fn xml(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&apos;"),
+            '\t' | '\n' | '\r' => escaped.push(' '),
+            c if c.is_control() => {}
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+fn write_junit(reports: &[CheckReport], out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
+    writeln!(out, "<testsuites name=\"simic check\">")?;
+    for report in reports {
+        let (strict, findings) = (report.strict(), report.findings());
+        let failures = findings.iter().filter(|finding| finding.verdict.fails(strict)).count();
+        let is_skipped = |finding: &&Finding| finding.verdict == Verdict::Inconclusive && !strict;
+        let skipped = findings.iter().filter(is_skipped).count();
+        let errors = usize::from(matches!(report.outcome, CheckOutcome::Unusable { .. }));
+        let name = xml(&report.name);
+        writeln!(
+            out,
+            "  <testsuite name=\"{name}\" tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\">",
+            findings.len() + errors,
+        )?;
+        if let CheckOutcome::Unusable { reason, hint } = &report.outcome {
+            writeln!(out, "    <testcase classname=\"{name}\" name=\"baseline\">")?;
+            writeln!(out, "      <error message=\"{}\">{}</error>", xml(reason), xml(hint))?;
+            writeln!(out, "    </testcase>")?;
+        }
+        for finding in findings {
+            let id = xml(&finding.id);
+            if finding.verdict.fails(strict) {
+                writeln!(out, "    <testcase classname=\"{name}\" name=\"{id}\">")?;
+                let (kind, reason) = (finding.verdict.name(), xml(&finding.reason));
+                let values = format!("{} -> {}", shown(finding.old), shown(finding.new));
+                writeln!(
+                    out,
+                    "      <failure type=\"{kind}\" message=\"{reason}\">{}</failure>",
+                    xml(&values)
+                )?;
+                writeln!(out, "    </testcase>")?;
+            } else if is_skipped(&finding) {
+                writeln!(out, "    <testcase classname=\"{name}\" name=\"{id}\">")?;
+                writeln!(out, "      <skipped message=\"{}\"/>", xml(&finding.reason))?;
+                writeln!(out, "    </testcase>")?;
+            } else {
+                writeln!(out, "    <testcase classname=\"{name}\" name=\"{id}\"/>")?;
+            }
+        }
+        writeln!(out, "  </testsuite>")?;
+    }
+    writeln!(out, "</testsuites>")
+}
+
+/// A message as GitHub's log commands take it.
+fn message(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// A property of a log command: separators are spelled out too.
+fn property(text: &str) -> String {
+    message(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// At most ten annotations, worst first over all checks; the rest is in the summary.
+fn write_github(reports: &[CheckReport], out: &mut dyn Write) -> io::Result<()> {
+    let mut annotations: Vec<(u8, String)> = Vec::new();
+    for report in reports {
+        if let CheckOutcome::Unusable { reason, hint } = &report.outcome {
+            let title = property(&format!("simic check {}", report.name));
+            annotations
+                .push((0, format!("::error title={title}::{}", message(&format!("{reason}; {hint}")))));
+        }
+        for finding in report.findings() {
+            let level = match (finding.verdict.fails(report.strict()), finding.verdict) {
+                (true, _) => "error",
+                (false, Verdict::Inconclusive) => "warning",
+                (false, Verdict::Improved) => "notice",
+                _ => continue,
+            };
+            let title = property(&format!("{}: {} {}", report.name, finding.id, finding.verdict.name()));
+            let values = format!("{} -> {}", shown(finding.old), shown(finding.new));
+            let text = message(&format!("{values}: {}", finding.reason));
+            annotations.push((1 + finding.verdict as u8, format!("::{level} title={title}::{text}")));
+        }
+    }
+    annotations.sort_by_key(|(rank, _)| *rank);
+    let n = annotations.len();
+    for (_, annotation) in annotations.into_iter().take(MOST_ANNOTATIONS) {
+        writeln!(out, "{annotation}")?;
+    }
+    if n > MOST_ANNOTATIONS {
+        writeln!(out, "{} more in the summary", n - MOST_ANNOTATIONS)?;
+    }
+    for report in reports {
+        writeln!(out, "{}", report.headline())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_stays_text() {
+        assert_eq!(xml("a<b> & \"c\"\u{1}\n"), "a&lt;b&gt; &amp; &quot;c&quot; ");
+        assert_eq!(message("50%\nmore"), "50%25%0Amore");
+        assert_eq!(property("a: b, c"), "a%3A b%2C c");
+    }
+}
