@@ -195,9 +195,9 @@ fn number(x: f64) -> String {
     format!("{x:.places$}")
 }
 
-fn blank(metric: &Metric, mode: &'static str) -> Finding {
+fn blank(id: &str, mode: &'static str) -> Finding {
     Finding {
-        id: metric.id.clone(),
+        id: id.to_owned(),
         verdict: Verdict::Pass,
         mode,
         old: None,
@@ -218,7 +218,7 @@ fn missing(metric: &Metric, rules: &Rules) -> Finding {
         old: Some(metric.value),
         n: (metric.n, 0),
         reason: "stored, but the new result does not have it".to_owned(),
-        ..blank(metric, rules.of(metric).0.name())
+        ..blank(&metric.id, rules.of(metric).0.name())
     }
 }
 
@@ -228,7 +228,7 @@ fn added(metric: &Metric) -> Finding {
         new: Some(metric.value),
         n: (0, metric.n),
         reason: "not stored yet; accept stores it".to_owned(),
-        ..blank(metric, "none")
+        ..blank(&metric.id, "none")
     }
 }
 
@@ -243,26 +243,22 @@ fn vanished_units(old: &[Metric], new: &[Metric]) -> Vec<Finding> {
         return Vec::new();
     }
     let gone = before.difference(&now).map(|name| Finding {
-        id: format!("runs/{name}"),
         verdict: Verdict::Missing,
-        mode: "none",
-        old: None,
-        new: None,
-        margin: None,
-        interval: None,
-        p_value: None,
-        p_adjusted: None,
-        detectable: None,
         n: (1, 0),
         reason: "this unit is behind the stored numbers, but not behind the new ones".to_owned(),
+        ..blank(&format!("runs/{name}"), "none")
     });
     gone.collect()
 }
 
 fn draft(old: &Metric, new: &Metric, rules: &Rules, settings: &Judgement) -> Draft {
     let (mode, direction) = rules.of(old);
-    let finding =
-        Finding { old: Some(old.value), new: Some(new.value), n: (old.n, new.n), ..blank(old, mode.name()) };
+    let finding = Finding {
+        old: Some(old.value),
+        new: Some(new.value),
+        n: (old.n, new.n),
+        ..blank(&old.id, mode.name())
+    };
     match mode {
         Mode::Exact => {
             let is_same = old.value.to_bits() == new.value.to_bits();

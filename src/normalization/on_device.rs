@@ -120,7 +120,7 @@ impl Replay {
             self.begin_window();
             let rows = passage.upload_input(&chunk, width)?;
             let n_tiles = chunk.layout.n_tiles();
-            let carries = vec![Some(self.carry(&rows, None)); n_tiles];
+            let carries = (0..n_tiles).map(|tile| Some(self.carry(&rows, tile, None))).collect();
             let updates = vec![self.normalizer.updates(); n_tiles];
             passage.waiting.push_back(Scanned { chunk, rows, means: None, carries, updates });
             self.send_ready(&mut passage)?;
@@ -192,11 +192,11 @@ impl Replay {
     }
 
     /// The state as a device takes it into a tile whose rows have these means.
-    fn carry(&self, rows: &DeviceRows, means: Option<&[f64]>) -> Carries {
+    fn carry(&self, rows: &DeviceRows, tile: usize, means: Option<&[f64]>) -> Carries {
         let width = self.normalizer.width();
         let (mut center, mut inverse) = (vec![0.0; width], vec![0.0; width]);
         self.normalizer.scaling(&mut center, &mut inverse);
-        Engine::carry(rows, means.unwrap_or(&center), &center, self.normalizer.var(), &inverse)
+        Engine::carry(rows, tile, means.unwrap_or(&center), &center, self.normalizer.var(), &inverse)
     }
 
     /// Sends the chunks off whose states are known.
@@ -300,7 +300,7 @@ impl<'a, 'b> Passage<'a, 'b> {
         let scanned = &mut self.waiting[chunk - self.done];
         let width = replay.normalizer.width();
         let means = scanned.means.as_ref().map(|means| &means[tile * width..(tile + 1) * width]);
-        scanned.carries[tile] = Some(replay.carry(&scanned.rows, means));
+        scanned.carries[tile] = Some(replay.carry(&scanned.rows, tile, means));
     }
 }
 

@@ -31,8 +31,12 @@ pub(super) struct Layout {
     pub(super) starts: Vec<u32>,
     /// Per row, its share of the tile's own mixture up to and including it: `mean += share (x - mean)`.
     pub(super) shares: Vec<f32>,
+    /// 1 - share, which a share near 1 does not tell at 32 bits.
+    pub(super) share_rests: Vec<f32>,
     /// Per row, the weight it enters the running state with, so that the last row of a batch completes its update.
     pub(super) weights: Vec<f32>,
+    /// 1 - weight.
+    pub(super) weight_rests: Vec<f32>,
     /// Per row, 1 where it is the last of a batch (or of a part of one).
     pub(super) ends: Vec<u32>,
 }
@@ -107,6 +111,26 @@ struct Cutter<'a> {
     open: Option<OpenTile>,
 }
 
+/// A weight and what it leaves, both to full precision.
+#[derive(Debug, Clone, Copy)]
+struct Weight {
+    weight: f64,
+    rest: f64,
+}
+
+impl Weight {
+    /// Of `own` beside `earlier`.
+    fn of(own: f64, earlier: f64) -> Self {
+        let whole = own + earlier;
+        // Nothing enters where nothing weighs anything (m = 1).
+        if own == 0.0 {
+            Self { weight: 0.0, rest: 1.0 }
+        } else {
+            Self { weight: own / whole, rest: earlier / whole }
+        }
+    }
+}
+
 /// Whole batches gathered for one tile.
 struct OpenTile {
     share: f64,
@@ -175,8 +199,10 @@ impl Cutter<'_> {
         let step = w / n as f64;
         for i in 1..=n {
             let entered = i as f64 * step;
-            let of_tile = if before + entered > 0.0 { step / (before + entered) } else { 0.0 };
-            self.push_row(of_tile, step / (1.0 - w + entered), i == n);
+            // What the row is mixed with: the tile so far, and the state with the rows of the batch so far.
+            let earlier = entered - step;
+            let share = Weight::of(step, before + earlier);
+            self.push_row(share, Weight::of(step, 1.0 - w + earlier), i == n);
         }
         self.open = Some(OpenTile { share: before + w, last_row: rows.end - 1, last_n: n as u64 });
         if self.clock.updates().is_multiple_of(self.grain.window_updates) {
@@ -191,7 +217,8 @@ impl Cutter<'_> {
             let n = self.tile_rows.min(rows.end - start);
             self.make_room(start, n);
             for i in 1..=n {
-                self.push_row(1.0 / i as f64, 0.0, i == n);
+                let share = Weight::of(1.0, (i - 1) as f64);
+                self.push_row(share, Weight { weight: 0.0, rest: 1.0 }, i == n);
             }
             self.chunk.events.push(Event::Part { tile: self.chunk.layout.starts.len() - 1 });
             self.push_start();
@@ -200,10 +227,12 @@ impl Cutter<'_> {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the device computes at 32 bits")]
-    fn push_row(&mut self, share: f64, weight: f64, is_end: bool) {
+    fn push_row(&mut self, share: Weight, weight: Weight, is_end: bool) {
         let layout = &mut self.chunk.layout;
-        layout.shares.push(share as f32);
-        layout.weights.push(weight as f32);
+        layout.shares.push(share.weight as f32);
+        layout.share_rests.push(share.rest as f32);
+        layout.weights.push(weight.weight as f32);
+        layout.weight_rests.push(weight.rest as f32);
         layout.ends.push(u32::from(is_end));
     }
 

@@ -220,20 +220,19 @@ fn fingerprint(path: &Path) -> std::io::Result<String> {
         file.seek(SeekFrom::Start(length.saturating_sub(FINGERPRINT_BYTES).max(FINGERPRINT_BYTES)))?;
         file.read_to_end(&mut bytes)?;
     }
-    Ok(format!("{length}-{:016x}", fnv1a(&bytes)))
+    Ok(format!("{length}-{:016x}", fnv1a(bytes)))
 }
 
 fn settings_hash(settings: &BTreeMap<String, Value>, seed: Option<u64>) -> String {
     let sorted: BTreeMap<&String, Value> = settings.iter().map(|(key, value)| (key, sorted(value))).collect();
     let text = serde_json::to_string(&(sorted, seed)).unwrap_or_default();
-    format!("{:016x}", fnv1a(text.as_bytes()))
+    format!("{:016x}", fnv1a(text.bytes()))
 }
 
-/// Fowler, Noll and Vo's hash: tells accidents apart, no more is asked.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+/// Fowler, Noll and Vo's hash (FNV-1a, 64 bits): tells accidents apart, no more is asked.
+pub fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 #[cfg(test)]

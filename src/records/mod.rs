@@ -24,7 +24,7 @@ mod text;
 mod transitions;
 mod write;
 
-pub use baselines::{Baseline, BaselineError, fingerprints, read_result_or_baseline};
+pub use baselines::{Baseline, BaselineError, fingerprints, fnv1a, read_result_or_baseline};
 pub use coalitions::{CoalitionOptions, CoalitionRecording, GameSummary, SkipReport};
 pub use error::{Problem, RecordError};
 pub use inspect::{FileReport, InspectOptions, Inspection, inspect};

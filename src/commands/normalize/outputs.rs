@@ -9,7 +9,7 @@ use crate::commands::{CommandError, Context};
 use crate::normalization::Rule;
 use crate::records::{
     AtomicFile, NormalizedValues, NormalizedWriter, StatePlace, StepRecording, StoredState, TraceRows,
-    TraceWriter,
+    TraceWriter, fnv1a,
 };
 use crate::report::{NormalizedRun, ReplayReport};
 
@@ -86,11 +86,7 @@ fn fingerprint(run: &NormalizedRun) -> String {
     let rows = &run.diagnostics.rows;
     let numbers = rows.mean().iter().copied().chain(rows.vars()).chain(rows.min().iter().copied());
     let words = numbers.chain(rows.max().iter().copied()).map(f64::to_bits).chain([rows.n()]);
-    let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    for byte in words.flat_map(u64::to_le_bytes) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    format!("{hash:016x}")
+    format!("{:016x}", fnv1a(words.flat_map(u64::to_le_bytes)))
 }
 
 /// The files under way.

@@ -25,6 +25,9 @@ const AHEAD: usize = 8;
 /// Moments handed back per tile and dimension.
 const N_MOMENTS: usize = 6;
 
+/// Weight from which on a variance is mixed without taking differences.
+const LARGE_WEIGHT: f32 = 0.0625;
+
 /// Threads of a cube.
 const CUBE: u32 = 256;
 
@@ -36,7 +39,9 @@ pub(super) struct Buffers {
     values: Tensor<1>,
     starts: Tensor<1, Int>,
     shares: Tensor<1>,
+    share_rests: Tensor<1>,
     weights: Tensor<1>,
+    weight_rests: Tensor<1>,
     ends: Tensor<1, Int>,
     width: usize,
     n_tiles: usize,
@@ -48,7 +53,9 @@ impl Buffers {
             values: vector(values, device),
             starts: integers(&layout.starts, device),
             shares: vector(layout.shares.clone(), device),
+            share_rests: vector(layout.share_rests.clone(), device),
             weights: vector(layout.weights.clone(), device),
+            weight_rests: vector(layout.weight_rests.clone(), device),
             ends: integers(&layout.ends, device),
             width,
             n_tiles: layout.n_tiles(),
@@ -68,6 +75,7 @@ impl Buffers {
             values.clone().into_buffer_arg(),
             int_primitive(&self.starts).into_buffer_arg(),
             primitive(&self.shares).into_buffer_arg(),
+            primitive(&self.share_rests).into_buffer_arg(),
             primitive(&found).into_buffer_arg(),
             self.width,
             size,
@@ -95,6 +103,7 @@ impl Buffers {
             values.clone().into_buffer_arg(),
             int_primitive(&self.starts).into_buffer_arg(),
             primitive(&self.weights).into_buffer_arg(),
+            primitive(&self.weight_rests).into_buffer_arg(),
             int_primitive(&self.ends).into_buffer_arg(),
             primitive(carried).into_buffer_arg(),
             primitive(&normalized).into_buffer_arg(),
@@ -113,6 +122,23 @@ impl Buffers {
     }
 }
 
+/// A mean into which `offset` enters with `weight`; `delta` is its distance from the mean.
+///
+/// What is all but replaced leaves no rounding behind.
+#[cube]
+fn mixed_mean(mean: f32, offset: f32, delta: f32, weight: f32, rest: f32) -> f32 {
+    select(weight > 0.5f32, offset - rest * delta, mean + weight * delta)
+}
+
+/// A variance into which a value at distance `delta` from the mean enters.
+///
+/// Small weights in small steps, large ones without a difference of large numbers.
+#[cube]
+fn mixed_var(var: f32, delta: f32, weight: f32, rest: f32) -> f32 {
+    let spread = delta * delta;
+    select(weight > LARGE_WEIGHT, rest * (var + weight * spread), var + weight * (rest * spread - var))
+}
+
 /// Moments of one tile and dimension, row by row, about the tile's last row.
 #[derive(CubeType, Clone, Copy)]
 struct Moments {
@@ -127,11 +153,11 @@ struct Moments {
 
 #[cube]
 impl Moments {
-    fn push(&mut self, x: f32, origin: f32, share: f32) {
+    fn push(&mut self, x: f32, origin: f32, share: f32, rest: f32) {
         let offset = x - origin;
         let delta = offset - self.mean;
-        self.mean = select(share == 1.0f32, offset, self.mean + share * delta);
-        self.var += share * ((1.0f32 - share) * delta * delta - self.var);
+        self.var = mixed_var(self.var, delta, share, rest);
+        self.mean = mixed_mean(self.mean, offset, delta, share, rest);
         self.count += 1.0f32;
         let part = 1.0f32 / self.count;
         let row_delta = offset - self.row_mean;
@@ -147,6 +173,7 @@ fn tile_moments(
     values: &[f32],
     starts: &[i32],
     shares: &[f32],
+    share_rests: &[f32],
     found: &mut [f32],
     #[comptime] width: usize,
     size: usize,
@@ -180,11 +207,11 @@ fn tile_moments(
         }
         #[unroll]
         for i in 0..AHEAD {
-            moments.push(ahead[i], origin, shares[first + i]);
+            moments.push(ahead[i], origin, shares[first + i], share_rests[first + i]);
         }
     }
     for row in start + n_groups * AHEAD..end {
-        moments.push(values[row * width + d], origin, shares[row]);
+        moments.push(values[row * width + d], origin, shares[row], share_rests[row]);
     }
     found[at] = moments.mean;
     found[size + at] = moments.var;
@@ -233,11 +260,14 @@ impl Running {
         min(max(y, -clip), clip)
     }
 
-    fn enter(&mut self, offset: f32, weight: f32) {
+    fn enter(&mut self, offset: f32, weight: f32, rest: f32) {
         let delta = offset - self.mean;
-        // A row that replaces the state (m = 0) does so exactly.
-        self.mean = select(weight == 1.0f32, offset, self.mean + weight * delta);
-        self.change += weight * ((1.0f32 - weight) * delta * delta - (self.var + self.change));
+        let is_large = weight > LARGE_WEIGHT;
+        let small = self.change + weight * (rest * delta * delta - (self.var + self.change));
+        let large = rest * (self.var + self.change + weight * delta * delta);
+        self.var = select(is_large, large, self.var);
+        self.change = select(is_large, 0.0f32, small);
+        self.mean = mixed_mean(self.mean, offset, delta, weight, rest);
     }
 }
 
@@ -246,6 +276,7 @@ fn tile_values(
     values: &[f32],
     starts: &[i32],
     weights: &[f32],
+    weight_rests: &[f32],
     ends: &[i32],
     carried: &[f32],
     normalized: &mut [f32],
@@ -293,6 +324,7 @@ fn tile_values(
                 tile_row(
                     values,
                     weights,
+                    weight_rests,
                     ends,
                     normalized,
                     &mut state,
@@ -313,6 +345,7 @@ fn tile_values(
                 tile_row(
                     values,
                     weights,
+                    weight_rests,
                     ends,
                     normalized,
                     &mut state,
@@ -337,6 +370,7 @@ fn tile_values(
 fn tile_row(
     values: &[f32],
     weights: &[f32],
+    weight_rests: &[f32],
     ends: &[i32],
     normalized: &mut [f32],
     state: &mut Running,
@@ -359,7 +393,7 @@ fn tile_row(
         }
     }
     let weight = weights[row];
-    state.enter(offset, weight);
+    state.enter(offset, weight, weight_rests[row]);
     if ends[row] == 1 {
         // Parts of batches (weight 0) leave the state before the tile in place.
         if weight > 0.0f32 {

@@ -103,8 +103,9 @@ pub(super) struct TileMoments {
 
 /// Rows on a device, with their layout.
 pub(super) struct DeviceRows {
-    /// Subtracted from every row on the way there, where 32 bits would not have held the values.
-    shift: Vec<f64>,
+    /// Subtracted from the rows of each tile on the way there, where 32 bits would not have held the values;
+    /// n_tiles x width.
+    shifts: Vec<f64>,
     /// Last row of each tile as it lies on the device: what its moments are taken about.
     origins: Vec<f32>,
     width: usize,
@@ -133,6 +134,11 @@ impl Engine {
         &self.name
     }
 
+    /// The device as burn has it, for tensors of one's own.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// What `--device` calls it.
     pub fn choice(&self) -> DeviceChoice {
         self.choice
@@ -158,7 +164,7 @@ impl Engine {
         width: usize,
         layout: &Layout,
     ) -> Result<DeviceRows, DeviceError> {
-        let (values, shift) = singles(rows, width);
+        let (values, shifts) = singles(rows, width, layout);
         let origins = (0..layout.n_tiles())
             .flat_map(|tile| {
                 let end = layout.starts[tile + 1] as usize * width;
@@ -168,7 +174,7 @@ impl Engine {
         let n_tiles = layout.n_tiles();
         self.guarded(|| {
             let place = self.place(values, width, layout);
-            Ok(DeviceRows { shift, origins, width, n_tiles, place })
+            Ok(DeviceRows { shifts, origins, width, n_tiles, place })
         })
     }
 
@@ -206,9 +212,9 @@ impl Engine {
             return Err(DeviceError::Range { device: self.name.clone() });
         }
         let part = |k: usize| found[k * size..(k + 1) * size].iter().map(|x| f64::from(*x));
-        let at = |i: usize| f64::from(rows.origins[i]) + rows.shift[i % rows.width];
+        let at = |i: usize| f64::from(rows.origins[i]) + rows.shifts[i];
         let placed = |k: usize| part(k).enumerate().map(|(i, x)| at(i) + x).collect();
-        let shifted = |k: usize| part(k).enumerate().map(|(i, x)| x + rows.shift[i % rows.width]).collect();
+        let shifted = |k: usize| part(k).enumerate().map(|(i, x)| x + rows.shifts[i]).collect();
         Ok(TileMoments {
             mean: placed(0),
             var: part(1).collect(),
@@ -226,16 +232,18 @@ impl Engine {
     #[expect(clippy::cast_possible_truncation, reason = "the device computes at 32 bits")]
     pub(super) fn carry(
         rows: &DeviceRows,
+        tile: usize,
         origin: &[f64],
         center: &[f64],
         var: &[f64],
         inverse: &[f64],
     ) -> Carries {
         let mut carries = Carries::default();
+        let shifts = &rows.shifts[tile * rows.width..(tile + 1) * rows.width];
         for d in 0..rows.width {
-            let origin = (origin[d] - rows.shift[d]) as f32;
+            let origin = (origin[d] - shifts[d]) as f32;
             carries.origin.push(origin);
-            carries.center.push((center[d] - rows.shift[d] - f64::from(origin)) as f32);
+            carries.center.push((center[d] - shifts[d] - f64::from(origin)) as f32);
             carries.var.push(var[d] as f32);
             carries.inverse.push(inverse[d] as f32);
         }
@@ -296,18 +304,24 @@ impl Engine {
     }
 }
 
-/// Rows at 32 bits, and what was subtracted so that they fit: nothing from stored singles, the first row from
-/// doubles.
+/// Rows at 32 bits, and what was subtracted tile by tile so that they fit: nothing from stored singles, its first row
+/// from a tile of doubles.
 #[expect(clippy::cast_possible_truncation, reason = "the device computes at 32 bits")]
-fn singles(rows: Rows<'_>, width: usize) -> (Vec<f32>, Vec<f64>) {
+fn singles(rows: Rows<'_>, width: usize, layout: &Layout) -> (Vec<f32>, Vec<f64>) {
     match rows {
-        Rows::F32(values) => (values.to_vec(), vec![0.0; width]),
+        Rows::F32(values) => (values.to_vec(), vec![0.0; layout.n_tiles() * width]),
         Rows::F64(values) => {
-            let shift = values.get(..width).map_or_else(|| vec![0.0; width], <[f64]>::to_vec);
-            let shifted = values
-                .chunks_exact(width)
-                .flat_map(|row| row.iter().zip(&shift).map(|(x, shift)| (x - shift) as f32));
-            (shifted.collect(), shift.clone())
+            let mut singles = Vec::with_capacity(values.len());
+            let mut shifts = Vec::with_capacity(layout.n_tiles() * width);
+            for tile in 0..layout.n_tiles() {
+                let rows = layout.rows(tile);
+                let tile = &values[rows.start * width..rows.end * width];
+                let shift = &tile[..width];
+                shifts.extend_from_slice(shift);
+                let shifted = tile.chunks_exact(width).flat_map(|row| row.iter().zip(shift));
+                singles.extend(shifted.map(|(x, shift)| (x - shift) as f32));
+            }
+            (singles, shifts)
         }
     }
 }

@@ -5,6 +5,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::{Scaling, vector};
 use crate::normalization::tiles::Layout;
 
+/// Weight from which on a variance is mixed without taking differences.
+const LARGE_WEIGHT: f32 = 0.0625;
+
 /// Rows of all tiles, padded to the longest: n_tiles x n_rows x width.
 pub(super) struct PaddedRows {
     layout: Layout,
@@ -88,9 +91,8 @@ impl PaddedRows {
         for tile in 0..self.layout.n_tiles() {
             let mut left = 1.0f64;
             for row in self.layout.rows(tile).rev() {
-                let share = f64::from(self.layout.shares[row]);
-                shares[row] = (share * left) as f32;
-                left *= 1.0 - share;
+                shares[row] = (f64::from(self.layout.shares[row]) * left) as f32;
+                left *= f64::from(self.layout.share_rests[row]);
             }
         }
         shares
@@ -137,17 +139,23 @@ impl PaddedRows {
     ) -> (Tensor<3>, Tensor<3>) {
         let (n_tiles, width) = (self.layout.n_tiles(), self.width());
         let weights = self.per_row(0.0, |row| self.layout.weights[row]);
+        let rests = self.per_row(1.0, |row| self.layout.weight_rests[row]);
         let (mut mean, mut running) = (low.clone(), var);
         let (mut centers, mut inverses) = (vec![low], vec![inverse]);
         for row in 0..self.longest {
             let at = [0..n_tiles, row..row + 1];
-            let weight = weights.clone().slice(at.clone());
-            let delta = offsets.clone().slice(at.clone()) - mean.clone();
-            // A row that replaces the state (m = 0) does so exactly.
-            let replaces = weight.clone().equal_elem(1.0).expand([n_tiles, 1, width]);
-            mean = (mean + weight.clone() * delta.clone()).mask_where(replaces, offsets.clone().slice(at));
-            let spread = delta.clone() * delta * (-weight.clone() + 1.0) - running.clone();
-            running = running + weight * spread;
+            let (weight, rest) = (weights.clone().slice(at.clone()), rests.clone().slice(at.clone()));
+            let offset = offsets.clone().slice(at);
+            let delta = offset.clone() - mean.clone();
+            // What is all but replaced leaves no rounding behind; small weights go in small steps.
+            let replaces = weight.clone().greater_elem(0.5).expand([n_tiles, 1, width]);
+            mean = (mean + weight.clone() * delta.clone())
+                .mask_where(replaces, offset - rest.clone() * delta.clone());
+            let spread = delta.clone() * delta;
+            let is_large = weight.clone().greater_elem(LARGE_WEIGHT).expand([n_tiles, 1, width]);
+            let large = rest.clone() * (running.clone() + weight.clone() * spread.clone());
+            let small = running.clone() + weight * (rest * spread - running);
+            running = small.mask_where(is_large, large);
             centers.push(mean.clone());
             inverses.push(inverse_divisor(running.clone(), scaling));
         }

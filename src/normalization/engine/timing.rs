@@ -71,8 +71,8 @@ impl Engine {
             values: normalized,
             copy,
             // Values read twice and written once; six moments and four numbers carried per tile and dimension,
-            // one count; a share, a weight and an end per row.
-            bytes: 4 * (3 * n_values + 11 * per_tile + 3 * per_row),
+            // one count; a share, a weight, what each leaves, and an end per row.
+            bytes: 4 * (3 * n_values + 11 * per_tile + 5 * per_row),
             copy_bytes: 8 * n_values,
         })
     }
