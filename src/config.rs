@@ -29,7 +29,9 @@ pub(crate) struct Checks {
     /// The file.
     pub(crate) path: PathBuf,
     /// Checks in order of name.
-    pub(crate) checks: BTreeMap<String, CheckText>,
+    pub(crate) texts: BTreeMap<String, CheckText>,
+    /// The whole file: tables of commands hold flags of theirs.
+    pub(crate) document: Table,
 }
 
 /// One check as `[check.NAME]` has it.
@@ -57,7 +59,7 @@ pub(crate) struct CheckText {
     pub(crate) baseline: Option<PathBuf>,
 }
 
-/// Reads the checks of the configuration file, if there is one and it has any.
+/// Reads the checks of the configuration file, if there is one.
 ///
 /// # Errors
 /// A file that is missing, is not TOML, or holds a check that makes no sense.
@@ -72,15 +74,33 @@ pub(crate) fn checks(named: Option<&Path>, is_off: bool) -> Result<Option<Checks
     let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
     let document: Table =
         text.parse().map_err(|error: toml::de::Error| failed(error.message().to_owned()))?;
-    let Some(tables) = document.get("check") else { return Ok(None) };
-    let Value::Table(tables) = tables else { return Err(failed("check: a table per check".to_owned())) };
     let mut checks = BTreeMap::new();
+    let none = Table::new();
+    let tables = match document.get("check") {
+        None => &none,
+        Some(Value::Table(tables)) => tables,
+        Some(_) => return Err(failed("check: a table per check".to_owned())),
+    };
     for (name, table) in tables {
         let check = CheckText::deserialize(table.clone())
             .map_err(|error| failed(format!("[check.{name}]: {}", error.message())))?;
         checks.insert(name.clone(), check);
     }
-    Ok(Some(Checks { path, checks }))
+    Ok(Some(Checks { path, texts: checks, document }))
+}
+
+/// Flags that the file gives a command by its own table, `[analyze.shapley]` for instance.
+pub(crate) fn command_flags(document: &Table, command: &str) -> Table {
+    let mut table = document;
+    for name in command.split(' ') {
+        let Some(Value::Table(inner)) = table.get(name) else { return Table::new() };
+        table = inner;
+    }
+    table
+        .iter()
+        .filter(|(_, value)| !value.is_table())
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 /// Flags of a table as arguments of `command`.

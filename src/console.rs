@@ -108,8 +108,8 @@ impl Console {
         force: bool,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
-        // A dash is stdout; a pipe or device is written to, not replaced.
-        let path = path.filter(|path| *path != Path::new("-"));
+        // A dash is stdout, whatever that leads to; a pipe or device is written to, not replaced.
+        let path = path.filter(|path| *path != Path::new("-") && *path != Path::new("/dev/stdout"));
         if let Some(path) = path.filter(|path| std::fs::metadata(path).is_ok_and(|found| !found.is_file())) {
             let mut target = io::BufWriter::new(std::fs::OpenOptions::new().write(true).open(path)?);
             return write(&mut target).and_then(|()| target.flush());

@@ -154,8 +154,8 @@ fn other_settings_or_files_are_no_regression() {
     assert_eq!(project.run(&["check", "accept", "--force"]).0, 0);
     assert_eq!(project.run(&["check"]).0, 0);
     std::fs::remove_dir_all(project.path("runs")).expect("removed");
-    let (code, _, stderr) = project.run(&["check"]);
-    assert!(code == 3 && stderr.contains("runs"), "{stderr}");
+    let (code, stdout, _) = project.run(&["check"]);
+    assert!(code == 3 && stdout.contains("incomparable") && stdout.contains("runs"), "{stdout}");
 }
 
 #[test]
@@ -390,4 +390,134 @@ fn several_checks_read_shared_files_once() {
     assert_eq!(project.run(&["check", "record"]).0, 0);
     let (code, document) = project.check(&[]);
     assert_eq!((code, document["checks"].as_array().expect("checks").len()), (0, 100));
+}
+
+#[test]
+fn what_is_accepted_passes() {
+    let project = Project::new(DIGITS);
+    let simulate = |arguments: &[&str]| {
+        let base = ["simulate", "coalitions", "-o", "runs/main.parquet", "--force"];
+        assert!(project.simic(&[&base[..], arguments].concat()).status.success());
+    };
+    simulate(&["--n-runs", "4", "--seed", "1"]);
+    project.write("simic.toml", "[check.main]\nruns = [\"runs\"]\nstrict = true\n");
+    assert_eq!(project.run(&["check", "record"]).0, 0);
+    assert_eq!(project.run(&["check"]).0, 0);
+    // More runs, other values: whatever the verdicts were, what was accepted is the baseline.
+    for (arguments, flags) in [
+        (&["--n-runs", "5", "--seed", "2"][..], &[][..]),
+        (&["--n-runs", "3", "--seed", "3", "--effects", "0.3,0.2,0.1,0.05"], &["--other-runs"]),
+        (&["--n-runs", "1", "--n-episodes", "1", "--n-envs", "1", "--seed", "4"], &["--other-runs"]),
+    ] {
+        simulate(arguments);
+        let (code, stdout, stderr) = project.run(&[&["check", "accept"], flags].concat());
+        assert_eq!(code, 0, "{stdout}{stderr}");
+        let (code, stdout, _) = project.run(&["check"]);
+        assert_eq!(code, 0, "{arguments:?}: {stdout}");
+    }
+}
+
+#[test]
+fn another_campaign_says_so() {
+    let project = Project::new(DIGITS);
+    assert_eq!(project.run(&["check", "record", "runs"]).0, 0);
+    let other = ["simulate", "coalitions", "-o", "runs/main.parquet", "--force", "--n-runs", "3"];
+    assert!(project.simic(&other).status.success());
+    let (code, stdout, _) = project.run(&["check", "runs"]);
+    assert!(code == 3 && stdout.contains("none of the runs behind the baseline"), "{stdout}");
+}
+
+#[test]
+fn a_rule_that_guards_nothing_is_refused() {
+    let project = Project::new(DIGITS);
+    let idle = CLOSE.replace("\"**\"", "\"shapley/*\"");
+    project.write("simic.toml", &idle);
+    let (code, _, stderr) = project.run(&["check", "record"]);
+    assert!(code == 2 && stderr.contains("rule for 'shapley/*' matches no metric"), "{stderr}");
+    project.write("simic.toml", CLOSE);
+    assert_eq!(project.run(&["check", "record"]).0, 0);
+    project.write("simic.toml", &idle);
+    let (code, _, stderr) = project.run(&["check"]);
+    assert!(code == 2 && stderr.contains("'**' any number"), "{stderr}");
+}
+
+#[test]
+fn checks_do_not_stand_in_each_other_s_way() {
+    let project = Project::new(DIGITS);
+    std::fs::create_dir(project.path("more")).expect("created");
+    std::fs::copy(CAMPAIGN, project.path("more/b.parquet")).expect("copied");
+    let both = format!("{CLOSE}[check.second]\nruns = [\"more\"]\n");
+    project.write("simic.toml", CLOSE);
+    assert_eq!(project.run(&["check", "record"]).0, 0);
+    let first = project.read("simic-baselines/main.json");
+    // A second check is recorded beside the first, whatever became of that.
+    project.set_recording(CHANGED);
+    project.write("simic.toml", &both);
+    let (code, stdout, stderr) = project.run(&["check", "record"]);
+    assert!(
+        code == 0 && stdout.contains("second: ") && stderr.contains("main: has a baseline"),
+        "{stdout}{stderr}"
+    );
+    assert_eq!(project.read("simic-baselines/main.json"), first);
+    // One that cannot be read hides none.
+    project.write("more/b.parquet", "no parquet");
+    let (code, stdout, _) = project.run(&["check", "--report", "junit=simic.xml"]);
+    assert!(
+        code == 1 && stdout.contains("shapley/top/mean") && stdout.contains("second: incomparable"),
+        "{stdout}"
+    );
+    let junit = project.read("simic.xml");
+    assert!(junit.contains("errors=\"1\"") && junit.contains("failures=\"2\""), "{junit}");
+    // Nor may two share a document.
+    let shared = both.replace("runs = [\"runs\"]", "runs = [\"runs\"]\nbaseline = \"b.json\"");
+    project.write(
+        "simic.toml",
+        &shared.replace("runs = [\"more\"]", "runs = [\"more\"]\nbaseline = \"b.json\""),
+    );
+    let (code, _, stderr) = project.run(&["check"]);
+    assert!(code == 2 && stderr.contains("have one baseline"), "{stderr}");
+    // A baseline put in another's place is noticed.
+    project.write("simic.toml", CLOSE);
+    std::fs::copy(project.path("simic-baselines/second.json"), project.path("simic-baselines/main.json"))
+        .expect("copied");
+    let (code, stdout, _) = project.run(&["check"]);
+    assert!(code == 3 && stdout.contains("the baseline of check 'second'"), "{stdout}");
+}
+
+#[test]
+fn a_file_is_the_same_however_it_is_spelled() {
+    let project = Project::new(DIGITS);
+    assert_eq!(project.run(&["check", "record", "runs"]).0, 0);
+    let whole = project.path("runs");
+    let whole = whole.to_str().expect("a path");
+    for spelling in ["./runs", "runs/../runs", "runs/main.parquet", whole] {
+        let (code, stdout, _) = project.run(&["check", spelling]);
+        assert_eq!(code, 0, "{spelling}: {stdout}");
+    }
+    for revision in ["", "-x"] {
+        let (code, stdout, _) = project.run(&["check", "runs", &format!("--baseline-rev={revision}")]);
+        assert!(code == 3 && stdout.contains("not a revision"), "{stdout}");
+    }
+}
+
+#[test]
+fn flags_of_the_command_s_own_table_hold() {
+    let project = Project::new(DIGITS);
+    project.write("simic.toml", &format!("[analyze.shapley]\nvalue = \"val_loss\"\n{CLOSE}"));
+    assert_eq!(project.run(&["check", "record"]).0, 0);
+    assert!(project.read("simic-baselines/main.json").contains("val_loss"));
+}
+
+#[test]
+fn columns_read_together_are_told_apart() {
+    let project = Project::new(DIGITS);
+    let check = |name: &str, value: &str| {
+        format!("[check.{name}]\nruns = [\"runs\"]\nflags = {{ value = \"{value}\" }}\n")
+    };
+    project.write("simic.toml", &(check("accuracy", "val_accuracy") + &check("loss", "val_loss")));
+    assert_eq!(project.run(&["check", "record"]).0, 0);
+    let together = ["accuracy", "loss"].map(|name| project.read(&format!("simic-baselines/{name}.json")));
+    assert_eq!(project.run(&["check", "record", "--name", "loss", "--force"]).0, 0);
+    assert_eq!(project.read("simic-baselines/loss.json"), together[1]);
+    assert!(together[0].contains("\"val_accuracy\"") && !together[0].contains("val_loss"));
 }

@@ -74,6 +74,8 @@ pub struct Finding {
     pub p_adjusted: Option<f64>,
     /// Least margin these samples could tell from no change.
     pub detectable: Option<f64>,
+    /// The test of a statistical rule: `paired`, `welch` or `bootstrap`.
+    pub test: Option<&'static str>,
     /// Units on either side.
     pub n: (u64, u64),
     /// The reason in words.
@@ -107,7 +109,7 @@ impl CheckResult {
 /// A statistical rule looks at the difference of means for the worse, d. It is *regressed* where p(d <= margin),
 /// adjusted by Holm over the check's statistical rules, is at most `alpha`; *pass* where the upper end of d's interval
 /// (`alpha` on each side) is below the margin; *improved* where its upper end is below -margin; else *inconclusive*.
-/// `equivalent` does so both ways, with twice the smaller p value.
+/// `equivalent` does so both ways, with twice the smaller p value. The same units with the same values pass.
 ///
 /// # Edge cases
 /// One unit on a side: no test, inconclusive with that reason. A stored metric that is gone is missing, a new one
@@ -176,6 +178,10 @@ impl Draft {
             (Verdict::Improved, format!("{range}: better"))
         } else if is_inside {
             (Verdict::Pass, format!("{range}, inside the margin {}", number(margin)))
+        } else if low > margin || (*is_two_sided && high < -margin) {
+            let p = finding.p_adjusted.map_or_else(|| "-".to_owned(), number);
+            let why = "past the margin, but among this many tests that happens by chance";
+            (Verdict::Inconclusive, format!("{range}: {why} (adjusted p {p})"))
         } else {
             let detectable = difference.detectable_margin(alpha);
             finding.detectable = Some(detectable);
@@ -189,6 +195,9 @@ impl Draft {
 fn number(x: f64) -> String {
     if x == 0.0 {
         return "0".to_owned();
+    }
+    if x.abs() < 1e-4 {
+        return format!("{x:.3e}");
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few digits")]
     let places = (3.0 - x.abs().log10().floor()).clamp(0.0, 12.0) as usize;
@@ -207,6 +216,7 @@ fn blank(id: &str, mode: &'static str) -> Finding {
         p_value: None,
         p_adjusted: None,
         detectable: None,
+        test: None,
         n: (0, 0),
         reason: String::new(),
     }
@@ -238,17 +248,30 @@ fn vanished_units(old: &[Metric], new: &[Metric]) -> Vec<Finding> {
         metrics.iter().flat_map(|metric| metric.samples.keys().cloned()).collect()
     };
     let (before, now) = (names(old), names(new));
-    if before.is_disjoint(&now) && !now.is_empty() {
-        // Another campaign altogether.
-        return Vec::new();
+    let run_of = |name: &str| name.split('/').next().unwrap_or(name).to_owned();
+    let runs_now: BTreeSet<String> = now.iter().map(|name| run_of(name)).collect();
+    // A run that is gone altogether is one finding, not one for each of its units.
+    let mut gone: BTreeMap<String, u64> = BTreeMap::new();
+    for name in before.difference(&now) {
+        let run = run_of(name);
+        *gone.entry(if runs_now.contains(&run) { name.clone() } else { run }).or_default() += 1;
     }
-    let gone = before.difference(&now).map(|name| Finding {
+    let findings = gone.into_iter().map(|(name, n)| Finding {
         verdict: Verdict::Missing,
-        n: (1, 0),
-        reason: "this unit is behind the stored numbers, but not behind the new ones".to_owned(),
+        n: (n, 0),
+        reason: "behind the stored numbers, but not behind the new ones".to_owned(),
         ..blank(&format!("runs/{name}"), "none")
     });
-    gone.collect()
+    findings.collect()
+}
+
+/// Whether both sides have units, and none in common: another campaign.
+pub fn has_other_units(old: &[Metric], new: &[Metric]) -> bool {
+    let names = |metrics: &[Metric]| -> BTreeSet<String> {
+        metrics.iter().flat_map(|metric| metric.samples.keys().cloned()).collect()
+    };
+    let (before, now) = (names(old), names(new));
+    !before.is_empty() && !now.is_empty() && before.is_disjoint(&now)
 }
 
 fn draft(old: &Metric, new: &Metric, rules: &Rules, settings: &Judgement) -> Draft {
@@ -272,7 +295,7 @@ fn draft(old: &Metric, new: &Metric, rules: &Rules, settings: &Judgement) -> Dra
             let reason = if is_close {
                 "within the tolerance".to_owned()
             } else {
-                format!("moved by {}, tolerance {margin:.3e}", number(new.value - old.value))
+                format!("moved by {}, tolerance {}", number(new.value - old.value), number(margin))
             };
             decided(Finding { margin: Some(margin), ..finding }, is_close, reason)
         }
@@ -343,12 +366,18 @@ fn test(
         shared.collect()
     };
     let bootstrap = BootstrapSettings { n_resamples: N_RESAMPLES, seed: settings.seed };
-    let difference = match method {
-        Method::Auto if is_same_units && before.len() >= 2 => Difference::paired(&pairs()),
-        Method::Auto | Method::Welch => Difference::welch(&before, &now),
-        Method::Paired => Difference::paired(&pairs()),
-        Method::Bootstrap => Difference::bootstrap(&before, &now, bootstrap),
+    if !before.is_empty() && old.samples == new.samples {
+        // The same units with the same values: nothing changed, however few they are. It stays one of the check's tests.
+        let reason = "the same units, the same values".to_owned();
+        return decided(Finding { margin: Some(margin), p_value: Some(1.0), ..finding }, true, reason);
+    }
+    let (name, difference) = match method {
+        Method::Auto if is_same_units && before.len() >= 2 => ("paired", Difference::paired(&pairs())),
+        Method::Auto | Method::Welch => ("welch", Difference::welch(&before, &now)),
+        Method::Paired => ("paired", Difference::paired(&pairs())),
+        Method::Bootstrap => ("bootstrap", Difference::bootstrap(&before, &now, bootstrap)),
     };
+    let finding = Finding { test: Some(name), ..finding };
     let finding = Finding { margin: Some(margin), ..finding };
     let Some(difference) = difference else {
         let reason = if method == Method::Paired {

@@ -6,6 +6,6 @@ mod judge;
 mod metric;
 mod rule;
 
-pub use judge::{CheckResult, Finding, Judgement, Verdict, judge};
+pub use judge::{CheckResult, Finding, Judgement, Verdict, has_other_units, judge};
 pub use metric::{Direction, Metric};
 pub use rule::{Allowance, DriftStatistic, Method, Mode, Rule, RuleError, RuleText, Rules};

@@ -132,6 +132,7 @@ impl Mode {
 /// A pattern of metrics and what is asked of them.
 #[derive(Debug, Clone)]
 pub struct Rule {
+    pattern: String,
     matcher: GlobMatcher,
     /// What is asked.
     pub mode: Mode,
@@ -152,6 +153,12 @@ impl Rules {
     /// A pattern, a mode or a parameter that makes no sense.
     pub fn parse(texts: &[RuleText]) -> Result<Self, RuleError> {
         Ok(Self { rules: texts.iter().map(RuleText::parse).collect::<Result<_, _>>()? })
+    }
+
+    /// Patterns that match none of these ids: rules that guard nothing.
+    pub fn idle<'a>(&'a self, ids: &[&str]) -> Vec<&'a str> {
+        let is_idle = |rule: &&Rule| !ids.iter().any(|id| rule.matcher.is_match(id));
+        self.rules.iter().filter(is_idle).map(|rule| rule.pattern.as_str()).collect()
     }
 
     /// What is asked of a metric: the first rule that matches, else the default.
@@ -179,7 +186,7 @@ impl RuleText {
         let glob = GlobBuilder::new(&self.metric).literal_separator(true).build();
         let matcher = glob.map_err(|error| failed(error.kind().to_string()))?.compile_matcher();
         let mode = self.mode().map_err(failed)?;
-        Ok(Rule { matcher, mode, direction: self.direction })
+        Ok(Rule { pattern: self.metric.clone(), matcher, mode, direction: self.direction })
     }
 
     fn mode(&self) -> Result<Mode, String> {

@@ -200,10 +200,12 @@ impl Context {
                 format!("--output {} is a directory", path.display()),
                 "name a file in it",
             )),
-            Some(path) if path.is_file() && !self.common.force => Err(CommandError::Usage {
-                message: format!("{} exists", path.display()),
-                hint: Some("--force replaces it".to_owned()),
-            }),
+            Some(path) if path.is_file() && !path.starts_with("/dev") && !self.common.force => {
+                Err(CommandError::Usage {
+                    message: format!("{} exists", path.display()),
+                    hint: Some("--force replaces it".to_owned()),
+                })
+            }
             _ => Ok(()),
         }
     }

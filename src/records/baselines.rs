@@ -29,6 +29,8 @@ pub struct Baseline {
     pub inputs: BTreeMap<String, String>,
     /// Metrics in order of id.
     pub metrics: Vec<Metric>,
+    /// Hash of the metrics (FNV-1a of their JSON).
+    pub metrics_hash: String,
     /// Name of the check.
     pub name: String,
     schema: String,
@@ -69,6 +71,7 @@ impl Baseline {
         Self {
             analysis: result.schema,
             inputs,
+            metrics_hash: metrics_hash(&result.metrics),
             metrics: result.metrics,
             name: name.to_owned(),
             schema: SCHEMA.to_owned(),
@@ -84,7 +87,7 @@ impl Baseline {
     /// # Errors
     /// Not JSON, not a baseline, another version, or damaged.
     pub fn parse(text: &[u8], place: &str) -> Result<Self, BaselineError> {
-        let again = "simic check record --force makes a new one";
+        let again = "restore it from version control; or make a new one: simic check record --force";
         let document: Value = serde_json::from_slice(text)
             .map_err(|error| BaselineError::new(place, format!("not JSON: {error}"), again))?;
         match document.get("schema").and_then(Value::as_str) {
@@ -105,15 +108,16 @@ impl Baseline {
         }
         let baseline: Self = serde_json::from_value(document)
             .map_err(|error| BaselineError::new(place, format!("damaged: {error}"), again))?;
-        let expected = settings_hash(&baseline.settings, baseline.seed);
-        if expected != baseline.settings_hash {
-            return Err(BaselineError::new(place, "damaged: settings_hash does not fit the settings", again));
+        let damaged =
+            |what: &str| Err(BaselineError::new(place, format!("damaged or edited: {what}"), again));
+        if settings_hash(&baseline.settings, baseline.seed) != baseline.settings_hash {
+            return damaged("settings_hash does not fit the settings");
         }
-        let is_sound = |metric: &Metric| metric.samples.is_empty() || metric.samples.len() as u64 == metric.n;
-        if let Some(metric) = baseline.metrics.iter().find(|metric| !is_sound(metric)) {
-            let problem =
-                format!("damaged: {} has n = {}, {} samples", metric.id, metric.n, metric.samples.len());
-            return Err(BaselineError::new(place, problem, again));
+        if metrics_hash(&baseline.metrics) != baseline.metrics_hash {
+            return damaged("metrics_hash does not fit the metrics");
+        }
+        if baseline.metrics.is_empty() {
+            return damaged("it has no metrics");
         }
         Ok(baseline)
     }
@@ -128,7 +132,7 @@ impl Baseline {
             std::io::ErrorKind::NotFound => {
                 BaselineError::new(&place, "there is no baseline yet", "simic check record makes one")
             }
-            _ => BaselineError::new(&place, error.to_string(), "simic check record --force makes a new one"),
+            _ => BaselineError::new(&place, error.to_string(), "name the document itself"),
         })?;
         Self::parse(&text, &place)
     }
@@ -139,6 +143,17 @@ impl Baseline {
     /// No git, no such revision or file, or as [`Baseline::parse`].
     pub fn read_revision(revision: &str, path: &Path) -> Result<Self, BaselineError> {
         let place = format!("{revision}:{}", path.display());
+        if revision.is_empty() || revision.starts_with('-') {
+            return Err(BaselineError::new(
+                &place,
+                "not a revision",
+                "--baseline-rev origin/main, for instance",
+            ));
+        }
+        if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+            let hint = "git looks from the baseline's folder, which has to be there: git checkout, or mkdir";
+            return Err(BaselineError::new(&place, "its folder is not there", hint));
+        }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         // "./" makes the name one relative to the folder git runs in; "--end-of-options" keeps a revision a revision.
@@ -229,6 +244,10 @@ fn settings_hash(settings: &BTreeMap<String, Value>, seed: Option<u64>) -> Strin
     format!("{:016x}", fnv1a(text.bytes()))
 }
 
+fn metrics_hash(metrics: &[Metric]) -> String {
+    format!("{:016x}", fnv1a(serde_json::to_vec(metrics).unwrap_or_default()))
+}
+
 /// Fowler, Noll and Vo's hash (FNV-1a, 64 bits): tells accidents apart, no more is asked.
 pub fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -281,7 +300,10 @@ mod tests {
         assert!(problem(&text.replace("simic.baseline/1", "simic.baseline/0")).hint().contains("record"));
         assert!(problem(&text[..200]).to_string().contains("not JSON"));
         assert!(problem(&text.replace("\"seed\": 0", "\"seed\": 1")).to_string().contains("settings_hash"));
-        assert!(problem(&text.replace("\"n\": 2", "\"n\": 5")).to_string().contains("2 samples"));
+        assert!(problem(&text.replace("\"n\": 2", "\"n\": 5")).to_string().contains("metrics_hash"));
+        assert!(
+            problem(&text.replace("\"value\": 0.5", "\"value\": 50.0")).to_string().contains("metrics_hash")
+        );
         assert!(problem("{}").to_string().contains("not a baseline"));
         assert!(analysis_result(&serde_json::json!({"schema": "other/1"})).is_err());
     }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::Format;
 use super::grid::{Align, Grid};
 use super::number::short;
 use crate::baseline::{CheckResult, Finding, Verdict};
@@ -61,6 +62,7 @@ impl CheckReport {
         match &self.outcome {
             CheckOutcome::Unusable { .. } => "incomparable",
             CheckOutcome::Judged(result) if result.fails() => "failed",
+            CheckOutcome::Judged(result) if result.count(Verdict::Inconclusive) > 0 => "inconclusive",
             CheckOutcome::Judged(_) => "passed",
         }
     }
@@ -160,6 +162,7 @@ struct FindingRow<'a> {
     mode: &'static str,
     old: Option<f64>,
     new: Option<f64>,
+    test: Option<&'static str>,
     n_old: u64,
     n_new: u64,
     margin: Option<f64>,
@@ -204,6 +207,7 @@ impl<'a> FindingRow<'a> {
             mode: finding.mode,
             old: finding.old,
             new: finding.new,
+            test: finding.test,
             n_old: finding.n.0,
             n_new: finding.n.1,
             margin: finding.margin,
@@ -256,7 +260,9 @@ fn write_people(
                 finding.verdict.name().to_owned(),
                 shown(finding.old),
                 shown(finding.new),
-                finding.mode.to_owned(),
+                finding
+                    .test
+                    .map_or_else(|| finding.mode.to_owned(), |test| format!("{}, {test}", finding.mode)),
                 finding.reason.clone(),
             ]);
         }
@@ -420,6 +426,37 @@ fn write_github(reports: &[CheckReport], out: &mut dyn Write) -> io::Result<()> 
     }
     for report in reports {
         writeln!(out, "{}", report.headline())?;
+    }
+    Ok(())
+}
+
+/// A baseline that was stored.
+#[derive(Debug, Serialize)]
+pub struct RecordedCheck {
+    /// Name of the check.
+    pub name: String,
+    /// Metrics stored.
+    pub metrics: usize,
+    /// Files read.
+    pub files: usize,
+    /// Where the document is.
+    pub baseline: String,
+}
+
+/// Writes what was stored: a line each, or JSON.
+///
+/// # Errors
+/// If writing fails.
+pub fn write_recorded(recorded: &[RecordedCheck], format: Format, out: &mut dyn Write) -> io::Result<()> {
+    if matches!(format, Format::Json | Format::Ndjson) {
+        let document = serde_json::json!({ "schema": "simic.check.record/1", "recorded": recorded });
+        serde_json::to_writer(&mut *out, &document)?;
+        return writeln!(out);
+    }
+    for check in recorded {
+        let plural = if check.files == 1 { "" } else { "s" };
+        let RecordedCheck { name, metrics, files, baseline } = check;
+        writeln!(out, "{name}: {metrics} metrics of {files} file{plural} stored in {baseline}")?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ mod shapley;
 mod simulation;
 mod states;
 
-pub use check::{CheckFormat, CheckOutcome, CheckReport, write_checks};
+pub use check::{CheckFormat, CheckOutcome, CheckReport, RecordedCheck, write_checks, write_recorded};
 pub use comparison::{
     CompareReport, ComparedRun, ComparedSetting, DivisorReport, DivisorRow, write_comparison, write_divisors,
 };

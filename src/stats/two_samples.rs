@@ -100,7 +100,8 @@ impl Difference {
             }
             certain @ Uncertainty::T { .. } => certain,
         };
-        Self { value: -self.value, uncertainty }
+        // Adding 0 makes -0 a 0.
+        Self { value: -self.value + 0.0, uncertainty }
     }
 
     /// One-sided p value of "the difference is at most `threshold`": small where it lies above.

@@ -251,15 +251,16 @@ pub(in crate::commands) fn read(
     Ok(recording)
 }
 
-/// What reading depends on: recordings read under equal keys are the same.
+/// What reading depends on besides the value columns: those of equal keys can be read together.
 pub(in crate::commands) fn reading_key(
     args: &ShapleyArgs,
     context: &Context,
 ) -> Result<String, CommandError> {
-    Ok(format!("{:?}", args.coalition_options(context)?))
+    let options = CoalitionOptions { values: Vec::new(), ..args.coalition_options(context)? };
+    Ok(format!("{options:?}"))
 }
 
-/// One report per value column.
+/// One report per value column asked for; the recording may hold more.
 ///
 /// # Errors
 /// Arguments that contradict each other, or games without a value under the method.
@@ -272,7 +273,10 @@ pub(in crate::commands) fn compute(
     check_arguments(args, &settings)?;
     let progress = context.console.progress();
     let engine = ShapleyEngine::new(settings);
-    (0..recording.value_names().len())
+    let names = recording.value_names();
+    let is_wanted = |value: &usize| args.value.is_empty() || args.value.contains(&names[*value]);
+    (0..names.len())
+        .filter(is_wanted)
         .map(|value| {
             progress.begin("computing", recording.n_games() as u64);
             report(args, context, recording, &engine, value, &progress)

@@ -5,17 +5,20 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use super::analysis::{Analysed, Analyst};
-use super::compare::{compare, judged};
+use super::compare::{compare, ids, judged};
 use super::plan::{TargetArgs, plans};
 use super::record::store;
-use crate::baseline::{CheckResult, Verdict};
+use crate::baseline::{CheckResult, Metric, Verdict};
 use crate::commands::{CommandError, Context, Outcome};
-use crate::records::Baseline;
+use crate::records::{AnalysisResult, Baseline};
 use crate::report::{CheckOutcome, CheckReport, write_checks};
+
+/// Share of a number that another processor or library may round it by.
+const ROUNDING: f64 = 1e-9;
 
 /// Stores new results as baselines, with the difference shown.
 ///
-/// Metrics that pass (or about which the data cannot tell) keep their stored bytes, so that a baseline does not creep.
+/// The whole new result is stored; numbers that moved by rounding alone keep their stored bytes.
 /// A baseline made with other settings or of other files is replaced only with --force.
 #[derive(Debug, Clone, Args)]
 pub struct AcceptArgs {
@@ -30,12 +33,13 @@ pub struct AcceptArgs {
 pub fn run(args: &AcceptArgs, context: &Context) -> Result<Outcome, CommandError> {
     context.check_output()?;
     let plans = plans(&args.target, context)?;
-    let mut analyst = Analyst::new(context);
+    let mut analyst = Analyst::new(context, &plans);
     let mut reports = Vec::new();
     let mut accepted = Vec::new();
     for plan in &plans {
         let stored = Baseline::read(&plan.baseline)?;
         let new = analyst.analyse(plan)?;
+        plan.check_rules(&ids(&stored, &new))?;
         let mut outcome = compare(&stored, &new, &plan.rules, &plan.judgement);
         let baseline = match &outcome {
             CheckOutcome::Judged(result) => merged(&stored, new, result),
@@ -67,27 +71,35 @@ pub fn run(args: &AcceptArgs, context: &Context) -> Result<Outcome, CommandError
     Ok(Outcome::Clean)
 }
 
-/// The new baseline: what a rule is content with stays as stored.
+/// The new baseline: all of one result, but for what moved by rounding alone.
 fn merged(stored: &Baseline, new: Analysed, result: &CheckResult) -> Baseline {
-    let has_lost_units = result
+    let content: BTreeSet<&str> = result
         .findings
         .iter()
-        .any(|finding| finding.verdict == Verdict::Missing && finding.id.starts_with("runs/"));
-    let kept: BTreeSet<&str> = result
-        .findings
-        .iter()
-        .filter(|finding| !has_lost_units && matches!(finding.verdict, Verdict::Pass | Verdict::Inconclusive))
+        .filter(|finding| finding.verdict == Verdict::Pass)
         .map(|finding| finding.id.as_str())
         .collect();
-    let mut baseline = Baseline::new(&stored.name, new.result, new.inputs);
-    let mut has_changed = baseline.metrics.len() != stored.metrics.len();
-    for metric in &mut baseline.metrics {
-        let before = stored.metrics.iter().find(|before| before.id == metric.id);
-        match before {
-            Some(before) if kept.contains(metric.id.as_str()) => metric.clone_from(before),
+    let mut metrics = new.result.metrics.clone();
+    let has_same_units = metrics.iter().all(|metric| {
+        stored
+            .metrics
+            .iter()
+            .find(|before| before.id == metric.id)
+            .is_none_or(|before| before.samples.keys().eq(metric.samples.keys()))
+    });
+    let mut has_changed = metrics.len() != stored.metrics.len() || !has_same_units;
+    for metric in &mut metrics {
+        match stored.metrics.iter().find(|before| before.id == metric.id) {
             Some(before) if before == metric => {}
+            Some(before) if has_same_units && is_kept(before, metric, &content) => metric.clone_from(before),
             _ => has_changed = true,
         }
     }
-    if has_changed { baseline } else { stored.clone() }
+    let result = AnalysisResult { metrics, ..new.result };
+    if has_changed { Baseline::new(&stored.name, result, new.inputs) } else { stored.clone() }
+}
+
+/// A number that a rule is content with and that moved by rounding alone.
+fn is_kept(before: &Metric, now: &Metric, content: &BTreeSet<&str>) -> bool {
+    content.contains(now.id.as_str()) && (before.value - now.value).abs() <= ROUNDING * before.value.abs()
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use clap::{Args, Command, FromArgMatches};
 use serde_json::Value;
+use toml::Table;
 
 use super::plan::CheckPlan;
 use crate::commands::analyze::shapley::{self, ShapleyArgs};
@@ -14,8 +15,8 @@ use crate::commands::normalize::stats::{self, StatsArgs};
 use crate::commands::{CommandError, CommonArgs, Context};
 use crate::config;
 use crate::records::{
-    AnalysisResult, CoalitionRecording, FileKind, InputFile, Table, analysis_result, fingerprints,
-    read_result_or_baseline,
+    AnalysisResult, CoalitionRecording, FileKind, InputFile, Table as RecordTable, analysis_result,
+    fingerprints, read_result_or_baseline,
 };
 use crate::report::{Format, write_normalization, write_shapley};
 
@@ -49,6 +50,9 @@ const TOLD_OTHERWISE: [&str; 22] = [
     "progress",
 ];
 
+/// The analysis of coalitions.
+const SHAPLEY: &str = "analyze shapley";
+
 /// A result with the files it was made of.
 pub(super) struct Analysed {
     pub(super) result: AnalysisResult,
@@ -60,11 +64,27 @@ pub(super) struct Analyst<'a> {
     context: &'a Context,
     coalitions: BTreeMap<String, CoalitionRecording>,
     done: BTreeMap<String, Value>,
+    /// Value columns that checks want of the same rows: they are read together.
+    values: BTreeMap<String, Vec<String>>,
 }
 
 impl<'a> Analyst<'a> {
-    pub(super) fn new(context: &'a Context) -> Self {
-        Self { context, coalitions: BTreeMap::new(), done: BTreeMap::new() }
+    pub(super) fn new(context: &'a Context, plans: &[CheckPlan]) -> Self {
+        let mut analyst =
+            Self { context, coalitions: BTreeMap::new(), done: BTreeMap::new(), values: BTreeMap::new() };
+        for plan in plans.iter().filter(|plan| plan.result.is_none()) {
+            let flags = flags_of(plan, SHAPLEY);
+            // What is wrong with a check is said when it is its turn.
+            let Ok((args, context)) = analyst.parse::<ShapleyArgs>(SHAPLEY, plan, &flags) else { continue };
+            let Ok(key) = reading_key(&args, &context, plan) else { continue };
+            let wanted = analyst.values.entry(key).or_default();
+            for value in args.value {
+                if !wanted.contains(&value) {
+                    wanted.push(value);
+                }
+            }
+        }
+        analyst
     }
 
     /// The new side of a check.
@@ -88,9 +108,10 @@ impl<'a> Analyst<'a> {
             Some(command) => command.clone(),
             None => self.told_by(&files)?,
         };
-        let key = format!("{command} {:?} {names:?}", plan.flags);
+        let flags = flags_of(plan, &command);
+        let key = format!("{command} {flags:?} {names:?}");
         if !self.done.contains_key(&key) {
-            let document = self.document(&command, plan, &files)?;
+            let document = self.document(&command, plan, &flags, &files)?;
             self.done.insert(key.clone(), document);
         }
         let document = &self.done[&key];
@@ -99,18 +120,14 @@ impl<'a> Analyst<'a> {
         })?;
         // What the document does not tell: column names, how repeats count, and the like.
         let told = |flag: &String| TOLD_OTHERWISE.contains(&flag.as_str());
-        let mut flags: BTreeMap<&String, Value> = plan
-            .flags
-            .iter()
-            .filter(|(flag, _)| !told(flag))
-            .map(|(flag, value)| (flag, json(value)))
-            .collect();
+        let mut untold: BTreeMap<&String, Value> =
+            flags.iter().filter(|(flag, _)| !told(flag)).map(|(flag, value)| (flag, json(value))).collect();
         let column = "column".to_owned();
         if !self.context.common.column.is_empty() {
-            flags.entry(&column).or_insert_with(|| Value::from(self.context.common.column.clone()));
+            untold.entry(&column).or_insert_with(|| Value::from(self.context.common.column.clone()));
         }
-        if !flags.is_empty() {
-            let flags = flags.into_iter().map(|(flag, value)| (flag.clone(), value)).collect();
+        if !untold.is_empty() {
+            let flags = untold.into_iter().map(|(flag, value)| (flag.clone(), value)).collect();
             result.settings.insert("flags".to_owned(), Value::Object(flags));
         }
         let inputs = fingerprints(&files)?;
@@ -121,10 +138,10 @@ impl<'a> Analyst<'a> {
     /// The analysis that fits the first file.
     fn told_by(&self, files: &[InputFile]) -> Result<String, CommandError> {
         let Some(first) = files.first() else { return Err(CommandError::NothingLeft) };
-        let kind = self.context.columns()?.kind(&Table::open(first)?)?;
+        let kind = self.context.columns()?.kind(&RecordTable::open(first)?)?;
         Ok(match kind {
             FileKind::Transitions => "normalize stats".to_owned(),
-            _ => "analyze shapley".to_owned(),
+            _ => SHAPLEY.to_owned(),
         })
     }
 
@@ -132,27 +149,33 @@ impl<'a> Analyst<'a> {
         &mut self,
         command: &str,
         plan: &CheckPlan,
+        flags: &Table,
         files: &[InputFile],
     ) -> Result<Value, CommandError> {
         let mut bytes = Vec::new();
         let written = match command {
-            "analyze shapley" => {
-                let (args, context) = self.parse::<ShapleyArgs>(command, plan)?;
-                let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
-                let key = format!("{} {names:?}", shapley::reading_key(&args, &context)?);
+            SHAPLEY => {
+                let (args, context) = self.parse::<ShapleyArgs>(command, plan, flags)?;
+                let mut key = reading_key(&args, &context, plan)?;
+                let mut reading = args.clone();
+                match self.values.get(&key) {
+                    Some(values) if !args.value.is_empty() => reading.value.clone_from(values),
+                    // The default column is found in the rows.
+                    _ => key.push_str(" default"),
+                }
                 if !self.coalitions.contains_key(&key) {
-                    self.coalitions.insert(key.clone(), shapley::read(&args, &context, files)?);
+                    self.coalitions.insert(key.clone(), shapley::read(&reading, &context, files)?);
                 }
                 let reports = shapley::compute(&args, &context, &self.coalitions[&key])?;
                 write_shapley(&reports, Format::Json, 0, &mut bytes)
             }
             "normalize stats" => {
-                let (mut args, context) = self.parse::<StatsArgs>(command, plan)?;
+                let (mut args, context) = self.parse::<StatsArgs>(command, plan, flags)?;
                 args.runs.clone_from(&plan.runs);
                 write_normalization(&stats::compute(&args, &context)?, Format::Json, 0, &mut bytes)
             }
             "normalize replay" => {
-                let (mut args, context) = self.parse::<ReplayArgs>(command, plan)?;
+                let (mut args, context) = self.parse::<ReplayArgs>(command, plan, flags)?;
                 args.runs.clone_from(&plan.runs);
                 write_normalization(&replay::compute(&args, &context)?, Format::Json, 0, &mut bytes)
             }
@@ -173,6 +196,7 @@ impl<'a> Analyst<'a> {
         &self,
         name: &str,
         plan: &CheckPlan,
+        flags: &Table,
     ) -> Result<(T, Context), CommandError> {
         let failed = |problem: String| {
             CommandError::usage(
@@ -185,7 +209,7 @@ impl<'a> Analyst<'a> {
         }
         let command = T::augment_args(CommonArgs::augment_args(Command::new(name.to_owned())));
         let mut arguments = vec![OsString::from("simic")];
-        arguments.extend(config::flag_arguments(&command, &plan.flags).map_err(failed)?);
+        arguments.extend(config::flag_arguments(&command, flags).map_err(failed)?);
         let matches = command.try_get_matches_from(arguments).map_err(|error| {
             let text = error.to_string();
             failed(text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned())
@@ -193,16 +217,29 @@ impl<'a> Analyst<'a> {
         let parsed = |error: clap::Error| failed(error.to_string());
         let mut common = CommonArgs::from_arg_matches(&matches).map_err(parsed)?;
         let outer = &self.context.common;
-        if !plan.flags.contains_key("seed") {
+        if !flags.contains_key("seed") {
             common.seed = outer.seed;
         }
-        if !plan.flags.contains_key("column") {
+        if !flags.contains_key("column") {
             common.column.clone_from(&outer.column);
         }
         (common.quiet, common.verbose) = (outer.quiet, outer.verbose);
         (common.color, common.progress) = (outer.color, outer.progress);
         Ok((T::from_arg_matches(&matches).map_err(parsed)?, Context::new(common)))
     }
+}
+
+/// Flags of a check's analysis: the command's own table gives what the check does not say.
+fn flags_of(plan: &CheckPlan, command: &str) -> Table {
+    let mut flags = config::command_flags(&plan.document, command);
+    flags.retain(|flag, _| !NOT_IN_A_CHECK.contains(&flag));
+    flags.extend(plan.flags.clone());
+    flags
+}
+
+/// Which rows a check of coalitions reads, and how.
+fn reading_key(args: &ShapleyArgs, context: &Context, plan: &CheckPlan) -> Result<String, CommandError> {
+    Ok(format!("{} {:?}", shapley::reading_key(args, context)?, plan.runs))
 }
 
 /// A flag's value as a document holds it.

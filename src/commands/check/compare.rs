@@ -1,7 +1,7 @@
 //! A result against a baseline: first whether they can be compared at all.
 
 use super::analysis::Analysed;
-use crate::baseline::{CheckResult, Judgement, Rules, judge};
+use crate::baseline::{CheckResult, Judgement, Rules, has_other_units, judge};
 use crate::records::{Baseline, differing_settings};
 use crate::report::CheckOutcome;
 
@@ -16,6 +16,11 @@ pub(super) fn compare(old: &Baseline, new: &Analysed, rules: &Rules, judgement: 
 /// The findings, whatever the settings.
 pub(super) fn judged(old: &Baseline, new: &Analysed, rules: &Rules, judgement: &Judgement) -> CheckResult {
     judge(&old.metrics, &new.result.metrics, rules, judgement)
+}
+
+/// Ids of both sides' metrics.
+pub(super) fn ids<'a>(old: &'a Baseline, new: &'a Analysed) -> Vec<&'a str> {
+    old.metrics.iter().chain(&new.result.metrics).map(|metric| metric.id.as_str()).collect()
 }
 
 /// Why the two cannot be compared, and what to do.
@@ -39,14 +44,20 @@ fn obstacle(old: &Baseline, new: &Analysed, other_runs: bool) -> Option<(String,
             differing.iter().map(|(name, before, now)| format!("{name} was {before}, is {now}")).collect();
         return Some((format!("other settings: {}", words.join("; ")), accept.to_owned()));
     }
-    if other_runs || old.inputs.is_empty() || new.inputs.is_empty() {
+    if other_runs {
+        return None;
+    }
+    let restore =
+        "restore what is missing; or say that these are other runs: --other-runs, other_runs = true";
+    if has_other_units(&old.metrics, &new.result.metrics) {
+        let reason = "none of the runs behind the baseline is behind the new result".to_owned();
+        return Some((reason, restore.to_owned()));
+    }
+    if old.inputs.is_empty() || new.inputs.is_empty() {
         return None;
     }
     let gone: Vec<&String> = old.inputs.keys().filter(|name| !new.inputs.contains_key(*name)).collect();
     let first = gone.first()?;
     let more = if gone.len() > 1 { format!(" and {} more", gone.len() - 1) } else { String::new() };
-    Some((
-        format!("{first}{more} is behind the baseline, but was not read"),
-        "restore the file; or say that these are other runs: --other-runs, other_runs = true".to_owned(),
-    ))
+    Some((format!("{first}{more} is behind the baseline, but was not read"), restore.to_owned()))
 }

@@ -10,7 +10,7 @@ use super::run::outcome_of;
 use crate::baseline::{Judgement, Rules};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::records::read_result_or_baseline;
-use crate::report::{CheckReport, write_checks};
+use crate::report::{CheckOutcome, CheckReport, write_checks};
 
 /// Compares two baselines or results (--format json) under the default rules, without configuration.
 #[derive(Debug, Clone, Args)]
@@ -44,7 +44,10 @@ pub fn run(args: &DiffArgs, context: &Context) -> Result<Outcome, CommandError> 
         other_runs: args.other_runs,
         seed: context.common.seed,
     };
-    let outcome = compare(&old, &new, &Rules::default(), &judgement);
+    let mut outcome = compare(&old, &new, &Rules::default(), &judgement);
+    if let CheckOutcome::Unusable { hint, .. } = &mut outcome {
+        "compare results of the same settings and runs, or say --other-runs".clone_into(hint);
+    }
     let name = format!("{} -> {}", args.old.display(), args.new.display());
     let reports = [CheckReport { name, baseline: args.old.display().to_string(), outcome }];
     context.write(|out| write_checks(&reports, context.check_format(), context.common.verbose, out))?;

@@ -47,16 +47,38 @@ pub(super) struct CheckPlan {
     pub(super) judgement: Judgement,
     /// Where its baseline is.
     pub(super) baseline: PathBuf,
+    /// simic.toml as it is, for flags of commands.
+    pub(super) document: Table,
     /// Folder that names of inputs are stored relative to.
     folder: PathBuf,
 }
 
 impl CheckPlan {
-    /// A file's name as the baseline stores it: relative to simic.toml, with slashes.
+    /// A file's name as the baseline stores it: its real place, relative to simic.toml's folder (or the one we are
+    /// in) where it lies below, with slashes.
     pub(super) fn stored_name(&self, name: &str) -> String {
-        let path = Path::new(name);
-        let relative = path.strip_prefix(&self.folder).unwrap_or(path);
-        relative.to_string_lossy().replace('\\', "/")
+        let here = if self.folder.as_os_str().is_empty() { Path::new(".") } else { &self.folder };
+        let path = Path::new(name).canonicalize().unwrap_or_else(|_| PathBuf::from(name));
+        let below =
+            here.canonicalize().ok().and_then(|here| path.strip_prefix(here).map(Path::to_owned).ok());
+        below.unwrap_or(path).to_string_lossy().replace('\\', "/")
+    }
+
+    /// Refuses rules that no metric of either side answers to.
+    ///
+    /// # Errors
+    /// A rule that guards nothing.
+    pub(super) fn check_rules(&self, ids: &[&str]) -> Result<(), CommandError> {
+        let idle = self.rules.idle(ids);
+        let Some(pattern) = idle.first() else { return Ok(()) };
+        let known: Vec<&str> = ids.iter().copied().take(4).collect();
+        Err(CommandError::usage(
+            format!("check {}: rule for '{pattern}' matches no metric", self.name),
+            format!(
+                "there are {} and the like; '*' is one part of a path, '**' any number",
+                known.join(", ")
+            ),
+        ))
     }
 }
 
@@ -67,13 +89,14 @@ impl CheckPlan {
 pub(super) fn plans(args: &TargetArgs, context: &Context) -> Result<Vec<CheckPlan>, CommandError> {
     let common = &context.common;
     let found = config::checks(common.config.as_deref(), common.no_config).map_err(|error| {
-        CommandError::usage(error.to_string(), "docs/formats.md says what [check.NAME] takes")
+        CommandError::usage(error.to_string(), "docs/checks.md says what [check.NAME] takes")
     })?;
-    let (folder, mut texts) = match found {
+    let (folder, mut texts, document) = match found {
         Some(found) => {
-            (folder_of(&found.path), found.checks.into_iter().collect::<Vec<(String, CheckText)>>())
+            let checks = found.texts.into_iter().collect::<Vec<(String, CheckText)>>();
+            (folder_of(&found.path), checks, found.document)
         }
-        None => (PathBuf::new(), Vec::new()),
+        None => (PathBuf::new(), Vec::new(), Table::new()),
     };
     if texts.is_empty() {
         let name = match &args.name[..] {
@@ -104,7 +127,24 @@ pub(super) fn plans(args: &TargetArgs, context: &Context) -> Result<Vec<CheckPla
             "choose one with --name, or let simic.toml say which files each check has",
         ));
     }
-    texts.into_iter().map(|(name, text)| plan(name, text, &folder, args, context)).collect()
+    let mut plans = Vec::with_capacity(texts.len());
+    for (name, text) in texts {
+        let plan = plan(name, text, &folder, args, context)?;
+        let same = plans.iter().find(|other: &&CheckPlan| other.baseline == plan.baseline);
+        if let Some(other) = same {
+            return Err(CommandError::usage(
+                format!(
+                    "checks {} and {} have one baseline, {}",
+                    other.name,
+                    plan.name,
+                    plan.baseline.display()
+                ),
+                "give each a file of its own",
+            ));
+        }
+        plans.push(CheckPlan { document: document.clone(), ..plan });
+    }
+    Ok(plans)
 }
 
 /// The folder of a file, empty for the one we are in.
@@ -124,10 +164,7 @@ fn plan(
     context: &Context,
 ) -> Result<CheckPlan, CommandError> {
     let failed = |problem: String| {
-        CommandError::usage(
-            format!("check {name}: {problem}"),
-            "docs/formats.md says what [check.NAME] takes",
-        )
+        CommandError::usage(format!("check {name}: {problem}"), "docs/checks.md says what [check.NAME] takes")
     };
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
@@ -160,6 +197,7 @@ fn plan(
             seed: context.common.seed,
         },
         baseline,
+        document: Table::new(),
         folder: folder.to_owned(),
         name,
     })

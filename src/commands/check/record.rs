@@ -6,8 +6,9 @@ use super::analysis::Analyst;
 use super::plan::{CheckPlan, TargetArgs, plans};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::records::Baseline;
+use crate::report::{RecordedCheck, write_recorded};
 
-/// Stores the first baselines; an existing one is replaced only with --force (accept shows what changes).
+/// Stores the first baselines of checks that have none; --force replaces existing ones (accept shows what changes).
 #[derive(Debug, Clone, Args)]
 pub struct RecordArgs {
     #[command(flatten)]
@@ -19,36 +20,38 @@ pub struct RecordArgs {
 /// # Errors
 /// Unreadable input, an existing baseline, or one that cannot be written.
 pub fn run(args: &RecordArgs, context: &Context) -> Result<Outcome, CommandError> {
-    let plans = plans(&args.target, context)?;
-    if let Some(plan) = plans.iter().find(|plan| plan.baseline.exists() && !context.common.force) {
+    context.check_output()?;
+    let mut plans = plans(&args.target, context)?;
+    let has_baseline = |plan: &CheckPlan| plan.baseline.exists() && !context.common.force;
+    if let Some(plan) = plans.iter().find(|_| plans.iter().all(has_baseline)) {
         return Err(CommandError::usage(
             format!("{} exists", plan.baseline.display()),
             "simic check accept shows what changes and stores it; --force replaces it",
         ));
     }
-    let mut analyst = Analyst::new(context);
+    for plan in plans.iter().filter(|plan| has_baseline(plan)) {
+        context.console.note(&format!("{}: has a baseline, which stays as it is", plan.name));
+    }
+    plans.retain(|plan| !has_baseline(plan));
+    let mut analyst = Analyst::new(context, &plans);
     let mut recorded = Vec::with_capacity(plans.len());
     for plan in &plans {
         let analysed = analyst.analyse(plan)?;
+        let ids: Vec<&str> = analysed.result.metrics.iter().map(|metric| metric.id.as_str()).collect();
+        plan.check_rules(&ids)?;
         recorded.push((plan, Baseline::new(&plan.name, analysed.result, analysed.inputs)));
     }
+    let mut lines = Vec::with_capacity(recorded.len());
     for (plan, baseline) in recorded {
         store(plan, &baseline, context)?;
-        let n = baseline.metrics.len();
-        let files = baseline.inputs.len();
-        context
-            .console
-            .output(None, false, |out| {
-                writeln!(
-                    out,
-                    "{}: {n} metrics of {files} file{} stored in {}",
-                    plan.name,
-                    if files == 1 { "" } else { "s" },
-                    plan.baseline.display()
-                )
-            })
-            .map_err(|source| CommandError::Output { target: "the result".to_owned(), source })?;
+        lines.push(RecordedCheck {
+            name: plan.name.clone(),
+            metrics: baseline.metrics.len(),
+            files: baseline.inputs.len(),
+            baseline: plan.baseline.display().to_string(),
+        });
     }
+    context.write(|out| write_recorded(&lines, context.format(), out))?;
     Ok(Outcome::Clean)
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::analysis::Analyst;
-use super::compare::compare;
+use super::compare::{compare, ids};
 use super::plan::{CheckPlan, TargetArgs, plans};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::records::Baseline;
@@ -62,14 +62,14 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandError> {
     if args.baseline.is_some() && plans.len() > 1 {
         return Err(CommandError::usage("one --baseline for several checks", "choose one with --name"));
     }
-    let mut analyst = Analyst::new(context);
+    let mut analyst = Analyst::new(context, &plans);
     let mut reports = Vec::with_capacity(plans.len());
     for plan in &mut plans {
         plan.judgement.strict |= args.strict;
         if let Some(path) = &args.baseline {
             plan.baseline.clone_from(path);
         }
-        reports.push(check(plan, args.baseline_rev.as_deref(), &mut analyst)?);
+        reports.push(check(plan, args.baseline_rev.as_deref(), args.baseline.is_none(), &mut analyst)?);
     }
     report(&reports, args, context)?;
     Ok(outcome_of(&reports))
@@ -92,6 +92,7 @@ pub(super) fn outcome_of(reports: &[CheckReport]) -> Outcome {
 fn check(
     plan: &CheckPlan,
     revision: Option<&str>,
+    is_own: bool,
     analyst: &mut Analyst<'_>,
 ) -> Result<CheckReport, CommandError> {
     let stored = match revision {
@@ -100,9 +101,26 @@ fn check(
     };
     let place = plan.baseline.display();
     let baseline = revision.map_or_else(|| place.to_string(), |revision| format!("{revision}:{place}"));
+    let unusable = |reason: String, hint: Option<String>| CheckOutcome::Unusable {
+        reason,
+        hint: hint.unwrap_or_else(|| "simic inspect says what is in a file".to_owned()),
+    };
     let outcome = match stored {
-        Ok(stored) => compare(&stored, &analyst.analyse(plan)?, &plan.rules, &plan.judgement),
-        Err(error) => CheckOutcome::Unusable { reason: error.to_string(), hint: error.hint().to_owned() },
+        Err(error) => unusable(error.to_string(), Some(error.hint().to_owned())),
+        // A document named on the command line may have any name.
+        Ok(stored) if is_own && stored.name != plan.name => unusable(
+            format!("{baseline}: the baseline of check '{}'", stored.name),
+            Some("restore its own from version control".to_owned()),
+        ),
+        Ok(stored) => match analyst.analyse(plan) {
+            Ok(new) => {
+                plan.check_rules(&ids(&stored, &new))?;
+                compare(&stored, &new, &plan.rules, &plan.judgement)
+            }
+            Err(error @ CommandError::Usage { .. }) => return Err(error),
+            // What cannot be read is this check's trouble: the others are made all the same.
+            Err(error) => unusable(error.to_string(), error.hint()),
+        },
     };
     Ok(CheckReport { name: plan.name.clone(), baseline, outcome })
 }

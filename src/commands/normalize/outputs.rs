@@ -57,6 +57,12 @@ pub(super) fn store_states(
     rule: &Rule,
     context: &Context,
 ) -> Result<(), CommandError> {
+    if let Some(run) = report.runs.iter().find(|run| run.env_id.is_some()).filter(|_| report.runs.len() > 1) {
+        return Err(CommandError::usage(
+            format!("--state-out {}: one state per environment of {}, one file", path.display(), run.run_id),
+            "--format json prints all states; --scope shared keeps one",
+        ));
+    }
     let shown = match &report.runs[..] {
         [only] => only,
         runs if report.carried_over => &runs[runs.len() - 1],
@@ -71,7 +77,8 @@ pub(super) fn store_states(
     let (first, last) = (&recording.runs()[0], &recording.runs()[recording.runs().len() - 1]);
     let place = |run_id: &str, (episode, step)| StatePlace { run_id: run_id.to_owned(), episode, step };
     stored.span = Some((place(&first.run_id, first.span.0), place(&last.run_id, last.span.1)));
-    stored.fingerprint = Some(fingerprint(shown));
+    // Moments of another device differ in their last digits: no fingerprint is better than one that never fits.
+    stored.fingerprint = (report.device == "cpu").then(|| fingerprint(shown));
     stored.target = Some(report.target.to_owned());
     stored.merge_obstacle = rule.merge_obstacle().map(str::to_owned);
     let bytes = stored.to_bytes(path);
