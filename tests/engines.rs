@@ -392,12 +392,15 @@ fn environments_and_episodes_apart_are_what_the_cpu_says() {
                 };
                 apart.process(&rows, Output::F64(&mut out), |_, _| {}).expect("the device works");
                 apart.finish(|_, _| {});
+                let replays = apart.replays();
                 let states: Vec<f64> =
-                    apart.replays().iter().flat_map(|replay| replay.normalizer().mean().to_vec()).collect();
-                (out, states)
+                    replays.iter().flat_map(|replay| replay.normalizer().mean().to_vec()).collect();
+                let windows: Vec<usize> = replays.iter().map(|replay| replay.windows().len()).collect();
+                (out, states, windows)
             };
-            let (expected, expected_states) = run(None);
-            let (found, states) = run(Some(&engine));
+            let (expected, expected_states, expected_windows) = run(None);
+            let (found, states, windows) = run(Some(&engine));
+            assert_eq!(windows, expected_windows);
             assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= VALUE_BOUND));
             assert!(
                 states

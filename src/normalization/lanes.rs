@@ -159,8 +159,13 @@ impl Lanes {
             .map(|(replay, places)| {
                 let rows = gather(block.rows, places);
                 let input = block.input.map(|input| gather(input, places));
-                let ends: Vec<usize> =
+                let mut ends: Vec<usize> =
                     block.ends.iter().map(|end| places.partition_point(|row| row < end)).collect();
+                // Batches without a row of this environment are none; a first end of 0 closes what is open.
+                ends.dedup();
+                if replay.open.n() == 0 {
+                    ends.retain(|end| *end > 0);
+                }
                 let mut values = vec![0.0; rows.len()];
                 let mut updates = Vec::new();
                 let lane_block =
