@@ -14,17 +14,16 @@ use super::replay::{Block, Output, Replay, Update};
 use super::rule::Order;
 use super::tiles::{Chunk, Event, Grain, cut};
 
-/// A chunk on the device whose moments are under way.
+/// A chunk whose moments are under way; one without rows (it closes a batch) has none.
 struct Started {
     chunk: Chunk,
-    rows: DeviceRows,
-    pending: PendingMoments,
+    on_device: Option<(DeviceRows, PendingMoments)>,
 }
 
 /// A chunk whose moments are known; its tiles wait for the state before them.
 struct Scanned {
     chunk: Chunk,
-    rows: DeviceRows,
+    rows: Option<DeviceRows>,
     /// Means of the tiles' rows, where those are what is normalized.
     means: Option<Vec<f64>>,
     carries: Vec<Option<Carries>>,
@@ -82,8 +81,14 @@ impl Replay {
         let mut next = chunks.next().map(|chunk| passage.start(chunk, width)).transpose()?;
         while let Some(current) = next {
             next = chunks.next().map(|chunk| passage.start(chunk, width)).transpose()?;
-            let moments = engine.read_moments(&current.rows, current.pending)?;
-            let rows = if has_state { current.rows } else { passage.upload_input(&current.chunk, width)? };
+            let (rows, moments) = match current.on_device {
+                None => (None, TileMoments::default()),
+                Some((rows, pending)) => {
+                    let moments = engine.read_moments(&rows, pending)?;
+                    let rows = if has_state { rows } else { passage.upload_input(&current.chunk, width)? };
+                    (Some(rows), moments)
+                }
+            };
             passage.waiting.push_back(Scanned {
                 carries: vec![None; current.chunk.layout.n_tiles()],
                 updates: vec![0; current.chunk.layout.n_tiles()],
@@ -122,7 +127,7 @@ impl Replay {
             let n_tiles = chunk.layout.n_tiles();
             let carries = (0..n_tiles).map(|tile| Some(self.carry(&rows, tile, None))).collect();
             let updates = vec![self.normalizer.updates(); n_tiles];
-            passage.waiting.push_back(Scanned { chunk, rows, means: None, carries, updates });
+            passage.waiting.push_back(Scanned { chunk, rows: Some(rows), means: None, carries, updates });
             self.send_ready(&mut passage)?;
             while passage.finishing.len() > 1 {
                 self.finish_chunk(&mut passage)?;
@@ -208,9 +213,7 @@ impl Replay {
                 break;
             };
             passage.done += 1;
-            if chunk.layout.n_tiles() == 0 {
-                continue;
-            }
+            let Some(rows) = rows else { continue };
             let mut all = Carries::default();
             carries.into_iter().flatten().for_each(|carry| all.extend(&carry));
             let pending = passage.engine.begin_values(&rows, &all, &Scaling::of(rule), wants_values)?;
@@ -270,10 +273,13 @@ impl<'a, 'b> Passage<'a, 'b> {
     }
 
     fn start(&self, chunk: Chunk, width: usize) -> Result<Started, DeviceError> {
+        if chunk.layout.n_tiles() == 0 {
+            return Ok(Started { chunk, on_device: None });
+        }
         let rows = self.block.rows.slice(chunk.rows.clone(), width);
         let rows = self.engine.upload(rows, width, &chunk.layout)?;
         let pending = self.engine.begin_moments(&rows)?;
-        Ok(Started { chunk, rows, pending })
+        Ok(Started { chunk, on_device: Some((rows, pending)) })
     }
 
     /// The rows to be normalized, where they are not those the statistics see.
@@ -300,7 +306,7 @@ impl<'a, 'b> Passage<'a, 'b> {
         let scanned = &mut self.waiting[chunk - self.done];
         let width = replay.normalizer.width();
         let means = scanned.means.as_ref().map(|means| &means[tile * width..(tile + 1) * width]);
-        scanned.carries[tile] = Some(replay.carry(&scanned.rows, tile, means));
+        scanned.carries[tile] = scanned.rows.as_ref().map(|rows| replay.carry(rows, tile, means));
     }
 }
 

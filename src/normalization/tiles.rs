@@ -170,7 +170,7 @@ pub(super) fn cut(
     for end in ends {
         let n = (end - row) as u64 + before;
         if n > 0 {
-            let is_small = before == 0 && end - row <= LARGE_BATCH;
+            let is_small = before == 0 && end - row <= LARGE_BATCH.min(cutter.chunk_rows);
             if can_carry && is_small && cutter.clock.rows() >= rule.raw_below {
                 cutter.add_whole(row..*end);
             } else {
@@ -214,7 +214,7 @@ impl Cutter<'_> {
         self.end_tile();
         let mut start = rows.start;
         while start < rows.end {
-            let n = self.tile_rows.min(rows.end - start);
+            let n = self.tile_rows.min(self.chunk_rows).min(rows.end - start);
             self.make_room(start, n);
             for i in 1..=n {
                 let share = Weight::of(1.0, (i - 1) as f64);

@@ -89,7 +89,7 @@ impl Carries {
 }
 
 /// Moments of tiles, n_tiles x width each.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct TileMoments {
     /// Of the tile as a mixture of its batches: what it does to the state.
     pub(super) mean: Vec<f64>,
