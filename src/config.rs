@@ -162,7 +162,9 @@ pub(crate) fn extra_arguments(command: &Command, matches: &ArgMatches) -> Result
             let arguments = setting(&[command, root], matches, key, value);
             extra.extend(arguments.map_err(|problem| failed(format!("{key}: {problem}")))?);
         }
-        let Some(Value::Table(inner)) = names.get(depth).and_then(|name| table.get(name)) else { break };
+        // Below [check] stand checks by name, not subcommands.
+        let name = names.get(depth).filter(|name| *name != "check");
+        let Some(Value::Table(inner)) = name.and_then(|name| table.get(name)) else { break };
         table = inner;
         depth += 1;
     }

@@ -521,3 +521,77 @@ fn columns_read_together_are_told_apart() {
     assert_eq!(project.read("simic-baselines/loss.json"), together[1]);
     assert!(together[0].contains("\"val_accuracy\"") && !together[0].contains("val_loss"));
 }
+
+#[test]
+fn one_check_s_column_is_not_another_s_trouble() {
+    let project = Project::new(DIGITS);
+    let check = |name: &str, value: &str| {
+        format!("[check.{name}]\nruns = [\"runs\"]\nflags = {{ value = \"{value}\" }}\n")
+    };
+    project.write("simic.toml", &check("run", "val_accuracy"));
+    assert_eq!(project.run(&["check", "record"]).0, 0);
+    // A check may have a subcommand's name.
+    assert_eq!(project.run(&["check", "run"]).0, 0);
+    project.write("simic.toml", &(check("run", "val_accuracy") + &check("z", "nope")));
+    std::fs::copy(project.path("simic-baselines/run.json"), project.path("simic-baselines/z.json"))
+        .expect("copied");
+    let (code, stdout, _) = project.run(&["check"]);
+    assert!(code == 3 && stdout.contains("run: passed") && stdout.contains("z: incomparable"), "{stdout}");
+    let (code, _, stderr) = project.run(&["check", "accept", "--name", "z"]);
+    assert!(code == 3 && !stderr.is_empty(), "{stderr}");
+}
+
+#[test]
+fn results_that_say_nothing_or_too_much_are_refused() {
+    let project = Project::new(DIGITS);
+    let document = |games: &str, summary: &str| {
+        format!(
+            "{{\"schema\":\"simic.shapley/1\",\"value\":\"v\",\"cluster\":\"run\",\"games\":[{games}],\"summary\":[{summary}]}}"
+        )
+    };
+    project.write("empty.json", &document("", ""));
+    let (code, _, stderr) = project.run(&["check", "record", "--result", "empty.json"]);
+    assert!(code == 3 && stderr.contains("without metrics"), "{stderr}");
+    let game = |run: &str, x: &str| {
+        format!("{{\"run_id\":\"{run}\",\"full\":{x},\"players\":[{{\"slot_id\":\"s\",\"shapley\":{x}}}]}}")
+    };
+    let summary = |mean: &str| format!("{{\"slot_id\":\"s\",\"mean\":{mean}}}");
+    let games = [game("a", "1e160"), game("b", "2e160"), game("c", "3.3e160")].join(",");
+    project.write("large.json", &document(&games, &summary("2.1e160")));
+    assert_eq!(project.run(&["check", "record", "--result", "large.json"]).0, 0);
+    assert_eq!(project.run(&["check", "--result", "large.json"]).0, 0);
+    let games = [game("a", "1e160"), game("b", "2.1e160"), game("c", "3.5e160")].join(",");
+    project.write("larger.json", &document(&games, &summary("2.2e160")));
+    let (code, stdout, stderr) = project.run(&["check", "--result", "larger.json"]);
+    assert!(code == 0 || code == 1, "{stdout}{stderr}");
+    let one = document(&games, &summary("2.2e160"));
+    project.write("twice.json", &format!("[{one},{one}]"));
+    let (code, _, stderr) = project.run(&["check", "diff", "larger.json", "twice.json"]);
+    assert!(code == 3 && stderr.contains("is there twice"), "{stderr}");
+}
+
+#[test]
+fn units_that_moved_are_stored_though_their_mean_did_not() {
+    let project = Project::new(DIGITS);
+    project.write("simic.toml", CLOSE);
+    let store = |values: [&str; 3]| {
+        let games: Vec<String> = ["a", "b", "c"]
+            .iter()
+            .zip(values)
+            .map(|(run, x)| {
+                format!("{{\"run_id\":\"{run}\",\"players\":[{{\"slot_id\":\"s\",\"shapley\":{x}}}]}}")
+            })
+            .collect();
+        let text = format!(
+            "{{\"schema\":\"simic.shapley/1\",\"value\":\"v\",\"cluster\":\"run\",\"games\":[{}],\"summary\":[{{\"slot_id\":\"s\",\"mean\":2.0}}]}}",
+            games.join(",")
+        );
+        project.write("result.json", &text);
+    };
+    store(["1.0", "2.0", "3.0"]);
+    assert_eq!(project.run(&["check", "record", "--result", "result.json"]).0, 0);
+    let before = project.read("simic-baselines/main.json");
+    store(["3.0", "1.0", "2.0"]);
+    assert_eq!(project.run(&["check", "accept", "--result", "result.json"]).0, 0);
+    assert_ne!(project.read("simic-baselines/main.json"), before);
+}

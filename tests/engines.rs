@@ -242,6 +242,7 @@ fn rules() -> Vec<(&'static str, Rule)> {
         ("raw at first", first(Rule { raw_below: 50, ..ema })),
         ("sample deviation, no mean", Rule { center: false, ddof: 1, ..first(base(Memory::Welford)) }),
         ("no clip", Rule { clip: None, ..ema }),
+        ("no epsilon", Rule { divisor: Divisor::inside(0.0), ..base(Memory::ema(0.9)) }),
         ("tight clip", Rule { clip: Some(0.7), ..first(ema) }),
         (
             "bounded divisor",
@@ -307,6 +308,7 @@ fn recordings() -> Vec<(&'static str, Recording)> {
         ("returns", returns),
         ("open batches", open),
         ("closed late", late),
+        ("all alike", Recording::of(1, vec![0.3; 800], std::iter::repeat(2), 50)),
         ("tiny", Recording::of(2, tiny, std::iter::repeat(8), 50)),
         ("narrow", Recording::of(1, narrow, std::iter::repeat(8), 60)),
         ("trend", trend),

@@ -14,6 +14,7 @@ arguments=(check run --format github)
 [ -z "${JUNIT:-}" ] || arguments+=(--report "junit=$JUNIT")
 [ -z "${NAME:-}" ] || arguments+=(--name "$NAME")
 if [ -n "${RUNS:-}" ]; then
+    arguments+=(--)
     # One pattern or path per line; simic expands patterns itself.
     while IFS= read -r run; do
         [ -z "$run" ] || arguments+=("$run")

@@ -8,8 +8,14 @@ use crate::stats::{
     BootstrapSettings, Difference, holm_adjust, kolmogorov_smirnov, population_stability, wasserstein,
 };
 
-/// Resamples of the bootstrap method.
-const N_RESAMPLES: usize = 4000;
+/// Least number of resamples of the bootstrap method.
+const FEWEST_RESAMPLES: usize = 4000;
+
+/// Resamples so that the least p value there is, adjusted over `n_tests`, is a fifth of `alpha`.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of resamples")]
+fn n_resamples(n_tests: usize, alpha: f64) -> usize {
+    FEWEST_RESAMPLES.max((10.0 * n_tests as f64 / alpha) as usize)
+}
 
 /// What became of a metric; worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,7 +126,7 @@ pub fn judge(old: &[Metric], new: &[Metric], rules: &Rules, settings: &Judgement
     let mut drafts: Vec<Draft> = old
         .iter()
         .map(|metric| match new_by_id.get(metric.id.as_str()) {
-            Some(now) => draft(metric, now, rules, settings),
+            Some(now) => draft(metric, now, rules, settings, old.len()),
             None => Draft::certain(missing(metric, rules)),
         })
         .collect();
@@ -183,7 +189,7 @@ impl Draft {
             let why = "past the margin, but among this many tests that happens by chance";
             (Verdict::Inconclusive, format!("{range}: {why} (adjusted p {p})"))
         } else {
-            let detectable = difference.detectable_margin(alpha);
+            let detectable = difference.detectable_margin(alpha, *is_two_sided);
             finding.detectable = Some(detectable);
             let advice = format!("these samples could tell a margin of {}", number(detectable));
             (Verdict::Inconclusive, format!("{range}, margin {}: {advice}", number(margin)))
@@ -274,7 +280,9 @@ pub fn has_other_units(old: &[Metric], new: &[Metric]) -> bool {
     !before.is_empty() && !now.is_empty() && before.is_disjoint(&now)
 }
 
-fn draft(old: &Metric, new: &Metric, rules: &Rules, settings: &Judgement) -> Draft {
+fn draft(old: &Metric, new: &Metric, rules: &Rules, settings: &Judgement, n_tests: usize) -> Draft {
+    let bootstrap =
+        BootstrapSettings { n_resamples: n_resamples(n_tests, settings.alpha), seed: settings.seed };
     let (mode, direction) = rules.of(old);
     let finding = Finding {
         old: Some(old.value),
@@ -311,10 +319,10 @@ fn draft(old: &Metric, new: &Metric, rules: &Rules, settings: &Judgement) -> Dra
                 return Draft::certain(undecided(finding, reason.to_owned()));
             };
             let is_loss = direction == Direction::Higher;
-            test(old, new, finding, margin.of(old.value), method, settings, Some(is_loss))
+            test(old, new, finding, margin.of(old.value), (method, bootstrap), settings, Some(is_loss))
         }
         Mode::Equivalent(margin, method) => {
-            test(old, new, finding, margin.of(old.value), method, settings, None)
+            test(old, new, finding, margin.of(old.value), (method, bootstrap), settings, None)
         }
     }
 }
@@ -355,7 +363,7 @@ fn test(
     new: &Metric,
     finding: Finding,
     margin: f64,
-    method: Method,
+    (method, bootstrap): (Method, BootstrapSettings),
     settings: &Judgement,
     loss: Option<bool>,
 ) -> Draft {
@@ -365,7 +373,6 @@ fn test(
         let shared = old.samples.iter().filter_map(|(name, x)| Some((*x, *new.samples.get(name)?)));
         shared.collect()
     };
-    let bootstrap = BootstrapSettings { n_resamples: N_RESAMPLES, seed: settings.seed };
     if !before.is_empty() && old.samples == new.samples {
         // The same units with the same values: nothing changed, however few they are. It stays one of the check's tests.
         let reason = "the same units, the same values".to_owned();

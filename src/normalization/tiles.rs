@@ -19,7 +19,7 @@ const CHUNK_MOMENTS: usize = 1 << 22;
 const THREADS_WANTED: usize = 1 << 17;
 
 /// Rows of a tile, at least and at most: fewer and moments outweigh the rows, more and 32 bits lose digits.
-const TILE_ROWS: (usize, usize) = (32, 512);
+const TILE_ROWS: (usize, usize) = (32, 128);
 
 /// Rows from which a batch is cut itself.
 const LARGE_BATCH: usize = 256;

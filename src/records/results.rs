@@ -38,12 +38,14 @@ pub fn analysis_result(document: &Value) -> Result<AnalysisResult, String> {
                 if all.schema != result.schema {
                     return Err("documents of several schemas".to_owned());
                 }
-                // Several value columns of one analysis: their names are the difference.
-                if let (Some(Value::String(mine)), Some(Value::String(theirs))) =
-                    (all.settings.get_mut("value"), result.settings.get("value"))
-                {
-                    mine.push(',');
-                    mine.push_str(theirs);
+                // Several value columns of one analysis: what differs between them is put side by side.
+                for (key, theirs) in result.settings {
+                    let mine = all.settings.entry(key).or_insert(Value::Null);
+                    if *mine != theirs {
+                        let text =
+                            |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                        *mine = Value::String(format!("{},{}", text(mine), text(&theirs)));
+                    }
                 }
                 all.metrics.extend(result.metrics);
             }
@@ -51,6 +53,17 @@ pub fn analysis_result(document: &Value) -> Result<AnalysisResult, String> {
     }
     let mut result = all.ok_or("an empty array")?;
     result.metrics.sort_by(|a, b| a.id.cmp(&b.id));
+    if let Some(pair) = result.metrics.windows(2).find(|pair| pair[0].id == pair[1].id) {
+        return Err(format!("{} is there twice", pair[0].id));
+    }
+    for metric in &mut result.metrics {
+        // JSON has no infinities: what cannot be stored is not made up for.
+        if !metric.value.is_finite() || metric.samples.values().any(|x| !x.is_finite()) {
+            return Err(format!("{} is not finite", metric.id));
+        }
+        metric.stderr = metric.stderr.filter(|x| x.is_finite());
+        metric.ci = metric.ci.filter(|(low, high)| low.is_finite() && high.is_finite());
+    }
     Ok(result)
 }
 

@@ -39,8 +39,13 @@ impl Difference {
         let part = |moments: &SampleMoments| Some(moments.sample_variance()? / moments.n() as f64);
         let (first, second) = (part(&a)?, part(&b)?);
         let squared = first + second;
-        let spread = first * first / (a.n() as f64 - 1.0) + second * second / (b.n() as f64 - 1.0);
-        let degrees = if spread > 0.0 { squared * squared / spread } else { (a.n() + b.n()) as f64 - 2.0 };
+        // Shares of the sum: squares of variances could overflow.
+        let degrees = if squared > 0.0 && squared.is_finite() {
+            let (p, q) = (first / squared, second / squared);
+            1.0 / (p * p / (a.n() as f64 - 1.0) + q * q / (b.n() as f64 - 1.0))
+        } else {
+            (a.n() + b.n()) as f64 - 2.0
+        };
         let value = b.mean()? - a.mean()?;
         Some(Self { value, uncertainty: Uncertainty::T { standard_error: squared.sqrt(), degrees } })
     }
@@ -142,15 +147,18 @@ impl Difference {
     /// The least margin a test at `alpha` would pass with probability 0.8 if nothing had changed.
     ///
     /// # Formula
-    /// (t_(1-alpha) + t_0.8) se; for resampled differences the same with half the width of their interval.
-    pub fn detectable_margin(&self, alpha: f64) -> f64 {
+    /// (t_(1-alpha) + t_0.8) se; two-sided, where both ends have to stay inside, (t_(1-alpha) + t_0.9) se. For
+    /// resampled differences the same with half the widths of their intervals.
+    pub fn detectable_margin(&self, alpha: f64, is_two_sided: bool) -> f64 {
+        let missed = if is_two_sided { 0.1 } else { 0.2 };
         match &self.uncertainty {
             Uncertainty::T { standard_error, degrees } => {
-                (student_t_quantile(1.0 - alpha, *degrees) + student_t_quantile(0.8, *degrees))
-                    * standard_error
+                let quantiles =
+                    student_t_quantile(1.0 - alpha, *degrees) + student_t_quantile(1.0 - missed, *degrees);
+                quantiles * standard_error
             }
             Uncertainty::Bootstrap(_) => {
-                let ((low, high), (inner_low, inner_high)) = (self.interval(alpha), self.interval(0.2));
+                let ((low, high), (inner_low, inner_high)) = (self.interval(alpha), self.interval(missed));
                 f64::midpoint(high - low, inner_high - inner_low)
             }
         }
@@ -242,6 +250,13 @@ mod tests {
     }
 
     #[test]
+    fn enormous_samples_are_no_trouble() {
+        let scale = |sample: &[f64]| sample.iter().map(|x| x * 1e90).collect::<Vec<f64>>();
+        let difference = Difference::welch(&scale(&OLD), &scale(&NEW)).expect("samples");
+        assert!((difference.p_above(0.0) - 0.092_621_543_106_6).abs() < 1e-9);
+    }
+
+    #[test]
     fn pairs_are_a_sample_of_differences() {
         let difference = Difference::paired(&[(1.0, 2.0), (5.0, 7.0), (2.0, 5.0)]).expect("pairs");
         assert_eq!(difference.value, 2.0);
@@ -262,7 +277,11 @@ mod tests {
         assert_eq!(t.value, resampled.value);
         let ((low, high), (other_low, other_high)) = (t.interval(0.05), resampled.interval(0.05));
         assert!((low - other_low).abs() < 0.06 && (high - other_high).abs() < 0.06);
-        assert!((t.detectable_margin(0.05) - resampled.detectable_margin(0.05)).abs() < 0.06);
+        for is_two_sided in [false, true] {
+            let apart =
+                t.detectable_margin(0.05, is_two_sided) - resampled.detectable_margin(0.05, is_two_sided);
+            assert!(apart.abs() < 0.06);
+        }
         assert_eq!(resampled, Difference::bootstrap(&old, &new, settings).expect("samples"));
     }
 

@@ -40,9 +40,15 @@ pub fn run(args: &AcceptArgs, context: &Context) -> Result<Outcome, CommandError
         let stored = Baseline::read(&plan.baseline)?;
         let new = analyst.analyse(plan)?;
         plan.check_rules(&ids(&stored, &new))?;
+        if stored.name != plan.name && !context.common.force {
+            return Err(CommandError::State(
+                format!("{}: the baseline of check '{}'", plan.baseline.display(), stored.name),
+                format!("restore its own, or make it that of '{}' with --force", plan.name),
+            ));
+        }
         let mut outcome = compare(&stored, &new, &plan.rules, &plan.judgement);
         let baseline = match &outcome {
-            CheckOutcome::Judged(result) => merged(&stored, new, result),
+            CheckOutcome::Judged(result) => merged(&plan.name, &stored, new, result),
             CheckOutcome::Unusable { .. } if context.common.force => {
                 outcome = CheckOutcome::Judged(judged(&stored, &new, &plan.rules, &plan.judgement));
                 Baseline::new(&plan.name, new.result, new.inputs)
@@ -72,7 +78,7 @@ pub fn run(args: &AcceptArgs, context: &Context) -> Result<Outcome, CommandError
 }
 
 /// The new baseline: all of one result, but for what moved by rounding alone.
-fn merged(stored: &Baseline, new: Analysed, result: &CheckResult) -> Baseline {
+fn merged(name: &str, stored: &Baseline, new: Analysed, result: &CheckResult) -> Baseline {
     let content: BTreeSet<&str> = result
         .findings
         .iter()
@@ -87,7 +93,7 @@ fn merged(stored: &Baseline, new: Analysed, result: &CheckResult) -> Baseline {
             .find(|before| before.id == metric.id)
             .is_none_or(|before| before.samples.keys().eq(metric.samples.keys()))
     });
-    let mut has_changed = metrics.len() != stored.metrics.len() || !has_same_units;
+    let mut has_changed = stored.name != name || metrics.len() != stored.metrics.len() || !has_same_units;
     for metric in &mut metrics {
         match stored.metrics.iter().find(|before| before.id == metric.id) {
             Some(before) if before == metric => {}
@@ -96,10 +102,14 @@ fn merged(stored: &Baseline, new: Analysed, result: &CheckResult) -> Baseline {
         }
     }
     let result = AnalysisResult { metrics, ..new.result };
-    if has_changed { Baseline::new(&stored.name, result, new.inputs) } else { stored.clone() }
+    if has_changed { Baseline::new(name, result, new.inputs) } else { stored.clone() }
 }
 
-/// A number that a rule is content with and that moved by rounding alone.
+/// A number that a rule is content with and that, as all its units, moved by rounding alone.
 fn is_kept(before: &Metric, now: &Metric, content: &BTreeSet<&str>) -> bool {
-    content.contains(now.id.as_str()) && (before.value - now.value).abs() <= ROUNDING * before.value.abs()
+    let is_rounding = |before: f64, now: f64| (before - now).abs() <= ROUNDING * before.abs();
+    let mut units = before.samples.values().zip(now.samples.values());
+    content.contains(now.id.as_str())
+        && is_rounding(before.value, now.value)
+        && units.all(|(before, now)| is_rounding(*before, *now))
 }

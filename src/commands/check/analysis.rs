@@ -94,6 +94,12 @@ impl<'a> Analyst<'a> {
     pub(super) fn analyse(&mut self, plan: &CheckPlan) -> Result<Analysed, CommandError> {
         if let Some(path) = &plan.result {
             let stored = read_result_or_baseline(path)?;
+            if stored.metrics.is_empty() {
+                return Err(CommandError::State(
+                    format!("{}: a result without metrics", path.display()),
+                    "it has no games or runs".to_owned(),
+                ));
+            }
             return Ok(Analysed { result: stored.result(), inputs: stored.inputs });
         }
         let files = self.context.discover(&plan.runs)?.files;
@@ -118,6 +124,12 @@ impl<'a> Analyst<'a> {
         let mut result = analysis_result(document).map_err(|problem| {
             CommandError::usage(format!("check {}: {problem}", plan.name), "see docs/formats.md")
         })?;
+        if result.metrics.is_empty() {
+            return Err(CommandError::State(
+                format!("check {}: the result has no metrics", plan.name),
+                "simic inspect says what the files hold".to_owned(),
+            ));
+        }
         // What the document does not tell: column names, how repeats count, and the like.
         let told = |flag: &String| TOLD_OTHERWISE.contains(&flag.as_str());
         let mut untold: BTreeMap<&String, Value> =
@@ -164,7 +176,15 @@ impl<'a> Analyst<'a> {
                     _ => key.push_str(" default"),
                 }
                 if !self.coalitions.contains_key(&key) {
-                    self.coalitions.insert(key.clone(), shapley::read(&reading, &context, files)?);
+                    let recording = match shapley::read(&reading, &context, files) {
+                        // Another check's column may be the trouble: this one's alone, then.
+                        Err(_) if reading.value != args.value => {
+                            key = format!("{key} {:?}", args.value);
+                            shapley::read(&args, &context, files)?
+                        }
+                        recording => recording?,
+                    };
+                    self.coalitions.insert(key.clone(), recording);
                 }
                 let reports = shapley::compute(&args, &context, &self.coalitions[&key])?;
                 write_shapley(&reports, Format::Json, 0, &mut bytes)

@@ -110,7 +110,7 @@ fn check(
         // A document named on the command line may have any name.
         Ok(stored) if is_own && stored.name != plan.name => unusable(
             format!("{baseline}: the baseline of check '{}'", stored.name),
-            Some("restore its own from version control".to_owned()),
+            Some("restore its own from version control, or simic check accept --force".to_owned()),
         ),
         Ok(stored) => match analyst.analyse(plan) {
             Ok(new) => {

@@ -165,6 +165,9 @@ impl Engine {
         layout: &Layout,
     ) -> Result<DeviceRows, DeviceError> {
         let (values, shifts) = singles(rows, width, layout);
+        if matches!(rows, Rows::F64(_)) && values.iter().any(|x| !x.is_finite()) {
+            return Err(DeviceError::Range { device: self.name.clone() });
+        }
         let origins = (0..layout.n_tiles())
             .flat_map(|tile| {
                 let end = layout.starts[tile + 1] as usize * width;
@@ -245,7 +248,8 @@ impl Engine {
             carries.origin.push(origin);
             carries.center.push((center[d] - shifts[d] - f64::from(origin)) as f32);
             carries.var.push(var[d] as f32);
-            carries.inverse.push(inverse[d] as f32);
+            // Beyond 32 bits a difference of 0 must stay one.
+            carries.inverse.push(inverse[d].min(f64::from(f32::MAX)) as f32);
         }
         carries
     }
