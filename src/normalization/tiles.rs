@@ -108,6 +108,8 @@ struct Cutter<'a> {
     chunk_tiles: usize,
     chunks: Vec<Chunk>,
     chunk: Chunk,
+    /// Rows of the chunk's longest tile: where tiles are padded to it, that must not get out of hand.
+    longest: usize,
     open: Option<OpenTile>,
 }
 
@@ -164,6 +166,7 @@ pub(super) fn cut(
         chunk_tiles: (CHUNK_MOMENTS / grain.width).max(1),
         chunks: Vec::new(),
         chunk: Chunk { rows: 0..0, layout: Layout::default(), events: Vec::new() },
+        longest: 0,
         open: None,
     };
     let (mut row, mut before) = (0, open);
@@ -256,10 +259,13 @@ impl Cutter<'_> {
     /// Begins another chunk where `n` more rows or one more tile do not fit.
     fn make_room(&mut self, row: usize, n: usize) {
         let layout = &self.chunk.layout;
-        if layout.ends.len() + n > self.chunk_rows || layout.n_tiles() >= self.chunk_tiles {
+        let longest = self.longest.max(self.rows_in_tile() + n);
+        let is_full = layout.ends.len() + n > self.chunk_rows || layout.n_tiles() >= self.chunk_tiles;
+        if is_full || (layout.n_tiles() + 1) * longest > 2 * self.chunk_rows.max(n) {
             self.end_tile();
             self.end_chunk(row);
         }
+        self.longest = self.longest.max(self.rows_in_tile() + n);
         if self.chunk.layout.starts.is_empty() {
             self.chunk.rows = row..row;
             self.chunk.layout.starts.push(0);
@@ -269,6 +275,7 @@ impl Cutter<'_> {
     fn end_chunk(&mut self, row: usize) {
         let next = Chunk { rows: row..row, layout: Layout::default(), events: Vec::new() };
         let mut done = std::mem::replace(&mut self.chunk, next);
+        self.longest = 0;
         done.rows.end = done.rows.start + done.layout.ends.len();
         if !done.events.is_empty() {
             self.chunks.push(done);
@@ -329,6 +336,24 @@ mod tests {
         let text: String = kinds.into_iter().collect();
         assert!(text.starts_with("cwp") && text.ends_with("cpppp"), "{text}");
         assert_eq!(chunks[0].layout.starts.last(), Some(&1000));
+    }
+
+    #[test]
+    fn one_long_tile_among_many_short_ones_does_not_pad_them_all() {
+        let rule = Rule::observations(Memory::Welford);
+        let clock = Normalizer::new(rule, 8).clock();
+        let grain = Grain { width: 8, window_updates: u64::MAX, every_update: true };
+        // A hundred thousand batches of one row, and one of a thousand.
+        let ends: Vec<usize> = (1..=100_000).chain([101_000]).chain(101_001..=200_000).collect();
+        let chunks = cut(&rule, clock, grain, 200_000, &ends, 0, true);
+        let rows: usize = chunks.iter().map(|chunk| chunk.layout.ends.len()).sum();
+        let padded = chunks.iter().map(|chunk| {
+            let layout = &chunk.layout;
+            let longest = (0..layout.n_tiles()).map(|tile| layout.rows(tile).len()).max().unwrap_or(0);
+            layout.n_tiles() * longest * 8
+        });
+        assert_eq!(rows, 200_000);
+        assert!(padded.max() <= Some(2 * CHUNK_VALUES));
     }
 
     #[test]
