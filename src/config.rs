@@ -30,7 +30,7 @@ pub(crate) struct Checks {
     pub(crate) path: PathBuf,
     /// Checks in order of name.
     pub(crate) texts: BTreeMap<String, CheckText>,
-    /// The whole file: tables of commands hold flags of theirs.
+    /// The rest of the file: tables of commands hold flags of theirs.
     pub(crate) document: Table,
 }
 
@@ -67,24 +67,18 @@ pub(crate) fn checks(named: Option<&Path>, is_off: bool) -> Result<Option<Checks
     if is_off {
         return Ok(None);
     }
-    let found =
-        named.map(Path::to_owned).or_else(|| std::env::current_dir().ok().as_deref().and_then(nearest));
-    let Some(path) = found else { return Ok(None) };
+    let Some((path, mut document)) = load(named)? else { return Ok(None) };
     let failed = |problem: String| ConfigError { path: path.clone(), problem };
-    let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
-    let document: Table =
-        text.parse().map_err(|error: toml::de::Error| failed(error.message().to_owned()))?;
     let mut checks = BTreeMap::new();
-    let none = Table::new();
-    let tables = match document.get("check") {
-        None => &none,
+    let tables = match document.remove("check") {
+        None => Table::new(),
         Some(Value::Table(tables)) => tables,
         Some(_) => return Err(failed("check: a table per check".to_owned())),
     };
     for (name, table) in tables {
-        let check = CheckText::deserialize(table.clone())
+        let check = CheckText::deserialize(table)
             .map_err(|error| failed(format!("[check.{name}]: {}", error.message())))?;
-        checks.insert(name.clone(), check);
+        checks.insert(name, check);
     }
     Ok(Some(Checks { path, texts: checks, document }))
 }
@@ -139,14 +133,9 @@ pub(crate) fn extra_arguments(command: &Command, matches: &ArgMatches) -> Result
     if matches.get_flag("no_config") {
         return Ok(Vec::new());
     }
-    let named = matches.get_one::<PathBuf>("config").cloned();
-    let Some(path) = named.or_else(|| std::env::current_dir().ok().as_deref().and_then(nearest)) else {
-        return Ok(Vec::new());
-    };
+    let named = matches.get_one::<PathBuf>("config").map(PathBuf::as_path);
+    let Some((path, document)) = load(named)? else { return Ok(Vec::new()) };
     let failed = |problem: String| ConfigError { path: path.clone(), problem };
-    let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
-    let document: Table =
-        text.parse().map_err(|error: toml::de::Error| failed(error.message().to_owned()))?;
     check_tables(command_root, &document, "").map_err(failed)?;
     let mut extra = Vec::new();
     let mut table = &document;
@@ -196,6 +185,17 @@ fn check_tables(command: &Command, table: &Table, path: &str) -> Result<(), Stri
         }
     }
     Ok(())
+}
+
+/// The file named, else the nearest one upward, and what it holds; `None` if there is none.
+fn load(named: Option<&Path>) -> Result<Option<(PathBuf, Table)>, ConfigError> {
+    let found =
+        named.map(Path::to_owned).or_else(|| std::env::current_dir().ok().as_deref().and_then(nearest));
+    let Some(path) = found else { return Ok(None) };
+    let failed = |problem: String| ConfigError { path: path.clone(), problem };
+    let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
+    let document = text.parse().map_err(|error: toml::de::Error| failed(error.message().to_owned()))?;
+    Ok(Some((path, document)))
 }
 
 fn nearest(start: &Path) -> Option<PathBuf> {

@@ -250,17 +250,14 @@ fn added(metric: &Metric) -> Finding {
 
 /// Units behind stored metrics that are gone while others of the same metric are still there.
 fn vanished_units(old: &[Metric], new: &[Metric]) -> Vec<Finding> {
-    let names = |metrics: &[Metric]| -> BTreeSet<String> {
-        metrics.iter().flat_map(|metric| metric.samples.keys().cloned()).collect()
-    };
-    let (before, now) = (names(old), names(new));
+    let (before, now) = (unit_names(old), unit_names(new));
     let run_of = |name: &str| name.split('/').next().unwrap_or(name).to_owned();
     let runs_now: BTreeSet<String> = now.iter().map(|name| run_of(name)).collect();
     // A run that is gone altogether is one finding, not one for each of its units.
     let mut gone: BTreeMap<String, u64> = BTreeMap::new();
     for name in before.difference(&now) {
         let run = run_of(name);
-        *gone.entry(if runs_now.contains(&run) { name.clone() } else { run }).or_default() += 1;
+        *gone.entry(if runs_now.contains(&run) { (*name).to_owned() } else { run }).or_default() += 1;
     }
     let findings = gone.into_iter().map(|(name, n)| Finding {
         verdict: Verdict::Missing,
@@ -271,12 +268,14 @@ fn vanished_units(old: &[Metric], new: &[Metric]) -> Vec<Finding> {
     findings.collect()
 }
 
+/// Names of all units behind metrics.
+fn unit_names(metrics: &[Metric]) -> BTreeSet<&str> {
+    metrics.iter().flat_map(|metric| metric.samples.keys().map(String::as_str)).collect()
+}
+
 /// Whether both sides have units, and none in common: another campaign.
 pub fn has_other_units(old: &[Metric], new: &[Metric]) -> bool {
-    let names = |metrics: &[Metric]| -> BTreeSet<String> {
-        metrics.iter().flat_map(|metric| metric.samples.keys().cloned()).collect()
-    };
-    let (before, now) = (names(old), names(new));
+    let (before, now) = (unit_names(old), unit_names(new));
     !before.is_empty() && !now.is_empty() && before.is_disjoint(&now)
 }
 

@@ -42,6 +42,20 @@ impl From<FormatArg> for Format {
     }
 }
 
+impl From<FormatArg> for CheckFormat {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Table => Self::Table,
+            FormatArg::Json => Self::Json,
+            FormatArg::Ndjson => Self::Ndjson,
+            FormatArg::Csv => Self::Csv,
+            FormatArg::Markdown => Self::Markdown,
+            FormatArg::Junit => Self::Junit,
+            FormatArg::Github => Self::Github,
+        }
+    }
+}
+
 /// When to show something optional.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ColorArg {
@@ -146,15 +160,7 @@ impl Context {
 
     /// Format of a check's report.
     pub fn check_format(&self) -> CheckFormat {
-        match self.common.format {
-            FormatArg::Table => CheckFormat::Table,
-            FormatArg::Json => CheckFormat::Json,
-            FormatArg::Ndjson => CheckFormat::Ndjson,
-            FormatArg::Csv => CheckFormat::Csv,
-            FormatArg::Markdown => CheckFormat::Markdown,
-            FormatArg::Junit => CheckFormat::Junit,
-            FormatArg::Github => CheckFormat::Github,
-        }
+        self.common.format.into()
     }
 
     /// The column mapping.

@@ -14,6 +14,7 @@ mod presets;
 mod replay;
 mod returns;
 mod rule;
+mod scaling;
 mod segment;
 mod state;
 mod tiles;

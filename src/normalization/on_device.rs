@@ -98,15 +98,10 @@ impl Replay {
             });
             self.scan(&mut passage, &moments, on_update);
             self.send_ready(&mut passage)?;
-            while passage.finishing.len() > 1 {
-                self.finish_chunk(&mut passage)?;
-            }
+            self.finish_down_to(1, &mut passage)?;
         }
         assert!(passage.waiting.is_empty(), "rows of an open batch are kept back until it is whole");
-        while !passage.finishing.is_empty() {
-            self.finish_chunk(&mut passage)?;
-        }
-        Ok(())
+        self.finish_down_to(0, &mut passage)
     }
 
     /// Normalizes rows with the state as it is, on a device.
@@ -129,14 +124,9 @@ impl Replay {
             let updates = vec![self.normalizer.updates(); n_tiles];
             passage.waiting.push_back(Scanned { chunk, rows: Some(rows), means: None, carries, updates });
             self.send_ready(&mut passage)?;
-            while passage.finishing.len() > 1 {
-                self.finish_chunk(&mut passage)?;
-            }
+            self.finish_down_to(1, &mut passage)?;
         }
-        while !passage.finishing.is_empty() {
-            self.finish_chunk(&mut passage)?;
-        }
-        Ok(())
+        self.finish_down_to(0, &mut passage)
     }
 
     /// Goes through the tiles of the chunk that came last: states before them, updates, windows.
@@ -222,11 +212,21 @@ impl Replay {
         Ok(())
     }
 
-    /// Takes the values of the oldest chunk under way.
-    fn finish_chunk(&mut self, passage: &mut Passage<'_, '_>) -> Result<(), DeviceError> {
-        let Some(Finishing { chunk, updates, pending }) = passage.finishing.pop_front() else {
-            return Ok(());
-        };
+    /// Takes values until so many chunks are still under way.
+    fn finish_down_to(&mut self, left: usize, passage: &mut Passage<'_, '_>) -> Result<(), DeviceError> {
+        while passage.finishing.len() > left {
+            let Some(oldest) = passage.finishing.pop_front() else { break };
+            self.finish_chunk(oldest, passage)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the values of a chunk under way.
+    fn finish_chunk(
+        &mut self,
+        Finishing { chunk, updates, pending }: Finishing,
+        passage: &mut Passage<'_, '_>,
+    ) -> Result<(), DeviceError> {
         let width = self.normalizer.width();
         let (values, clipped) = passage.engine.read_values(pending)?;
         if let Some(values) = values {

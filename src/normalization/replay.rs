@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::engine::{DeviceError, Engine};
 use super::moments::{BatchTable, RowMoments, Rows};
 use super::rule::{Order, Rule};
+use super::scaling::{Slab, normalize_batches};
 use super::state::{Normalizer, NormalizerState};
 
 /// Values handled together: small enough for the second-level cache, large enough to share out.
@@ -486,7 +487,7 @@ impl<'a> Output<'a> {
     }
 
     /// Splits at ascending positions.
-    fn split(self, positions: &[usize]) -> Vec<Output<'a>> {
+    pub(super) fn split(self, positions: &[usize]) -> Vec<Output<'a>> {
         fn parts<'a, T>(mut rest: &'a mut [T], positions: &[usize]) -> Vec<&'a mut [T]> {
             let mut taken = 0;
             positions
@@ -502,113 +503,6 @@ impl<'a> Output<'a> {
             Output::None => positions.iter().map(|_| Output::None).collect(),
             Output::F32(values) => parts(values, positions).into_iter().map(Output::F32).collect(),
             Output::F64(values) => parts(values, positions).into_iter().map(Output::F64).collect(),
-        }
-    }
-}
-
-/// Batches with the scaling of each.
-struct Slab<'a> {
-    rows: Rows<'a>,
-    input: Option<Rows<'a>>,
-    ends: &'a [usize],
-    centers: &'a [f64],
-    inverses: &'a [f64],
-    extremes: &'a BatchTable,
-}
-
-/// Normalizes the batches of a slab in parallel; gives the values clipped per dimension.
-fn normalize_batches(rule: &Rule, slab: &Slab<'_>, width: usize, output: Output<'_>) -> Vec<u64> {
-    let n_batches = slab.ends.len();
-    let n_rows = slab.ends.last().copied().unwrap_or(0);
-    let wanted = (n_rows * width).div_ceil(1 << 14).clamp(1, n_batches.max(1));
-    let per_task = n_batches.div_ceil(wanted);
-    let firsts: Vec<usize> = (0..n_batches).step_by(per_task).collect();
-    let last = |first: usize| (first + per_task).min(n_batches);
-    let positions: Vec<usize> = firsts.iter().map(|first| slab.ends[last(*first) - 1] * width).collect();
-    let clip = rule.clip.unwrap_or(f64::INFINITY);
-    let counts: Vec<Vec<u64>> = firsts
-        .par_iter()
-        .zip(output.split(&positions))
-        .map(|(first, mut output)| {
-            let mut clipped = vec![0u64; width];
-            let start = if *first == 0 { 0 } else { slab.ends[first - 1] };
-            for batch in *first..last(*first) {
-                let from = if batch == 0 { 0 } else { slab.ends[batch - 1] };
-                let scaling = batch * width..(batch + 1) * width;
-                let (center, inverse) = (&slab.centers[scaling.clone()], &slab.inverses[scaling]);
-                let extremes = slab.extremes.view(batch);
-                // Nothing reaches the clip if the extremes do not.
-                let may_clip = slab.input.is_some()
-                    || (0..width).any(|d| {
-                        let reach = (extremes.max[d] - center[d]).max(center[d] - extremes.min[d]);
-                        reach * inverse[d] >= clip
-                    });
-                let rows = slab.input.unwrap_or(slab.rows).slice(from..slab.ends[batch], width);
-                let target = output.part((from - start) * width, (slab.ends[batch] - start) * width);
-                let scale = Scale { center, inverse, clip: may_clip.then_some(clip) };
-                scale.run(rows, target, &mut clipped);
-            }
-            clipped
-        })
-        .collect();
-    let mut clipped = vec![0u64; width];
-    for count in counts {
-        clipped.iter_mut().zip(count).for_each(|(sum, n)| *sum += n);
-    }
-    clipped
-}
-
-/// One batch's scaling.
-struct Scale<'a> {
-    center: &'a [f64],
-    inverse: &'a [f64],
-    /// `None`: no value reaches the clip.
-    clip: Option<f64>,
-}
-
-impl Scale<'_> {
-    fn run(&self, rows: Rows<'_>, output: Output<'_>, clipped: &mut [u64]) {
-        match rows {
-            Rows::F32(values) => self.run_typed(values, output, clipped),
-            Rows::F64(values) => self.run_typed(values, output, clipped),
-        }
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "32 bits are what was asked for")]
-    fn run_typed<T: Copy + Into<f64>>(&self, values: &[T], output: Output<'_>, clipped: &mut [u64]) {
-        match (output, self.clip) {
-            (Output::F32(out), None) => self.write(values, out, |y| y as f32),
-            (Output::F64(out), None) => self.write(values, out, |y| y),
-            (Output::F32(out), Some(clip)) => {
-                self.count(values, clip, clipped);
-                self.write(values, out, |y| y.clamp(-clip, clip) as f32);
-            }
-            (Output::F64(out), Some(clip)) => {
-                self.count(values, clip, clipped);
-                self.write(values, out, |y| y.clamp(-clip, clip));
-            }
-            (Output::None, Some(clip)) => self.count(values, clip, clipped),
-            (Output::None, None) => {}
-        }
-    }
-
-    #[inline]
-    fn write<T: Copy + Into<f64>, U>(&self, values: &[T], out: &mut [U], finish: impl Fn(f64) -> U) {
-        let width = self.center.len();
-        for (row, out) in values.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-            let scaling = self.center.iter().zip(self.inverse);
-            for ((x, out), (center, inverse)) in row.iter().zip(out).zip(scaling) {
-                *out = finish(((*x).into() - center) * inverse);
-            }
-        }
-    }
-
-    fn count<T: Copy + Into<f64>>(&self, values: &[T], clip: f64, clipped: &mut [u64]) {
-        for row in values.chunks_exact(self.center.len()) {
-            let scaling = self.center.iter().zip(self.inverse);
-            for ((x, n), (center, inverse)) in row.iter().zip(&mut *clipped).zip(scaling) {
-                *n += u64::from((((*x).into() - center) * inverse).abs() >= clip);
-            }
         }
     }
 }

@@ -77,14 +77,8 @@ impl Segment {
             return later;
         }
         let weight = before + later.weight;
-        let share = later.weight / weight;
-        let delta = later.mean - self.mean;
-        Self {
-            kind: self.kind,
-            weight,
-            mean: self.mean + delta * share,
-            var: self.var + share * (later.var - self.var + (1.0 - share) * delta * delta),
-        }
+        let (mean, var) = mixed((self.mean, self.var), (later.mean, later.var), later.weight / weight);
+        Self { kind: self.kind, weight, mean, var }
     }
 
     /// Rows (Welford), or the share of the state that this stretch makes up (EMA).
@@ -109,8 +103,20 @@ impl Segment {
             Kind::Welford => self.weight / (count + self.weight),
             Kind::Ema => self.weight,
         };
-        let delta = self.mean - mean;
-        (mean + share * delta, var + share * (self.var - var + (1.0 - share) * delta * delta))
+        mixed((mean, var), (self.mean, self.var), share)
+    }
+}
+
+/// Mean and variance of a mixture in which the second pair weighs `w` and the first what is left.
+///
+/// What is all but replaced leaves no rounding behind: an initial variance of 1 beside one of 1e-18, say.
+#[inline]
+pub(super) fn mixed((mean, var): (f64, f64), (own_mean, own_var): (f64, f64), w: f64) -> (f64, f64) {
+    let (rest, delta) = (1.0 - w, own_mean - mean);
+    if w > 0.5 {
+        (own_mean - rest * delta, rest * (var + w * delta * delta) + w * own_var)
+    } else {
+        (mean + w * delta, var + w * (own_var - var + rest * delta * delta))
     }
 }
 

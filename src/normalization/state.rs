@@ -1,7 +1,7 @@
 //! The state of a normalizer and its recurrence.
 
 use super::rule::{Correction, Memory, Rule, Warmup};
-use super::segment::ema_weight;
+use super::segment::{ema_weight, mixed};
 
 /// A normalizer's stored state: what a state file holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -234,22 +234,9 @@ impl Normalizer {
 
     /// The state becomes a mixture of itself and moments of weight `w`.
     fn mix(&mut self, w: f64, mean: &[f64], var: &[f64]) {
-        let rest = 1.0 - w;
         let state = self.mean.iter_mut().zip(self.var.iter_mut());
-        if w > 0.5 {
-            // What is all but replaced must not leave its rounding behind: an initial variance of 1 beside one of
-            // 1e-18, say.
-            for ((own_mean, own_var), (mean, var)) in state.zip(mean.iter().zip(var)) {
-                let delta = mean - *own_mean;
-                *own_mean = mean - rest * delta;
-                *own_var = rest * (*own_var + w * delta * delta) + w * var;
-            }
-            return;
-        }
         for ((own_mean, own_var), (mean, var)) in state.zip(mean.iter().zip(var)) {
-            let delta = mean - *own_mean;
-            *own_mean += w * delta;
-            *own_var += w * (var - *own_var + rest * delta * delta);
+            (*own_mean, *own_var) = mixed((*own_mean, *own_var), (*mean, *var), w);
         }
     }
 

@@ -221,7 +221,7 @@ impl ShapleyArgs {
 /// # Errors
 /// Unreadable input, games without a value under the method, or an output that cannot be written.
 pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandError> {
-    check_arguments(args, &args.settings(context))?;
+    check_arguments(args)?;
     context.check_output()?;
     let recording = read(args, context, &context.discover(&args.runs)?.files)?;
     let reports = compute(args, context, &recording)?;
@@ -263,16 +263,14 @@ pub(in crate::commands) fn reading_key(
 /// One report per value column asked for; the recording may hold more.
 ///
 /// # Errors
-/// Arguments that contradict each other, or games without a value under the method.
+/// Games without a value under the method.
 pub(in crate::commands) fn compute(
     args: &ShapleyArgs,
     context: &Context,
     recording: &CoalitionRecording,
 ) -> Result<Vec<ShapleyReport>, CommandError> {
-    let settings = args.settings(context);
-    check_arguments(args, &settings)?;
     let progress = context.console.progress();
-    let engine = ShapleyEngine::new(settings);
+    let engine = ShapleyEngine::new(args.settings(context));
     let names = recording.value_names();
     let is_wanted = |value: &usize| args.value.is_empty() || args.value.contains(&names[*value]);
     (0..names.len())
@@ -284,8 +282,12 @@ pub(in crate::commands) fn compute(
         .collect()
 }
 
-fn check_arguments(args: &ShapleyArgs, settings: &ShapleySettings) -> Result<(), CommandError> {
-    if args.method == MethodArg::Bounds && settings.range.is_none() {
+/// Refuses arguments that contradict each other.
+///
+/// # Errors
+/// If they do.
+pub(in crate::commands) fn check_arguments(args: &ShapleyArgs) -> Result<(), CommandError> {
+    if args.method == MethodArg::Bounds && args.range.is_none() {
         return Err(CommandError::usage(
             "--method bounds needs --range LO,HI",
             "name the range unseen values can lie in, for instance --range 0,1",

@@ -1,6 +1,6 @@
 //! `simic check accept`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 
@@ -10,7 +10,7 @@ use super::plan::{TargetArgs, plans};
 use super::record::store;
 use crate::baseline::{CheckResult, Metric, Verdict};
 use crate::commands::{CommandError, Context, Outcome};
-use crate::records::{AnalysisResult, Baseline};
+use crate::records::Baseline;
 use crate::report::{CheckOutcome, CheckReport, write_checks};
 
 /// Share of a number that another processor or library may round it by.
@@ -40,15 +40,9 @@ pub fn run(args: &AcceptArgs, context: &Context) -> Result<Outcome, CommandError
         let stored = Baseline::read(&plan.baseline)?;
         let new = analyst.analyse(plan)?;
         plan.check_rules(&ids(&stored, &new))?;
-        if stored.name != plan.name && !context.common.force {
-            return Err(CommandError::State(
-                format!("{}: the baseline of check '{}'", plan.baseline.display(), stored.name),
-                format!("restore its own, or make it that of '{}' with --force", plan.name),
-            ));
-        }
-        let mut outcome = compare(&stored, &new, &plan.rules, &plan.judgement);
+        let mut outcome = compare(&stored, &new, Some(&plan.name), &plan.rules, &plan.judgement);
         let baseline = match &outcome {
-            CheckOutcome::Judged(result) => merged(&plan.name, &stored, new, result),
+            CheckOutcome::Judged(result) => merged(&stored, new, result),
             CheckOutcome::Unusable { .. } if context.common.force => {
                 outcome = CheckOutcome::Judged(judged(&stored, &new, &plan.rules, &plan.judgement));
                 Baseline::new(&plan.name, new.result, new.inputs)
@@ -78,31 +72,29 @@ pub fn run(args: &AcceptArgs, context: &Context) -> Result<Outcome, CommandError
 }
 
 /// The new baseline: all of one result, but for what moved by rounding alone.
-fn merged(name: &str, stored: &Baseline, new: Analysed, result: &CheckResult) -> Baseline {
+fn merged(stored: &Baseline, mut new: Analysed, result: &CheckResult) -> Baseline {
     let content: BTreeSet<&str> = result
         .findings
         .iter()
         .filter(|finding| finding.verdict == Verdict::Pass)
         .map(|finding| finding.id.as_str())
         .collect();
-    let mut metrics = new.result.metrics.clone();
-    let has_same_units = metrics.iter().all(|metric| {
-        stored
-            .metrics
-            .iter()
-            .find(|before| before.id == metric.id)
-            .is_none_or(|before| before.samples.keys().eq(metric.samples.keys()))
-    });
-    let mut has_changed = stored.name != name || metrics.len() != stored.metrics.len() || !has_same_units;
-    for metric in &mut metrics {
-        match stored.metrics.iter().find(|before| before.id == metric.id) {
+    let stored_by_id: BTreeMap<&str, &Metric> =
+        stored.metrics.iter().map(|metric| (metric.id.as_str(), metric)).collect();
+    let before = |metric: &Metric| stored_by_id.get(metric.id.as_str()).copied();
+    let has_same_units =
+        new.result.metrics.iter().all(|metric| {
+            before(metric).is_none_or(|before| before.samples.keys().eq(metric.samples.keys()))
+        });
+    let mut has_changed = new.result.metrics.len() != stored.metrics.len() || !has_same_units;
+    for metric in &mut new.result.metrics {
+        match before(metric) {
             Some(before) if before == metric => {}
             Some(before) if has_same_units && is_kept(before, metric, &content) => metric.clone_from(before),
             _ => has_changed = true,
         }
     }
-    let result = AnalysisResult { metrics, ..new.result };
-    if has_changed { Baseline::new(name, result, new.inputs) } else { stored.clone() }
+    if has_changed { Baseline::new(&stored.name, new.result, new.inputs) } else { stored.clone() }
 }
 
 /// A number that a rule is content with and that, as all its units, moved by rounding alone.

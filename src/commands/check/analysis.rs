@@ -92,16 +92,24 @@ impl<'a> Analyst<'a> {
     /// # Errors
     /// Unreadable input, flags the analysis does not have, or a result that is none.
     pub(super) fn analyse(&mut self, plan: &CheckPlan) -> Result<Analysed, CommandError> {
-        if let Some(path) = &plan.result {
-            let stored = read_result_or_baseline(path)?;
-            if stored.metrics.is_empty() {
-                return Err(CommandError::State(
-                    format!("{}: a result without metrics", path.display()),
-                    "it has no games or runs".to_owned(),
-                ));
+        let analysed = match &plan.result {
+            Some(path) => {
+                let stored = read_result_or_baseline(path)?;
+                Analysed { result: stored.result(), inputs: stored.inputs }
             }
-            return Ok(Analysed { result: stored.result(), inputs: stored.inputs });
+            None => self.run(plan)?,
+        };
+        if analysed.result.metrics.is_empty() {
+            return Err(CommandError::State(
+                format!("check {}: a result without metrics", plan.name),
+                "it has no games or runs: simic inspect says what files hold".to_owned(),
+            ));
         }
+        Ok(analysed)
+    }
+
+    /// Runs the check's analysis, or takes what another check's run gave.
+    fn run(&mut self, plan: &CheckPlan) -> Result<Analysed, CommandError> {
         let files = self.context.discover(&plan.runs)?.files;
         if files.iter().any(|file| !Path::new(&file.name).is_file()) {
             return Err(CommandError::usage(
@@ -124,12 +132,6 @@ impl<'a> Analyst<'a> {
         let mut result = analysis_result(document).map_err(|problem| {
             CommandError::usage(format!("check {}: {problem}", plan.name), "see docs/formats.md")
         })?;
-        if result.metrics.is_empty() {
-            return Err(CommandError::State(
-                format!("check {}: the result has no metrics", plan.name),
-                "simic inspect says what the files hold".to_owned(),
-            ));
-        }
         // What the document does not tell: column names, how repeats count, and the like.
         let told = |flag: &String| TOLD_OTHERWISE.contains(&flag.as_str());
         let mut untold: BTreeMap<&String, Value> =
@@ -168,6 +170,7 @@ impl<'a> Analyst<'a> {
         let written = match command {
             SHAPLEY => {
                 let (args, context) = self.parse::<ShapleyArgs>(command, plan, flags)?;
+                shapley::check_arguments(&args)?;
                 let mut key = reading_key(&args, &context, plan)?;
                 let mut reading = args.clone();
                 match self.values.get(&key) {

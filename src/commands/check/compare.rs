@@ -5,9 +5,15 @@ use crate::baseline::{CheckResult, Judgement, Rules, has_other_units, judge};
 use crate::records::{Baseline, differing_settings};
 use crate::report::CheckOutcome;
 
-/// Judges a new result by a baseline.
-pub(super) fn compare(old: &Baseline, new: &Analysed, rules: &Rules, judgement: &Judgement) -> CheckOutcome {
-    match obstacle(old, new, judgement.other_runs) {
+/// Judges a new result by a baseline, which has to be that of the check `name`, if one is given.
+pub(super) fn compare(
+    old: &Baseline,
+    new: &Analysed,
+    name: Option<&str>,
+    rules: &Rules,
+    judgement: &Judgement,
+) -> CheckOutcome {
+    match obstacle(old, new, name, judgement.other_runs) {
         Some((reason, hint)) => CheckOutcome::Unusable { reason, hint },
         None => CheckOutcome::Judged(judged(old, new, rules, judgement)),
     }
@@ -24,7 +30,16 @@ pub(super) fn ids<'a>(old: &'a Baseline, new: &'a Analysed) -> Vec<&'a str> {
 }
 
 /// Why the two cannot be compared, and what to do.
-fn obstacle(old: &Baseline, new: &Analysed, other_runs: bool) -> Option<(String, String)> {
+fn obstacle(
+    old: &Baseline,
+    new: &Analysed,
+    name: Option<&str>,
+    other_runs: bool,
+) -> Option<(String, String)> {
+    if name.is_some_and(|name| name != old.name) {
+        let hint = "restore its own from version control, or simic check accept --force";
+        return Some((format!("this is the baseline of check '{}'", old.name), hint.to_owned()));
+    }
     let accept = "use the settings the baseline was made with, or simic check accept --force";
     if old.analysis != new.result.schema {
         let reason = format!("the baseline holds {}, the result is {}", old.analysis, new.result.schema);

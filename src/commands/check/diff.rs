@@ -44,7 +44,7 @@ pub fn run(args: &DiffArgs, context: &Context) -> Result<Outcome, CommandError> 
         other_runs: args.other_runs,
         seed: context.common.seed,
     };
-    let mut outcome = compare(&old, &new, &Rules::default(), &judgement);
+    let mut outcome = compare(&old, &new, None, &Rules::default(), &judgement);
     if let CheckOutcome::Unusable { hint, .. } = &mut outcome {
         "compare results of the same settings and runs, or say --other-runs".clone_into(hint);
     }

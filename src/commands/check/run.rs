@@ -3,12 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::analysis::Analyst;
 use super::compare::{compare, ids};
 use super::plan::{CheckPlan, TargetArgs, plans};
-use crate::commands::{CommandError, Context, Outcome};
+use crate::commands::{CommandError, Context, FormatArg, Outcome};
 use crate::records::Baseline;
 use crate::report::{CheckFormat, CheckOutcome, CheckReport, write_checks};
 
@@ -36,20 +36,11 @@ pub struct RunArgs {
 
 fn report_target(text: &str) -> Result<(CheckFormat, PathBuf), String> {
     let (format, path) = text.split_once('=').ok_or("FORMAT=PATH, for instance junit=simic.xml")?;
-    let format = match format {
-        "table" => CheckFormat::Table,
-        "json" => CheckFormat::Json,
-        "ndjson" => CheckFormat::Ndjson,
-        "csv" => CheckFormat::Csv,
-        "markdown" => CheckFormat::Markdown,
-        "junit" => CheckFormat::Junit,
-        "github" => CheckFormat::Github,
-        other => return Err(format!("no format '{other}'")),
-    };
+    let format = FormatArg::from_str(format, false).map_err(|_| format!("no format '{format}'"))?;
     if path.is_empty() {
         return Err("no path".to_owned());
     }
-    Ok((format, PathBuf::from(path)))
+    Ok((format.into(), PathBuf::from(path)))
 }
 
 /// Runs the checks and reports.
@@ -107,15 +98,12 @@ fn check(
     };
     let outcome = match stored {
         Err(error) => unusable(error.to_string(), Some(error.hint().to_owned())),
-        // A document named on the command line may have any name.
-        Ok(stored) if is_own && stored.name != plan.name => unusable(
-            format!("{baseline}: the baseline of check '{}'", stored.name),
-            Some("restore its own from version control, or simic check accept --force".to_owned()),
-        ),
         Ok(stored) => match analyst.analyse(plan) {
             Ok(new) => {
                 plan.check_rules(&ids(&stored, &new))?;
-                compare(&stored, &new, &plan.rules, &plan.judgement)
+                // A document named on the command line may have any name.
+                let name = is_own.then_some(&plan.name[..]);
+                compare(&stored, &new, name, &plan.rules, &plan.judgement)
             }
             Err(error @ CommandError::Usage { .. }) => return Err(error),
             // What cannot be read is this check's trouble: the others are made all the same.

@@ -1,6 +1,7 @@
 //! `simic normalize`: one file per subcommand.
 
 pub mod compare;
+pub mod device;
 pub mod merge;
 mod outputs;
 mod pipeline;

@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::device::{DeviceArg, tell_device};
 use super::outputs::{Outputs, check_paths, store_states};
 use super::pipeline::{Event, Prepared, RolledBack, walk};
 use super::settings::{MomentumArgs, Plan, RuleArgs, granularity};
 use crate::commands::simulate::CompressionArg;
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
-    Batcher, DeviceChoice, Diagnostics, Engine, Granularity, LaneRows, Lanes, NormalizerState, Output,
-    Places, Preset, Replay, Rows, Target, Update, open_device,
+    Batcher, Diagnostics, Engine, Granularity, LaneRows, Lanes, NormalizerState, Output, Places, Preset,
+    Replay, Rows, Target, Update, open_device,
 };
 use crate::records::{NormalizedValues, StepRecording, StoredState, TraceRows};
 use crate::report::{
@@ -64,33 +65,6 @@ pub struct ReplayArgs {
     /// Where rows are gone through: cpu at 64 bits, every other device at 32 (simic devices lists them)
     #[arg(long, value_enum, default_value = "cpu")]
     pub device: DeviceArg,
-}
-
-/// A device of the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DeviceArg {
-    /// Our own code at 64 bits: the reference
-    Cpu,
-    /// burn's CPU backend
-    Flex,
-    /// A GPU through Vulkan, Metal or DirectX
-    Wgpu,
-    /// An NVIDIA GPU
-    Cuda,
-    /// The best GPU present, else the CPU
-    Auto,
-}
-
-impl From<DeviceArg> for DeviceChoice {
-    fn from(argument: DeviceArg) -> Self {
-        match argument {
-            DeviceArg::Cpu => Self::Cpu,
-            DeviceArg::Flex => Self::Flex,
-            DeviceArg::Wgpu => Self::Wgpu,
-            DeviceArg::Cuda => Self::Cuda,
-            DeviceArg::Auto => Self::Auto,
-        }
-    }
 }
 
 /// Precision of values.
@@ -172,28 +146,6 @@ pub(in crate::commands) fn compute(
     }
     finish(&report, &recording, context)?;
     Ok(report)
-}
-
-/// Says which device was found, where that was left open, and what is odd about it.
-fn tell_device(argument: DeviceArg, engine: Option<&Engine>, context: &Context) {
-    match engine {
-        None if argument == DeviceArg::Auto => {
-            let has_features = DeviceChoice::Wgpu.is_compiled_in() || DeviceChoice::Cuda.is_compiled_in();
-            context.console.note(if has_features {
-                "--device auto takes the cpu: no GPU found"
-            } else {
-                "--device auto takes the cpu: this program is built without the features wgpu and cuda"
-            });
-        }
-        Some(engine) if argument == DeviceArg::Auto => {
-            context.console.note(&format!("--device auto takes {}", engine.name()));
-        }
-        Some(engine) if engine.is_software() => context.console.note(&format!(
-            "{} is a program that imitates a GPU: right, but slower than --device cpu",
-            engine.name()
-        )),
-        _ => {}
-    }
 }
 
 /// Opens the recording and says what there is to say about it.

@@ -16,7 +16,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::cubecl::{self, prelude::*};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::{Scaling, vector};
+use super::{LARGE_WEIGHT, Scaling, vector};
 use crate::normalization::tiles::Layout;
 
 /// Rows read ahead.
@@ -24,9 +24,6 @@ const AHEAD: usize = 8;
 
 /// Moments handed back per tile and dimension.
 const N_MOMENTS: usize = 6;
-
-/// Weight from which on a variance is mixed without taking differences.
-const LARGE_WEIGHT: f32 = 0.0625;
 
 /// Threads of a cube.
 const CUBE: u32 = 256;

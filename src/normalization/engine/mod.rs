@@ -27,6 +27,9 @@ use devices::guarded;
 /// Numbers carried into a tile per dimension.
 const N_CARRIED: usize = 4;
 
+/// Weight of a row from which on a device mixes variances without taking differences.
+const LARGE_WEIGHT: f32 = 0.0625;
+
 /// A device ready to work.
 #[derive(Debug, Clone)]
 pub struct Engine {

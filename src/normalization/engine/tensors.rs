@@ -2,11 +2,8 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::{Scaling, vector};
+use super::{LARGE_WEIGHT, Scaling, vector};
 use crate::normalization::tiles::Layout;
-
-/// Weight from which on a variance is mixed without taking differences.
-const LARGE_WEIGHT: f32 = 0.0625;
 
 /// Rows of all tiles, padded to the longest: n_tiles x n_rows x width.
 pub(super) struct PaddedRows {

@@ -1,0 +1,55 @@
+//! `--device`: which device a replay runs on, and what is said of it.
+
+use clap::ValueEnum;
+
+use crate::commands::Context;
+use crate::normalization::{DeviceChoice, Engine};
+
+/// A device of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceArg {
+    /// Our own code at 64 bits: the reference
+    Cpu,
+    /// burn's CPU backend
+    Flex,
+    /// A GPU through Vulkan, Metal or DirectX
+    Wgpu,
+    /// An NVIDIA GPU
+    Cuda,
+    /// The best GPU present, else the CPU
+    Auto,
+}
+
+impl From<DeviceArg> for DeviceChoice {
+    fn from(argument: DeviceArg) -> Self {
+        match argument {
+            DeviceArg::Cpu => Self::Cpu,
+            DeviceArg::Flex => Self::Flex,
+            DeviceArg::Wgpu => Self::Wgpu,
+            DeviceArg::Cuda => Self::Cuda,
+            DeviceArg::Auto => Self::Auto,
+        }
+    }
+}
+
+/// Says which device was found, where that was left open, and what is odd about it.
+pub(super) fn tell_device(argument: DeviceArg, engine: Option<&Engine>, context: &Context) {
+    match engine {
+        None if argument == DeviceArg::Auto => {
+            let has_features = DeviceChoice::Wgpu.is_compiled_in() || DeviceChoice::Cuda.is_compiled_in();
+            context.console.note(if has_features {
+                "--device auto takes the cpu: no GPU found"
+            } else {
+                "--device auto takes the cpu: this program is built without the features wgpu and cuda"
+            });
+        }
+        Some(engine) if argument == DeviceArg::Auto => {
+            context.console.note(&format!("--device auto takes {}", engine.name()));
+        }
+        Some(engine) if engine.is_software() => context.console.note(&format!(
+            "{} is a program that imitates a GPU: right, but slower than --device cpu",
+            engine.name()
+        )),
+        _ => {}
+    }
+}
