@@ -62,6 +62,8 @@ enum Verb {
     },
     /// Which devices --device can name here, and why others are not there
     Devices(commands::devices::DevicesArgs),
+    /// Print the JSON Schema of a document
+    Schema(commands::schema::SchemaArgs),
     /// Print shell completions
     Completions(CompletionsArgs),
     /// Print the manual page (roff)
@@ -175,6 +177,7 @@ fn dispatch(verb: &Verb, context: &Context) -> Result<Outcome, CommandError> {
         Verb::Check(args) => commands::check::run(args, context),
         Verb::Simulate { command } => commands::simulate::run(command, context),
         Verb::Devices(args) => commands::devices::run(args, context),
+        Verb::Schema(args) => commands::schema::run(args, context),
         Verb::Completions(args) => commands::completions(args, Cli::command(), context),
         Verb::Man => commands::manual(Cli::command(), context),
     }

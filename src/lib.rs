@@ -10,24 +10,32 @@
 //! main -> cli -> commands -> records ---------> (files)
 //!                   |  |--> attribution ---.
 //!                   |  |--> normalization -+
-//!                   |  |--> baseline ------+
 //!                   |  |--> simulation ----+--> stats
-//!                   |  '--> report ----------> (table, JSON, CSV, Markdown, to any writer)
+//!                   |  |--> results  (documents: what an analysis found, and what it was asked)
+//!                   |  |--> baseline (results against results)
+//!                   |  '--> report ----------> (documents -> table, JSON, CSV, Markdown, to any writer)
 //!                   '-----> console ----------> (stdout, stderr, progress)
 //! ```
-//! Arrows are imports and point one way. Everything right of `commands` knows nothing of flags, terminals or
-//! exit codes.
+//! Arrows are imports; they point one way between folders, and no two files import each other in a loop.
+//! `attribution` and `normalization` compute; `results` makes documents of what they give, and imports them and
+//! `stats` alone; `report` renders documents, `baseline` compares their metrics, `records` reads and writes files,
+//! stored documents among them. Everything right of `commands` knows nothing of flags, terminals or exit codes.
+//!
+//! A command is five lines of story: arguments become a settings value (`results`), paths become typed rows
+//! (`records`), an analysis gives numbers, a document holds them (`results`), `report` renders it.
 //!
 //! # Invariants
 //! 1. Each outside crate has one home: clap in `cli`, `config` and `commands`, polars in `records`, comfy-table in
-//!    `report`, indicatif in `console`, burn in `normalization`, statrs in `stats`, random numbers in `stats` and the samplers.
+//!    `report`, indicatif in `console`, burn in `normalization`, statrs in `stats`, random numbers in `stats` and the
+//!    samplers; schemars describes settings where they are defined and documents in `results`.
 //! 2. Analysis does no I/O, reads no clock, holds no hidden randomness, never prints and never exits.
 //! 3. Non-finite numbers and malformed rows stop at `records`.
 //! 4. No iteration over hash maps reaches a result.
 //! 5. A finding is not an error: [`commands::Outcome`] and [`commands::CommandError`] are different types.
-//! 6. Result types map to stored documents in one place (`report`; baselines in `records`), each with a version.
+//! 6. Documents live in `results` alone, each with the name and version of its schema; each old version keeps a fixture.
+//! 7. No two files import each other in a loop.
 //!
-//! The import map and the homes are tested in `tests/tidy.rs`.
+//! The import map, the homes and the loops are tested in `tests/tidy.rs`; so is that docs/schemas is what the types say.
 //!
 //! # Files
 //! Read: Parquet, Arrow IPC, NDJSON, CSV, stored normalizer states (docs/formats.md), `simic.toml`. Written: what
@@ -46,6 +54,7 @@ pub mod normalization;
 mod progress;
 pub mod records;
 pub mod report;
+pub mod results;
 pub mod simulation;
 pub mod stats;
 

@@ -13,9 +13,9 @@ pub struct Progress {
     sink: Box<dyn ProgressSink>,
 }
 
-struct Nobody;
+struct SilentSink;
 
-impl ProgressSink for Nobody {
+impl ProgressSink for SilentSink {
     fn begin(&self, _phase: &str, _total: u64) {}
     fn advance(&self, _n: u64) {}
 }
@@ -28,7 +28,7 @@ impl Progress {
 
     /// Reports to nobody.
     pub fn none() -> Self {
-        Self { sink: Box::new(Nobody) }
+        Self { sink: Box::new(SilentSink) }
     }
 
     /// A phase of `total` units begins.

@@ -134,7 +134,7 @@ fn other_settings_or_files_are_no_regression() {
         &CLOSE.replace("runs = [\"runs\"]", "runs = [\"runs\"]\nflags = { duplicates = \"last\" }"),
     );
     let (code, stdout, _) = project.run(&["check"]);
-    assert!(code == 3 && stdout.contains("flags was nothing, is {\"duplicates\":\"last\"}"), "{stdout}");
+    assert!(code == 3 && stdout.contains("other settings: duplicates was \"mean\", is \"last\""), "{stdout}");
     let flags = CLOSE.replace("runs = [\"runs\"]", "runs = [\"runs\"]\nflags = { value = \"val_loss\" }");
     project.write("simic.toml", &flags);
     let (code, stdout, _) = project.run(&["check"]);
@@ -158,6 +158,47 @@ fn other_settings_or_files_are_no_regression() {
     assert!(code == 3 && stdout.contains("incomparable") && stdout.contains("runs"), "{stdout}");
 }
 
+/// The same flags, but a coalition was lost, so that another method was used: no regression, nor a pass.
+#[test]
+fn a_result_by_another_method_is_incomparable() {
+    let project = Project::new(CAMPAIGN);
+    let row = |mask: u32| format!("a,0,{mask},{}\n", f64::from(mask * mask) / 100.0);
+    let rows = |lost: Option<u32>| -> String {
+        let kept = (0..8).filter(|mask| Some(*mask) != lost).map(row);
+        std::iter::once("run_id,episode,mask,val_accuracy\n".to_owned()).chain(kept).collect()
+    };
+    std::fs::remove_file(project.path("runs/main.parquet")).expect("removed");
+    project.write("runs/main.csv", &rows(None));
+    assert_eq!(project.run(&["check", "record"]).0, 0);
+    assert_eq!(project.run(&["check"]).0, 0);
+    project.write("runs/main.csv", &rows(Some(5)));
+    let (code, stdout, _) = project.run(&["check"]);
+    assert!(
+        code == 3 && stdout.contains("other settings: method_used was \"exact\", is \"kernel\""),
+        "{stdout}"
+    );
+}
+
+/// Checks that ask the same of the same files are computed once, and checks of other columns read the rows once.
+#[test]
+fn checks_that_share_rows_agree_with_checks_alone() {
+    let project = Project::new(DIGITS);
+    let check = |name: &str, value: &str| {
+        format!("[check.{name}]\nruns = [\"runs\"]\nflags = {{ value = \"{value}\" }}\n")
+    };
+    let all = [check("a", "val_accuracy"), check("b", "val_loss"), check("c", "val_accuracy")].concat();
+    project.write("simic.toml", &all);
+    assert_eq!(project.run(&["check", "record"]).0, 0);
+    let (together, other) = (project.read("simic-baselines/a.json"), project.read("simic-baselines/b.json"));
+    assert!(together.contains("val_accuracy") && other.contains("val_loss"));
+    assert_eq!(
+        together.replace("\"name\": \"a\"", "\"name\": \"c\""),
+        project.read("simic-baselines/c.json")
+    );
+    assert_eq!(project.run(&["check", "record", "--name", "a", "--force"]).0, 0);
+    assert_eq!(project.read("simic-baselines/a.json"), together);
+}
+
 #[test]
 fn a_document_of_every_version_is_read_or_explained() {
     let project = Project::new(CAMPAIGN);
@@ -165,6 +206,9 @@ fn a_document_of_every_version_is_read_or_explained() {
     project.write("v1.json", &stored);
     let check =
         |file: &str| project.run(&["check", "runs", "--no-config", "--other-runs", "--baseline", file]);
+    std::fs::copy("fixtures/baselines/v2.json", project.path("v2.json")).expect("the fixture");
+    let (code, stdout, stderr) = check("v2.json");
+    assert_eq!(code, 0, "{stdout}{stderr}");
     let (code, stdout, stderr) = check("v1.json");
     assert_eq!(code, 0, "{stdout}{stderr}");
     let cases = [

@@ -3,9 +3,10 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use simic::normalization::{
-    Block, Conventions, Correction, DeviceChoice, Divisor, Engine, LaneRows, Lanes, Memory, Order, Output,
-    Preset, Replay, Rows, Rule, Target, Warmup, Window, open_device,
+    Block, Conventions, Correction, DeviceChoice, Divisor, Engine, LaneRows, Lanes, Memory, MomentumUnit,
+    Order, Output, Preset, Replay, Rule, Target, UpdatesTold, Warmup, Window, open_device,
 };
+use simic::stats::Rows;
 
 /// Presets whose replay of the Hopper steps is run through the program.
 const PRESETS: [&[&str]; 6] = [
@@ -113,10 +114,10 @@ struct Outcome {
     told: Vec<(Option<usize>, u64, u64)>,
 }
 
-fn replay(rule: Rule, recording: &Recording, engine: Option<&Engine>, every_update: bool) -> Outcome {
+fn replay(rule: Rule, recording: &Recording, engine: Option<&Engine>, updates_told: UpdatesTold) -> Outcome {
     let width = recording.width;
     let mut replay =
-        Replay::new(rule, width, recording.n_updates(), 16).on_device(engine.cloned(), every_update);
+        Replay::new(rule, width, recording.n_updates(), 16).on_device(engine.cloned(), updates_told);
     let mut values = vec![0.0; recording.values.len()];
     let mut told = Vec::new();
     let mut start = 0;
@@ -153,10 +154,10 @@ fn replay(rule: Rule, recording: &Recording, engine: Option<&Engine>, every_upda
 
 /// Both engines on one recording: the same state, values, windows and updates.
 fn check(name: &str, rule: Rule, recording: &Recording, engine: &Engine) {
-    let expected = replay(rule, recording, None, true);
-    for every_update in [false, true] {
-        let found = replay(rule, recording, Some(engine), every_update);
-        let at = format!("{name} on {} (every update: {every_update})", engine.name());
+    let expected = replay(rule, recording, None, UpdatesTold::Every);
+    for updates_told in [UpdatesTold::LastOfTile, UpdatesTold::Every] {
+        let found = replay(rule, recording, Some(engine), updates_told);
+        let at = format!("{name} on {} ({updates_told:?})", engine.name());
         assert_eq!((found.count, found.updates), (expected.count, expected.updates), "{at}");
         for d in 0..recording.width {
             let (mean, var) = (expected.mean[d], expected.var[d]);
@@ -175,7 +176,7 @@ fn check(name: &str, rule: Rule, recording: &Recording, engine: &Engine) {
             assert!((found - expected).abs() <= bound, "{at}: row {row} value {i}: {found} {expected}");
         }
         check_windows(&at, &found.windows, &expected.windows, recording.width);
-        if every_update {
+        if updates_told == UpdatesTold::Every {
             assert_eq!(found.told, expected.told, "{at}");
         } else {
             // What is told is told right, and every window's last update is.
@@ -232,7 +233,7 @@ fn rules() -> Vec<(&'static str, Rule)> {
         ("ema 0", base(Memory::ema(0.0))),
         ("ema 0, update first", first(base(Memory::ema(0.0)))),
         ("ema 1", base(Memory::ema(1.0))),
-        ("ema 0.5 per row", base(Memory::Ema { momentum: 0.999, per_row: true })),
+        ("ema 0.5 per row", base(Memory::Ema { momentum: 0.999, unit: MomentumUnit::Row })),
         ("debiased", Rule { warmup: Warmup::Debias, ..ema }),
         ("welford warm-up", Rule { warmup: Warmup::Welford(100), ..ema }),
         ("floor", Rule { variance_floor: Some(0.5), ..ema }),
@@ -362,8 +363,8 @@ fn a_million_updates_lose_nothing() {
     for engine in engines() {
         for memory in [Memory::Welford, Memory::ema(0.999), Memory::ema(0.0), Memory::ema(1.0)] {
             let rule = Rule { initial_mean: 300.0, ..Rule::observations(memory) };
-            let expected = replay(rule, &recording, None, true);
-            let found = replay(rule, &recording, Some(&engine), false);
+            let expected = replay(rule, &recording, None, UpdatesTold::Every);
+            let found = replay(rule, &recording, Some(&engine), UpdatesTold::LastOfTile);
             assert_eq!((found.updates, recording.n_rows()), (1_000_000, 1_000_000));
             let var = expected.var[0];
             assert!((found.mean[0] - expected.mean[0]).abs() <= STATE_BOUND * expected.mean[0].abs());
@@ -389,7 +390,7 @@ fn environments_and_episodes_apart_are_what_the_cpu_says() {
                 let n_lanes = if by_episode { 1 } else { 3 };
                 let rule = Rule::observations(Memory::ema(0.9));
                 let replays = (0..n_lanes).map(|_| Replay::new(rule, 2, 200, 8)).collect();
-                let mut apart = Lanes::new(replays).on_device(engine, false);
+                let mut apart = Lanes::new(replays).on_device(engine, UpdatesTold::LastOfTile);
                 let mut out = vec![0.0; 2 * n_rows];
                 let rows = LaneRows {
                     rows: Rows::F64(&values),
@@ -456,8 +457,8 @@ fn values_beyond_32_bits_are_refused() {
         blocks: vec![(4, vec![2, 4])],
     };
     for engine in engines() {
-        let mut replay =
-            Replay::new(Rule::observations(Memory::Welford), 1, 2, 1).on_device(Some(engine.clone()), false);
+        let mut replay = Replay::new(Rule::observations(Memory::Welford), 1, 2, 1)
+            .on_device(Some(engine.clone()), UpdatesTold::LastOfTile);
         let block = Block { rows: Rows::F64(&recording.values), input: None, ends: &recording.blocks[0].1 };
         let error = replay.process(&block, Output::None, |_| {}).expect_err("too large");
         assert!(error.to_string().contains("32 bits") && error.hint().contains("--device cpu"));

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "what is skipped is said")]
 
 mod checks;
+mod documents;
 mod engines;
 mod laws;
 mod normalization_laws;

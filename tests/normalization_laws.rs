@@ -1,9 +1,11 @@
-//! Laws of running statistics: stretches of updates merge like what they stand for.
+//! Laws of running statistics: segments of updates merge like what they stand for.
 
 use proptest::prelude::*;
 use simic::normalization::{
-    Block, LaneRows, Lanes, Memory, Normalizer, Output, Replay, Rows, Rule, Segment, moments_of,
+    Block, LaneRows, Lanes, MeanVar, Memory, MomentumUnit, Normalizer, Output, Replay, Rule, Segment,
+    moments_of,
 };
+use simic::stats::Rows;
 
 /// A batch: rows, mean, variance.
 type Batch = (u64, f64, f64);
@@ -19,7 +21,7 @@ fn memories() -> impl Strategy<Value = Memory> {
     prop_oneof![
         Just(Memory::Welford),
         (0.0..=1.0f64).prop_map(Memory::ema),
-        (0.9..1.0f64).prop_map(|momentum| Memory::Ema { momentum, per_row: true }),
+        (0.9..1.0f64).prop_map(|momentum| Memory::Ema { momentum, unit: MomentumUnit::Row }),
         Just(Memory::ema(0.0)),
         Just(Memory::ema(1.0)),
     ]
@@ -49,9 +51,10 @@ proptest! {
         let identity = Segment::identity(memory);
         prop_assert_eq!(whole.merge(identity), whole);
         let after = identity.merge(whole);
-        // A stretch that weighs nothing has no moments to keep.
+        // A segment that weighs nothing has no moments to keep.
         prop_assert!(after == whole || whole.weight() == 0.0);
-        prop_assert_eq!(identity.apply(3.0, 5.0, 2.0), (5.0, 2.0));
+        let before = MeanVar { mean: 5.0, var: 2.0 };
+        prop_assert_eq!(identity.apply(3.0, before), before);
     }
 
     #[test]
@@ -69,9 +72,9 @@ proptest! {
         let size = 1.0 + batches.iter().map(|batch| batch.1.abs()).fold(0.0, f64::max);
         let expected = (sequential.mean()[0], sequential.var()[0]);
         for whole in [left, right, segment(memory, &batches)] {
-            let found = whole.apply(0.25, mean, 2.0);
-            prop_assert!(near(found.0, expected.0, size), "{found:?} {expected:?}");
-            prop_assert!(near(found.1, expected.1, expected.1 + 1.0 + 2e-3 * size), "{found:?} {expected:?}");
+            let found = whole.apply(0.25, MeanVar { mean, var: 2.0 });
+            prop_assert!(near(found.mean, expected.0, size), "{found:?} {expected:?}");
+            prop_assert!(near(found.var, expected.1, expected.1 + 1.0 + 2e-3 * size), "{found:?} {expected:?}");
         }
         prop_assert!(alike((left.mean(), left.var()), (right.mean(), right.var()), size) || left.weight() == 0.0);
         prop_assert!(near(left.weight(), right.weight(), right.weight()));

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use simic::normalization::Rows;
 use simic::records::{Clock, ColumnMap, OnBad, StepOptions, StepRecording, StepTarget, discover};
+use simic::stats::Rows;
 
 const STEPS: &str = "fixtures/normalizers/steps.parquet";
 const EXPECTED: &str = "fixtures/normalizers/expected.parquet";

@@ -1,17 +1,20 @@
 //! The house rules that a machine can check.
 
+mod imports;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom: the map of lib.rs. Crate-level names only; `progress` is open to all.
-const IMPORTS: [(&str, &[&str]); 11] = [
+const IMPORTS: [(&str, &[&str]); 12] = [
     ("attribution", &["stats", "progress"]),
     ("normalization", &["stats", "progress"]),
     ("stats", &[]),
     ("simulation", &["stats", "attribution"]),
-    ("baseline", &["stats"]),
-    ("records", &["attribution", "baseline", "normalization", "stats", "progress"]),
-    ("report", &["attribution", "baseline", "normalization", "records", "stats"]),
+    ("results", &["attribution", "normalization", "stats"]),
+    ("baseline", &["results", "stats"]),
+    ("records", &["attribution", "normalization", "results", "stats", "progress"]),
+    ("report", &["attribution", "results"]),
     ("console", &["progress", "records"]),
     ("config", &["baseline"]),
     (
@@ -25,6 +28,7 @@ const IMPORTS: [(&str, &[&str]); 11] = [
             "progress",
             "records",
             "report",
+            "results",
             "simulation",
             "stats",
         ],
@@ -33,7 +37,7 @@ const IMPORTS: [(&str, &[&str]); 11] = [
 ];
 
 /// Outside crates and the modules they may appear in.
-const HOMES: [(&str, &[&str]); 13] = [
+const HOMES: [(&str, &[&str]); 14] = [
     ("clap", &["cli", "config", "commands"]),
     ("polars", &["records"]),
     ("polars_arrow", &["records"]),
@@ -46,6 +50,7 @@ const HOMES: [(&str, &[&str]); 13] = [
     ("statrs", &["stats"]),
     ("rand", &["stats", "attribution", "simulation"]),
     ("toml", &["config", "commands"]),
+    ("schemars", &["results", "attribution", "normalization"]),
     ("burn", &["normalization"]),
 ];
 
@@ -110,6 +115,16 @@ fn imports_point_one_way() {
 }
 
 #[test]
+fn no_two_files_import_each_other_in_a_loop() {
+    let below =
+        |path: &Path| path.strip_prefix("src").expect("below src").to_string_lossy().replace('\\', "/");
+    let files: Vec<(String, String)> =
+        sources("src").into_iter().map(|(path, text)| (below(&path), text)).collect();
+    let loops: Vec<String> = imports::loops(&files).iter().map(|files| files.join(", ")).collect();
+    assert!(loops.is_empty(), "these files import each other in a loop:\n{}", loops.join("\n"));
+}
+
+#[test]
 fn outside_crates_stay_at_home() {
     for (path, text) in sources("src") {
         let module = module(&path);
@@ -166,6 +181,31 @@ fn the_command_line_reference_is_current() {
         stored == text,
         "docs/cli.md is not what the program says: SIMIC_BLESS=1 cargo test --release tidy"
     );
+}
+
+/// docs/schemas holds the JSON Schema of every document; `SIMIC_BLESS=1` rewrites them.
+#[test]
+fn the_schemas_are_current() {
+    use simic::results::{SCHEMAS, schema};
+    let blesses = std::env::var_os("SIMIC_BLESS").is_some();
+    let mut expected: Vec<String> = Vec::new();
+    for (name, _) in SCHEMAS {
+        let path = format!("docs/schemas/{name}.json");
+        let text = schema(name).expect("a document of this name");
+        if blesses {
+            std::fs::create_dir_all("docs/schemas").expect("created");
+            std::fs::write(&path, &text).expect("written");
+        }
+        let stored = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(stored == text, "{path} is not what the types say: SIMIC_BLESS=1 cargo test --release tidy");
+        expected.push(format!("{name}.json"));
+    }
+    let found = std::fs::read_dir("docs/schemas").expect("readable");
+    let mut found: Vec<String> =
+        found.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned()).collect();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected, "docs/schemas has a file per document and no other");
 }
 
 #[test]

@@ -6,6 +6,9 @@
 //! ends. The missing weight per size follows from counts (C(n-1, s) less the recorded ones), so no enumeration
 //! of 2^n coalitions is needed.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::coalition::{contains, size};
 use super::game::CoalitionTable;
 use super::weights::{SizeWeights, binomial};
@@ -23,7 +26,7 @@ pub struct ShapleyBounds {
 }
 
 /// The range unseen coalition values are assumed to lie in.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ValueRange {
     /// Least value.
     pub low: f64,

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::coalition::{self, CoalitionIndex};
 
 /// Up to this many players a game's rows are gathered in an array of all coalitions.
@@ -28,7 +31,8 @@ impl std::fmt::Display for GameKey {
 }
 
 /// What to do with several rows for one coalition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Repeats {
     /// They are repeated noisy evaluations: the mean is the value, the spread its noise.
     Mean,
@@ -86,9 +90,9 @@ impl CoalitionTable {
         rows: impl Iterator<Item = (u64, f64)>,
         repeats: Repeats,
     ) -> Result<Self, RepeatedCoalition> {
-        let mut gathering = Gathering::new(n_players, n_rows, repeats);
-        gathering.extend(rows)?;
-        gathering.finish()
+        let mut builder = CoalitionTableBuilder::new(n_players, n_rows, repeats);
+        builder.extend(rows)?;
+        builder.finish()
     }
 
     /// Gathers rows of wide masks: `masks` holds [`coalition::words_for`]`(n_players)` words per value.
@@ -239,7 +243,8 @@ impl CoalitionTable {
         self.noise.as_ref().filter(|noise| noise.squares.iter().any(|squares| *squares > 0.0))
     }
 
-    /// The first `limit` coalitions that were not recorded, in ascending order; empty beyond 62 players' scan.
+    /// The first `limit` coalitions that were not recorded, in ascending order. Of 64 players and more only those
+    /// within the first 64 players are looked at.
     pub fn missing(&self, limit: usize) -> Vec<u64> {
         let Storage::Sparse { masks, .. } = &self.storage else {
             return Vec::new();
@@ -266,27 +271,27 @@ impl CoalitionTable {
 }
 
 /// A table under construction: rows come in runs.
-pub(crate) struct Gathering {
+pub(crate) struct CoalitionTableBuilder {
     n_players: usize,
     repeats: Repeats,
-    rows: GatheredRows,
+    rows: BuilderRows,
 }
 
-enum GatheredRows {
+enum BuilderRows {
     /// An array of all coalitions; NaN marks one not seen, for the reader lets no NaN through.
     Dense { values: Vec<f64>, noise: Option<Noise>, n_rows: u64, filled: usize },
     /// Rows as they came.
     Sparse { masks: Vec<u64>, values: Vec<f64> },
 }
 
-impl Gathering {
+impl CoalitionTableBuilder {
     /// Prepares for about `n_rows` rows of single-word masks.
     pub(crate) fn new(n_players: usize, n_rows: usize, repeats: Repeats) -> Self {
         assert!(n_players <= coalition::WORD_BITS);
         let rows = if n_players <= DENSE_PLAYERS && n_rows >= (1usize << n_players) / 4 {
-            GatheredRows::Dense { values: vec![f64::NAN; 1 << n_players], noise: None, n_rows: 0, filled: 0 }
+            BuilderRows::Dense { values: vec![f64::NAN; 1 << n_players], noise: None, n_rows: 0, filled: 0 }
         } else {
-            GatheredRows::Sparse { masks: Vec::with_capacity(n_rows), values: Vec::with_capacity(n_rows) }
+            BuilderRows::Sparse { masks: Vec::with_capacity(n_rows), values: Vec::with_capacity(n_rows) }
         };
         Self { n_players, repeats, rows }
     }
@@ -295,13 +300,13 @@ impl Gathering {
     #[inline]
     pub(crate) fn extend(&mut self, run: impl Iterator<Item = (u64, f64)>) -> Result<(), RepeatedCoalition> {
         match &mut self.rows {
-            GatheredRows::Sparse { masks, values } => {
+            BuilderRows::Sparse { masks, values } => {
                 for (mask, value) in run {
                     masks.push(mask);
                     values.push(value);
                 }
             }
-            GatheredRows::Dense { values, noise, n_rows, filled } => {
+            BuilderRows::Dense { values, noise, n_rows, filled } => {
                 for (mask, value) in run {
                     *n_rows += 1;
                     let position = usize::try_from(mask).unwrap_or(usize::MAX);
@@ -333,10 +338,10 @@ impl Gathering {
     pub(crate) fn finish(self) -> Result<CoalitionTable, RepeatedCoalition> {
         let n_players = self.n_players;
         let (values, noise, n_rows, filled) = match self.rows {
-            GatheredRows::Sparse { masks, values } => {
+            BuilderRows::Sparse { masks, values } => {
                 return CoalitionTable::gather_sparse(n_players, &masks, &values, self.repeats);
             }
-            GatheredRows::Dense { values, noise, n_rows, filled } => (values, noise, n_rows, filled),
+            BuilderRows::Dense { values, noise, n_rows, filled } => (values, noise, n_rows, filled),
         };
         if filled == values.len() {
             return Ok(CoalitionTable { n_players, storage: Storage::Complete(values), noise, n_rows });

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::GameKey;
 use super::shapley::GameResult;
 use crate::stats::{
     ConfidenceInterval, ConfidenceLevel, Estimate, IntervalMethod, holm_adjust, one_sample_t_test,
@@ -10,7 +14,8 @@ use crate::stats::{
 };
 
 /// What counts as one independent unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Cluster {
     /// Every game for itself.
     Game,
@@ -45,6 +50,74 @@ pub struct PlayerSummary {
     pub p_adjusted: Option<f64>,
     /// p_adjusted < 1 - confidence; `None` without a test.
     pub significant: Option<bool>,
+    /// The units and their means, in order of unit.
+    pub unit_means: Vec<UnitMean>,
+}
+
+/// One independent unit's mean.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UnitMean {
+    /// A game of the unit, by its place among the games summarised: it names the unit.
+    pub game: usize,
+    /// Mean over the unit's games.
+    pub mean: f64,
+}
+
+impl Cluster {
+    /// Name of the unit that a game belongs to: the run, or a path below it.
+    pub fn unit_name(self, key: &GameKey) -> String {
+        let GameKey { run_id, episode, env_id, batch } = key;
+        match self {
+            Self::Run => run_id.to_string(),
+            Self::Episode => format!("{run_id}/{episode}"),
+            Self::Game => {
+                let batch = batch.map_or_else(String::new, |batch| format!("/{batch}"));
+                format!("{run_id}/{episode}/{env_id}{batch}")
+            }
+        }
+    }
+
+    /// Whether two games belong to one unit.
+    fn joins(self, a: &GameKey, b: &GameKey) -> bool {
+        let same_run = || Arc::ptr_eq(&a.run_id, &b.run_id) || a.run_id == b.run_id;
+        match self {
+            Self::Game => false,
+            Self::Episode => a.episode == b.episode && same_run(),
+            Self::Run => same_run(),
+        }
+    }
+}
+
+/// Games in order of key with the number of each one's independent unit: the only place where games are clustered.
+struct Units {
+    /// (game, unit), in order of key.
+    order: Vec<(usize, usize)>,
+}
+
+impl Units {
+    fn of(keys: &[&GameKey], cluster: Cluster) -> Self {
+        let mut order: Vec<(usize, usize)> = (0..keys.len()).map(|game| (game, 0)).collect();
+        if !keys.is_sorted() {
+            order.sort_by(|(a, _), (b, _)| keys[*a].cmp(keys[*b]));
+        }
+        for place in 1..order.len() {
+            let (before, unit) = order[place - 1];
+            order[place].1 = unit + usize::from(!cluster.joins(keys[before], keys[order[place].0]));
+        }
+        Self { order }
+    }
+}
+
+/// Means over each unit of one number per game; games without it do not count.
+pub fn unit_means(games: &[(&GameKey, Option<f64>)], cluster: Cluster) -> Vec<UnitMean> {
+    let keys: Vec<&GameKey> = games.iter().map(|(key, _)| *key).collect();
+    let mut averager = UnitAverager::default();
+    for (game, unit) in Units::of(&keys, cluster).order {
+        if let Some(value) = games[game].1 {
+            averager.push(unit, game, value);
+        }
+    }
+    averager.finish()
 }
 
 /// Summarises each slot over `games` in order of slot id.
@@ -62,20 +135,14 @@ pub fn summarize(
     level: ConfidenceLevel,
     interval: IntervalMethod,
 ) -> Vec<PlayerSummary> {
-    let mut order: Vec<usize> = (0..games.len()).collect();
-    if !games.is_sorted_by(|a, b| a.key <= b.key) {
-        order.sort_by(|a, b| games[*a].key.cmp(&games[*b].key));
-    }
+    let keys: Vec<&GameKey> = games.iter().map(|game| &game.key).collect();
+    let units = Units::of(&keys, cluster);
     let mut slots: Vec<SlotUnits> = Vec::new();
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
     let mut seats: Vec<usize> = Vec::new();
-    let mut unit = 0;
-    for (position, index) in order.iter().enumerate() {
-        let game = &games[*index];
-        let before = position.checked_sub(1).map(|before| &games[order[before]]);
-        if before.is_some_and(|before| !same_unit(before, game, cluster)) {
-            unit += 1;
-        }
+    let mut before: Option<&GameResult> = None;
+    for (index, unit) in units.order {
+        let game = &games[index];
         // Games of one campaign share their list of players: its slots are looked up once.
         if before.is_none_or(|before| !Arc::ptr_eq(&before.slot_ids, &game.slot_ids)) {
             seats.clear();
@@ -89,9 +156,10 @@ pub fn summarize(
         }
         for (seat, player) in seats.iter().zip(&game.players) {
             if let Some(value) = player.shapley {
-                slots[*seat].push(unit, value);
+                slots[*seat].units.push(unit, index, value);
             }
         }
+        before = Some(game);
     }
     slots.sort_by(|a, b| natural_order(&a.slot_id, &b.slot_id));
     let mut summaries: Vec<PlayerSummary> =
@@ -104,40 +172,58 @@ pub fn summarize(
     summaries
 }
 
-/// One slot's values, grouped by unit.
-struct SlotUnits {
-    slot_id: String,
-    /// Unit under way and its values so far.
+/// Averages values unit by unit; they come in order of unit.
+#[derive(Default)]
+struct UnitAverager {
+    /// Unit under way, a game of it, and its values so far.
     unit: usize,
+    game: usize,
     values: Vec<f64>,
-    means: Vec<f64>,
-    n_games: u64,
+    means: Vec<UnitMean>,
+    n_values: u64,
 }
 
-impl SlotUnits {
-    fn new(slot_id: &str) -> Self {
-        Self { slot_id: slot_id.to_owned(), unit: 0, values: Vec::new(), means: Vec::new(), n_games: 0 }
-    }
-
-    fn push(&mut self, unit: usize, value: f64) {
+impl UnitAverager {
+    fn push(&mut self, unit: usize, game: usize, value: f64) {
         if unit != self.unit {
             self.close_unit();
             self.unit = unit;
         }
+        self.game = game;
         self.values.push(value);
-        self.n_games += 1;
+        self.n_values += 1;
     }
 
     fn close_unit(&mut self) {
         if !self.values.is_empty() {
-            self.means.push(pairwise_sum(&self.values) / self.values.len() as f64);
+            let mean = pairwise_sum(&self.values) / self.values.len() as f64;
+            self.means.push(UnitMean { game: self.game, mean });
             self.values.clear();
         }
     }
 
-    fn summarize(mut self, level: ConfidenceLevel, interval: IntervalMethod) -> Option<PlayerSummary> {
+    fn finish(mut self) -> Vec<UnitMean> {
         self.close_unit();
-        let estimate = Estimate::of_mean(&self.means, level, interval)?;
+        self.means
+    }
+}
+
+/// One slot's values, grouped by unit.
+struct SlotUnits {
+    slot_id: String,
+    units: UnitAverager,
+}
+
+impl SlotUnits {
+    fn new(slot_id: &str) -> Self {
+        Self { slot_id: slot_id.to_owned(), units: UnitAverager::default() }
+    }
+
+    fn summarize(self, level: ConfidenceLevel, interval: IntervalMethod) -> Option<PlayerSummary> {
+        let n_games = self.units.n_values;
+        let unit_means = self.units.finish();
+        let means: Vec<f64> = unit_means.iter().map(|unit| unit.mean).collect();
+        let estimate = Estimate::of_mean(&means, level, interval)?;
         let test = one_sample_t_test(&estimate);
         Some(PlayerSummary {
             slot_id: self.slot_id,
@@ -145,22 +231,14 @@ impl SlotUnits {
             sd: estimate.sd,
             standard_error: estimate.standard_error,
             n_units: estimate.n,
-            n_games: self.n_games,
+            n_games,
             interval: estimate.interval,
             t: test.map(|test| test.t),
             p_value: test.map(|test| test.p_value),
             p_adjusted: None,
             significant: None,
+            unit_means,
         })
-    }
-}
-
-fn same_unit(a: &GameResult, b: &GameResult, cluster: Cluster) -> bool {
-    let same_run = || Arc::ptr_eq(&a.key.run_id, &b.key.run_id) || a.key.run_id == b.key.run_id;
-    match cluster {
-        Cluster::Game => false,
-        Cluster::Episode => a.key.episode == b.key.episode && same_run(),
-        Cluster::Run => same_run(),
     }
 }
 

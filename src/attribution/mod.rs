@@ -14,17 +14,17 @@ mod weights;
 
 pub use bounds::{ShapleyBounds, ValueRange, shapley_bounds};
 pub use exact::{ExactKernel, MAX_PLAYERS, NoiseError};
-pub(crate) use game::Gathering;
+pub(crate) use game::CoalitionTableBuilder;
 pub use game::{
     CoalitionTable, Degrees, Game, GameKey, Noise, NoiseVariances, RepeatedCoalition, Repeats, Walk,
 };
 pub(crate) use inference::natural_order;
-pub use inference::{Cluster, PlayerSummary, summarize};
+pub use inference::{Cluster, PlayerSummary, UnitMean, summarize, unit_means};
 pub use least_squares::{KernelFit, kernel_values};
-pub use permutation::{PermutationSettings, UnitMarginals, drawn_marginals, recorded_marginals};
-pub use shapley::{
-    GameResult, Method, MethodRequest, MissingPolicy, PlayerValue, ShapleyEngine, ShapleySettings,
+pub use permutation::{
+    MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, recorded_marginals,
 };
+pub use shapley::{GameResult, Method, MethodRequest, PlayerValue, ShapleyEngine, ShapleySettings};
 pub use weights::shapley_weights;
 
 /// Why a game has no value under the method asked for.
@@ -64,7 +64,7 @@ pub enum GameError {
         total: f64,
     },
     /// The recorded coalitions leave some values undetermined.
-    #[error("the recorded coalitions determine {rank} of the {} differences a fit needs", rank_needed(*rank))]
+    #[error("the recorded coalitions determine {rank} of the n - 1 differences a fit needs")]
     NotIdentifiable {
         /// Rank found.
         rank: usize,
@@ -142,8 +142,4 @@ fn named(missing: &[String], n_missing: f64) -> String {
         text.push_str(", ...");
     }
     text
-}
-
-fn rank_needed(_rank: usize) -> &'static str {
-    "n - 1"
 }

@@ -7,15 +7,17 @@
 //!
 //! # Source
 //! Castro, Gomez and Tejada, *Computers & Operations Research* 36(5), 2009; antithetic pairs: Mitchell,
-//! Cooper, Frank and Holmes, *JMLR* 22, 2022.
+//! Cooper, Frank and Holmes, *JMLR* 23(43), 2022.
 
 use ndarray::{Array2, Axis};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use super::GameError;
 use super::coalition::{insert, words_for};
 use super::game::{CoalitionTable, Walk};
-use super::{GameError, MissingPolicy};
 use crate::stats::{StreamKey, random_stream};
 
 /// How many permutations to draw, and how.
@@ -27,6 +29,16 @@ pub struct PermutationSettings {
     pub antithetic: bool,
     /// Seed of the draws.
     pub seed: u64,
+}
+
+/// What to do when a permutation visits an unrecorded coalition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingPolicy {
+    /// Refuse.
+    Error,
+    /// Leave the marginal contribution out and mark the results biased.
+    Skip,
 }
 
 /// Marginal contributions per independent unit.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::GameError;
 use super::bounds::{ShapleyBounds, ValueRange, shapley_bounds};
@@ -10,14 +12,17 @@ use super::coalition;
 use super::exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 use super::game::{CoalitionTable, Game, GameKey, Walk};
 use super::least_squares::kernel_values;
-use super::permutation::{PermutationSettings, UnitMarginals, drawn_marginals, recorded_marginals};
+use super::permutation::{
+    MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, recorded_marginals,
+};
 use crate::stats::{ConfidenceInterval, ConfidenceLevel, Estimate, IntervalMethod, StreamKey, pairwise_sum};
 
 /// Missing coalitions spelled out in a message.
 const MISSING_NAMED: usize = 4;
 
 /// The method asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum MethodRequest {
     /// Exact if complete, else recorded walks, else kernel if identifiable.
     Auto,
@@ -32,7 +37,8 @@ pub enum MethodRequest {
 }
 
 /// The method a result came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Method {
     /// All 2^n coalitions.
     Exact,
@@ -54,15 +60,6 @@ impl Method {
             Self::Bounds => "bounds",
         }
     }
-}
-
-/// What to do when a permutation visits an unrecorded coalition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MissingPolicy {
-    /// Refuse.
-    Error,
-    /// Leave the marginal contribution out and mark the results biased.
-    Skip,
 }
 
 /// Settings of an attribution.

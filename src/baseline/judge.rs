@@ -1,9 +1,10 @@
 //! Every metric against its stored self.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::metric::{Direction, Metric};
 use super::rule::{DriftStatistic, Method, Mode, Rules};
+use crate::results::{CheckResult, Direction, Finding, Metric, Verdict};
 use crate::stats::{
     BootstrapSettings, Difference, holm_adjust, kolmogorov_smirnov, population_stability, wasserstein,
 };
@@ -15,98 +16,6 @@ const FEWEST_RESAMPLES: usize = 4000;
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of resamples")]
 fn n_resamples(n_tests: usize, alpha: f64) -> usize {
     FEWEST_RESAMPLES.max((10.0 * n_tests as f64 / alpha) as usize)
-}
-
-/// What became of a metric; worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// Worse than its rule allows.
-    Regressed,
-    /// Stored, but not there any more.
-    Missing,
-    /// The data cannot tell.
-    Inconclusive,
-    /// Better than its rule asks.
-    Improved,
-    /// There, but not stored.
-    Added,
-    /// As its rule asks.
-    Pass,
-}
-
-impl Verdict {
-    /// The word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Regressed => "regressed",
-            Self::Missing => "missing",
-            Self::Inconclusive => "inconclusive",
-            Self::Improved => "improved",
-            Self::Added => "added",
-            Self::Pass => "pass",
-        }
-    }
-
-    /// Whether the check fails for it.
-    pub fn fails(self, strict: bool) -> bool {
-        match self {
-            Self::Regressed | Self::Missing => true,
-            Self::Inconclusive => strict,
-            Self::Improved | Self::Added | Self::Pass => false,
-        }
-    }
-}
-
-/// One metric's verdict with its reasons.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finding {
-    /// The metric, or `runs/NAME` for a unit that vanished.
-    pub id: String,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// The rule's mode.
-    pub mode: &'static str,
-    /// Stored value.
-    pub old: Option<f64>,
-    /// New value.
-    pub new: Option<f64>,
-    /// What may change.
-    pub margin: Option<f64>,
-    /// Interval of the change for the worse (noninferior) or of the change (equivalent).
-    pub interval: Option<(f64, f64)>,
-    /// p value of "no worse than the margin", before and after Holm's adjustment.
-    pub p_value: Option<f64>,
-    /// The same adjusted over the statistical rules of the check.
-    pub p_adjusted: Option<f64>,
-    /// Least margin these samples could tell from no change.
-    pub detectable: Option<f64>,
-    /// The test of a statistical rule: `paired`, `welch` or `bootstrap`.
-    pub test: Option<&'static str>,
-    /// Units on either side.
-    pub n: (u64, u64),
-    /// The reason in words.
-    pub reason: String,
-}
-
-/// All findings of a check.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CheckResult {
-    /// Worst first, then in order of id.
-    pub findings: Vec<Finding>,
-    /// Whether inconclusive findings fail.
-    pub strict: bool,
-}
-
-impl CheckResult {
-    /// Whether the check fails.
-    pub fn fails(&self) -> bool {
-        self.findings.iter().any(|finding| finding.verdict.fails(self.strict))
-    }
-
-    /// Findings of a verdict.
-    pub fn count(&self, verdict: Verdict) -> usize {
-        self.findings.iter().filter(|finding| finding.verdict == verdict).count()
-    }
 }
 
 /// Judges new metrics against stored ones.
@@ -123,19 +32,19 @@ impl CheckResult {
 pub fn judge(old: &[Metric], new: &[Metric], rules: &Rules, settings: &Judgement) -> CheckResult {
     let new_by_id: BTreeMap<&str, &Metric> = new.iter().map(|metric| (metric.id.as_str(), metric)).collect();
     let old_ids: BTreeSet<&str> = old.iter().map(|metric| metric.id.as_str()).collect();
-    let mut drafts: Vec<Draft> = old
+    let mut pending: Vec<PendingFinding> = old
         .iter()
         .map(|metric| match new_by_id.get(metric.id.as_str()) {
-            Some(now) => draft(metric, now, rules, settings, old.len()),
-            None => Draft::certain(missing(metric, rules)),
+            Some(now) => compare(metric, now, rules, settings, old.len()),
+            None => PendingFinding::certain(missing(metric, rules)),
         })
         .collect();
-    let p_values: Vec<Option<f64>> = drafts.iter().map(|draft| draft.finding.p_value).collect();
-    for (draft, p_adjusted) in drafts.iter_mut().zip(holm_adjust(&p_values)) {
-        draft.finding.p_adjusted = p_adjusted;
-        draft.decide(settings.alpha);
+    let p_values: Vec<Option<f64>> = pending.iter().map(|pending| pending.finding.p_value).collect();
+    for (one, p_adjusted) in pending.iter_mut().zip(holm_adjust(&p_values)) {
+        one.finding.p_adjusted = p_adjusted;
+        one.decide(settings.alpha);
     }
-    let mut findings: Vec<Finding> = drafts.into_iter().map(|draft| draft.finding).collect();
+    let mut findings: Vec<Finding> = pending.into_iter().map(|pending| pending.finding).collect();
     findings.extend(new.iter().filter(|metric| !old_ids.contains(metric.id.as_str())).map(added));
     if !settings.other_runs {
         findings.extend(vanished_units(old, new));
@@ -157,26 +66,36 @@ pub struct Judgement {
     pub seed: u64,
 }
 
-/// A finding whose statistical verdict waits for the adjustment.
-struct Draft {
-    finding: Finding,
-    /// Change for the worse, and whether both ways count.
-    test: Option<(Difference, bool)>,
+/// What a statistical rule asks of a difference of means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    /// Is it a loss, where this way is good? The difference is that for the worse.
+    Loss(Direction),
+    /// Is it a change, either way?
+    Change,
 }
 
-impl Draft {
+/// A finding whose statistical verdict waits for the adjustment.
+struct PendingFinding {
+    finding: Finding,
+    /// The change, and what is asked of it.
+    test: Option<(Difference, Question)>,
+}
+
+impl PendingFinding {
     fn certain(finding: Finding) -> Self {
         Self { finding, test: None }
     }
 
     fn decide(&mut self, alpha: f64) {
-        let Some((difference, is_two_sided)) = &self.test else { return };
+        let Some((difference, question)) = &self.test else { return };
+        let is_two_sided = *question == Question::Change;
         let finding = &mut self.finding;
         let (low, high) = difference.interval(alpha);
         let margin = finding.margin.unwrap_or(0.0);
         let is_worse = finding.p_adjusted.is_some_and(|p| p <= alpha);
-        let is_inside = if *is_two_sided { low >= -margin && high <= margin } else { high <= margin };
-        let words = if *is_two_sided { "the change" } else { "the loss" };
+        let is_inside = if is_two_sided { low >= -margin && high <= margin } else { high <= margin };
+        let words = if is_two_sided { "the change" } else { "the loss" };
         let range = format!("{words} lies in {} .. {}", number(low), number(high));
         (finding.verdict, finding.reason) = if is_worse {
             (Verdict::Regressed, format!("{range}, past the margin {}", number(margin)))
@@ -184,13 +103,13 @@ impl Draft {
             (Verdict::Improved, format!("{range}: better"))
         } else if is_inside {
             (Verdict::Pass, format!("{range}, inside the margin {}", number(margin)))
-        } else if low > margin || (*is_two_sided && high < -margin) {
+        } else if low > margin || (is_two_sided && high < -margin) {
             let p = finding.p_adjusted.map_or_else(|| "-".to_owned(), number);
             let why = "past the margin, but among this many tests that happens by chance";
             (Verdict::Inconclusive, format!("{range}: {why} (adjusted p {p})"))
         } else {
-            let detectable = difference.detectable_margin(alpha, *is_two_sided);
-            finding.detectable = Some(detectable);
+            let detectable = difference.detectable_margin(alpha, is_two_sided);
+            finding.detectable_margin = Some(detectable);
             let advice = format!("these samples could tell a margin of {}", number(detectable));
             (Verdict::Inconclusive, format!("{range}, margin {}: {advice}", number(margin)))
         };
@@ -214,16 +133,18 @@ fn blank(id: &str, mode: &'static str) -> Finding {
     Finding {
         id: id.to_owned(),
         verdict: Verdict::Pass,
-        mode,
+        mode: Cow::Borrowed(mode),
         old: None,
         new: None,
+        test: None,
+        n_old: 0,
+        n_new: 0,
         margin: None,
-        interval: None,
+        interval_low: None,
+        interval_high: None,
         p_value: None,
         p_adjusted: None,
-        detectable: None,
-        test: None,
-        n: (0, 0),
+        detectable_margin: None,
         reason: String::new(),
     }
 }
@@ -232,7 +153,7 @@ fn missing(metric: &Metric, rules: &Rules) -> Finding {
     Finding {
         verdict: Verdict::Missing,
         old: Some(metric.value),
-        n: (metric.n, 0),
+        n_old: metric.n,
         reason: "stored, but the new result does not have it".to_owned(),
         ..blank(&metric.id, rules.of(metric).0.name())
     }
@@ -242,7 +163,7 @@ fn added(metric: &Metric) -> Finding {
     Finding {
         verdict: Verdict::Added,
         new: Some(metric.value),
-        n: (0, metric.n),
+        n_new: metric.n,
         reason: "not stored yet; accept stores it".to_owned(),
         ..blank(&metric.id, "none")
     }
@@ -261,7 +182,7 @@ fn vanished_units(old: &[Metric], new: &[Metric]) -> Vec<Finding> {
     }
     let findings = gone.into_iter().map(|(name, n)| Finding {
         verdict: Verdict::Missing,
-        n: (n, 0),
+        n_old: n,
         reason: "behind the stored numbers, but not behind the new ones".to_owned(),
         ..blank(&format!("runs/{name}"), "none")
     });
@@ -279,14 +200,21 @@ pub fn has_other_units(old: &[Metric], new: &[Metric]) -> bool {
     !before.is_empty() && !now.is_empty() && before.is_disjoint(&now)
 }
 
-fn draft(old: &Metric, new: &Metric, rules: &Rules, settings: &Judgement, n_tests: usize) -> Draft {
+fn compare(
+    old: &Metric,
+    new: &Metric,
+    rules: &Rules,
+    settings: &Judgement,
+    n_tests: usize,
+) -> PendingFinding {
     let bootstrap =
         BootstrapSettings { n_resamples: n_resamples(n_tests, settings.alpha), seed: settings.seed };
     let (mode, direction) = rules.of(old);
     let finding = Finding {
         old: Some(old.value),
         new: Some(new.value),
-        n: (old.n, new.n),
+        n_old: old.n,
+        n_new: new.n,
         ..blank(&old.id, mode.name())
     };
     match mode {
@@ -295,8 +223,8 @@ fn draft(old: &Metric, new: &Metric, rules: &Rules, settings: &Judgement, n_test
             let reason = if is_same { "the same bits" } else { "other bits" };
             decided(finding, is_same, reason.to_owned())
         }
-        Mode::Close(allowance) => {
-            let margin = allowance.of(old.value);
+        Mode::Close(tolerance) => {
+            let margin = tolerance.of(old.value);
             let change = (new.value - old.value).abs();
             let is_close = change <= margin;
             let reason = if is_close {
@@ -315,27 +243,33 @@ fn draft(old: &Metric, new: &Metric, rules: &Rules, settings: &Judgement, n_test
         Mode::NonInferior(margin, method) => {
             let Some(direction) = direction else {
                 let reason = "which way is better is not known: give the rule a direction";
-                return Draft::certain(undecided(finding, reason.to_owned()));
+                return PendingFinding::certain(undecided(finding, reason.to_owned()));
             };
-            let is_loss = direction == Direction::Higher;
-            test(old, new, finding, margin.of(old.value), (method, bootstrap), settings, Some(is_loss))
+            let question = Question::Loss(direction);
+            test(old, new, finding, margin.of(old.value), (method, bootstrap), settings, question)
         }
         Mode::Equivalent(margin, method) => {
-            test(old, new, finding, margin.of(old.value), (method, bootstrap), settings, None)
+            test(old, new, finding, margin.of(old.value), (method, bootstrap), settings, Question::Change)
         }
     }
 }
 
-fn decided(finding: Finding, passes: bool, reason: String) -> Draft {
+fn decided(finding: Finding, passes: bool, reason: String) -> PendingFinding {
     let verdict = if passes { Verdict::Pass } else { Verdict::Regressed };
-    Draft::certain(Finding { verdict, reason, ..finding })
+    PendingFinding::certain(Finding { verdict, reason, ..finding })
 }
 
 fn undecided(finding: Finding, reason: String) -> Finding {
     Finding { verdict: Verdict::Inconclusive, reason, ..finding }
 }
 
-fn drift(old: &Metric, new: &Metric, finding: Finding, statistic: DriftStatistic, max: f64) -> Draft {
+fn drift(
+    old: &Metric,
+    new: &Metric,
+    finding: Finding,
+    statistic: DriftStatistic,
+    max: f64,
+) -> PendingFinding {
     let (before, now) = (old.sample(), new.sample());
     let distance = match statistic {
         DriftStatistic::Ks => kolmogorov_smirnov(&before, &now),
@@ -346,7 +280,7 @@ fn drift(old: &Metric, new: &Metric, finding: Finding, statistic: DriftStatistic
     match distance {
         None => {
             let reason = format!("{name} needs more units than {} and {}", before.len(), now.len());
-            Draft::certain(undecided(finding, reason))
+            PendingFinding::certain(undecided(finding, reason))
         }
         Some(distance) => decided(
             Finding { margin: Some(max), ..finding },
@@ -356,7 +290,7 @@ fn drift(old: &Metric, new: &Metric, finding: Finding, statistic: DriftStatistic
     }
 }
 
-/// A statistical rule. `loss`: whether a smaller value is a loss; `None` for both ways.
+/// A statistical rule.
 fn test(
     old: &Metric,
     new: &Metric,
@@ -364,8 +298,8 @@ fn test(
     margin: f64,
     (method, bootstrap): (Method, BootstrapSettings),
     settings: &Judgement,
-    loss: Option<bool>,
-) -> Draft {
+    question: Question,
+) -> PendingFinding {
     let (before, now) = (old.sample(), new.sample());
     let is_same_units = old.samples.keys().eq(new.samples.keys());
     let pairs = || -> Vec<(f64, f64)> {
@@ -383,7 +317,7 @@ fn test(
         Method::Paired => ("paired", Difference::paired(&pairs())),
         Method::Bootstrap => ("bootstrap", Difference::bootstrap(&before, &now, bootstrap)),
     };
-    let finding = Finding { test: Some(name), ..finding };
+    let finding = Finding { test: Some(Cow::Borrowed(name)), ..finding };
     let finding = Finding { margin: Some(margin), ..finding };
     let Some(difference) = difference else {
         let reason = if method == Method::Paired {
@@ -391,21 +325,30 @@ fn test(
         } else {
             format!("{} and {} units: a test needs at least 2 on either side", before.len(), now.len())
         };
-        return Draft::certain(undecided(finding, reason));
+        return PendingFinding::certain(undecided(finding, reason));
     };
-    let (difference, p_value) = if let Some(is_loss) = loss {
-        let worse = if is_loss { difference.negated() } else { difference };
-        let p_value = worse.p_above(margin);
-        (worse, p_value)
-    } else {
-        let up = difference.p_above(margin);
-        let down = difference.clone().negated().p_above(margin);
-        (difference, (2.0 * up.min(down)).min(1.0))
+    let (difference, p_value) = match question {
+        Question::Loss(direction) => {
+            // A smaller value is the worse one where higher is better.
+            let worse = if direction == Direction::Higher { difference.negated() } else { difference };
+            let p_value = worse.p_above(margin);
+            (worse, p_value)
+        }
+        Question::Change => {
+            let up = difference.p_above(margin);
+            let down = difference.clone().negated().p_above(margin);
+            (difference, (2.0 * up.min(down)).min(1.0))
+        }
     };
-    let interval = Some(difference.interval(settings.alpha));
-    Draft {
-        finding: Finding { interval, p_value: Some(p_value), ..finding },
-        test: Some((difference, loss.is_none())),
+    let (low, high) = difference.interval(settings.alpha);
+    PendingFinding {
+        finding: Finding {
+            interval_low: Some(low),
+            interval_high: Some(high),
+            p_value: Some(p_value),
+            ..finding
+        },
+        test: Some((difference, question)),
     }
 }
 

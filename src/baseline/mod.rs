@@ -3,9 +3,7 @@
 //! Pure: metrics in, findings out. It knows nothing of files, analyses or continuous integration.
 
 mod judge;
-mod metric;
 mod rule;
 
-pub use judge::{CheckResult, Finding, Judgement, Verdict, has_other_units, judge};
-pub use metric::{Direction, Metric};
-pub use rule::{Allowance, DriftStatistic, Method, Mode, Rule, RuleError, RuleText, Rules};
+pub use judge::{Judgement, has_other_units, judge};
+pub use rule::{DriftStatistic, Method, Mode, Rule, RuleError, RuleText, Rules, Tolerance};

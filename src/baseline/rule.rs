@@ -1,9 +1,13 @@
 //! What may change, and by how much.
 
-use globset::{GlobBuilder, GlobMatcher};
-use serde::Deserialize;
+use std::collections::BTreeMap;
 
-use super::metric::Metric;
+use globset::{GlobBuilder, GlobMatcher};
+use serde::de::value::MapDeserializer;
+use serde::de::{IntoDeserializer, Visitor};
+use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
+
+use crate::results::{Direction, Metric};
 
 /// Share of the stored value that may be lost under the default statistical rule.
 const DEFAULT_SHARE: f64 = 0.02;
@@ -13,30 +17,55 @@ const DEFAULT_CLOSE: f64 = 1e-9;
 
 /// A rule as simic.toml has it: `metric` and `mode`, then what the mode takes.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RuleText {
     /// Pattern of metric ids.
     pub metric: String,
-    /// `exact`, `close`, `noninferior`, `equivalent`, `drift` or `range`.
-    pub mode: String,
-    /// close: absolute tolerance.
-    pub abs: Option<f64>,
-    /// close: tolerance as a share of the stored value.
-    pub rel: Option<f64>,
-    /// noninferior, equivalent: absolute margin.
-    pub margin: Option<f64>,
-    /// noninferior, equivalent: margin as a share of the stored value.
-    pub margin_rel: Option<f64>,
-    /// noninferior, equivalent: `auto`, `welch`, `paired` or `bootstrap`.
-    pub method: Option<String>,
-    /// drift: `ks`, `wasserstein` or `psi`.
-    pub statistic: Option<String>,
-    /// drift: greatest distance; range: greatest value.
-    pub max: Option<f64>,
-    /// range: least value.
-    pub min: Option<f64>,
     /// Which way is good, where the metric does not say.
-    pub direction: Option<super::Direction>,
+    pub direction: Option<Direction>,
+    /// The mode and what it takes, by name.
+    #[serde(flatten)]
+    terms: BTreeMap<String, Term>,
+}
+
+/// What a mode takes.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(tag = "mode", rename_all = "lowercase", deny_unknown_fields)]
+enum ModeText {
+    Exact {},
+    Close {
+        /// Absolute tolerance.
+        abs: Option<f64>,
+        /// Tolerance as a share of the stored value.
+        rel: Option<f64>,
+    },
+    NonInferior {
+        /// Absolute margin.
+        margin: Option<f64>,
+        /// Margin as a share of the stored value.
+        margin_rel: Option<f64>,
+        #[serde(default)]
+        method: Method,
+    },
+    Equivalent {
+        /// Absolute margin.
+        margin: Option<f64>,
+        /// Margin as a share of the stored value.
+        margin_rel: Option<f64>,
+        #[serde(default)]
+        method: Method,
+    },
+    Drift {
+        #[serde(default)]
+        statistic: DriftStatistic,
+        /// Greatest distance.
+        max: Option<f64>,
+    },
+    Range {
+        /// Least value.
+        min: Option<f64>,
+        /// Greatest value.
+        max: Option<f64>,
+    },
 }
 
 /// A rule that makes no sense.
@@ -49,14 +78,14 @@ pub struct RuleError {
 
 /// An absolute amount and a share of the stored value, added up.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Allowance {
+pub struct Tolerance {
     /// Absolute.
     pub absolute: f64,
     /// Share of |old|.
     pub share: f64,
 }
 
-impl Allowance {
+impl Tolerance {
     /// The amount beside a stored value.
     pub fn of(&self, old: f64) -> f64 {
         self.absolute + self.share * old.abs()
@@ -64,9 +93,11 @@ impl Allowance {
 }
 
 /// How a difference of means is judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Method {
     /// Paired where both sides have the same units, else Welch.
+    #[default]
     Auto,
     /// Two independent samples, Welch's t.
     Welch,
@@ -77,9 +108,11 @@ pub enum Method {
 }
 
 /// A distance of distributions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DriftStatistic {
     /// Kolmogorov and Smirnov.
+    #[default]
     Ks,
     /// Wasserstein's first distance.
     Wasserstein,
@@ -103,12 +136,12 @@ impl DriftStatistic {
 pub enum Mode {
     /// The same bits.
     Exact,
-    /// |new - old| within the allowance.
-    Close(Allowance),
+    /// |new - old| within the tolerance.
+    Close(Tolerance),
     /// Not worse by more than the margin.
-    NonInferior(Allowance, Method),
+    NonInferior(Tolerance, Method),
     /// Neither way off by more than the margin.
-    Equivalent(Allowance, Method),
+    Equivalent(Tolerance, Method),
     /// Distributions of the units no further apart.
     Drift(DriftStatistic, f64),
     /// The new value within bounds, whatever the stored one.
@@ -137,7 +170,7 @@ pub struct Rule {
     /// What is asked.
     pub mode: Mode,
     /// Which way is good, where the metric does not say.
-    pub direction: Option<super::Direction>,
+    pub direction: Option<Direction>,
 }
 
 /// Rules in order: the first that matches a metric holds.
@@ -166,15 +199,15 @@ impl Rules {
     /// The default is `noninferior` with a margin of 2 % of the stored value for means over at least two units whose
     /// direction is known, `equivalent` likewise where it is not, and `close` (1e-9 of the stored value) for all
     /// other numbers.
-    pub fn of(&self, metric: &Metric) -> (Mode, Option<super::Direction>) {
+    pub fn of(&self, metric: &Metric) -> (Mode, Option<Direction>) {
         if let Some(rule) = self.rules.iter().find(|rule| rule.matcher.is_match(&metric.id)) {
             return (rule.mode, rule.direction.or(metric.direction));
         }
-        let margin = Allowance { absolute: 0.0, share: DEFAULT_SHARE };
+        let margin = Tolerance { absolute: 0.0, share: DEFAULT_SHARE };
         let mode = match (metric.n >= 2 && metric.stderr.is_some(), metric.direction) {
             (true, Some(_)) => Mode::NonInferior(margin, Method::Auto),
             (true, None) => Mode::Equivalent(margin, Method::Auto),
-            (false, _) => Mode::Close(Allowance { absolute: 0.0, share: DEFAULT_CLOSE }),
+            (false, _) => Mode::Close(Tolerance { absolute: 0.0, share: DEFAULT_CLOSE }),
         };
         (mode, metric.direction)
     }
@@ -190,82 +223,180 @@ impl RuleText {
     }
 
     fn mode(&self) -> Result<Mode, String> {
-        let allowed: &[&str] = match self.mode.as_str() {
-            "exact" => &[],
-            "close" => &["abs", "rel"],
-            "noninferior" | "equivalent" => &["margin", "margin_rel", "method"],
-            "drift" => &["statistic", "max"],
-            "range" => &["min", "max"],
-            other => {
-                return Err(format!(
-                    "no mode '{other}' (there are exact, close, noninferior, equivalent, drift, range)"
-                ));
+        let terms = MapDeserializer::new(self.terms.clone().into_iter());
+        let text = ModeText::deserialize(terms).map_err(|error| self.explain(error))?;
+        Ok(match text {
+            ModeText::Exact {} => Mode::Exact,
+            ModeText::Close { abs, rel } => {
+                Mode::Close(tolerance(("abs", abs), ("rel", rel), DEFAULT_CLOSE)?)
             }
-        };
-        let given = [
-            ("abs", self.abs.is_some()),
-            ("rel", self.rel.is_some()),
-            ("margin", self.margin.is_some()),
-            ("margin_rel", self.margin_rel.is_some()),
-            ("method", self.method.is_some()),
-            ("statistic", self.statistic.is_some()),
-            ("max", self.max.is_some()),
-            ("min", self.min.is_some()),
-        ];
-        if let Some((name, _)) = given.iter().find(|(name, is_given)| *is_given && !allowed.contains(name)) {
-            return Err(format!("mode {} takes no {name}", self.mode));
-        }
-        let amount = |name: &str, value: Option<f64>| match value {
-            Some(value) if !value.is_finite() || value < 0.0 => Err(format!("{name} must be 0 or more")),
-            value => Ok(value.unwrap_or(0.0)),
-        };
-        Ok(match self.mode.as_str() {
-            "exact" => Mode::Exact,
-            "close" => {
-                let nothing = self.abs.is_none() && self.rel.is_none();
-                let share = if nothing { DEFAULT_CLOSE } else { amount("rel", self.rel)? };
-                Mode::Close(Allowance { absolute: amount("abs", self.abs)?, share })
+            ModeText::NonInferior { margin, margin_rel, method } => {
+                let margin = tolerance(("margin", margin), ("margin_rel", margin_rel), DEFAULT_SHARE)?;
+                Mode::NonInferior(margin, method)
             }
-            "drift" => {
-                let statistic = match self.statistic.as_deref() {
-                    Some("ks") | None => DriftStatistic::Ks,
-                    Some("wasserstein") => DriftStatistic::Wasserstein,
-                    Some("psi") => DriftStatistic::Psi,
-                    Some(other) => {
-                        return Err(format!("no statistic '{other}' (there are ks, wasserstein, psi)"));
-                    }
-                };
-                let max = self.max.ok_or("drift needs max, the greatest distance allowed")?;
+            ModeText::Equivalent { margin, margin_rel, method } => {
+                let margin = tolerance(("margin", margin), ("margin_rel", margin_rel), DEFAULT_SHARE)?;
+                Mode::Equivalent(margin, method)
+            }
+            ModeText::Drift { statistic, max } => {
+                let max = max.ok_or("drift needs max, the greatest distance allowed")?;
                 Mode::Drift(statistic, amount("max", Some(max))?)
             }
-            "range" => {
-                let (min, max) = (self.min.unwrap_or(f64::NEG_INFINITY), self.max.unwrap_or(f64::INFINITY));
-                if self.min.is_none() && self.max.is_none() || min.is_nan() || max.is_nan() || min > max {
+            ModeText::Range { min, max } => {
+                let (low, high) = (min.unwrap_or(f64::NEG_INFINITY), max.unwrap_or(f64::INFINITY));
+                if min.is_none() && max.is_none() || low.is_nan() || high.is_nan() || low > high {
                     return Err("range needs min, max or both, in order".to_owned());
                 }
-                Mode::Range(min, max)
-            }
-            other => {
-                let nothing = self.margin.is_none() && self.margin_rel.is_none();
-                let share = if nothing { DEFAULT_SHARE } else { amount("margin_rel", self.margin_rel)? };
-                let margin = Allowance { absolute: amount("margin", self.margin)?, share };
-                let method = match self.method.as_deref() {
-                    Some("auto") | None => Method::Auto,
-                    Some("welch") => Method::Welch,
-                    Some("paired") => Method::Paired,
-                    Some("bootstrap") => Method::Bootstrap,
-                    Some(other) => {
-                        return Err(format!(
-                            "no method '{other}' (there are auto, welch, paired, bootstrap)"
-                        ));
-                    }
-                };
-                if other == "noninferior" {
-                    Mode::NonInferior(margin, method)
-                } else {
-                    Mode::Equivalent(margin, method)
-                }
+                Mode::Range(low, high)
             }
         })
+    }
+
+    /// What is wrong with the terms, in the words of the file.
+    fn explain(&self, error: TermError) -> String {
+        match error {
+            TermError::UnknownWord { found, known } => {
+                let is_found = |name: &&str| self.terms.get(*name) == Some(&Term::Text(found.clone()));
+                let field = ["mode", "method", "statistic"].into_iter().find(is_found).unwrap_or("mode");
+                format!("no {field} '{found}' (there are {})", known.join(", "))
+            }
+            TermError::UnknownField(name) => match self.terms.get("mode") {
+                Some(Term::Text(mode)) => format!("mode {mode} takes no {name}"),
+                _ => format!("no mode takes {name}"),
+            },
+            TermError::Other(problem) => problem,
+        }
+    }
+}
+
+fn amount(name: &str, value: Option<f64>) -> Result<f64, String> {
+    match value {
+        Some(value) if !value.is_finite() || value < 0.0 => Err(format!("{name} must be 0 or more")),
+        value => Ok(value.unwrap_or(0.0)),
+    }
+}
+
+/// An absolute amount and a share, each by its name in the file; `default` is the share where neither is given.
+fn tolerance(
+    absolute: (&str, Option<f64>),
+    share: (&str, Option<f64>),
+    default: f64,
+) -> Result<Tolerance, String> {
+    let is_default = absolute.1.is_none() && share.1.is_none();
+    let share = if is_default { default } else { amount(share.0, share.1)? };
+    Ok(Tolerance { absolute: amount(absolute.0, absolute.1)?, share })
+}
+
+/// A value in a rule.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged, expecting = "a rule takes numbers and words")]
+enum Term {
+    Number(f64),
+    Text(String),
+}
+
+impl<'de> Deserializer<'de> for Term {
+    type Error = TermError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TermError> {
+        match self {
+            Self::Number(number) => visitor.visit_f64(number),
+            Self::Text(text) => visitor.visit_string(text),
+        }
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+impl IntoDeserializer<'_, TermError> for Term {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+/// Why terms are no mode: what serde found, kept apart so that [`RuleText::explain`] can put it in our words.
+#[derive(Debug, thiserror::Error)]
+enum TermError {
+    #[error("unknown word {found}")]
+    UnknownWord { found: String, known: &'static [&'static str] },
+    #[error("unknown field {0}")]
+    UnknownField(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl serde::de::Error for TermError {
+    fn custom<T: std::fmt::Display>(problem: T) -> Self {
+        Self::Other(problem.to_string())
+    }
+
+    fn unknown_variant(found: &str, known: &'static [&'static str]) -> Self {
+        Self::UnknownWord { found: found.to_owned(), known }
+    }
+
+    fn unknown_field(field: &str, _known: &'static [&'static str]) -> Self {
+        Self::UnknownField(field.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> String {
+        let rule: RuleText = serde_json::from_str(text).expect("a rule");
+        rule.parse().expect_err("a rule that makes no sense").to_string()
+    }
+
+    #[test]
+    fn words_nobody_knows_are_told_with_those_there_are() {
+        assert_eq!(
+            problem(r#"{"metric": "*", "mode": "near"}"#),
+            "rule for '*': no mode 'near' (there are exact, close, noninferior, equivalent, drift, range)"
+        );
+        assert_eq!(
+            problem(r#"{"metric": "*", "mode": "equivalent", "method": "t"}"#),
+            "rule for '*': no method 't' (there are auto, welch, paired, bootstrap)"
+        );
+        assert_eq!(
+            problem(r#"{"metric": "*", "mode": "drift", "statistic": "t", "max": 1}"#),
+            "rule for '*': no statistic 't' (there are ks, wasserstein, psi)"
+        );
+    }
+
+    #[test]
+    fn what_a_mode_does_not_take_is_refused() {
+        let text = r#"{"metric": "*", "mode": "close", "margin": 1.0}"#;
+        assert_eq!(problem(text), "rule for '*': mode close takes no margin");
+        let text = r#"{"metric": "*", "mode": "exact", "abs": 1}"#;
+        assert_eq!(problem(text), "rule for '*': mode exact takes no abs");
+        let text = r#"{"metric": "*", "mode": "close", "rel": -1}"#;
+        assert_eq!(problem(text), "rule for '*': rel must be 0 or more");
+    }
+
+    #[test]
+    fn defaults_stand_where_nothing_is_given() {
+        let parse = |text: &str| {
+            let rule: RuleText = serde_json::from_str(text).expect("a rule");
+            rule.parse().expect("a rule").mode
+        };
+        let share = |share| Tolerance { absolute: 0.0, share };
+        assert_eq!(parse(r#"{"metric": "*", "mode": "close"}"#), Mode::Close(share(1e-9)));
+        assert_eq!(
+            parse(r#"{"metric": "*", "mode": "noninferior"}"#),
+            Mode::NonInferior(share(0.02), Method::Auto)
+        );
+        // An amount alone leaves no share.
+        let given = Tolerance { absolute: 1.0, share: 0.0 };
+        assert_eq!(parse(r#"{"metric": "*", "mode": "close", "abs": 1}"#), Mode::Close(given));
+        assert_eq!(
+            parse(r#"{"metric": "*", "mode": "drift", "max": 2}"#),
+            Mode::Drift(DriftStatistic::Ks, 2.0)
+        );
     }
 }

@@ -4,7 +4,8 @@ use clap::Args;
 
 use super::{CommandError, Context, Outcome};
 use crate::normalization::available_devices;
-use crate::report::{DeviceReport, write_devices};
+use crate::report::write_devices;
+use crate::results::DeviceDocument;
 
 /// Which devices --device can name here, and why others are not there.
 ///
@@ -21,7 +22,7 @@ pub struct DevicesArgs {}
 /// An output that cannot be written.
 pub fn run(_: &DevicesArgs, context: &Context) -> Result<Outcome, CommandError> {
     context.check_output()?;
-    let report = DeviceReport::of(&available_devices());
+    let report = DeviceDocument::of(&available_devices());
     context.write(|out| write_devices(&report, context.format(), out))?;
     Ok(Outcome::Clean)
 }

@@ -4,8 +4,9 @@ use clap::Args;
 
 use super::{CommandError, Context, Outcome};
 use crate::attribution::Repeats;
-use crate::records::{CoalitionOptions, InspectOptions, OnBad, inspect};
+use crate::records::{CoalitionOptions, ColumnMap, InspectOptions, inspect};
 use crate::report::write_inspection;
+use crate::results::{InspectAnalysis, InspectionDocument, OnBad};
 
 /// What is in these files: kinds, columns, runs, episodes, environments, steps, slots, coverage, problems.
 ///
@@ -31,10 +32,11 @@ pub struct InspectArgs {
 /// Nothing to read, or an output that cannot be written; problems in files are findings.
 pub fn run(args: &InspectArgs, context: &Context) -> Result<Outcome, CommandError> {
     context.check_output()?;
+    let analysis = InspectAnalysis { value: args.value.clone(), columns: context.columns()?.to_map() };
     let options = InspectOptions {
         coalitions: CoalitionOptions {
-            columns: context.columns()?,
-            values: args.value.clone(),
+            columns: ColumnMap::of_map(&analysis.columns),
+            values: analysis.value.clone(),
             slots: None,
             repeats: Repeats::Mean,
             on_bad: OnBad::Error,
@@ -42,8 +44,9 @@ pub fn run(args: &InspectArgs, context: &Context) -> Result<Outcome, CommandErro
     };
     let files = context.discover(&args.runs)?.files;
     let progress = context.console.progress();
-    let inspection = inspect(&files, &options, &progress);
+    let found = inspect(&files, &options, &progress);
     drop(progress);
+    let inspection = InspectionDocument::new(found, analysis);
     context.write(|out| write_inspection(&inspection, context.format(), context.common.verbose, out))?;
     Ok(if inspection.n_problems() == 0 { Outcome::Clean } else { Outcome::Findings })
 }

@@ -8,6 +8,7 @@ mod error;
 mod generate;
 pub mod inspect;
 pub mod normalize;
+pub mod schema;
 pub mod simulate;
 
 pub use common::{ColorArg, CommonArgs, Context, FormatArg};

@@ -6,7 +6,8 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{CommandError, Context, Outcome};
 use crate::records::{AtomicFile, Compression, ParquetTable, TableWriter};
-use crate::report::{SimulatedTruth, write_truth};
+use crate::report::write_truth;
+use crate::results::SimulationDocument;
 use crate::simulation::{CoalitionRow, CoalitionSimulation, Design, Interaction, TransitionSimulation};
 
 /// Rows per row group.
@@ -231,7 +232,7 @@ fn write_runs(
     Ok(())
 }
 
-fn print_truth(context: &Context, truth: &SimulatedTruth) -> Result<Outcome, CommandError> {
+fn print_truth(context: &Context, truth: &SimulationDocument) -> Result<Outcome, CommandError> {
     let written = context.console.output(None, false, |out| write_truth(truth, context.format(), out));
     written.map_err(|source| CommandError::Output { target: "the result".to_owned(), source })?;
     Ok(Outcome::Clean)
@@ -262,7 +263,7 @@ fn coalitions(args: &CoalitionArgs, context: &Context) -> Result<Outcome, Comman
     })?;
     drop(progress);
     let files = paths.iter().map(|path| path.display().to_string()).collect();
-    print_truth(context, &SimulatedTruth::new(files, n_rows, &slots, &simulation.shapley_values()))
+    print_truth(context, &SimulationDocument::new(files, n_rows, &slots, &simulation.shapley_values()))
 }
 
 fn slot_ids(args: &CoalitionArgs) -> Vec<String> {
@@ -457,5 +458,5 @@ fn transitions(args: &TransitionArgs, context: &Context) -> Result<Outcome, Comm
     })?;
     drop(progress);
     let files = paths.iter().map(|path| path.display().to_string()).collect();
-    print_truth(context, &SimulatedTruth::new(files, n_rows, &[], &[]))
+    print_truth(context, &SimulationDocument::new(files, n_rows, &[], &[]))
 }

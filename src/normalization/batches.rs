@@ -1,7 +1,12 @@
 //! Which rows make one update.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// Which rows make one update.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub enum Granularity {
     /// Every row.
     Row,
@@ -13,6 +18,41 @@ pub enum Granularity {
     Round,
     /// All rows of one episode index, at the episode's end.
     Episode,
+}
+
+impl std::str::FromStr for Granularity {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let whole = |text: &str| text.parse::<u64>().ok().filter(|n| *n > 0);
+        match text.split_once(':') {
+            None => match text {
+                "step" => Ok(Self::Step),
+                "row" => Ok(Self::Row),
+                "round" => Ok(Self::Round),
+                "episode" => Ok(Self::Episode),
+                _ => Err("expected step, rollout:N, round, episode or row".to_owned()),
+            },
+            Some(("rollout", n)) => {
+                whole(n).map(Self::Rollout).ok_or_else(|| format!("'{n}' is not a number of steps"))
+            }
+            Some(_) => Err("expected step, rollout:N, round, episode or row".to_owned()),
+        }
+    }
+}
+
+impl TryFrom<String> for Granularity {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Granularity> for String {
+    fn from(granularity: Granularity) -> Self {
+        granularity.describe()
+    }
 }
 
 impl Granularity {

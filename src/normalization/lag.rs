@@ -1,6 +1,12 @@
 //! How long statistics lag behind a shift of the distribution.
 
+use std::sync::{Mutex, PoisonError};
+
+use super::replay::{Block, Replay};
+use super::segment::MeanVar;
+use super::shift::{LocatedBlock, Shift};
 use super::state::Normalizer;
+use crate::stats::Rows;
 
 /// Share of the shift (mean) or of the new value (variance) that may be left.
 const CLOSE: f64 = 0.1;
@@ -30,17 +36,17 @@ pub struct Lag {
 #[derive(Debug, Clone)]
 pub struct LagProbe {
     update: u64,
-    before: Vec<(f64, f64)>,
-    after: Vec<(f64, f64)>,
+    before: Vec<MeanVar>,
+    after: Vec<MeanVar>,
     lag: Lag,
 }
 
 impl LagProbe {
-    /// Begins to watch after `update` updates; moments (mean, variance) before and after the shift.
-    pub fn new(update: u64, before: &[(f64, f64)], after: &[(f64, f64)]) -> Self {
+    /// Begins to watch after `update` updates; moments before and after the shift.
+    pub fn new(update: u64, before: &[MeanVar], after: &[MeanVar]) -> Self {
         let width = after.len();
         let shifted = before.iter().zip(after).map(|(before, after)| {
-            after.1 > 0.0 && (after.0 - before.0).abs() >= LEAST_SHIFT * after.1.sqrt()
+            after.var > 0.0 && (after.mean - before.mean).abs() >= LEAST_SHIFT * after.var.sqrt()
         });
         let lag = Lag {
             mean: vec![None; width],
@@ -70,7 +76,7 @@ impl LagProbe {
         }
         self.lag.watched = normalizer.updates() - self.update;
         for d in 0..self.after.len() {
-            let ((old, _), (mean, var)) = (self.before[d], self.after[d]);
+            let (old, MeanVar { mean, var }) = (self.before[d].mean, self.after[d]);
             if var <= 0.0 {
                 continue;
             }
@@ -99,6 +105,55 @@ impl LagProbe {
     }
 }
 
+/// Replays a run that shifts once more, under several rules, and watches every update after the shift.
+#[derive(Debug)]
+pub struct LagWatch {
+    replays: Vec<Replay>,
+    /// One per replay; replays run side by side.
+    probes: Vec<Mutex<LagProbe>>,
+    shift: Shift,
+}
+
+/// A shift, to the batch where it was found, with the lag of each setting behind it.
+#[derive(Debug, Clone)]
+pub struct WatchedShift {
+    /// The shift.
+    pub shift: Shift,
+    /// Lags, in order of the replays.
+    pub lags: Vec<Lag>,
+}
+
+impl LagWatch {
+    /// Watches replays that have not begun.
+    pub fn new(replays: Vec<Replay>, shift: Shift) -> Self {
+        let probe = |_: &Replay| LagProbe::new(shift.update, &shift.before, &shift.after).into();
+        Self { probes: replays.iter().map(probe).collect(), replays, shift }
+    }
+
+    /// Replays a block whose batches end at `ends`, with the vector step of each row.
+    pub fn process(&mut self, rows: Rows<'_>, ends: &[usize], vector_step: &[u64]) {
+        let Some(first) = self.replays.first() else { return };
+        let (width, updates_before) = (first.normalizer().width(), first.normalizer().updates());
+        if self.shift.look(&LocatedBlock { rows, width, ends, vector_step, updates_before }) {
+            for probe in &mut self.probes {
+                probe.get_mut().unwrap_or_else(PoisonError::into_inner).move_to(self.shift.update);
+            }
+        }
+        let block = Block { rows, input: None, ends };
+        let probes = &self.probes;
+        Replay::process_together(&mut self.replays, &block, |i, update| {
+            probes[i].lock().unwrap_or_else(PoisonError::into_inner).watch(update.normalizer);
+        });
+    }
+
+    /// The run is over.
+    pub fn finish(self) -> WatchedShift {
+        let finished =
+            |probe: Mutex<LagProbe>| probe.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
+        WatchedShift { shift: self.shift, lags: self.probes.into_iter().map(finished).collect() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Memory, Rule, lag_of};
@@ -108,7 +163,8 @@ mod tests {
     fn the_lag_of_a_moving_average_is_the_formula() {
         let rule = Rule { initial_mean: 0.0, ..Rule::observations(Memory::ema(0.9)) };
         let mut normalizer = Normalizer::new(rule, 1);
-        let mut probe = LagProbe::new(0, &[(0.0, 1.0)], &[(5.0, 1.0)]);
+        let moments = |mean| MeanVar { mean, var: 1.0 };
+        let mut probe = LagProbe::new(0, &[moments(0.0)], &[moments(5.0)]);
         for _ in 0..200 {
             normalizer.update(1, &[5.0], &[1.0]);
             probe.watch(&normalizer);

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::engine::{DeviceError, Engine};
-use super::moments::{RowMoments, Rows};
-use super::replay::{Block, Output, Replay, Update};
+use super::output::Output;
+use super::replay::{Block, Replay};
+use super::update::{Update, UpdatesTold};
+use crate::stats::{RowMoments, Rows};
 
 /// Rows of a block with what tells them apart.
 #[derive(Debug, Clone, Copy)]
@@ -42,10 +44,10 @@ impl Lanes {
 
     /// Goes through rows on a device; see [`Replay::on_device`].
     #[must_use]
-    pub fn on_device(mut self, engine: Option<&Engine>, tells_every_update: bool) -> Self {
+    pub fn on_device(mut self, engine: Option<&Engine>, told: UpdatesTold) -> Self {
         self.replays = std::mem::take(&mut self.replays)
             .into_iter()
-            .map(|replay| replay.on_device(engine.cloned(), tells_every_update))
+            .map(|replay| replay.on_device(engine.cloned(), told))
             .collect();
         self
     }
@@ -109,12 +111,12 @@ impl Lanes {
         while row < n_rows {
             // The state stands still up to the next end of an episode.
             let end = ends[row..].iter().position(|is_end| *is_end).map_or(n_rows, |n| row + n + 1);
-            let part = Block {
+            let rows = Block {
                 rows: block.rows.slice(row..end, width),
                 input: block.input.map(|input| input.slice(row..end, width)),
                 ends: &[],
             };
-            replay.normalize_only(&part, output.part(row * width, end * width))?;
+            replay.normalize_only(&rows, output.slice(row * width, end * width))?;
             let mut start = row;
             while start < end {
                 let same = |next: &usize| episodes[*next] == episodes[start];

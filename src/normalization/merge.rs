@@ -1,7 +1,7 @@
 //! States of shards combined exactly.
 
 use super::rule::Memory;
-use super::segment::Segment;
+use super::segment::{MeanVar, Segment};
 use super::state::NormalizerState;
 
 /// Why states cannot be combined.
@@ -19,7 +19,7 @@ pub enum MergeError {
 ///
 /// # Formula
 /// The initial state is taken out of every state but the first ([`NormalizerState::without_prior`]); what is left are
-/// the rows' own moments. Full history: Chan's merge, in any order. Moving average: stretches (1 - m^K, mean, var)
+/// the rows' own moments. Full history: Chan's merge, in any order. Moving average: segments (1 - m^K, mean, var)
 /// composed in the order given, then applied to the first state.
 ///
 /// # Errors
@@ -37,21 +37,22 @@ pub fn merge_states(states: &[NormalizerState]) -> Result<NormalizerState, Merge
         if state.mean.len() != first.mean.len() {
             return differs("its number of dimensions");
         }
-        let initial = |state: &NormalizerState| (state.initial_count, state.initial_mean, state.initial_var);
-        if initial(state) != initial(first) {
+        if state.prior() != first.prior() {
             return differs("its initial state");
         }
     }
     let mut merged = first.clone();
     for state in rest {
-        let Some((mean, var)) = state.without_prior() else { continue };
+        let Some(alone) = state.without_prior() else { continue };
         let weight = match state.memory {
             Memory::Welford => state.count - state.initial_count,
             Memory::Ema { .. } => 1.0 - state.prior_weight(),
         };
-        for d in 0..mean.len() {
-            let stretch = Segment::with_weight(state.memory, weight, mean[d], var[d]);
-            (merged.mean[d], merged.var[d]) = stretch.apply(merged.count, merged.mean[d], merged.var[d]);
+        for d in 0..alone.mean.len() {
+            let segment = Segment::with_weight(state.memory, weight, alone.mean[d], alone.var[d]);
+            let before = MeanVar { mean: merged.mean[d], var: merged.var[d] };
+            let after = segment.apply(merged.count, before);
+            (merged.mean[d], merged.var[d]) = (after.mean, after.var);
         }
         merged.count += match state.memory {
             Memory::Welford => weight,

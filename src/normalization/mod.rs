@@ -1,41 +1,60 @@
 //! Running statistics and what they do to observations and rewards, replayed offline.
 //!
 //! Pure: rows in, states and normalized rows out. It knows nothing of files, flags or devices' names.
+//!
+//! # Ranges of rows
+//! - *part*: rows of a file that are decoded together (a row group, a record batch);
+//! - *block*: consecutive rows of one run in replay order, handed on together;
+//! - *batch*: the rows of one update;
+//! - *tile*: consecutive rows that a device, or one thread, reduces together; a device takes a group of them at a time;
+//! - *window*: consecutive updates that the diagnostics summarize together.
 
+mod act_learn;
 mod batches;
+mod change;
+mod conventions;
 mod diagnostics;
 mod engine;
 mod lag;
 mod lanes;
 mod merge;
-mod moments;
 mod on_device;
+mod output;
 mod presets;
 mod replay;
 mod returns;
 mod rule;
 mod scaling;
 mod segment;
+mod shift;
 mod state;
 mod tiles;
+mod timeline;
+mod update;
 mod verify;
+mod window;
 
+pub use act_learn::{ActLearnDifference, ActLearnProbe, RolloutRows};
 pub use batches::{Batcher, Granularity, Places};
-pub use diagnostics::{
-    Change, ClipPhase, Diagnostics, DimensionChange, find_change, lag_of, locate_shift, regimes,
-};
+pub use change::{Change, DimensionChange, Regimes, find_change};
+pub use conventions::{Conventions, ReturnScale, Target};
+pub use diagnostics::{ClipPhase, Diagnostics, lag_of};
 pub use engine::{
     DeviceChoice, DeviceError, DevicePresence, Engine, KernelTimes, available_devices, is_device_failure,
     normalize_tensor, open_device,
 };
-pub use lag::{Lag, LagProbe};
+pub use lag::{Lag, LagProbe, LagWatch, WatchedShift};
 pub use lanes::{LaneRows, Lanes};
 pub use merge::{MergeError, merge_states};
-pub use moments::{RowMoments, Rows};
-pub use presets::{Conventions, Preset, ReturnScale, Target};
-pub use replay::{Block, Output, Replay, Update, Window, moments_of};
+pub use output::Output;
+pub use presets::Preset;
+pub use replay::{Block, Replay, moments_of};
 pub use returns::{ReturnReset, ReturnStep, Returns};
-pub use rule::{Correction, Divisor, Memory, Order, Rule, Warmup};
-pub use segment::Segment;
-pub use state::{Normalizer, NormalizerState};
+pub use rule::{Correction, Divisor, Memory, MomentumUnit, Order, Rule, Warmup};
+pub use segment::{MeanVar, Segment};
+pub use shift::{LocatedBlock, Shift};
+pub use state::{Normalizer, NormalizerState, Prior, RowsAlone};
+pub use timeline::{KnownStep, Timeline};
+pub use update::{Update, UpdatesTold};
 pub use verify::{Claim, Diagnosis, Difference, StaleProbe, finer_grid, momentum_grid};
+pub use window::Window;

@@ -1,60 +1,70 @@
 //! The replay on a device: the host plans and scans, the device goes through the rows.
 //!
-//! Three steps per chunk of tiles: the device reduces tiles to moments, the host scans them at 64 bits and so knows
-//! the state before every tile, the device normalizes every tile from there. The moments of the next chunk are under
+//! Three steps per group of tiles: the device reduces tiles to moments, the host scans them at 64 bits and so knows
+//! the state before every tile, the device normalizes every tile from there. The moments of the next group are under
 //! way while the host scans and waits.
 
 use std::collections::VecDeque;
 
 use super::engine::{
-    Carries, DeviceError, DeviceRows, Engine, PendingMoments, PendingValues, Scaling, TileMoments,
+    DeviceError, DeviceRows, Engine, PendingMoments, PendingValues, Scaling, TileMoments, TileOutput,
+    TileStates,
 };
-use super::moments::{MomentsView, RowMoments};
-use super::replay::{Block, Output, Replay, Update};
+use super::output::Output;
+use super::replay::{Block, Replay};
 use super::rule::Order;
-use super::tiles::{Chunk, Event, Grain, cut};
+use super::tiles::{BlockShape, Normalized, ScanStep, TileGroup, TileSettings, plan_tiles};
+use super::update::{Update, UpdatesTold};
+use crate::stats::{MomentsView, RowMoments};
 
-/// A chunk whose moments are under way; one without rows (it closes a batch) has none.
+/// A group whose moments are under way; one without rows (it closes a batch) has none.
 struct Started {
-    chunk: Chunk,
+    group: TileGroup,
     on_device: Option<(DeviceRows, PendingMoments)>,
 }
 
-/// A chunk whose moments are known; its tiles wait for the state before them.
+/// A group whose moments are known; its tiles wait for the state before them.
 struct Scanned {
-    chunk: Chunk,
+    group: TileGroup,
     rows: Option<DeviceRows>,
     /// Means of the tiles' rows, where those are what is normalized.
     means: Option<Vec<f64>>,
-    carries: Vec<Option<Carries>>,
+    states: Vec<Option<TileStates>>,
     /// Updates before each tile: the window its rows count in.
     updates: Vec<u64>,
 }
 
 impl Scanned {
     fn is_ready(&self) -> bool {
-        self.carries.iter().all(Option::is_some)
+        self.states.iter().all(Option::is_some)
     }
 }
 
-/// A chunk whose values are under way.
+/// A group whose values are under way.
 struct Finishing {
-    chunk: Chunk,
+    group: TileGroup,
     updates: Vec<u64>,
     pending: PendingValues,
 }
 
-/// The way of one block through a device.
-struct Passage<'a, 'b> {
+/// A tile of a block.
+#[derive(Debug, Clone, Copy)]
+struct TilePlace {
+    group: usize,
+    tile: usize,
+}
+
+/// One block going through a device: the groups of tiles that wait there.
+struct DevicePass<'a, 'b> {
     engine: &'a Engine,
     block: &'a Block<'b>,
     output: Output<'a>,
-    /// Chunks before the first of `waiting` are on their way back.
+    /// Groups before the first of `waiting` are on their way back.
     done: usize,
     waiting: VecDeque<Scanned>,
     finishing: VecDeque<Finishing>,
-    /// Tiles (chunk, tile) of the batch still open that wait for its update.
-    parts: Vec<(usize, usize)>,
+    /// Tiles of the batch still open that wait for its update.
+    open_tiles: Vec<TilePlace>,
 }
 
 impl Replay {
@@ -70,38 +80,43 @@ impl Replay {
         on_update: &mut impl FnMut(Update<'_>),
     ) -> Result<(), DeviceError> {
         let width = self.normalizer.width();
-        let grain =
-            Grain { width, window_updates: self.window_updates, every_update: self.tells_every_update };
         let n_rows = block.rows.len() / width;
         let rule = *self.normalizer.rule();
         let has_state = block.input.is_none();
-        let chunks = cut(&rule, self.normalizer.clock(), grain, n_rows, block.ends, self.open.n(), has_state);
-        let mut passage = Passage::new(engine, block, output);
-        let mut chunks = chunks.into_iter();
-        let mut next = chunks.next().map(|chunk| passage.start(chunk, width)).transpose()?;
+        let settings = TileSettings {
+            width,
+            window_updates: self.windows.updates_each(),
+            told: self.told,
+            normalized: if has_state { Normalized::SeenRows } else { Normalized::OtherRows },
+        };
+        let shape = BlockShape { n_rows, ends: block.ends, n_open: self.open.n() };
+        let groups = plan_tiles(&rule, self.normalizer.clock(), settings, shape);
+        let mut pass = DevicePass::new(engine, block, output);
+        let mut groups = groups.into_iter();
+        let mut next = groups.next().map(|group| pass.start(group, width)).transpose()?;
         while let Some(current) = next {
-            next = chunks.next().map(|chunk| passage.start(chunk, width)).transpose()?;
+            next = groups.next().map(|group| pass.start(group, width)).transpose()?;
             let (rows, moments) = match current.on_device {
                 None => (None, TileMoments::default()),
                 Some((rows, pending)) => {
                     let moments = engine.read_moments(&rows, pending)?;
-                    let rows = if has_state { rows } else { passage.upload_input(&current.chunk, width)? };
+                    let rows = if has_state { rows } else { pass.upload_input(&current.group, width)? };
                     (Some(rows), moments)
                 }
             };
-            passage.waiting.push_back(Scanned {
-                carries: vec![None; current.chunk.layout.n_tiles()],
-                updates: vec![0; current.chunk.layout.n_tiles()],
+            pass.waiting.push_back(Scanned {
+                states: vec![None; current.group.layout.n_tiles()],
+                updates: vec![0; current.group.layout.n_tiles()],
                 means: has_state.then(|| moments.row_mean.clone()),
-                chunk: current.chunk,
+                group: current.group,
                 rows,
             });
-            self.scan(&mut passage, &moments, on_update);
-            self.send_ready(&mut passage)?;
-            self.finish_down_to(1, &mut passage)?;
+            self.scan(&mut pass, &moments, on_update);
+            self.send_ready(&mut pass)?;
+            self.finish_down_to(1, &mut pass)?;
         }
-        assert!(passage.waiting.is_empty(), "rows of an open batch are kept back until it is whole");
-        self.finish_down_to(0, &mut passage)
+        assert!(pass.waiting.is_empty(), "rows of an open batch are kept back until it is whole");
+        self.finish_down_to(0, &mut pass)
     }
 
     /// Normalizes rows with the state as it is, on a device.
@@ -112,68 +127,74 @@ impl Replay {
         output: Output<'_>,
     ) -> Result<(), DeviceError> {
         let width = self.normalizer.width();
-        let grain = Grain { width, window_updates: self.window_updates, every_update: true };
+        let settings = TileSettings {
+            width,
+            window_updates: self.windows.updates_each(),
+            told: UpdatesTold::Every,
+            normalized: Normalized::OtherRows,
+        };
         let n_rows = block.rows.len() / width;
         let rule = *self.normalizer.rule();
-        let mut passage = Passage::new(engine, block, output);
-        for chunk in cut(&rule, self.normalizer.clock(), grain, n_rows, &[], 0, false) {
-            self.begin_window();
-            let rows = passage.upload_input(&chunk, width)?;
-            let n_tiles = chunk.layout.n_tiles();
-            let carries = (0..n_tiles).map(|tile| Some(self.carry(&rows, tile, None))).collect();
+        let mut pass = DevicePass::new(engine, block, output);
+        let shape = BlockShape { n_rows, ends: &[], n_open: 0 };
+        for group in plan_tiles(&rule, self.normalizer.clock(), settings, shape) {
+            self.windows.begin(&self.normalizer);
+            let rows = pass.upload_input(&group, width)?;
+            let n_tiles = group.layout.n_tiles();
+            let states = (0..n_tiles).map(|tile| Some(self.state_before(&rows, tile, None))).collect();
             let updates = vec![self.normalizer.updates(); n_tiles];
-            passage.waiting.push_back(Scanned { chunk, rows: Some(rows), means: None, carries, updates });
-            self.send_ready(&mut passage)?;
-            self.finish_down_to(1, &mut passage)?;
+            pass.waiting.push_back(Scanned { group, rows: Some(rows), means: None, states, updates });
+            self.send_ready(&mut pass)?;
+            self.finish_down_to(1, &mut pass)?;
         }
-        self.finish_down_to(0, &mut passage)
+        self.finish_down_to(0, &mut pass)
     }
 
-    /// Goes through the tiles of the chunk that came last: states before them, updates, windows.
+    /// Goes through the tiles of the group that came last: states before them, updates, windows.
     fn scan(
         &mut self,
-        passage: &mut Passage<'_, '_>,
+        pass: &mut DevicePass<'_, '_>,
         moments: &TileMoments,
         on_update: &mut impl FnMut(Update<'_>),
     ) {
         let width = self.normalizer.width();
-        let at = passage.done + passage.waiting.len() - 1;
-        let events = match passage.waiting.back_mut() {
-            Some(scanned) => std::mem::take(&mut scanned.chunk.events),
+        let at = pass.done + pass.waiting.len() - 1;
+        let steps = match pass.waiting.back_mut() {
+            Some(scanned) => std::mem::take(&mut scanned.group.steps),
             None => return,
         };
         let is_first = self.normalizer.rule().order == Order::NormalizeFirst;
-        for event in events {
-            self.begin_window();
-            match event {
-                Event::Whole { tile, share, clock, last_row, last_n } => {
-                    passage.set_carry(at, tile, self);
-                    self.add_to_window(moments, tile, passage.n_rows(at, tile));
+        for step in steps {
+            self.windows.begin(&self.normalizer);
+            match step {
+                ScanStep::WholeBatches { tile, share, clock, last_row, last_n } => {
+                    pass.set_before(at, tile, self);
+                    self.add_to_window(moments, tile, pass.n_rows(at, tile));
                     let own = tile * width..(tile + 1) * width;
                     self.normalizer.append(share, &moments.mean[own.clone()], &moments.var[own], clock);
                     on_update(Update { last_row: Some(last_row), n: last_n, normalizer: &self.normalizer });
-                    self.end_window_if_full();
+                    self.windows.end_if_full(&self.normalizer);
                 }
-                Event::Part { tile } => {
-                    self.open.merge_batch(passage.n_rows(at, tile), &view(moments, tile, width));
+                ScanStep::WithinBatch { tile } => {
+                    self.open.merge_batch(pass.n_rows(at, tile), &view(moments, tile, width));
                     if is_first {
-                        passage.set_carry(at, tile, self);
+                        pass.set_before(at, tile, self);
                     } else {
-                        passage.parts.push((at, tile));
-                        passage.set_updates(at, tile, self.normalizer.updates());
+                        pass.open_tiles.push(TilePlace { group: at, tile });
+                        pass.set_updates(at, tile, self.normalizer.updates());
                     }
                 }
-                Event::Close { last_row } => {
+                ScanStep::EndOfBatch { last_row } => {
                     let batch = std::mem::replace(&mut self.open, RowMoments::empty(width));
-                    if let Some(window) = self.windows.last_mut() {
+                    if let Some(window) = self.windows.current() {
                         window.moments.merge(&batch);
                     }
                     self.normalizer.update(batch.n(), batch.mean(), &batch.vars());
-                    for (chunk, tile) in std::mem::take(&mut passage.parts) {
-                        passage.set_scaling(chunk, tile, self);
+                    for TilePlace { group, tile } in std::mem::take(&mut pass.open_tiles) {
+                        pass.set_scaling(group, tile, self);
                     }
                     on_update(Update { last_row, n: batch.n(), normalizer: &self.normalizer });
-                    self.end_window_if_full();
+                    self.windows.end_if_full(&self.normalizer);
                 }
             }
         }
@@ -181,56 +202,59 @@ impl Replay {
 
     fn add_to_window(&mut self, moments: &TileMoments, tile: usize, n: u64) {
         let width = self.normalizer.width();
-        if let Some(window) = self.windows.last_mut() {
+        if let Some(window) = self.windows.current() {
             window.moments.merge_batch(n, &view(moments, tile, width));
         }
     }
 
     /// The state as a device takes it into a tile whose rows have these means.
-    fn carry(&self, rows: &DeviceRows, tile: usize, means: Option<&[f64]>) -> Carries {
+    fn state_before(&self, rows: &DeviceRows, tile: usize, means: Option<&[f64]>) -> TileStates {
         let width = self.normalizer.width();
         let (mut center, mut inverse) = (vec![0.0; width], vec![0.0; width]);
         self.normalizer.scaling(&mut center, &mut inverse);
-        Engine::carry(rows, tile, means.unwrap_or(&center), &center, self.normalizer.var(), &inverse)
+        Engine::state_before(rows, tile, means.unwrap_or(&center), &center, self.normalizer.var(), &inverse)
     }
 
-    /// Sends the chunks off whose states are known.
-    fn send_ready(&mut self, passage: &mut Passage<'_, '_>) -> Result<(), DeviceError> {
+    /// Sends the groups off whose states are known.
+    fn send_ready(&mut self, pass: &mut DevicePass<'_, '_>) -> Result<(), DeviceError> {
         let rule = self.normalizer.rule();
-        let wants_values = !matches!(passage.output, Output::None);
-        while passage.waiting.front().is_some_and(Scanned::is_ready) {
-            let Some(Scanned { chunk, rows, carries, updates, .. }) = passage.waiting.pop_front() else {
+        let output = match pass.output {
+            Output::None => TileOutput::Counts,
+            Output::F32(_) | Output::F64(_) => TileOutput::ValuesAndCounts,
+        };
+        while pass.waiting.front().is_some_and(Scanned::is_ready) {
+            let Some(Scanned { group, rows, states, updates, .. }) = pass.waiting.pop_front() else {
                 break;
             };
-            passage.done += 1;
+            pass.done += 1;
             let Some(rows) = rows else { continue };
-            let mut all = Carries::default();
-            carries.into_iter().flatten().for_each(|carry| all.extend(&carry));
-            let pending = passage.engine.begin_values(&rows, &all, &Scaling::of(rule), wants_values)?;
-            passage.finishing.push_back(Finishing { chunk, updates, pending });
+            let mut all = TileStates::default();
+            states.into_iter().flatten().for_each(|state| all.extend(&state));
+            let pending = pass.engine.begin_values(&rows, &all, &Scaling::of(rule), output)?;
+            pass.finishing.push_back(Finishing { group, updates, pending });
         }
         Ok(())
     }
 
-    /// Takes values until so many chunks are still under way.
-    fn finish_down_to(&mut self, left: usize, passage: &mut Passage<'_, '_>) -> Result<(), DeviceError> {
-        while passage.finishing.len() > left {
-            let Some(oldest) = passage.finishing.pop_front() else { break };
-            self.finish_chunk(oldest, passage)?;
+    /// Takes values until so many groups are still under way.
+    fn finish_down_to(&mut self, left: usize, pass: &mut DevicePass<'_, '_>) -> Result<(), DeviceError> {
+        while pass.finishing.len() > left {
+            let Some(oldest) = pass.finishing.pop_front() else { break };
+            self.finish_group(oldest, pass)?;
         }
         Ok(())
     }
 
-    /// Takes the values of a chunk under way.
-    fn finish_chunk(
+    /// Takes the values of a group under way.
+    fn finish_group(
         &mut self,
-        Finishing { chunk, updates, pending }: Finishing,
-        passage: &mut Passage<'_, '_>,
+        Finishing { group, updates, pending }: Finishing,
+        pass: &mut DevicePass<'_, '_>,
     ) -> Result<(), DeviceError> {
         let width = self.normalizer.width();
-        let (values, clipped) = passage.engine.read_values(pending)?;
+        let (values, clipped) = pass.engine.read_values(pending)?;
         if let Some(values) = values {
-            let place = passage.output.part(chunk.rows.start * width, chunk.rows.end * width);
+            let place = pass.output.slice(group.rows.start * width, group.rows.end * width);
             match place {
                 Output::None => {}
                 Output::F32(out) => out.copy_from_slice(&values),
@@ -238,12 +262,8 @@ impl Replay {
             }
         }
         for (tile, updates) in updates.into_iter().enumerate() {
-            let n_rows = chunk.layout.rows(tile).len() as u64;
-            // Windows may have been joined since.
-            let window = self.windows.partition_point(|window| window.first_update <= updates);
-            let Some(window) = window.checked_sub(1).and_then(|at| self.windows.get_mut(at)) else {
-                continue;
-            };
+            let n_rows = group.layout.rows(tile).len() as u64;
+            let Some(window) = self.windows.at(updates) else { continue };
             window.normalized += n_rows;
             for (sum, n) in window.clipped.iter_mut().zip(&clipped[tile * width..(tile + 1) * width]) {
                 #[expect(
@@ -259,7 +279,7 @@ impl Replay {
     }
 }
 
-impl<'a, 'b> Passage<'a, 'b> {
+impl<'a, 'b> DevicePass<'a, 'b> {
     fn new(engine: &'a Engine, block: &'a Block<'b>, output: Output<'a>) -> Self {
         Self {
             engine,
@@ -268,45 +288,45 @@ impl<'a, 'b> Passage<'a, 'b> {
             done: 0,
             waiting: VecDeque::new(),
             finishing: VecDeque::new(),
-            parts: Vec::new(),
+            open_tiles: Vec::new(),
         }
     }
 
-    fn start(&self, chunk: Chunk, width: usize) -> Result<Started, DeviceError> {
-        if chunk.layout.n_tiles() == 0 {
-            return Ok(Started { chunk, on_device: None });
+    fn start(&self, group: TileGroup, width: usize) -> Result<Started, DeviceError> {
+        if group.layout.n_tiles() == 0 {
+            return Ok(Started { group, on_device: None });
         }
-        let rows = self.block.rows.slice(chunk.rows.clone(), width);
-        let rows = self.engine.upload(rows, width, &chunk.layout)?;
+        let rows = self.block.rows.slice(group.rows.clone(), width);
+        let rows = self.engine.upload(rows, width, &group.layout)?;
         let pending = self.engine.begin_moments(&rows)?;
-        Ok(Started { chunk, on_device: Some((rows, pending)) })
+        Ok(Started { group, on_device: Some((rows, pending)) })
     }
 
     /// The rows to be normalized, where they are not those the statistics see.
-    fn upload_input(&self, chunk: &Chunk, width: usize) -> Result<DeviceRows, DeviceError> {
-        let rows = self.block.input.unwrap_or(self.block.rows).slice(chunk.rows.clone(), width);
-        self.engine.upload(rows, width, &chunk.layout)
+    fn upload_input(&self, group: &TileGroup, width: usize) -> Result<DeviceRows, DeviceError> {
+        let rows = self.block.input.unwrap_or(self.block.rows).slice(group.rows.clone(), width);
+        self.engine.upload(rows, width, &group.layout)
     }
 
-    fn n_rows(&self, chunk: usize, tile: usize) -> u64 {
-        self.waiting[chunk - self.done].chunk.layout.rows(tile).len() as u64
+    fn n_rows(&self, group: usize, tile: usize) -> u64 {
+        self.waiting[group - self.done].group.layout.rows(tile).len() as u64
     }
 
-    fn set_updates(&mut self, chunk: usize, tile: usize, updates: u64) {
-        self.waiting[chunk - self.done].updates[tile] = updates;
+    fn set_updates(&mut self, group: usize, tile: usize, updates: u64) {
+        self.waiting[group - self.done].updates[tile] = updates;
     }
 
     /// The tile begins from the state as it is.
-    fn set_carry(&mut self, chunk: usize, tile: usize, replay: &Replay) {
-        self.set_updates(chunk, tile, replay.normalizer.updates());
-        self.set_scaling(chunk, tile, replay);
+    fn set_before(&mut self, group: usize, tile: usize, replay: &Replay) {
+        self.set_updates(group, tile, replay.normalizer.updates());
+        self.set_scaling(group, tile, replay);
     }
 
-    fn set_scaling(&mut self, chunk: usize, tile: usize, replay: &Replay) {
-        let scanned = &mut self.waiting[chunk - self.done];
+    fn set_scaling(&mut self, group: usize, tile: usize, replay: &Replay) {
+        let scanned = &mut self.waiting[group - self.done];
         let width = replay.normalizer.width();
         let means = scanned.means.as_ref().map(|means| &means[tile * width..(tile + 1) * width]);
-        scanned.carries[tile] = scanned.rows.as_ref().map(|rows| replay.carry(rows, tile, means));
+        scanned.states[tile] = scanned.rows.as_ref().map(|rows| replay.state_before(rows, tile, means));
     }
 }
 

@@ -1,7 +1,11 @@
 //! Discounted returns accumulated forward, whose deviation some frameworks divide rewards by.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// When an environment's accumulator begins anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum ReturnReset {
     /// After the last step of an episode, terminated or truncated.
     EpisodeEnd,
@@ -18,8 +22,17 @@ pub enum ReturnReset {
 pub struct Returns {
     gamma: f64,
     reset: ReturnReset,
-    /// Accumulator, episode of the last row, and whether that row ended it.
-    envs: Vec<(f64, Option<i64>, bool)>,
+    envs: Vec<Accumulator>,
+}
+
+/// What is kept of one environment.
+#[derive(Debug, Clone, Copy, Default)]
+struct Accumulator {
+    value: f64,
+    /// Episode of the last row.
+    last_episode: Option<i64>,
+    /// Whether that row ended it.
+    last_ended: bool,
 }
 
 /// One step as returns see it.
@@ -40,23 +53,23 @@ pub struct ReturnStep {
 impl Returns {
     /// Accumulators of `n_envs` environments at zero.
     pub fn new(gamma: f64, reset: ReturnReset, n_envs: usize) -> Self {
-        Self { gamma, reset, envs: vec![(0.0, None, false); n_envs] }
+        Self { gamma, reset, envs: vec![Accumulator::default(); n_envs] }
     }
 
     /// The return after this step.
     ///
     /// An episode ends where the recording says so, or where the next row of the environment has another one.
     pub fn push(&mut self, step: ReturnStep) -> f64 {
-        let (value, last_episode, last_ended) = &mut self.envs[step.lane];
-        let is_new = *last_ended || last_episode.is_some_and(|episode| episode != step.episode);
+        let env = &mut self.envs[step.lane];
+        let is_new = env.last_ended || env.last_episode.is_some_and(|episode| episode != step.episode);
         if is_new && matches!(self.reset, ReturnReset::EpisodeEnd | ReturnReset::TerminalStep) {
-            *value = 0.0;
+            env.value = 0.0;
         }
         let begins_here =
             step.terminated && matches!(self.reset, ReturnReset::TerminalStep | ReturnReset::TerminationOnly);
-        *value = if begins_here { step.reward } else { self.gamma * *value + step.reward };
-        (*last_episode, *last_ended) = (Some(step.episode), step.ended);
-        *value
+        env.value = if begins_here { step.reward } else { self.gamma * env.value + step.reward };
+        (env.last_episode, env.last_ended) = (Some(step.episode), step.ended);
+        env.value
     }
 }
 

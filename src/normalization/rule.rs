@@ -1,7 +1,11 @@
 //! The conventions of a normalizer as named fields.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// How much of the past a normalizer remembers.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Memory {
     /// Full history: every row weighs the same (Welford, Chan).
     Welford,
@@ -9,15 +13,25 @@ pub enum Memory {
     Ema {
         /// Weight left of the old state after one update, in \[0, 1\].
         momentum: f64,
-        /// Whether the momentum is that of one row, so that a batch of n rows leaves `momentum^n`.
-        per_row: bool,
+        /// What it is the momentum of.
+        unit: MomentumUnit,
     },
+}
+
+/// What a momentum is left by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MomentumUnit {
+    /// One update, however many rows it has.
+    Update,
+    /// One row: a batch of n rows leaves `momentum^n`.
+    Row,
 }
 
 impl Memory {
     /// A moving average with one momentum per update.
     pub fn ema(momentum: f64) -> Self {
-        Self::Ema { momentum, per_row: false }
+        Self::Ema { momentum, unit: MomentumUnit::Update }
     }
 
     /// The word of the state file.
@@ -38,7 +52,9 @@ impl Memory {
 }
 
 /// How a moving average gets past its initial state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub enum Warmup {
     /// Not at all: the initial state weighs m^K after K updates.
     None,
@@ -48,8 +64,42 @@ pub enum Warmup {
     Welford(u64),
 }
 
+impl std::str::FromStr for Warmup {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "none" => Ok(Self::None),
+            None if text == "debias" => Ok(Self::Debias),
+            Some(("welford", n)) => {
+                n.parse().map(Self::Welford).map_err(|_| format!("'{n}' is not a number of rows"))
+            }
+            _ => Err("expected none, debias or welford:N".to_owned()),
+        }
+    }
+}
+
+impl TryFrom<String> for Warmup {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Warmup> for String {
+    fn from(warmup: Warmup) -> Self {
+        match warmup {
+            Warmup::None => "none".to_owned(),
+            Warmup::Debias => "debias".to_owned(),
+            Warmup::Welford(n) => format!("welford:{n}"),
+        }
+    }
+}
+
 /// Which bias correction is applied when the state is used, not stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Correction {
     /// None.
     None,
@@ -59,8 +109,18 @@ pub enum Correction {
     TorchRl,
 }
 
+/// JSON has no infinity: no bound is null.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
+fn finite_or_null<S: Serializer>(bound: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    bound.is_finite().then_some(*bound).serialize(serializer)
+}
+
+fn number_or_unbounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
+}
+
 /// The divisor: clamp(sqrt(var + inside_root), min, max) + outside_root.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Divisor {
     /// Added to the variance.
     pub inside_root: f64,
@@ -68,7 +128,9 @@ pub struct Divisor {
     pub outside_root: f64,
     /// Least standard deviation.
     pub min: f64,
-    /// Greatest standard deviation.
+    /// Greatest standard deviation; null in documents where there is none.
+    #[serde(serialize_with = "finite_or_null", deserialize_with = "number_or_unbounded")]
+    #[schemars(with = "Option<f64>")]
     pub max: f64,
 }
 
@@ -109,7 +171,8 @@ impl Divisor {
 }
 
 /// Whether a batch is normalized with the state before or after its own update.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// With the state before.
     NormalizeFirst,
@@ -138,7 +201,7 @@ impl Order {
 /// # Source
 /// Chan, Golub and LeVeque, STAN-CS-79-773, 1979; Finch, *Incremental calculation of weighted mean and
 /// variance*, 2009, section 9.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rule {
     /// How much of the past is remembered.
     pub memory: Memory,
@@ -168,7 +231,7 @@ pub struct Rule {
     pub order: Order,
     /// Values pass through (clipped) until this many rows were seen.
     pub raw_below: u64,
-    /// Updates at the beginning that are made by nobody.
+    /// Updates at the beginning that are skipped.
     pub skip_first: u64,
 }
 
@@ -201,7 +264,9 @@ impl Rule {
             (Memory::Ema { .. }, Warmup::Debias | Warmup::Welford(_)) => {
                 Some("its moving average has a warm-up")
             }
-            (Memory::Ema { per_row: true, .. }, _) => Some("its momentum is one of rows, not of updates"),
+            (Memory::Ema { unit: MomentumUnit::Row, .. }, _) => {
+                Some("its momentum is one of rows, not of updates")
+            }
             _ if self.variance_floor.is_some() => Some("its variance has a floor"),
             _ if self.skip_first > 0 => Some("its first batch was never counted"),
             _ if self.until.is_some() => Some("it was frozen on the way"),

@@ -2,12 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::moments::{BatchTable, Rows};
-use super::replay::Output;
+use super::output::Output;
 use super::rule::Rule;
+use crate::stats::{BatchTable, Rows};
 
 /// Batches with the scaling of each.
-pub(super) struct Slab<'a> {
+pub(super) struct ScaledBatches<'a> {
     pub(super) rows: Rows<'a>,
     pub(super) input: Option<Rows<'a>>,
     pub(super) ends: &'a [usize],
@@ -16,35 +16,40 @@ pub(super) struct Slab<'a> {
     pub(super) extremes: &'a BatchTable,
 }
 
-/// Normalizes the batches of a slab in parallel; gives the values clipped per dimension.
-pub(super) fn normalize_batches(rule: &Rule, slab: &Slab<'_>, width: usize, output: Output<'_>) -> Vec<u64> {
-    let n_batches = slab.ends.len();
-    let n_rows = slab.ends.last().copied().unwrap_or(0);
+/// Normalizes batches in parallel; gives the values clipped per dimension.
+pub(super) fn normalize_batches(
+    rule: &Rule,
+    scaled: &ScaledBatches<'_>,
+    width: usize,
+    output: Output<'_>,
+) -> Vec<u64> {
+    let n_batches = scaled.ends.len();
+    let n_rows = scaled.ends.last().copied().unwrap_or(0);
     let wanted = (n_rows * width).div_ceil(1 << 14).clamp(1, n_batches.max(1));
     let per_task = n_batches.div_ceil(wanted);
     let firsts: Vec<usize> = (0..n_batches).step_by(per_task).collect();
     let last = |first: usize| (first + per_task).min(n_batches);
-    let positions: Vec<usize> = firsts.iter().map(|first| slab.ends[last(*first) - 1] * width).collect();
+    let positions: Vec<usize> = firsts.iter().map(|first| scaled.ends[last(*first) - 1] * width).collect();
     let clip = rule.clip.unwrap_or(f64::INFINITY);
     let counts: Vec<Vec<u64>> = firsts
         .par_iter()
         .zip(output.split(&positions))
         .map(|(first, mut output)| {
             let mut clipped = vec![0u64; width];
-            let start = if *first == 0 { 0 } else { slab.ends[first - 1] };
+            let start = if *first == 0 { 0 } else { scaled.ends[first - 1] };
             for batch in *first..last(*first) {
-                let from = if batch == 0 { 0 } else { slab.ends[batch - 1] };
+                let from = if batch == 0 { 0 } else { scaled.ends[batch - 1] };
                 let scaling = batch * width..(batch + 1) * width;
-                let (center, inverse) = (&slab.centers[scaling.clone()], &slab.inverses[scaling]);
-                let extremes = slab.extremes.view(batch);
+                let (center, inverse) = (&scaled.centers[scaling.clone()], &scaled.inverses[scaling]);
+                let extremes = scaled.extremes.view(batch);
                 // Nothing reaches the clip if the extremes do not.
-                let may_clip = slab.input.is_some()
+                let may_clip = scaled.input.is_some()
                     || (0..width).any(|d| {
                         let reach = (extremes.max[d] - center[d]).max(center[d] - extremes.min[d]);
                         reach * inverse[d] >= clip
                     });
-                let rows = slab.input.unwrap_or(slab.rows).slice(from..slab.ends[batch], width);
-                let target = output.part((from - start) * width, (slab.ends[batch] - start) * width);
+                let rows = scaled.input.unwrap_or(scaled.rows).slice(from..scaled.ends[batch], width);
+                let target = output.slice((from - start) * width, (scaled.ends[batch] - start) * width);
                 let scale = Scale { center, inverse, clip: may_clip.then_some(clip) };
                 scale.run(rows, target, &mut clipped);
             }

@@ -1,11 +1,20 @@
-//! A stretch of updates as one value that merges: the monoid everything that scales rests on.
+//! Consecutive updates as one value that merges: the monoid everything that scales rests on.
 
-use super::rule::Memory;
+use super::rule::{Memory, MomentumUnit};
 
-/// What a stretch of updates does to any state before it, for one dimension.
+/// Mean and population variance of one dimension.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MeanVar {
+    /// Mean.
+    pub mean: f64,
+    /// Population variance.
+    pub var: f64,
+}
+
+/// What consecutive updates do to any state before them, for one dimension.
 ///
-/// Welford: `weight` is the number of rows, and stretches commute. EMA: `weight` is the share 1 - m^K the
-/// stretch itself has, m^K being left for whatever came before; order matters.
+/// Welford: `weight` is the number of rows, and segments commute. EMA: `weight` is the share 1 - m^K the
+/// updates themselves have, m^K being left for whatever came before; order matters.
 ///
 /// # Formula
 /// Both are mixtures. Merging (w1, mu1, v1) and then (w2, mu2, v2), EMA first scaling w1 by 1 - w2:
@@ -41,12 +50,12 @@ impl Segment {
     pub fn batch(memory: Memory, n: u64, mean: f64, var: f64) -> Self {
         let weight = match memory {
             Memory::Welford => n as f64,
-            Memory::Ema { momentum, per_row } => ema_weight(momentum, per_row, n),
+            Memory::Ema { momentum, unit } => ema_weight(momentum, unit, n),
         };
         Self { weight, mean, var, ..Self::identity(memory) }
     }
 
-    /// A stretch known by its weight and moments.
+    /// Updates known by their weight and moments.
     pub(super) fn with_weight(memory: Memory, weight: f64, mean: f64, var: f64) -> Self {
         Self { weight, mean, var, ..Self::identity(memory) }
     }
@@ -56,7 +65,7 @@ impl Segment {
         *self = self.merge(Self::batch(memory, n, mean, var));
     }
 
-    /// This stretch, then `later`.
+    /// These updates, then `later`.
     ///
     /// Associative; the identity on either side changes nothing.
     ///
@@ -64,7 +73,7 @@ impl Segment {
     /// If one is of Welford and the other of EMA: our own mistake.
     #[must_use]
     pub fn merge(self, later: Self) -> Self {
-        assert!(self.kind == later.kind, "stretches of one kind");
+        assert!(self.kind == later.kind, "segments of one kind");
         let before = match self.kind {
             Kind::Welford => self.weight,
             Kind::Ema => self.weight * (1.0 - later.weight),
@@ -77,52 +86,59 @@ impl Segment {
             return later;
         }
         let weight = before + later.weight;
-        let (mean, var) = mixed((self.mean, self.var), (later.mean, later.var), later.weight / weight);
+        let MeanVar { mean, var } = mixed(self.moments(), later.moments(), later.weight / weight);
         Self { kind: self.kind, weight, mean, var }
     }
 
-    /// Rows (Welford), or the share of the state that this stretch makes up (EMA).
+    /// Rows (Welford), or the share of the state that these updates make up (EMA).
     pub fn weight(&self) -> f64 {
         self.weight
     }
 
-    /// Mean of the stretch's own mixture.
+    /// Mean of the updates' own mixture.
     pub fn mean(&self) -> f64 {
         self.mean
     }
 
-    /// Population variance of the stretch's own mixture.
+    /// Population variance of the updates' own mixture.
     pub fn var(&self) -> f64 {
         self.var
     }
 
-    /// The state (mean, variance) after this stretch, from one before it of weight `count` (Welford).
-    pub fn apply(&self, count: f64, mean: f64, var: f64) -> (f64, f64) {
+    fn moments(&self) -> MeanVar {
+        MeanVar { mean: self.mean, var: self.var }
+    }
+
+    /// The state after these updates, from one before them of weight `count` (Welford).
+    pub fn apply(&self, count: f64, before: MeanVar) -> MeanVar {
         let share = match self.kind {
             Kind::Welford if self.weight == 0.0 => 0.0,
             Kind::Welford => self.weight / (count + self.weight),
             Kind::Ema => self.weight,
         };
-        mixed((mean, var), (self.mean, self.var), share)
+        mixed(before, self.moments(), share)
     }
 }
 
-/// Mean and variance of a mixture in which the second pair weighs `w` and the first what is left.
+/// Moments of a mixture in which `own` weighs `w` and `before` what is left.
 ///
 /// What is all but replaced leaves no rounding behind: an initial variance of 1 beside one of 1e-18, say.
 #[inline]
-pub(super) fn mixed((mean, var): (f64, f64), (own_mean, own_var): (f64, f64), w: f64) -> (f64, f64) {
-    let (rest, delta) = (1.0 - w, own_mean - mean);
+pub(super) fn mixed(before: MeanVar, own: MeanVar, w: f64) -> MeanVar {
+    let (rest, delta) = (1.0 - w, own.mean - before.mean);
     if w > 0.5 {
-        (own_mean - rest * delta, rest * (var + w * delta * delta) + w * own_var)
+        MeanVar { mean: own.mean - rest * delta, var: rest * (before.var + w * delta * delta) + w * own.var }
     } else {
-        (mean + w * delta, var + w * (own_var - var + rest * delta * delta))
+        MeanVar {
+            mean: before.mean + w * delta,
+            var: before.var + w * (own.var - before.var + rest * delta * delta),
+        }
     }
 }
 
 /// Weight of a batch of `n` rows in a moving average.
-pub(super) fn ema_weight(momentum: f64, per_row: bool, n: u64) -> f64 {
-    if !per_row || n == 1 {
+pub(super) fn ema_weight(momentum: f64, unit: MomentumUnit, n: u64) -> f64 {
+    if unit == MomentumUnit::Update || n == 1 {
         return 1.0 - momentum;
     }
     // 1 - m^n without cancellation for m near 1.
@@ -153,6 +169,7 @@ mod tests {
         let merged = Segment::batch(forget, 4, 1.0, 2.0).merge(Segment::batch(forget, 4, 5.0, 3.0));
         assert_eq!((merged.weight(), merged.mean(), merged.var()), (1.0, 5.0, 3.0));
         let frozen = Segment::batch(Memory::ema(1.0), 4, 1.0, 2.0);
-        assert_eq!(frozen.apply(0.0, 7.0, 9.0), (7.0, 9.0));
+        let before = MeanVar { mean: 7.0, var: 9.0 };
+        assert_eq!(frozen.apply(0.0, before), before);
     }
 }

@@ -1,7 +1,27 @@
 //! The state of a normalizer and its recurrence.
 
-use super::rule::{Correction, Memory, Rule, Warmup};
-use super::segment::{ema_weight, mixed};
+use super::rule::{Correction, Memory, MomentumUnit, Rule, Warmup};
+use super::segment::{MeanVar, ema_weight, mixed};
+
+/// The state before any row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prior {
+    /// Its weight in rows (Welford).
+    pub count: f64,
+    /// Mean of every dimension.
+    pub mean: f64,
+    /// Variance of every dimension.
+    pub var: f64,
+}
+
+/// Moments of the rows a state has seen, the initial state left out; one number per dimension each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowsAlone {
+    /// Means.
+    pub mean: Vec<f64>,
+    /// Population variances.
+    pub var: Vec<f64>,
+}
 
 /// A normalizer's stored state: what a state file holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,13 +45,18 @@ pub struct NormalizerState {
 }
 
 impl NormalizerState {
+    /// The initial state.
+    pub fn prior(&self) -> Prior {
+        Prior { count: self.initial_count, mean: self.initial_mean, var: self.initial_var }
+    }
+
     /// The weight the initial state still has: c0/count (Welford), m^K (EMA; product over updates).
     pub fn prior_weight(&self) -> f64 {
         match self.memory {
             Memory::Welford if self.count > 0.0 => self.initial_count / self.count,
             Memory::Welford => 1.0,
-            Memory::Ema { momentum, per_row: false } => momentum.powf(self.batches as f64),
-            Memory::Ema { momentum, per_row: true } => momentum.powf(self.count),
+            Memory::Ema { momentum, unit: MomentumUnit::Update } => momentum.powf(self.batches as f64),
+            Memory::Ema { momentum, unit: MomentumUnit::Row } => momentum.powf(self.count),
         }
     }
 
@@ -40,7 +65,7 @@ impl NormalizerState {
     /// # Formula
     /// With s the weight of the initial (mu0, v0): `mean' = mean + (mean - mu0) s/(1-s)`,
     /// `var' = (var - s v0)/(1-s) - s (mean' - mu0)^2`.
-    pub fn without_prior(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+    pub fn without_prior(&self) -> Option<RowsAlone> {
         let share = self.prior_weight();
         if share >= 1.0 {
             return None;
@@ -53,7 +78,7 @@ impl NormalizerState {
             ((var - share * self.initial_var) / rest - share * delta * delta).max(0.0)
         });
         let var = var.collect();
-        Some((mean, var))
+        Some(RowsAlone { mean, var })
     }
 }
 
@@ -98,8 +123,8 @@ impl Clock {
                 self.prior = 0.0;
                 size / self.rows as f64
             }
-            (Memory::Ema { momentum, per_row }, warmup) => {
-                let w = ema_weight(momentum, per_row, n);
+            (Memory::Ema { momentum, unit }, warmup) => {
+                let w = ema_weight(momentum, unit, n);
                 self.prior *= 1.0 - w;
                 match warmup {
                     // (1-m)/(1-m^k), with m^k the weight a biased average would leave to its initial state.
@@ -236,7 +261,9 @@ impl Normalizer {
     fn mix(&mut self, w: f64, mean: &[f64], var: &[f64]) {
         let state = self.mean.iter_mut().zip(self.var.iter_mut());
         for ((own_mean, own_var), (mean, var)) in state.zip(mean.iter().zip(var)) {
-            (*own_mean, *own_var) = mixed((*own_mean, *own_var), (*mean, *var), w);
+            let before = MeanVar { mean: *own_mean, var: *own_var };
+            let after = mixed(before, MeanVar { mean: *mean, var: *var }, w);
+            (*own_mean, *own_var) = (after.mean, after.var);
         }
     }
 
@@ -266,25 +293,26 @@ impl Normalizer {
         let unbias = self.unbias();
         let states = self.mean.iter().zip(&self.var);
         for ((center, inverse), (mean, var)) in center.iter_mut().zip(inverse.iter_mut()).zip(states) {
-            let (mean, var) = self.corrected(*mean, *var);
+            let MeanVar { mean, var } = self.corrected(MeanVar { mean: *mean, var: *var });
             *center = if rule.center { mean } else { 0.0 };
             *inverse = 1.0 / rule.divisor.of(var * unbias);
         }
     }
 
     #[inline]
-    fn corrected(&self, mean: f64, var: f64) -> (f64, f64) {
+    fn corrected(&self, state: MeanVar) -> MeanVar {
         let share = 1.0 - self.clock.prior;
         match self.rule.correction {
-            Correction::None => (mean, var),
-            _ if share <= 0.0 => (mean, var),
+            Correction::None => state,
+            _ if share <= 0.0 => state,
             Correction::Exact => {
                 let (mu0, v0) = (self.rule.initial_mean, self.rule.initial_var);
-                let own = mu0 + (mean - mu0) / share;
+                let own = mu0 + (state.mean - mu0) / share;
                 let delta = own - mu0;
-                (own, ((var - self.clock.prior * v0) / share - self.clock.prior * delta * delta).max(0.0))
+                let var = (state.var - self.clock.prior * v0) / share - self.clock.prior * delta * delta;
+                MeanVar { mean: own, var: var.max(0.0) }
             }
-            Correction::TorchRl => (mean / share, var / share),
+            Correction::TorchRl => MeanVar { mean: state.mean / share, var: state.var / share },
         }
     }
 }
@@ -349,8 +377,8 @@ mod tests {
             let mut normalizer = Normalizer::new(rule, 1);
             assert!(normalizer.state().without_prior().is_none());
             normalizer.update(5, &[7.0], &[2.0]);
-            let (mean, var) = normalizer.state().without_prior().expect("rows were seen");
-            assert!((mean[0] - 7.0).abs() < 1e-13 && (var[0] - 2.0).abs() < 1e-12);
+            let alone = normalizer.state().without_prior().expect("rows were seen");
+            assert!((alone.mean[0] - 7.0).abs() < 1e-13 && (alone.var[0] - 2.0).abs() < 1e-12);
         }
     }
 }

@@ -1,30 +1,31 @@
-//! Rows cut into tiles, so that a device can take all of them at once: the blocked scan's plan.
+//! Rows divided into tiles, so that a device can take all of them at once: the plan of a blocked scan.
 //!
 //! A device reduces every tile to a segment (moments of its mixture), the host scans the segments in 64 bits, and
 //! the device goes through every tile once more from the state the scan gives it. Which weight every row has is
 //! known beforehand, for it depends on sizes of batches alone.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use super::rule::{Correction, Rule};
 use super::state::Clock;
+use super::update::UpdatesTold;
 
-/// Values a device handles together: 64 MiB of them, which fits the largest buffer of every driver known.
-const CHUNK_VALUES: usize = 1 << 24;
+/// Values of one group of tiles: 64 MiB of them, which fits the largest buffer of every driver known.
+const GROUP_VALUES: usize = 1 << 24;
 
 /// Moments of tiles a device hands back together.
-const CHUNK_MOMENTS: usize = 1 << 22;
+const GROUP_MOMENTS: usize = 1 << 22;
 
 /// Pairs of a tile and a dimension wanted: one thread each, enough of them to keep a large GPU busy.
 const THREADS_WANTED: usize = 1 << 17;
 
 /// Rows of a tile, at least and at most: fewer and moments outweigh the rows, more and 32 bits lose digits.
-const TILE_ROWS: (usize, usize) = (32, 128);
+const TILE_ROWS: RangeInclusive<usize> = 32..=128;
 
-/// Rows from which a batch is cut itself.
+/// Rows from which a batch is divided into tiles of its own.
 const LARGE_BATCH: usize = 256;
 
-/// What a device needs to know of the rows of a chunk.
+/// What a device needs to know of the rows of a group of tiles.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Layout {
     /// First row of each tile, and one past the last.
@@ -37,7 +38,7 @@ pub(super) struct Layout {
     pub(super) weights: Vec<f32>,
     /// 1 - weight.
     pub(super) weight_rests: Vec<f32>,
-    /// Per row, 1 where it is the last of a batch (or of a part of one).
+    /// Per row, 1 where it is the last of a batch (or of a tile within one).
     pub(super) ends: Vec<u32>,
 }
 
@@ -51,11 +52,11 @@ impl Layout {
     }
 }
 
-/// What the host does, in order, with the moments of a chunk's tiles.
+/// One step of the host's scan over the moments of a group's tiles.
 #[derive(Debug, Clone)]
-pub(super) enum Event {
+pub(super) enum ScanStep {
     /// A tile of whole batches: a segment of the running state.
-    Whole {
+    WholeBatches {
         tile: usize,
         /// What the tile makes up of the state after it.
         share: f64,
@@ -66,30 +67,52 @@ pub(super) enum Event {
         /// Rows of its last batch.
         last_n: u64,
     },
-    /// A tile of rows of one batch.
-    Part { tile: usize },
-    /// The batch whose parts came before is whole: one update.
-    Close { last_row: Option<usize> },
+    /// A tile of rows of one batch that has others.
+    WithinBatch { tile: usize },
+    /// The batch whose tiles came before is whole: one update.
+    EndOfBatch { last_row: Option<usize> },
 }
 
 /// Consecutive tiles a device takes together.
 #[derive(Debug, Clone)]
-pub(super) struct Chunk {
+pub(super) struct TileGroup {
     /// Its rows within the block.
     pub(super) rows: Range<usize>,
     pub(super) layout: Layout,
-    pub(super) events: Vec<Event>,
+    pub(super) steps: Vec<ScanStep>,
 }
 
-/// What cutting depends on besides the rows.
+/// What a plan of tiles depends on besides the rows.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Grain {
+pub(super) struct TileSettings {
     /// Values per row.
     pub(super) width: usize,
     /// Tiles end where windows of so many updates do.
     pub(super) window_updates: u64,
-    /// Whether somebody wants to know the state after every update.
-    pub(super) every_update: bool,
+    /// Updates whose state the host has to know.
+    pub(super) told: UpdatesTold,
+    /// What is normalized.
+    pub(super) normalized: Normalized,
+}
+
+/// What a replay normalizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Normalized {
+    /// The rows the statistics see: a device can carry the state along with them.
+    SeenRows,
+    /// Other rows.
+    OtherRows,
+}
+
+/// The rows of a block as far as tiles depend on them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BlockShape<'a> {
+    /// Rows.
+    pub(super) n_rows: usize,
+    /// Ends of batches; rows after the last one belong to a batch that stays open.
+    pub(super) ends: &'a [usize],
+    /// Rows of the first batch that came before.
+    pub(super) n_open: u64,
 }
 
 /// Whether a device can carry the state of this rule from batch to batch by itself.
@@ -99,16 +122,17 @@ fn is_mixture(rule: &Rule) -> bool {
     rule.center && rule.ddof == 0 && rule.correction == Correction::None && rule.variance_floor.is_none()
 }
 
-struct Cutter<'a> {
+/// Goes through batches and divides them into tiles and groups.
+struct TilePlanner<'a> {
     rule: &'a Rule,
     clock: Clock,
-    grain: Grain,
+    settings: TileSettings,
     tile_rows: usize,
-    chunk_rows: usize,
-    chunk_tiles: usize,
-    chunks: Vec<Chunk>,
-    chunk: Chunk,
-    /// Rows of the chunk's longest tile: where tiles are padded to it, that must not get out of hand.
+    group_rows: usize,
+    group_tiles: usize,
+    groups: Vec<TileGroup>,
+    group: TileGroup,
+    /// Rows of the group's longest tile: where tiles are padded to it, that must not get out of hand.
     longest: usize,
     open: Option<OpenTile>,
 }
@@ -140,57 +164,56 @@ struct OpenTile {
     last_n: u64,
 }
 
-/// Cuts `n_rows` rows whose batches end at `ends`; `open` rows of the first batch came before.
-///
-/// Rows after the last end are parts of a batch that stays open. `with_state` says whether the normalized rows are
-/// those the statistics see: only then the device can carry the state along.
-pub(super) fn cut(
+/// Divides the rows of a block into tiles, and the tiles into groups.
+pub(super) fn plan_tiles(
     rule: &Rule,
     clock: Clock,
-    grain: Grain,
-    n_rows: usize,
-    ends: &[usize],
-    open: u64,
-    with_state: bool,
-) -> Vec<Chunk> {
-    let values = n_rows * grain.width;
-    let can_carry = with_state && !grain.every_update && is_mixture(rule);
-    let chunk_rows = (CHUNK_VALUES / grain.width).max(1);
-    let in_chunk = values.min(chunk_rows * grain.width);
-    let mut cutter = Cutter {
-        rule,
-        clock,
-        grain,
-        tile_rows: (in_chunk / THREADS_WANTED).clamp(TILE_ROWS.0, TILE_ROWS.1),
-        chunk_rows,
-        chunk_tiles: (CHUNK_MOMENTS / grain.width).max(1),
-        chunks: Vec::new(),
-        chunk: Chunk { rows: 0..0, layout: Layout::default(), events: Vec::new() },
-        longest: 0,
-        open: None,
-    };
-    let (mut row, mut before) = (0, open);
-    for end in ends {
+    settings: TileSettings,
+    block: BlockShape<'_>,
+) -> Vec<TileGroup> {
+    let mut planner = TilePlanner::new(rule, clock, settings, block.n_rows);
+    let can_carry = settings.normalized == Normalized::SeenRows
+        && settings.told == UpdatesTold::LastOfTile
+        && is_mixture(rule);
+    let (mut row, mut before) = (0, block.n_open);
+    for end in block.ends {
         let n = (end - row) as u64 + before;
         if n > 0 {
-            let is_small = before == 0 && end - row <= LARGE_BATCH.min(cutter.chunk_rows);
-            if can_carry && is_small && cutter.clock.rows() >= rule.raw_below {
-                cutter.add_whole(row..*end);
+            let is_small = before == 0 && end - row <= LARGE_BATCH.min(planner.group_rows);
+            if can_carry && is_small && planner.clock.rows() >= rule.raw_below {
+                planner.add_whole(row..*end);
             } else {
-                cutter.add_parts(row..*end);
-                cutter.clock.advance(rule, n);
-                cutter.chunk.events.push(Event::Close { last_row: end.checked_sub(1) });
+                planner.add_within(row..*end);
+                planner.clock.advance(rule, n);
+                planner.group.steps.push(ScanStep::EndOfBatch { last_row: end.checked_sub(1) });
             }
         }
         (row, before) = (*end, 0);
     }
-    cutter.add_parts(row..n_rows);
-    cutter.end_tile();
-    cutter.end_chunk(n_rows);
-    cutter.chunks
+    planner.add_within(row..block.n_rows);
+    planner.end_tile();
+    planner.end_group(block.n_rows);
+    planner.groups
 }
 
-impl Cutter<'_> {
+impl<'a> TilePlanner<'a> {
+    fn new(rule: &'a Rule, clock: Clock, settings: TileSettings, n_rows: usize) -> Self {
+        let group_rows = (GROUP_VALUES / settings.width).max(1);
+        let in_group = (n_rows * settings.width).min(group_rows * settings.width);
+        Self {
+            rule,
+            clock,
+            settings,
+            tile_rows: (in_group / THREADS_WANTED).clamp(*TILE_ROWS.start(), *TILE_ROWS.end()),
+            group_rows,
+            group_tiles: (GROUP_MOMENTS / settings.width).max(1),
+            groups: Vec::new(),
+            group: TileGroup { rows: 0..0, layout: Layout::default(), steps: Vec::new() },
+            longest: 0,
+            open: None,
+        }
+    }
+
     fn add_whole(&mut self, rows: Range<usize>) {
         let n = rows.len();
         if self.rows_in_tile() + n > self.tile_rows {
@@ -208,22 +231,22 @@ impl Cutter<'_> {
             self.push_row(share, Weight::of(step, 1.0 - w + earlier), i == n);
         }
         self.open = Some(OpenTile { share: before + w, last_row: rows.end - 1, last_n: n as u64 });
-        if self.clock.updates().is_multiple_of(self.grain.window_updates) {
+        if self.clock.updates().is_multiple_of(self.settings.window_updates) {
             self.end_tile();
         }
     }
 
-    fn add_parts(&mut self, rows: Range<usize>) {
+    fn add_within(&mut self, rows: Range<usize>) {
         self.end_tile();
         let mut start = rows.start;
         while start < rows.end {
-            let n = self.tile_rows.min(self.chunk_rows).min(rows.end - start);
+            let n = self.tile_rows.min(self.group_rows).min(rows.end - start);
             self.make_room(start, n);
             for i in 1..=n {
                 let share = Weight::of(1.0, (i - 1) as f64);
                 self.push_row(share, Weight { weight: 0.0, rest: 1.0 }, i == n);
             }
-            self.chunk.events.push(Event::Part { tile: self.chunk.layout.starts.len() - 1 });
+            self.group.steps.push(ScanStep::WithinBatch { tile: self.group.layout.starts.len() - 1 });
             self.push_start();
             start += n;
         }
@@ -231,7 +254,7 @@ impl Cutter<'_> {
 
     #[expect(clippy::cast_possible_truncation, reason = "the device computes at 32 bits")]
     fn push_row(&mut self, share: Weight, weight: Weight, is_end: bool) {
-        let layout = &mut self.chunk.layout;
+        let layout = &mut self.group.layout;
         layout.shares.push(share.weight as f32);
         layout.share_rests.push(share.rest as f32);
         layout.weights.push(weight.weight as f32);
@@ -239,46 +262,46 @@ impl Cutter<'_> {
         layout.ends.push(u32::from(is_end));
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "a chunk has fewer rows than 2^32")]
+    #[expect(clippy::cast_possible_truncation, reason = "a group of tiles has fewer rows than 2^32")]
     fn push_start(&mut self) {
-        let layout = &mut self.chunk.layout;
+        let layout = &mut self.group.layout;
         layout.starts.push(layout.ends.len() as u32);
     }
 
     fn rows_in_tile(&self) -> usize {
-        self.chunk.layout.ends.len() - self.chunk.layout.starts.last().map_or(0, |start| *start as usize)
+        self.group.layout.ends.len() - self.group.layout.starts.last().map_or(0, |start| *start as usize)
     }
 
     fn end_tile(&mut self) {
         let Some(OpenTile { share, last_row, last_n }) = self.open.take() else { return };
-        let tile = self.chunk.layout.starts.len() - 1;
-        self.chunk.events.push(Event::Whole { tile, share, clock: self.clock, last_row, last_n });
+        let tile = self.group.layout.starts.len() - 1;
+        self.group.steps.push(ScanStep::WholeBatches { tile, share, clock: self.clock, last_row, last_n });
         self.push_start();
     }
 
-    /// Begins another chunk where `n` more rows or one more tile do not fit.
+    /// Begins another group where `n` more rows or one more tile do not fit.
     fn make_room(&mut self, row: usize, n: usize) {
-        let layout = &self.chunk.layout;
+        let layout = &self.group.layout;
         let longest = self.longest.max(self.rows_in_tile() + n);
-        let is_full = layout.ends.len() + n > self.chunk_rows || layout.n_tiles() >= self.chunk_tiles;
-        if is_full || (layout.n_tiles() + 1) * longest > 2 * self.chunk_rows.max(n) {
+        let is_full = layout.ends.len() + n > self.group_rows || layout.n_tiles() >= self.group_tiles;
+        if is_full || (layout.n_tiles() + 1) * longest > 2 * self.group_rows.max(n) {
             self.end_tile();
-            self.end_chunk(row);
+            self.end_group(row);
         }
         self.longest = self.longest.max(self.rows_in_tile() + n);
-        if self.chunk.layout.starts.is_empty() {
-            self.chunk.rows = row..row;
-            self.chunk.layout.starts.push(0);
+        if self.group.layout.starts.is_empty() {
+            self.group.rows = row..row;
+            self.group.layout.starts.push(0);
         }
     }
 
-    fn end_chunk(&mut self, row: usize) {
-        let next = Chunk { rows: row..row, layout: Layout::default(), events: Vec::new() };
-        let mut done = std::mem::replace(&mut self.chunk, next);
+    fn end_group(&mut self, row: usize) {
+        let next = TileGroup { rows: row..row, layout: Layout::default(), steps: Vec::new() };
+        let mut done = std::mem::replace(&mut self.group, next);
         self.longest = 0;
         done.rows.end = done.rows.start + done.layout.ends.len();
-        if !done.events.is_empty() {
-            self.chunks.push(done);
+        if !done.steps.is_empty() {
+            self.groups.push(done);
         }
     }
 }
@@ -289,32 +312,30 @@ mod tests {
     use super::super::state::Normalizer;
     use super::*;
 
-    fn cut_under(memory: Memory, n_rows: usize, ends: &[usize], open: u64) -> Vec<Chunk> {
+    fn plan_under(memory: Memory, n_rows: usize, ends: &[usize], open: u64) -> Vec<TileGroup> {
         let rule = Rule::observations(memory);
         let clock = Normalizer::new(rule, 2).clock();
-        cut(
-            &rule,
-            clock,
-            Grain { width: 2, window_updates: 5, every_update: false },
-            n_rows,
-            ends,
-            open,
-            true,
-        )
+        let settings = TileSettings {
+            width: 2,
+            window_updates: 5,
+            told: UpdatesTold::LastOfTile,
+            normalized: Normalized::SeenRows,
+        };
+        plan_tiles(&rule, clock, settings, BlockShape { n_rows, ends, n_open: open })
     }
 
     #[test]
     fn tiles_cover_every_row_and_end_with_windows() {
         let ends: Vec<usize> = (1..=12).map(|batch| batch * 4).collect();
-        let chunks = cut_under(Memory::Welford, 50, &ends, 0);
-        assert_eq!(chunks.len(), 1);
+        let groups = plan_under(Memory::Welford, 50, &ends, 0);
+        assert_eq!(groups.len(), 1);
         // Five batches of four rows to a window; the last two batches; two rows left open.
-        assert_eq!(chunks[0].layout.starts, [0, 20, 40, 48, 50]);
-        let updates: Vec<Option<u64>> = chunks[0]
-            .events
+        assert_eq!(groups[0].layout.starts, [0, 20, 40, 48, 50]);
+        let updates: Vec<Option<u64>> = groups[0]
+            .steps
             .iter()
-            .map(|event| match event {
-                Event::Whole { clock, .. } => Some(clock.updates()),
+            .map(|step| match step {
+                ScanStep::WholeBatches { clock, .. } => Some(clock.updates()),
                 _ => None,
             })
             .collect();
@@ -322,45 +343,51 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_begun_before_and_a_large_one_go_in_parts() {
-        let chunks = cut_under(Memory::ema(0.9), 1000, &[0, 4, 900], 3);
-        let kinds: Vec<char> = chunks[0]
-            .events
+    fn a_batch_begun_before_and_a_large_one_have_tiles_of_their_own() {
+        let groups = plan_under(Memory::ema(0.9), 1000, &[0, 4, 900], 3);
+        let kinds: Vec<char> = groups[0]
+            .steps
             .iter()
-            .map(|event| match event {
-                Event::Whole { .. } => 'w',
-                Event::Part { .. } => 'p',
-                Event::Close { .. } => 'c',
+            .map(|step| match step {
+                ScanStep::WholeBatches { .. } => 'w',
+                ScanStep::WithinBatch { .. } => 'p',
+                ScanStep::EndOfBatch { .. } => 'c',
             })
             .collect();
         let text: String = kinds.into_iter().collect();
         assert!(text.starts_with("cwp") && text.ends_with("cpppp"), "{text}");
-        assert_eq!(chunks[0].layout.starts.last(), Some(&1000));
+        assert_eq!(groups[0].layout.starts.last(), Some(&1000));
     }
 
     #[test]
     fn one_long_tile_among_many_short_ones_does_not_pad_them_all() {
         let rule = Rule::observations(Memory::Welford);
         let clock = Normalizer::new(rule, 8).clock();
-        let grain = Grain { width: 8, window_updates: u64::MAX, every_update: true };
+        let settings = TileSettings {
+            width: 8,
+            window_updates: u64::MAX,
+            told: UpdatesTold::Every,
+            normalized: Normalized::SeenRows,
+        };
         // A hundred thousand batches of one row, and one of a thousand.
         let ends: Vec<usize> = (1..=100_000).chain([101_000]).chain(101_001..=200_000).collect();
-        let chunks = cut(&rule, clock, grain, 200_000, &ends, 0, true);
-        let rows: usize = chunks.iter().map(|chunk| chunk.layout.ends.len()).sum();
-        let padded = chunks.iter().map(|chunk| {
-            let layout = &chunk.layout;
+        let block = BlockShape { n_rows: 200_000, ends: &ends, n_open: 0 };
+        let groups = plan_tiles(&rule, clock, settings, block);
+        let rows: usize = groups.iter().map(|group| group.layout.ends.len()).sum();
+        let padded = groups.iter().map(|group| {
+            let layout = &group.layout;
             let longest = (0..layout.n_tiles()).map(|tile| layout.rows(tile).len()).max().unwrap_or(0);
             layout.n_tiles() * longest * 8
         });
         assert_eq!(rows, 200_000);
-        assert!(padded.max() <= Some(2 * CHUNK_VALUES));
+        assert!(padded.max() <= Some(2 * GROUP_VALUES));
     }
 
     #[test]
     fn shares_of_a_tile_are_those_of_its_batches() {
         // m = 1/2, batches of one and two rows: shares 1/4 and 1/2 of 3/4, the second in halves.
-        let chunks = cut_under(Memory::ema(0.5), 3, &[1, 3], 0);
-        let layout = &chunks[0].layout;
+        let groups = plan_under(Memory::ema(0.5), 3, &[1, 3], 0);
+        let layout = &groups[0].layout;
         let values = [2.0f64, 4.0, 8.0];
         let (mut mean, mut state) = (0.0, 10.0);
         for (i, x) in values.iter().enumerate() {
@@ -370,6 +397,8 @@ mod tests {
         assert!((mean - (2.0 + 2.0 * 6.0) / 3.0).abs() < 1e-6);
         // Halves of 10 and 2, then of that and 6.
         assert!((state - 6.0).abs() < 1e-6);
-        assert!(matches!(chunks[0].events[0], Event::Whole { share, .. } if (share - 0.75).abs() < 1e-15));
+        assert!(
+            matches!(groups[0].steps[0], ScanStep::WholeBatches { share, .. } if (share - 0.75).abs() < 1e-15)
+        );
     }
 }

@@ -181,14 +181,20 @@ impl Claim {
 #[derive(Debug, Clone)]
 pub struct StaleProbe {
     tolerance: f64,
-    /// Updates after which the state was closest, and how close.
-    best: (u64, f64),
+    best: Closest,
+}
+
+/// When a state was closest, and how close.
+#[derive(Debug, Clone, Copy)]
+struct Closest {
+    updates: u64,
+    distance: f64,
 }
 
 impl StaleProbe {
     /// Watches for a distance of at most `tolerance`.
     pub fn new(tolerance: f64) -> Self {
-        Self { tolerance, best: (0, f64::INFINITY) }
+        Self { tolerance, best: Closest { updates: 0, distance: f64::INFINITY } }
     }
 
     /// Looks at the state after an update.
@@ -196,18 +202,18 @@ impl StaleProbe {
         // The first dimension nearly always decides.
         let apart =
             |d: usize| distance(claim.mean[d], claim.var[d], normalizer.mean()[d], normalizer.var()[d]);
-        if claim.mean.len() != normalizer.width() || apart(0) > self.tolerance.min(self.best.1) {
+        if claim.mean.len() != normalizer.width() || apart(0) > self.tolerance.min(self.best.distance) {
             return;
         }
         let whole = claim.distance_to(normalizer.mean(), normalizer.var());
-        if whole < self.best.1 {
-            self.best = (normalizer.updates(), whole);
+        if whole < self.best.distance {
+            self.best = Closest { updates: normalizer.updates(), distance: whole };
         }
     }
 
     /// Updates after which the state was the claimed one, if it ever was.
     pub fn found(&self) -> Option<u64> {
-        (self.best.1 <= self.tolerance).then_some(self.best.0)
+        (self.best.distance <= self.tolerance).then_some(self.best.updates)
     }
 }
 

@@ -3,6 +3,8 @@
 //! Observations are lists of one width. A reader of arbitrary nesting handles every value's repetition and
 //! definition level by itself; here the levels of a page are checked as bits and the values copied whole.
 //! What is not even (null or empty lists, nulls within, dictionary pages) is left to the general reader.
+//!
+//! What that saves, `cargo bench --bench even_lists` shows: the same rows in a file that takes each way.
 
 use polars_arrow::array::{Array, FixedSizeListArray, ListArray, PrimitiveArray};
 use polars_arrow::datatypes::ArrowDataType;
@@ -97,9 +99,9 @@ fn read_values<T: Copy, const N: usize>(
             let Some(bytes) = bytes.get(from * N..to * N) else {
                 return Err(ParquetError::FeatureNotSupported("a page shorter than it says".to_owned()));
             };
-            values.extend(bytes.chunks_exact(N).map(|chunk| {
+            values.extend(bytes.chunks_exact(N).map(|value| {
                 let mut raw = [0u8; N];
-                raw.copy_from_slice(chunk);
+                raw.copy_from_slice(value);
                 convert(raw)
             }));
             pages.reuse_page_buffer(page_data);

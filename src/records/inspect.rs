@@ -1,5 +1,7 @@
 //! What is in these files.
 
+use std::collections::BTreeSet;
+
 use super::coalitions::{CoalitionOptions, CoalitionRecording, GameSummary};
 use super::error::RecordError;
 use super::schema::{ColumnMap, FileKind};
@@ -7,6 +9,8 @@ use super::sources::InputFile;
 use super::table::Table;
 use super::transitions::TransitionSummary;
 use crate::progress::Progress;
+use crate::results::{FileRow, GamesRow};
+use crate::stats::pairwise_sum;
 
 /// How files are to be looked at.
 #[derive(Debug, Clone)]
@@ -15,51 +19,28 @@ pub struct InspectOptions {
     pub coalitions: CoalitionOptions,
 }
 
-/// One file: its structure and what its rows say.
-#[derive(Debug)]
-pub struct FileReport {
-    /// The file as the user knows it.
-    pub name: String,
-    /// Which rows it holds.
-    pub kind: FileKind,
-    /// Rows.
-    pub n_rows: u64,
-    /// Columns with their types.
-    pub columns: Vec<(String, String)>,
-    /// Transition rows in numbers.
-    pub transitions: Option<TransitionSummary>,
-    /// Games.
-    pub games: Vec<GameSummary>,
-    /// What is wrong with it.
-    pub problems: Vec<RecordError>,
-}
-
-/// All files looked at.
-#[derive(Debug)]
-pub struct Inspection {
-    /// Files in the order named.
-    pub files: Vec<FileReport>,
-}
-
-impl Inspection {
-    /// Problems in all files.
-    pub fn n_problems(&self) -> usize {
-        self.files.iter().map(|file| file.problems.len()).sum()
-    }
+/// What is found in one file.
+struct FileReport {
+    name: String,
+    kind: FileKind,
+    n_rows: u64,
+    columns: Vec<(String, String)>,
+    transitions: Option<TransitionSummary>,
+    games: Vec<GameSummary>,
+    problems: Vec<RecordError>,
 }
 
 /// Looks at every file by itself; what is wrong with one is reported, not an error.
-pub fn inspect(files: &[InputFile], options: &InspectOptions, progress: &Progress) -> Inspection {
+pub fn inspect(files: &[InputFile], options: &InspectOptions, progress: &Progress) -> Vec<FileRow> {
     progress.begin("inspecting", files.len() as u64);
-    let files = files
+    files
         .iter()
         .map(|file| {
             let report = inspect_file(file, options);
             progress.advance(1);
-            report
+            file_row(&report)
         })
-        .collect();
-    Inspection { files }
+        .collect()
 }
 
 fn inspect_file(file: &InputFile, options: &InspectOptions) -> FileReport {
@@ -97,4 +78,59 @@ fn inspect_games(file: &InputFile, options: &InspectOptions) -> Result<Vec<GameS
     let recording =
         CoalitionRecording::read(std::slice::from_ref(file), &options.coalitions, &Progress::none())?;
     (0..recording.n_games()).map(|index| recording.summary(index)).collect()
+}
+
+/// What is found, as the document holds it.
+fn file_row(report: &FileReport) -> FileRow {
+    let transitions = report.transitions.as_ref();
+    let games = (report.kind == FileKind::Coalitions && !report.games.is_empty()).then(|| games_row(report));
+    let distinct_games = |pick: &dyn Fn(&GameSummary) -> String| {
+        report.games.iter().map(pick).collect::<BTreeSet<_>>().len() as u64
+    };
+    let (runs, episodes, envs) = if games.is_some() {
+        (
+            Some(distinct_games(&|game| game.key.run_id.to_string())),
+            Some(distinct_games(&|game| format!("{}/{}", game.key.run_id, game.key.episode))),
+            Some(distinct_games(&|game| game.key.env_id.to_string())),
+        )
+    } else {
+        let n = |count: &dyn Fn(&TransitionSummary) -> usize| transitions.map(|t| count(t) as u64);
+        (n(&|t| t.runs.len()), n(&|t| t.episodes.len()), n(&|t| t.envs.len()))
+    };
+    FileRow {
+        file: report.name.clone(),
+        kind: report.kind.name().to_owned(),
+        rows: report.n_rows,
+        columns: report.columns.iter().cloned().collect(),
+        runs,
+        episodes,
+        envs,
+        steps: transitions.and_then(|t| t.steps),
+        obs_width: transitions.and_then(|t| t.obs_width),
+        non_finite_obs: transitions.and_then(|t| t.obs_width.map(|_| t.n_bad_obs)),
+        reward_range: transitions.and_then(|t| t.rewards),
+        bad_rewards: transitions.and_then(|t| t.rewards.map(|_| t.n_bad_rewards)),
+        games,
+        problems: report.problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn games_row(report: &FileReport) -> GamesRow {
+    let games = &report.games;
+    let players = games.iter().map(|game| game.slot_ids.len() as u64);
+    let coverage: Vec<f64> =
+        games.iter().map(|game| game.n_coalitions as f64 / (game.slot_ids.len() as f64).exp2()).collect();
+    let n = |is: &dyn Fn(&GameSummary) -> bool| games.iter().filter(|game| is(game)).count() as u64;
+    GamesRow {
+        n: games.len() as u64,
+        complete: n(&|game| game.is_complete),
+        with_walks: n(&|game| game.n_walks > 0),
+        with_repeats: n(&|game| game.has_repeats),
+        slots: games.iter().flat_map(|game| game.slot_ids.iter().cloned()).collect(),
+        players: (players.clone().min().unwrap_or(0), players.max().unwrap_or(0)),
+        coverage: (
+            coverage.iter().copied().fold(f64::INFINITY, f64::min),
+            pairwise_sum(&coverage) / coverage.len() as f64,
+        ),
+    }
 }

@@ -6,16 +6,18 @@
 mod baselines;
 mod coalitions;
 mod columns;
+mod counts;
 mod error;
 mod even_lists;
 mod inspect;
 mod normalized;
 mod output;
 mod parquet;
+mod part;
 mod pickle;
-mod results;
 mod row_groups;
 mod schema;
+mod skips;
 mod sources;
 mod states;
 mod steps;
@@ -24,19 +26,22 @@ mod text;
 mod transitions;
 mod write;
 
-pub use baselines::{Baseline, BaselineError, fingerprints, fnv1a, read_result_or_baseline};
-pub use coalitions::{CoalitionOptions, CoalitionRecording, GameSummary, SkipReport};
+pub use baselines::{
+    BaselineError, fingerprints, read_baseline, read_baseline_revision, read_result_or_baseline,
+};
+pub use coalitions::{CoalitionOptions, CoalitionRecording, GameSummary};
 pub use error::{Problem, RecordError};
-pub use inspect::{FileReport, InspectOptions, Inspection, inspect};
+pub use inspect::{InspectOptions, inspect};
 pub use normalized::{NormalizedValues, NormalizedWriter, TraceRows, TraceWriter};
 pub use output::{AtomicFile, remove_unfinished_outputs};
-pub use results::{AnalysisResult, analysis_result, differing_settings};
+pub use part::is_decoding;
 pub use schema::{ColumnMap, FileKind, OnBad};
-pub use sources::{Discovered, InputFile, discover};
-pub use states::{STATE_SCHEMA, StatePlace, StoredState};
+pub use skips::SkipReport;
+pub use sources::{Discovered, InputFile, Origin, discover};
+pub use states::{StateSpan, StoredState};
 pub use steps::{
     BadPlace, Clock, RunInfo, StepBlock, StepOptions, StepRecording, StepSkips, StepTarget, StepValues,
 };
-pub use table::{Table, is_decoding};
+pub use table::Table;
 pub use transitions::TransitionSummary;
 pub use write::{Compression, ParquetTable, TableWriter};

@@ -15,8 +15,8 @@ use rayon::prelude::*;
 
 use super::error::RecordError;
 use super::even_lists;
+use super::part::{Column, Part, decode};
 use super::sources::Place;
-use super::table::{Column, Part, decode, open_reader, read_range};
 
 const FORMAT: &str = "Parquet";
 
@@ -30,7 +30,7 @@ pub(super) struct ParquetFile {
 
 impl ParquetFile {
     pub(super) fn open(name: &str, place: &Place) -> Result<Self, RecordError> {
-        let mut reader = open_reader(name, place)?;
+        let mut reader = place.open_reader(name)?;
         let (metadata, fields) = decode(name, FORMAT, || {
             let metadata = read::read_metadata(&mut reader)?;
             let schema = read::infer_schema(&metadata)?;
@@ -103,8 +103,7 @@ impl ParquetFile {
         let group = &self.metadata.row_groups[part];
         let chunks = self.chunks(part, field);
         let filter = (rows.len() < group.num_rows()).then(|| Filter::new_ranged(rows.start, rows.end));
-        let read_bytes =
-            |chunk: &ColumnChunkMetadata| read_range(&self.name, &self.place, chunk.byte_range());
+        let read_bytes = |chunk: &ColumnChunkMetadata| self.place.read_range(&self.name, chunk.byte_range());
         let reader = |bytes: Buffer<u8>, chunk: &ColumnChunkMetadata| {
             PageReader::new(std::io::Cursor::new(bytes), chunk, Vec::new(), usize::MAX)
         };

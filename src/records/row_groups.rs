@@ -35,6 +35,15 @@ pub(super) struct RowGroupWriter {
     rows_per_group: usize,
 }
 
+/// How much of what is pending is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flush {
+    /// All whole row groups.
+    WholeGroups,
+    /// Everything: the file ends.
+    Everything,
+}
+
 /// The compressed pages of the columns of one row group.
 struct Encoded {
     n_rows: usize,
@@ -81,11 +90,12 @@ impl RowGroupWriter {
         }
         self.pending_rows += n_rows;
         self.pending.push(arrays);
-        if self.pending_rows >= self.rows_per_group { self.flush(false) } else { Ok(()) }
+        if self.pending_rows >= self.rows_per_group { self.flush(Flush::WholeGroups) } else { Ok(()) }
     }
 
-    /// Writes all whole row groups, or everything.
-    fn flush(&mut self, is_last: bool) -> std::io::Result<()> {
+    /// Writes what is pending.
+    fn flush(&mut self, flush: Flush) -> std::io::Result<()> {
+        let is_last = flush == Flush::Everything;
         let batches = std::mem::take(&mut self.pending);
         if batches.is_empty() {
             return Ok(());
@@ -169,7 +179,7 @@ impl RowGroupWriter {
     /// # Errors
     /// If writing fails, or nothing was written.
     pub(super) fn finish(mut self) -> std::io::Result<()> {
-        self.flush(true)?;
+        self.flush(Flush::Everything)?;
         match self.writer {
             Some(mut writer) => writer.end(None).map(|_| ()).map_err(std::io::Error::other),
             None => Err(std::io::Error::other("no rows to write")),

@@ -1,7 +1,10 @@
 //! Field names, their accepted spellings, and which kind of rows a file holds.
 
+use std::collections::BTreeMap;
+
 use super::error::{Problem, RecordError};
 use super::table::Table;
+pub use crate::results::OnBad;
 
 /// Fields a column can be mapped to, each with its accepted names, canonical first.
 const FIELDS: [(&str, &[&str]); 19] = [
@@ -31,15 +34,6 @@ pub(super) const SLOT_PREFIX: &str = "slot:";
 
 /// Value columns looked for when none is asked for, best first.
 pub(super) const DEFAULT_VALUES: [&str; 2] = ["val_accuracy", "val_loss"];
-
-/// What a malformed row or file does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnBad {
-    /// Stop with an error.
-    Error,
-    /// Leave it out and count it.
-    Skip,
-}
 
 /// What the rows of a file are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +81,16 @@ impl ColumnMap {
             entries.push((field.to_owned(), column.to_owned()));
         }
         Ok(Self { entries })
+    }
+
+    /// Mappings as settings hold them: the last one of a field counts.
+    pub fn to_map(&self) -> BTreeMap<String, String> {
+        self.entries.iter().cloned().collect()
+    }
+
+    /// Mappings that were checked before they became settings.
+    pub fn of_map(columns: &BTreeMap<String, String>) -> Self {
+        Self { entries: columns.iter().map(|(field, name)| (field.clone(), name.clone())).collect() }
     }
 
     /// The column that holds `field` in `table`, if any.

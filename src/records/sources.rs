@@ -1,10 +1,13 @@
 //! From what the user names to a list of files.
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::fs::File;
+use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use globset::GlobBuilder;
+use polars_buffer::Buffer;
 use walkdir::WalkDir;
 
 use super::error::{Problem, RecordError};
@@ -23,8 +26,17 @@ pub struct InputFile {
     pub name: String,
     /// Where the bytes are.
     pub place: Place,
-    /// Whether the user named this very file, or it was found in a directory.
-    pub is_named: bool,
+    /// How it was found.
+    pub origin: Origin,
+}
+
+/// How a file was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The user named this very file.
+    Named,
+    /// It lies in a directory or matches a pattern that the user named.
+    Searched,
 }
 
 /// Where the bytes of a file are.
@@ -33,7 +45,74 @@ pub enum Place {
     /// On disk.
     Path(PathBuf),
     /// Read from standard input.
-    Memory(polars_buffer::Buffer<u8>),
+    Memory(Buffer<u8>),
+}
+
+/// Bytes that can be read from any place.
+pub(super) trait ReadSeek: Read + Seek {}
+
+impl<T: Read + Seek> ReadSeek for T {}
+
+impl Place {
+    /// A seekable reader; errors tell the file as `name`.
+    pub(super) fn open_reader(&self, name: &str) -> Result<Box<dyn ReadSeek>, RecordError> {
+        Ok(match self {
+            Self::Path(path) => Box::new(std::io::BufReader::new(open_file(name, path)?)),
+            Self::Memory(bytes) => Box::new(Cursor::new(bytes.clone())),
+        })
+    }
+
+    /// The bytes `range`.
+    pub(super) fn read_range(&self, name: &str, range: Range<u64>) -> Result<Buffer<u8>, RecordError> {
+        let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+        let ends_early = || {
+            let error = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the file ends early");
+            RecordError::file(name, error)
+        };
+        match self {
+            Self::Memory(bytes) => {
+                let start = usize::try_from(range.start).unwrap_or(usize::MAX);
+                let end = start.saturating_add(length);
+                if end > bytes.len() {
+                    return Err(ends_early());
+                }
+                Ok(bytes.clone().sliced(start..end))
+            }
+            Self::Path(path) => {
+                let mut file = open_file(name, path)?;
+                // Capped, so that a damaged footer cannot ask for all memory at once.
+                let mut bytes = Vec::with_capacity(length.min(1 << 30));
+                file.seek(SeekFrom::Start(range.start))
+                    .and_then(|_| file.take(length as u64).read_to_end(&mut bytes))
+                    .map_err(|error| RecordError::file(name, error))?;
+                if bytes.len() < length {
+                    return Err(ends_early());
+                }
+                Ok(Buffer::from_vec(bytes))
+            }
+        }
+    }
+
+    /// All bytes.
+    pub(super) fn read_whole(&self, name: &str) -> Result<Buffer<u8>, RecordError> {
+        match self {
+            Self::Memory(bytes) => Ok(bytes.clone()),
+            Self::Path(path) => {
+                let mut bytes = Vec::new();
+                open_file(name, path)?
+                    .read_to_end(&mut bytes)
+                    .map_err(|error| RecordError::file(name, error))?;
+                Ok(Buffer::from_vec(bytes))
+            }
+        }
+    }
+}
+
+fn open_file(name: &str, path: &Path) -> Result<File, RecordError> {
+    File::open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => RecordError::file(name, Problem::NotFound),
+        _ => RecordError::file(name, error),
+    })
 }
 
 impl InputFile {
@@ -95,8 +174,8 @@ fn discover_one(
         std::io::stdin()
             .read_to_end(&mut bytes)
             .map_err(|error| RecordError::file("standard input", error))?;
-        let place = Place::Memory(polars_buffer::Buffer::from_vec(bytes));
-        discovered.files.push(InputFile { name: "standard input".to_owned(), place, is_named: true });
+        let place = Place::Memory(Buffer::from_vec(bytes));
+        discovered.files.push(InputFile { name: "standard input".to_owned(), place, origin: Origin::Named });
         return Ok(());
     }
     let path = Path::new(run);
@@ -105,15 +184,15 @@ fn discover_one(
         if found.is_empty() {
             return Err(RecordError::file(run, Problem::EmptyDirectory));
         }
-        add(discovered, seen, found, false);
+        add(discovered, seen, found, Origin::Searched);
     } else if path.exists() {
-        add(discovered, seen, vec![path.to_owned()], true);
+        add(discovered, seen, vec![path.to_owned()], Origin::Named);
     } else if run.contains(['*', '?', '[', '{']) {
         let found = matching(run)?;
         if found.is_empty() {
             return Err(RecordError::file(run, Problem::NoMatch));
         }
-        add(discovered, seen, found, false);
+        add(discovered, seen, found, Origin::Searched);
     } else {
         return Err(RecordError::file(run, Problem::NotFound));
     }
@@ -121,12 +200,12 @@ fn discover_one(
 }
 
 /// Adds files not seen before: a file named twice would count its games twice.
-fn add(discovered: &mut Discovered, seen: &mut BTreeSet<PathBuf>, paths: Vec<PathBuf>, is_named: bool) {
+fn add(discovered: &mut Discovered, seen: &mut BTreeSet<PathBuf>, paths: Vec<PathBuf>, origin: Origin) {
     for path in paths {
         let identity = path.canonicalize().unwrap_or_else(|_| path.clone());
         let name = path.to_string_lossy().into_owned();
         if seen.insert(identity) {
-            discovered.files.push(InputFile { name, place: Place::Path(path), is_named });
+            discovered.files.push(InputFile { name, place: Place::Path(path), origin });
         } else {
             discovered.notes.push(format!("{name} is named more than once and read once"));
         }
@@ -215,7 +294,7 @@ mod tests {
         let file = format!("{}/a.csv", directory.path().display());
         let found = discover(&[file.clone(), directory.path().display().to_string()], None).expect("files");
         assert_eq!((found.files.len(), found.notes.len()), (3, 1));
-        assert!(found.files[0].is_named && !found.files[1].is_named);
+        assert_eq!((found.files[0].origin, found.files[1].origin), (Origin::Named, Origin::Searched));
     }
 
     #[test]

@@ -6,14 +6,12 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::error::{Problem, RecordError};
 use super::pickle::Pickle;
-use crate::normalization::{Memory, NormalizerState};
-
-/// Schema of the JSON document.
-pub const STATE_SCHEMA: &str = "simic.normalizer/1";
+use crate::normalization::{Memory, NormalizerState, Prior};
+use crate::results::{STATE_SCHEMA, StateDocument, StatePlace};
 
 /// Largest checkpoint read whole.
 const MAX_BYTES: u64 = 1 << 30;
@@ -39,58 +37,25 @@ pub struct StoredState {
     pub batches: Option<u64>,
     /// Fingerprint of the rows seen, where the file says.
     pub fingerprint: Option<String>,
-    /// Initial state, where the file says: count, mean, variance.
-    pub initial: Option<(f64, f64, f64)>,
+    /// Initial state, where the file says.
+    pub initial: Option<Prior>,
     /// What was normalized, where the file says.
     pub target: Option<String>,
     /// Why the state cannot be merged exactly, if so.
     pub merge_obstacle: Option<String>,
-    /// First and last place of the rows seen.
-    pub span: Option<(StatePlace, StatePlace)>,
+    /// Which rows were seen.
+    pub span: Option<StateSpan>,
     /// Which format the file has, in words.
     pub format: &'static str,
 }
 
-/// A step of a run.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct StatePlace {
-    /// Run.
-    pub run_id: String,
-    /// Episode.
-    pub episode: i64,
-    /// Step.
-    pub step: i64,
-}
-
-/// The document `simic.normalizer/1`.
-#[derive(Debug, Serialize, Deserialize)]
-struct Document {
-    schema: String,
-    kind: String,
-    momentum: Option<f64>,
-    count: f64,
-    mean: Vec<f64>,
-    var: Vec<f64>,
-    epsilon: Option<f64>,
-    clip: Option<f64>,
-    #[serde(default)]
-    batches: Option<u64>,
-    #[serde(default)]
-    fingerprint: Option<String>,
-    #[serde(default)]
-    initial_count: Option<f64>,
-    #[serde(default)]
-    initial_mean: Option<f64>,
-    #[serde(default)]
-    initial_var: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    target: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    merge_obstacle: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    from: Option<StatePlace>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    to: Option<StatePlace>,
+/// Rows of consecutive runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateSpan {
+    /// First step.
+    pub first: StatePlace,
+    /// Last step.
+    pub last: StatePlace,
 }
 
 /// Metadata of an esper-lite checkpoint.
@@ -119,7 +84,7 @@ impl StoredState {
             clip,
             batches: Some(state.batches),
             fingerprint: None,
-            initial: Some((state.initial_count, state.initial_mean, state.initial_var)),
+            initial: Some(state.prior()),
             target: None,
             merge_obstacle: None,
             span: None,
@@ -129,7 +94,7 @@ impl StoredState {
 
     /// The state to go on from, under `memory`.
     pub fn resume(&self, memory: Memory) -> NormalizerState {
-        let (initial_count, initial_mean, initial_var) = self.initial.unwrap_or((0.0, 0.0, 1.0));
+        let prior = self.initial.unwrap_or(Prior { count: 0.0, mean: 0.0, var: 1.0 });
         let count = self.count.unwrap_or(0.0);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of rows")]
         let batches = self.batches.unwrap_or(count.max(0.0) as u64);
@@ -139,16 +104,16 @@ impl StoredState {
             mean: self.mean.clone(),
             var: self.var.clone(),
             batches,
-            initial_count,
-            initial_mean,
-            initial_var,
+            initial_count: prior.count,
+            initial_mean: prior.mean,
+            initial_var: prior.var,
         }
     }
 
-    /// The JSON document.
-    pub fn to_json(&self) -> String {
-        let initial = self.initial;
-        let document = Document {
+    /// The document.
+    pub fn document(&self) -> StateDocument {
+        let prior = self.initial;
+        StateDocument {
             schema: STATE_SCHEMA.to_owned(),
             kind: self.kind.clone().unwrap_or_else(|| "welford".to_owned()),
             momentum: self.momentum,
@@ -159,19 +124,19 @@ impl StoredState {
             clip: self.clip,
             batches: self.batches,
             fingerprint: self.fingerprint.clone(),
-            initial_count: initial.map(|initial| initial.0),
-            initial_mean: initial.map(|initial| initial.1),
-            initial_var: initial.map(|initial| initial.2),
+            initial_count: prior.map(|prior| prior.count),
+            initial_mean: prior.map(|prior| prior.mean),
+            initial_var: prior.map(|prior| prior.var),
             target: self.target.clone(),
             merge_obstacle: self.merge_obstacle.clone(),
-            from: self.span.as_ref().map(|span| span.0.clone()),
-            to: self.span.as_ref().map(|span| span.1.clone()),
-        };
-        let Ok(mut text) = serde_json::to_string_pretty(&document) else {
-            unreachable!("numbers and text are always JSON")
-        };
-        text.push('\n');
-        text
+            from: self.span.as_ref().map(|span| span.first.clone()),
+            to: self.span.as_ref().map(|span| span.last.clone()),
+        }
+    }
+
+    /// The JSON document.
+    pub fn to_json(&self) -> String {
+        self.document().to_json()
     }
 
     /// The file of this name: safetensors by extension, else JSON.
@@ -264,7 +229,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| error.to_string())
 }
 
-fn of_document(document: Document, format: &'static str) -> Result<StoredState, String> {
+fn of_document(document: StateDocument, format: &'static str) -> Result<StoredState, String> {
     if document.schema != STATE_SCHEMA {
         return Err(format!(
             "schema {} where this version reads {STATE_SCHEMA}; a newer simic may have written it",
@@ -289,12 +254,12 @@ fn of_document(document: Document, format: &'static str) -> Result<StoredState, 
         batches: document.batches,
         fingerprint: document.fingerprint,
         initial: match initial {
-            (Some(count), Some(mean), Some(var)) => Some((count, mean, var)),
+            (Some(count), Some(mean), Some(var)) => Some(Prior { count, mean, var }),
             _ => None,
         },
         target: document.target,
         merge_obstacle: document.merge_obstacle,
-        span: document.from.zip(document.to),
+        span: document.from.zip(document.to).map(|(first, last)| StateSpan { first, last }),
         ..bare(document.mean, document.var, Some(document.count), format)
     })
 }
@@ -414,7 +379,7 @@ fn read_pickle(path: &Path, target: &str) -> Result<StoredState, String> {
         kind: Some("welford".to_owned()),
         epsilon: single("epsilon"),
         clip: single(if target == "obs" { "clip_obs" } else { "clip_reward" }),
-        initial: Some((1e-4, 0.0, 1.0)),
+        initial: Some(Prior { count: 1e-4, mean: 0.0, var: 1.0 }),
         ..bare(
             mean,
             var,

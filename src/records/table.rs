@@ -3,71 +3,26 @@
 //! Four formats, one face: named columns with Arrow types, split into parts (Parquet row groups, Arrow record
 //! batches, a text file as a whole) that can be read independently and in parallel.
 
-use std::cell::Cell;
-use std::fs::File;
-use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::io::Read;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
 use polars_arrow::array::Array;
 use polars_arrow::datatypes::ArrowDataType;
 use polars_arrow::io::ipc::read as ipc;
-use polars_buffer::Buffer;
 
 use super::error::{Problem, RecordError};
 use super::parquet::ParquetFile;
+use super::part::{Column, Part, decode};
 use super::sources::{InputFile, Place};
 use super::text;
 
-thread_local! {
-    static DECODING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this thread is inside a third-party decoder, whose panics are reported as unreadable files.
-pub fn is_decoding() -> bool {
-    DECODING.with(Cell::get)
-}
-
-/// Runs a decoder on untrusted bytes: its errors and its panics become one error.
-pub(super) fn decode<T>(
-    file: &str,
-    format: &'static str,
-    run: impl FnOnce() -> Result<T, polars::error::PolarsError>,
-) -> Result<T, RecordError> {
-    let unreadable = |detail: String| RecordError::file(file, Problem::Unreadable { format, detail });
-    DECODING.with(|flag| flag.set(true));
-    let outcome = catch_unwind(AssertUnwindSafe(run));
-    DECODING.with(|flag| flag.set(false));
-    match outcome {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(unreadable(first_line(&error.to_string()))),
-        Err(_) => Err(unreadable("its contents are damaged".to_owned())),
-    }
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
-}
-
-/// A run of rows read together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
-    /// Row number of the first row within the file.
-    pub first_row: u64,
-    /// Rows.
-    pub n_rows: usize,
-}
-
-/// One column of a part.
-#[derive(Debug)]
-pub(super) enum Column {
-    /// One value for all rows, known from the file's statistics without decoding.
-    ConstantInt(i64),
-    /// The same for text.
-    ConstantText(String),
-    /// Decoded values.
-    Values(Box<dyn Array>),
+/// Rows of one part, the whole of it or less.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PartSlice {
+    /// The part.
+    pub(super) part: usize,
+    /// Rows, counted within the part.
+    pub(super) rows: Range<usize>,
 }
 
 /// A file opened for reading.
@@ -107,7 +62,7 @@ impl Table {
             }
             Format::Ipc => open_ipc(input),
             Format::Text(format) => {
-                let bytes = read_whole(input)?;
+                let bytes = input.place.read_whole(&input.name)?;
                 let (columns, arrays) = text::parse(&input.name, &bytes, format)?;
                 let n_rows = arrays.first().map_or(0, |array| array.len());
                 if n_rows == 0 {
@@ -205,19 +160,21 @@ impl Table {
         }
     }
 
-    /// Parts cut so that the named columns of each piece take about `max_bytes`: (part, rows).
-    pub(super) fn pieces(&self, names: &[String], max_bytes: u64) -> Vec<(usize, Range<usize>)> {
-        let mut pieces = Vec::new();
+    /// Parts cut so that the named columns of each slice take about `max_bytes`.
+    pub(super) fn slices(&self, names: &[String], max_bytes: u64) -> Vec<PartSlice> {
+        let mut slices = Vec::new();
         for (part, place) in self.parts.iter().enumerate() {
-            let n_pieces = match &self.contents {
+            let n_slices = match &self.contents {
                 Contents::Parquet(file) => file.n_bytes(part, names).div_ceil(max_bytes.max(1)).max(1),
                 _ => 1,
             };
-            let per_piece = place.n_rows.div_ceil(usize::try_from(n_pieces).unwrap_or(usize::MAX)).max(1);
-            let starts = (0..place.n_rows).step_by(per_piece);
-            pieces.extend(starts.map(|start| (part, start..place.n_rows.min(start + per_piece))));
+            let per_slice = place.n_rows.div_ceil(usize::try_from(n_slices).unwrap_or(usize::MAX)).max(1);
+            let starts = (0..place.n_rows).step_by(per_slice);
+            slices.extend(
+                starts.map(|start| PartSlice { part, rows: start..place.n_rows.min(start + per_slice) }),
+            );
         }
-        pieces
+        slices
     }
 
     fn read_ipc(
@@ -234,7 +191,7 @@ impl Table {
         let order = wanted.clone();
         wanted.sort_unstable();
         wanted.dedup();
-        let reader = open_reader(&self.name, place)?;
+        let reader = place.open_reader(&self.name)?;
         let batch = decode(&self.name, "Arrow IPC", || {
             let mut reader = ipc::FileReader::new(reader, metadata.clone(), Some(wanted.clone()), None);
             reader.set_current_block(part);
@@ -252,7 +209,7 @@ impl Table {
 }
 
 fn open_ipc(input: &InputFile) -> Result<Table, RecordError> {
-    let mut reader = open_reader(&input.name, &input.place)?;
+    let mut reader = input.place.open_reader(&input.name)?;
     let metadata = decode(&input.name, "Arrow IPC", || ipc::read_file_metadata(&mut reader))?;
     let mut parts = Vec::new();
     let mut first_row = 0u64;
@@ -291,7 +248,9 @@ fn format_of(input: &InputFile) -> Result<Format, RecordError> {
         _ => {}
     }
     let mut head = [0u8; 64];
-    let n = open_reader(&input.name, &input.place)?
+    let n = input
+        .place
+        .open_reader(&input.name)?
         .read(&mut head)
         .map_err(|error| RecordError::file(&input.name, error))?;
     let head = &head[..n];
@@ -306,71 +265,6 @@ fn format_of(input: &InputFile) -> Result<Format, RecordError> {
         Ok(Format::Text(text::TextFormat::Delimited(b',')))
     } else {
         Err(RecordError::file(&input.name, Problem::UnknownFormat))
-    }
-}
-
-/// A seekable reader over a file or standard input's bytes.
-pub(super) trait ReadSeek: Read + Seek {}
-
-impl<T: Read + Seek> ReadSeek for T {}
-
-pub(super) fn open_reader(name: &str, place: &Place) -> Result<Box<dyn ReadSeek>, RecordError> {
-    Ok(match place {
-        Place::Path(path) => Box::new(std::io::BufReader::new(open_file(name, path)?)),
-        Place::Memory(bytes) => Box::new(Cursor::new(bytes.clone())),
-    })
-}
-
-pub(super) fn open_file(name: &str, path: &Path) -> Result<File, RecordError> {
-    File::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => RecordError::file(name, Problem::NotFound),
-        _ => RecordError::file(name, error),
-    })
-}
-
-/// The bytes `range` of a file.
-pub(super) fn read_range(
-    name: &str,
-    place: &Place,
-    range: std::ops::Range<u64>,
-) -> Result<Buffer<u8>, RecordError> {
-    let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
-    match place {
-        Place::Memory(bytes) => {
-            let start = usize::try_from(range.start).unwrap_or(usize::MAX);
-            let end = start.saturating_add(length);
-            if end > bytes.len() {
-                let error = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the file ends early");
-                return Err(RecordError::file(name, error));
-            }
-            Ok(bytes.clone().sliced(start..end))
-        }
-        Place::Path(path) => {
-            let mut file = open_file(name, path)?;
-            // Capped, so that a damaged footer cannot ask for all memory at once.
-            let mut bytes = Vec::with_capacity(length.min(1 << 30));
-            file.seek(SeekFrom::Start(range.start))
-                .and_then(|_| file.take(length as u64).read_to_end(&mut bytes))
-                .map_err(|error| RecordError::file(name, error))?;
-            if bytes.len() < length {
-                let error = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the file ends early");
-                return Err(RecordError::file(name, error));
-            }
-            Ok(Buffer::from_vec(bytes))
-        }
-    }
-}
-
-fn read_whole(input: &InputFile) -> Result<Buffer<u8>, RecordError> {
-    match &input.place {
-        Place::Memory(bytes) => Ok(bytes.clone()),
-        Place::Path(path) => {
-            let mut bytes = Vec::new();
-            open_file(&input.name, path)?
-                .read_to_end(&mut bytes)
-                .map_err(|error| RecordError::file(&input.name, error))?;
-            Ok(Buffer::from_vec(bytes))
-        }
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::columns::{self, BadCells, Ints, Texts};
 use super::error::{Problem, RecordError};
+use super::part::{Column, Part};
 use super::schema::ColumnMap;
-use super::table::Table;
+use super::table::{Table, describe_type};
 
 /// What the transition rows of one file hold.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -30,82 +31,63 @@ pub struct TransitionSummary {
     pub n_bad_rewards: u64,
 }
 
+/// Columns of a file of transitions.
+struct TransitionColumns {
+    run_id: Option<String>,
+    episode: Option<String>,
+    env_id: Option<String>,
+    step: Option<String>,
+    reward: Option<String>,
+    obs: Option<String>,
+    /// `obs_0`, `obs_1` and so on, where there is no column of lists.
+    numbered: Vec<String>,
+}
+
+impl TransitionColumns {
+    fn find(table: &Table, map: &ColumnMap) -> Result<Self, RecordError> {
+        let mut found = Self {
+            run_id: map.find(table, "run_id")?,
+            episode: map.find(table, "episode")?,
+            env_id: map.find(table, "env_id")?,
+            step: map.find(table, "step")?,
+            obs: map.find(table, "obs")?,
+            reward: map.find(table, "reward")?,
+            numbered: Vec::new(),
+        };
+        if found.obs.is_none() {
+            let numbered = (0..table.column_names().len()).map(|i| format!("obs_{i}"));
+            found.numbered = numbered.take_while(|name| table.has_column(name)).collect();
+        }
+        Ok(found)
+    }
+
+    /// The columns in the order in which they are taken.
+    fn names(&self) -> Vec<String> {
+        let single = [&self.run_id, &self.episode, &self.env_id, &self.step, &self.reward, &self.obs];
+        single.into_iter().flatten().chain(&self.numbered).cloned().collect()
+    }
+}
+
 impl TransitionSummary {
     /// Reads `table` part by part; memory is bounded by one part.
     ///
     /// # Errors
     /// Unreadable parts, null or mistyped keys, observations of another width.
     pub fn read(table: &Table, map: &ColumnMap) -> Result<Self, RecordError> {
+        let columns = TransitionColumns::find(table, map)?;
+        let names = columns.names();
         let mut summary = Self::default();
-        let run_id = map.find(table, "run_id")?;
-        let episode = map.find(table, "episode")?;
-        let env_id = map.find(table, "env_id")?;
-        let step = map.find(table, "step")?;
-        let obs = map.find(table, "obs")?;
-        let reward = map.find(table, "reward")?;
-        let numbered: Vec<String> = if obs.is_none() {
-            (0..table.column_names().len())
-                .map(|i| format!("obs_{i}"))
-                .take_while(|name| table.has_column(name))
-                .collect()
-        } else {
-            Vec::new()
-        };
-        let mut names: Vec<String> =
-            [&run_id, &episode, &env_id, &step, &reward, &obs].into_iter().flatten().cloned().collect();
-        names.extend(numbered.iter().cloned());
         for (part, place) in table.parts().iter().enumerate() {
             let mut read = table.read(part, &names)?.into_iter();
-            let mut bad = BadCells::default();
-            let runs = match (&run_id, run_id.as_ref().and_then(|_| read.next())) {
-                (Some(name), Some(column)) => columns::run_ids(column, name, &mut bad),
-                _ => Texts::Constant(table.stem().to_owned()),
-            };
-            let mut key = |name: &Option<String>, bad: &mut BadCells| match (
-                name,
-                name.as_ref().and_then(|_| read.next()),
-            ) {
-                (Some(name), Some(column)) => columns::ints(column, name, bad),
-                _ => Ints::Constant(0),
-            };
-            let episodes = key(&episode, &mut bad);
-            let envs = key(&env_id, &mut bad);
-            let steps = key(&step, &mut bad);
-            if let Some(cell) = bad.cells.into_iter().min_by_key(|cell| cell.row) {
-                let row = place.first_row + cell.row as u64;
-                return Err(RecordError::cell(table.name(), row, &cell.column, cell.problem));
+            summary.add_keys(table, &columns, place, &mut read)?;
+            if let (Some(name), Some(column)) =
+                (&columns.reward, columns.reward.as_ref().and_then(|_| read.next()))
+            {
+                summary.add_rewards(column, name, place.n_rows);
             }
-            let mut row = 0;
-            while row < place.n_rows {
-                let end = episodes.run_end(row, runs.run_end(row, place.n_rows));
-                let run = runs.get(row);
-                summary.episodes.insert((run.clone(), episodes.get(row)));
-                summary.runs.insert(run);
-                row = end;
-            }
-            let mut row = 0;
-            while row < place.n_rows {
-                summary.envs.insert(envs.get(row));
-                row = envs.run_end(row, place.n_rows);
-            }
-            if step.is_some() {
-                for here in (0..place.n_rows).map(|row| steps.get(row)) {
-                    let (low, high) = summary.steps.unwrap_or((here, here));
-                    summary.steps = Some((low.min(here), high.max(here)));
-                }
-            }
-            if let (Some(name), Some(column)) = (&reward, reward.as_ref().and_then(|_| read.next())) {
-                let mut bad = BadCells::default();
-                let values = columns::finite_floats(column, name, place.n_rows, &mut bad);
-                summary.n_bad_rewards += bad.cells.len() as u64;
-                for value in values.iter().filter(|value| value.is_finite()) {
-                    let (low, high) = summary.rewards.unwrap_or((*value, *value));
-                    summary.rewards = Some((low.min(*value), high.max(*value)));
-                }
-            }
-            for name in obs.iter().chain(&numbered) {
-                if let Some(super::table::Column::Values(array)) = read.next() {
-                    summary.add_obs(table, name, place, array, numbered.len())?;
+            for name in columns.obs.iter().chain(&columns.numbered) {
+                if let Some(Column::Values(array)) = read.next() {
+                    summary.add_obs(table, name, place, array, columns.numbered.len())?;
                 }
             }
             summary.n_rows += place.n_rows as u64;
@@ -113,11 +95,64 @@ impl TransitionSummary {
         Ok(summary)
     }
 
+    fn add_keys(
+        &mut self,
+        table: &Table,
+        columns: &TransitionColumns,
+        place: &Part,
+        read: &mut impl Iterator<Item = Column>,
+    ) -> Result<(), RecordError> {
+        let mut bad = BadCells::default();
+        let runs = match (&columns.run_id, columns.run_id.as_ref().and_then(|_| read.next())) {
+            (Some(name), Some(column)) => columns::run_ids(column, name, &mut bad),
+            _ => Texts::Constant(table.stem().to_owned()),
+        };
+        let mut key = |name: &Option<String>| match (name, name.as_ref().and_then(|_| read.next())) {
+            (Some(name), Some(column)) => columns::ints(column, name, &mut bad),
+            _ => Ints::Constant(0),
+        };
+        let (episodes, envs, steps) = (key(&columns.episode), key(&columns.env_id), key(&columns.step));
+        if let Some(cell) = bad.cells.into_iter().min_by_key(|cell| cell.row) {
+            let row = place.first_row + cell.row as u64;
+            return Err(RecordError::cell(table.name(), row, &cell.column, cell.problem));
+        }
+        let mut row = 0;
+        while row < place.n_rows {
+            let end = episodes.run_end(row, runs.run_end(row, place.n_rows));
+            let run = runs.get(row);
+            self.episodes.insert((run.clone(), episodes.get(row)));
+            self.runs.insert(run);
+            row = end;
+        }
+        let mut row = 0;
+        while row < place.n_rows {
+            self.envs.insert(envs.get(row));
+            row = envs.run_end(row, place.n_rows);
+        }
+        if columns.step.is_some() {
+            for here in (0..place.n_rows).map(|row| steps.get(row)) {
+                let (low, high) = self.steps.unwrap_or((here, here));
+                self.steps = Some((low.min(here), high.max(here)));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_rewards(&mut self, column: Column, name: &str, n_rows: usize) {
+        let mut bad = BadCells::default();
+        let values = columns::finite_floats(column, name, n_rows, &mut bad);
+        self.n_bad_rewards += bad.cells.len() as u64;
+        for value in values.iter().filter(|value| value.is_finite()) {
+            let (low, high) = self.rewards.unwrap_or((*value, *value));
+            self.rewards = Some((low.min(*value), high.max(*value)));
+        }
+    }
+
     fn add_obs(
         &mut self,
         table: &Table,
         name: &str,
-        place: &super::table::Part,
+        place: &Part,
         array: Box<dyn polars_arrow::array::Array>,
         n_numbered: usize,
     ) -> Result<(), RecordError> {
@@ -129,7 +164,7 @@ impl TransitionSummary {
         }
         let mut bad = BadCells::default();
         let what = "a list of numbers";
-        let lists = columns::lists(super::table::Column::Values(array), name, what, &mut bad);
+        let lists = columns::lists(Column::Values(array), name, what, &mut bad);
         let Some(lists) = lists else {
             let problem = bad.cells.pop().map_or(Problem::Null(what), |cell| cell.problem);
             return Err(RecordError {
@@ -145,7 +180,7 @@ impl TransitionSummary {
             column: Some(name.to_owned()),
             problem: Problem::WrongType {
                 expected: "lists of numbers",
-                found: super::table::describe_type(lists.values.dtype()),
+                found: describe_type(lists.values.dtype()),
             },
         })?;
         self.n_bad_obs += count_bad(&values);

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::Format;
 use super::grid::{Align, Grid};
-use super::number::short;
-use crate::baseline::{CheckResult, Finding, Verdict};
+use crate::results::text::short;
+use crate::results::{CheckDocument, CheckRow, CheckStatus, Finding, RecordDocument, RecordedCheck, Verdict};
 
 /// Annotations GitHub shows of one step.
 const MOST_ANNOTATIONS: usize = 10;
@@ -31,75 +31,17 @@ pub enum CheckFormat {
     Github,
 }
 
-/// One check and what came of it.
-#[derive(Debug)]
-pub struct CheckReport {
-    /// Name of the check.
-    pub name: String,
-    /// Where its baseline is.
-    pub baseline: String,
-    /// What came of it.
-    pub outcome: CheckOutcome,
-}
-
-/// Findings, or why there are none.
-#[derive(Debug)]
-pub enum CheckOutcome {
-    /// The new result was judged.
-    Judged(CheckResult),
-    /// There is no baseline that the new result could be judged by.
-    Unusable {
-        /// Why.
-        reason: String,
-        /// What to do.
-        hint: String,
-    },
-}
-
-impl CheckReport {
-    /// One word for the whole check.
-    pub fn status(&self) -> &'static str {
-        match &self.outcome {
-            CheckOutcome::Unusable { .. } => "incomparable",
-            CheckOutcome::Judged(result) if result.fails() => "failed",
-            CheckOutcome::Judged(result) if result.count(Verdict::Inconclusive) > 0 => "inconclusive",
-            CheckOutcome::Judged(_) => "passed",
-        }
+/// A check in one line.
+fn headline(check: &CheckRow) -> String {
+    if let Some(reason) = &check.reason {
+        return format!("{}: {}: {reason}", check.name, check.status.name());
     }
-
-    fn findings(&self) -> &[Finding] {
-        match &self.outcome {
-            CheckOutcome::Judged(result) => &result.findings,
-            CheckOutcome::Unusable { .. } => &[],
-        }
-    }
-
-    fn strict(&self) -> bool {
-        matches!(&self.outcome, CheckOutcome::Judged(result) if result.strict)
-    }
-
-    /// The check in one line.
-    fn headline(&self) -> String {
-        match &self.outcome {
-            CheckOutcome::Unusable { reason, .. } => format!("{}: incomparable: {reason}", self.name),
-            CheckOutcome::Judged(result) => {
-                let kinds = [
-                    Verdict::Regressed,
-                    Verdict::Missing,
-                    Verdict::Inconclusive,
-                    Verdict::Improved,
-                    Verdict::Added,
-                    Verdict::Pass,
-                ];
-                let counts: Vec<String> = kinds
-                    .iter()
-                    .filter(|verdict| result.count(**verdict) > 0)
-                    .map(|verdict| format!("{} {}", result.count(*verdict), verdict.name()))
-                    .collect();
-                format!("{}: {} ({})", self.name, self.status(), counts.join(", "))
-            }
-        }
-    }
+    let counts: Vec<String> = Verdict::ALL
+        .iter()
+        .filter(|verdict| check.count(**verdict) > 0)
+        .map(|verdict| format!("{} {}", check.count(*verdict), verdict.name()))
+        .collect();
+    format!("{}: {} ({})", check.name, check.status.name(), counts.join(", "))
 }
 
 /// Writes checks. People see all findings but passes, and those too with `shows_all`.
@@ -107,23 +49,23 @@ impl CheckReport {
 /// # Errors
 /// If writing fails.
 pub fn write_checks(
-    reports: &[CheckReport],
+    document: &CheckDocument,
     format: CheckFormat,
     shows_all: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    let reports = &document.checks[..];
     match format {
         CheckFormat::Table => write_people(reports, shows_all, false, out),
         CheckFormat::Markdown => write_people(reports, shows_all, true, out),
         CheckFormat::Json => {
-            let checks = reports.iter().map(CheckRow::of).collect();
-            serde_json::to_writer(&mut *out, &Document { schema: "simic.check/1", checks })?;
+            serde_json::to_writer(&mut *out, document)?;
             writeln!(out)
         }
         CheckFormat::Ndjson => {
             for report in reports {
-                for finding in report.findings() {
-                    let line = Line { check: &report.name, finding: FindingRow::of(finding) };
+                for finding in &report.findings {
+                    let line = Line { check: &report.name, finding };
                     serde_json::to_writer(&mut *out, &line)?;
                     writeln!(out)?;
                 }
@@ -137,88 +79,10 @@ pub fn write_checks(
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
-    schema: &'static str,
-    checks: Vec<CheckRow<'a>>,
-}
-
-#[derive(Serialize)]
-struct CheckRow<'a> {
-    name: &'a str,
-    status: &'static str,
-    baseline: &'a str,
-    strict: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<&'a str>,
-    findings: Vec<FindingRow<'a>>,
-}
-
-#[derive(Serialize)]
-struct FindingRow<'a> {
-    id: &'a str,
-    verdict: &'static str,
-    mode: &'static str,
-    old: Option<f64>,
-    new: Option<f64>,
-    test: Option<&'static str>,
-    n_old: u64,
-    n_new: u64,
-    margin: Option<f64>,
-    interval_low: Option<f64>,
-    interval_high: Option<f64>,
-    p_value: Option<f64>,
-    p_adjusted: Option<f64>,
-    detectable_margin: Option<f64>,
-    reason: &'a str,
-}
-
-#[derive(Serialize)]
 struct Line<'a> {
     check: &'a str,
     #[serde(flatten)]
-    finding: FindingRow<'a>,
-}
-
-impl<'a> CheckRow<'a> {
-    fn of(report: &'a CheckReport) -> Self {
-        let (reason, hint) = match &report.outcome {
-            CheckOutcome::Unusable { reason, hint } => (Some(&reason[..]), Some(&hint[..])),
-            CheckOutcome::Judged(_) => (None, None),
-        };
-        Self {
-            name: &report.name,
-            status: report.status(),
-            baseline: &report.baseline,
-            strict: report.strict(),
-            reason,
-            hint,
-            findings: report.findings().iter().map(FindingRow::of).collect(),
-        }
-    }
-}
-
-impl<'a> FindingRow<'a> {
-    fn of(finding: &'a Finding) -> Self {
-        Self {
-            id: &finding.id,
-            verdict: finding.verdict.name(),
-            mode: finding.mode,
-            old: finding.old,
-            new: finding.new,
-            test: finding.test,
-            n_old: finding.n.0,
-            n_new: finding.n.1,
-            margin: finding.margin,
-            interval_low: finding.interval.map(|interval| interval.0),
-            interval_high: finding.interval.map(|interval| interval.1),
-            p_value: finding.p_value,
-            p_adjusted: finding.p_adjusted,
-            detectable_margin: finding.detectable,
-            reason: &finding.reason,
-        }
-    }
+    finding: &'a Finding,
 }
 
 fn shown(value: Option<f64>) -> String {
@@ -226,7 +90,7 @@ fn shown(value: Option<f64>) -> String {
 }
 
 fn write_people(
-    reports: &[CheckReport],
+    reports: &[CheckRow],
     shows_all: bool,
     is_markdown: bool,
     out: &mut dyn Write,
@@ -236,8 +100,8 @@ fn write_people(
             writeln!(out)?;
         }
         let mark = if is_markdown { "**" } else { "" };
-        writeln!(out, "{mark}{}{mark}", report.headline())?;
-        if let CheckOutcome::Unusable { hint, .. } = &report.outcome {
+        writeln!(out, "{mark}{}{mark}", headline(report))?;
+        if let Some(hint) = &report.hint {
             writeln!(out, "{hint}")?;
             continue;
         }
@@ -249,11 +113,8 @@ fn write_people(
             ("rule", Align::Left),
             ("why", Align::Left),
         ]);
-        let listed: Vec<&Finding> = report
-            .findings()
-            .iter()
-            .filter(|finding| shows_all || finding.verdict != Verdict::Pass)
-            .collect();
+        let listed: Vec<&Finding> =
+            report.findings.iter().filter(|finding| shows_all || finding.verdict != Verdict::Pass).collect();
         for finding in &listed {
             grid.row(vec![
                 finding.id.clone(),
@@ -262,7 +123,8 @@ fn write_people(
                 shown(finding.new),
                 finding
                     .test
-                    .map_or_else(|| finding.mode.to_owned(), |test| format!("{}, {test}", finding.mode)),
+                    .as_ref()
+                    .map_or_else(|| finding.mode.to_string(), |test| format!("{}, {test}", finding.mode)),
                 finding.reason.clone(),
             ]);
         }
@@ -279,7 +141,7 @@ fn write_people(
     Ok(())
 }
 
-fn all_findings(reports: &[CheckReport]) -> Grid {
+fn all_findings(reports: &[CheckRow]) -> Grid {
     let names = [
         "check",
         "id",
@@ -299,19 +161,19 @@ fn all_findings(reports: &[CheckReport]) -> Grid {
     let mut grid = Grid::new(&names.map(|name| (name, Align::Left)));
     let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     for report in reports {
-        for finding in report.findings() {
+        for finding in &report.findings {
             grid.row(vec![
                 report.name.clone(),
                 finding.id.clone(),
                 finding.verdict.name().to_owned(),
-                finding.mode.to_owned(),
+                finding.mode.to_string(),
                 number(finding.old),
                 number(finding.new),
-                finding.n.0.to_string(),
-                finding.n.1.to_string(),
+                finding.n_old.to_string(),
+                finding.n_new.to_string(),
                 number(finding.margin),
-                number(finding.interval.map(|interval| interval.0)),
-                number(finding.interval.map(|interval| interval.1)),
+                number(finding.interval_low),
+                number(finding.interval_high),
                 number(finding.p_value),
                 number(finding.p_adjusted),
                 finding.reason.clone(),
@@ -339,22 +201,22 @@ fn xml(text: &str) -> String {
     escaped
 }
 
-fn write_junit(reports: &[CheckReport], out: &mut dyn Write) -> io::Result<()> {
+fn write_junit(reports: &[CheckRow], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
     writeln!(out, "<testsuites name=\"simic check\">")?;
     for report in reports {
-        let (strict, findings) = (report.strict(), report.findings());
+        let (strict, findings) = (report.strict, &report.findings);
         let failures = findings.iter().filter(|finding| finding.verdict.fails(strict)).count();
         let is_skipped = |finding: &&Finding| finding.verdict == Verdict::Inconclusive && !strict;
         let skipped = findings.iter().filter(is_skipped).count();
-        let errors = usize::from(matches!(report.outcome, CheckOutcome::Unusable { .. }));
+        let errors = usize::from(report.status == CheckStatus::Incomparable);
         let name = xml(&report.name);
         writeln!(
             out,
             "  <testsuite name=\"{name}\" tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\">",
             findings.len() + errors,
         )?;
-        if let CheckOutcome::Unusable { reason, hint } = &report.outcome {
+        if let (Some(reason), Some(hint)) = (&report.reason, &report.hint) {
             writeln!(out, "    <testcase classname=\"{name}\" name=\"baseline\">")?;
             writeln!(out, "      <error message=\"{}\">{}</error>", xml(reason), xml(hint))?;
             writeln!(out, "    </testcase>")?;
@@ -395,16 +257,16 @@ fn property(text: &str) -> String {
 }
 
 /// At most ten annotations, worst first over all checks; the rest is in the summary.
-fn write_github(reports: &[CheckReport], out: &mut dyn Write) -> io::Result<()> {
+fn write_github(reports: &[CheckRow], out: &mut dyn Write) -> io::Result<()> {
     let mut annotations: Vec<(u8, String)> = Vec::new();
     for report in reports {
-        if let CheckOutcome::Unusable { reason, hint } = &report.outcome {
+        if let (Some(reason), Some(hint)) = (&report.reason, &report.hint) {
             let title = property(&format!("simic check {}", report.name));
             annotations
                 .push((0, format!("::error title={title}::{}", message(&format!("{reason}; {hint}")))));
         }
-        for finding in report.findings() {
-            let level = match (finding.verdict.fails(report.strict()), finding.verdict) {
+        for finding in &report.findings {
+            let level = match (finding.verdict.fails(report.strict), finding.verdict) {
                 (true, _) => "error",
                 (false, Verdict::Inconclusive) => "warning",
                 (false, Verdict::Improved) => "notice",
@@ -425,35 +287,22 @@ fn write_github(reports: &[CheckReport], out: &mut dyn Write) -> io::Result<()> 
         writeln!(out, "{} more in the summary", n - MOST_ANNOTATIONS)?;
     }
     for report in reports {
-        writeln!(out, "{}", report.headline())?;
+        writeln!(out, "{}", headline(report))?;
     }
     Ok(())
-}
-
-/// A baseline that was stored.
-#[derive(Debug, Serialize)]
-pub struct RecordedCheck {
-    /// Name of the check.
-    pub name: String,
-    /// Metrics stored.
-    pub metrics: usize,
-    /// Files read.
-    pub files: usize,
-    /// Where the document is.
-    pub baseline: String,
 }
 
 /// Writes what was stored: a line each, or JSON.
 ///
 /// # Errors
 /// If writing fails.
-pub fn write_recorded(recorded: &[RecordedCheck], format: Format, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_recorded(document: &RecordDocument, format: Format, out: &mut dyn Write) -> io::Result<()> {
     if matches!(format, Format::Json | Format::Ndjson) {
-        let document = serde_json::json!({ "schema": "simic.check.record/1", "recorded": recorded });
-        serde_json::to_writer(&mut *out, &document)?;
+        // Sorted by key throughout.
+        serde_json::to_writer(&mut *out, &serde_json::to_value(document)?)?;
         return writeln!(out);
     }
-    for check in recorded {
+    for check in &document.recorded {
         let plural = if check.files == 1 { "" } else { "s" };
         let RecordedCheck { name, metrics, files, baseline } = check;
         writeln!(out, "{name}: {metrics} metrics of {files} file{plural} stored in {baseline}")?;

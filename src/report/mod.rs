@@ -1,4 +1,4 @@
-//! Result values to bytes: tables, JSON, CSV, Markdown, written to any writer.
+//! Documents to bytes: tables, JSON, CSV, Markdown, written to any writer.
 
 mod check;
 mod comparison;
@@ -6,24 +6,19 @@ mod devices;
 mod grid;
 mod inspection;
 mod normalization;
-mod number;
 mod shapley;
 mod simulation;
 mod states;
 
-pub use check::{CheckFormat, CheckOutcome, CheckReport, RecordedCheck, write_checks, write_recorded};
-pub use comparison::{
-    CompareReport, ComparedRun, ComparedSetting, DivisorReport, DivisorRow, write_comparison, write_divisors,
-};
-pub use devices::{DeviceReport, write_devices};
+pub use check::{CheckFormat, write_checks, write_recorded};
+pub use comparison::{write_comparison, write_divisors};
+pub use devices::write_devices;
 pub use grid::{Align, Grid};
 pub use inspection::write_inspection;
-pub use normalization::{
-    ActLearn, NormalizeSettings, NormalizedRun, ReplayReport, RollbackCounts, write_normalization,
-};
-pub use shapley::{Direction, ShapleyReport, write_shapley};
-pub use simulation::{SimulatedTruth, write_truth};
-pub use states::{MergeReport, VerifyReport, write_merge, write_verification};
+pub use normalization::write_normalization;
+pub use shapley::write_shapley;
+pub use simulation::write_truth;
+pub use states::{write_merge, write_verification};
 
 /// Format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

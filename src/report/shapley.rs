@@ -1,4 +1,4 @@
-//! Shapley values: the document `simic.shapley/1` and its renderings.
+//! Renderings of Shapley values.
 
 use std::io::{self, Write};
 
@@ -6,304 +6,53 @@ use serde::Serialize;
 
 use super::Format;
 use super::grid::{Align, Grid, printable};
-use super::number::{decimals, fixed, grouped, probability};
-use crate::attribution::{Cluster, GameResult, MethodRequest, PlayerSummary, PlayerValue, ShapleySettings};
-use crate::records::SkipReport;
-use crate::stats::IntervalMethod;
-
-const SCHEMA: &str = "simic.shapley/1";
+use crate::attribution::Cluster;
+use crate::results::text::{decimals, fixed, grouped, probability};
+use crate::results::{Direction, GameRow, ShapleyDocument};
 
 /// Cells of the bar beside a value.
 const BAR_CELLS: usize = 16;
 
-/// Which way a value column is good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// A helping slot has a positive value.
-    Higher,
-    /// A helping slot has a negative value.
-    Lower,
-}
-
-impl Direction {
-    /// Guesses from a column's name; `None` if it says nothing.
-    pub fn of_column(name: &str) -> Option<Self> {
-        let name = name.to_lowercase();
-        let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
-        if has(&["loss", "error", "perplexity", "mse", "mae", "rmse", "nll", "regret", "cost"]) {
-            Some(Self::Lower)
-        } else if has(&["acc", "reward", "return", "score", "auc", "f1", "precision", "recall", "r2"]) {
-            Some(Self::Higher)
-        } else {
-            None
-        }
-    }
-
-    fn words(direction: Option<Self>) -> &'static str {
-        match direction {
-            Some(Self::Higher) => "higher is better",
-            Some(Self::Lower) => "lower is better: a helping slot is negative",
-            None => "which way is better is not known",
-        }
+fn direction_words(direction: Option<Direction>) -> &'static str {
+    match direction {
+        Some(Direction::Higher) => "higher is better",
+        Some(Direction::Lower) => "lower is better: a helping slot is negative",
+        None => "which way is better is not known",
     }
 }
 
-/// Everything a report of Shapley values says.
-#[derive(Debug)]
-pub struct ShapleyReport {
-    /// Value column.
-    pub value: String,
-    /// Which way it is good.
-    pub direction: Option<Direction>,
-    /// Settings of the analysis.
-    pub settings: ShapleySettings,
-    /// Independent unit over games.
-    pub cluster: Cluster,
-    /// Games in order of key.
-    pub games: Vec<GameResult>,
-    /// Slots over games.
-    pub summary: Vec<PlayerSummary>,
-    /// Files read.
-    pub n_files: usize,
-    /// Rows used.
-    pub n_rows: u64,
-    /// What was left out.
-    pub skipped: SkipReport,
-    /// Games left out, for which the method has no value.
-    pub n_games_skipped: u64,
-}
-
-impl ShapleyReport {
-    /// The method used if all games share it.
-    fn method(&self) -> &'static str {
-        let mut methods = self.games.iter().map(|game| game.method);
-        match methods.next() {
-            Some(first) if methods.all(|method| method == first) => first.name(),
-            _ => "mixed",
-        }
-    }
-
-    fn ci_name(&self) -> &'static str {
-        match self.settings.interval {
-            IntervalMethod::StudentT => "t",
-            IntervalMethod::Normal => "normal",
-            IntervalMethod::Bootstrap(_) => "bootstrap",
-        }
-    }
-
-    fn cluster_name(&self) -> &'static str {
-        match self.cluster {
-            Cluster::Game => "game",
-            Cluster::Episode => "episode",
-            Cluster::Run => "run",
-        }
+fn cluster_name(cluster: Cluster) -> &'static str {
+    match cluster {
+        Cluster::Game => "game",
+        Cluster::Episode => "episode",
+        Cluster::Run => "run",
     }
 }
 
-/// Writes one report per value column.
+/// Writes one document per value column.
 ///
 /// Several value columns make a JSON array; in CSV and NDJSON every row says its value column.
 ///
 /// # Errors
 /// If writing fails.
 pub fn write_shapley(
-    reports: &[ShapleyReport],
+    documents: &[ShapleyDocument],
     format: Format,
     n_games_shown: usize,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     match format {
         Format::Json => {
-            match reports {
-                [report] => serde_json::to_writer(&mut *out, &Document::of(report))?,
-                reports => {
-                    let documents: Vec<Document> = reports.iter().map(Document::of).collect();
-                    serde_json::to_writer(&mut *out, &documents)?;
-                }
+            match documents {
+                [document] => serde_json::to_writer(&mut *out, document)?,
+                documents => serde_json::to_writer(&mut *out, documents)?,
             }
             writeln!(out)
         }
-        Format::Ndjson => reports.iter().try_for_each(|report| write_ndjson(report, out)),
-        Format::Csv => tidy(reports).write_csv(out),
-        Format::Markdown => write_people(reports, n_games_shown, out, true),
-        Format::Table => write_people(reports, n_games_shown, out, false),
-    }
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    schema: &'static str,
-    value: &'a str,
-    direction: Option<Direction>,
-    method: &'static str,
-    requested_method: &'static str,
-    confidence: f64,
-    ci: &'static str,
-    cluster: &'static str,
-    seed: u64,
-    games: Vec<GameRow<'a>>,
-    summary: Vec<SummaryRow<'a>>,
-    input: Input<'a>,
-}
-
-#[derive(Serialize)]
-struct GameRow<'a> {
-    run_id: &'a str,
-    episode: i64,
-    env_id: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    batch: Option<i64>,
-    n_players: usize,
-    n_coalitions: usize,
-    method: &'static str,
-    baseline: Option<f64>,
-    full: Option<f64>,
-    efficiency_gap: Option<f64>,
-    biased: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    antithetic: Option<bool>,
-    players: Vec<PlayerRow<'a>>,
-}
-
-#[derive(Serialize)]
-struct PlayerRow<'a> {
-    slot_id: &'a str,
-    shapley: Option<f64>,
-    sd: Option<f64>,
-    stderr: Option<f64>,
-    n_samples: u64,
-    ci_low: Option<f64>,
-    ci_high: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bound_low: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bound_high: Option<f64>,
-}
-
-#[derive(Serialize)]
-struct SummaryRow<'a> {
-    slot_id: &'a str,
-    mean: f64,
-    sd: Option<f64>,
-    stderr: Option<f64>,
-    n_units: u64,
-    n_games: u64,
-    ci_low: Option<f64>,
-    ci_high: Option<f64>,
-    t: Option<f64>,
-    p_value: Option<f64>,
-    p_adjusted: Option<f64>,
-    significant: Option<bool>,
-}
-
-#[derive(Serialize)]
-struct Input<'a> {
-    files: usize,
-    rows: u64,
-    skipped: u64,
-    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    skipped_rows: &'a std::collections::BTreeMap<&'static str, u64>,
-    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    skipped_files: &'a std::collections::BTreeMap<&'static str, u64>,
-    #[serde(skip_serializing_if = "is_zero")]
-    skipped_games: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
-fn is_zero(n: &u64) -> bool {
-    *n == 0
-}
-
-impl<'a> Document<'a> {
-    fn of(report: &'a ShapleyReport) -> Self {
-        Self {
-            schema: SCHEMA,
-            value: &report.value,
-            direction: report.direction,
-            method: report.method(),
-            requested_method: match report.settings.method {
-                MethodRequest::Auto => "auto",
-                MethodRequest::Exact => "exact",
-                MethodRequest::Permutation => "permutation",
-                MethodRequest::Kernel => "kernel",
-                MethodRequest::Bounds => "bounds",
-            },
-            confidence: report.settings.confidence.get(),
-            ci: report.ci_name(),
-            cluster: report.cluster_name(),
-            seed: report.settings.permutations.seed,
-            games: report.games.iter().map(GameRow::of).collect(),
-            summary: report.summary.iter().map(SummaryRow::of).collect(),
-            input: Input {
-                files: report.n_files,
-                rows: report.n_rows,
-                skipped: report.skipped.n_rows(),
-                skipped_rows: &report.skipped.rows,
-                skipped_files: &report.skipped.files,
-                skipped_games: report.n_games_skipped,
-            },
-        }
-    }
-}
-
-impl<'a> GameRow<'a> {
-    fn of(game: &'a GameResult) -> Self {
-        Self {
-            run_id: &game.key.run_id,
-            episode: game.key.episode,
-            env_id: game.key.env_id,
-            batch: game.key.batch,
-            n_players: game.players.len(),
-            n_coalitions: game.n_coalitions,
-            method: game.method.name(),
-            baseline: game.baseline,
-            full: game.full,
-            efficiency_gap: game.efficiency_gap,
-            biased: game.biased,
-            antithetic: game.antithetic,
-            players: game
-                .slot_ids
-                .iter()
-                .zip(&game.players)
-                .map(|(id, player)| PlayerRow::of(id, player))
-                .collect(),
-        }
-    }
-}
-
-impl<'a> PlayerRow<'a> {
-    fn of(slot_id: &'a str, player: &PlayerValue) -> Self {
-        Self {
-            slot_id,
-            shapley: player.shapley,
-            sd: player.sd,
-            stderr: player.standard_error,
-            n_samples: player.n_samples,
-            ci_low: player.interval.map(|interval| interval.low),
-            ci_high: player.interval.map(|interval| interval.high),
-            bound_low: player.bounds.map(|bounds| bounds.low),
-            bound_high: player.bounds.map(|bounds| bounds.high),
-        }
-    }
-}
-
-impl<'a> SummaryRow<'a> {
-    fn of(summary: &'a PlayerSummary) -> Self {
-        Self {
-            slot_id: &summary.slot_id,
-            mean: summary.mean,
-            sd: summary.sd,
-            stderr: summary.standard_error,
-            n_units: summary.n_units,
-            n_games: summary.n_games,
-            ci_low: summary.interval.map(|interval| interval.low),
-            ci_high: summary.interval.map(|interval| interval.high),
-            t: summary.t.filter(|t| t.is_finite()),
-            p_value: summary.p_value,
-            p_adjusted: summary.p_adjusted,
-            significant: summary.significant,
-        }
+        Format::Ndjson => documents.iter().try_for_each(|document| write_ndjson(document, out)),
+        Format::Csv => tidy(documents).write_csv(out),
+        Format::Markdown => write_people(documents, n_games_shown, out, true),
+        Format::Table => write_people(documents, n_games_shown, out, false),
     }
 }
 
@@ -315,16 +64,13 @@ struct Line<'a, T> {
     row: T,
 }
 
-fn write_ndjson(report: &ShapleyReport, out: &mut dyn Write) -> io::Result<()> {
-    for game in &report.games {
-        serde_json::to_writer(
-            &mut *out,
-            &Line { kind: "game", value: &report.value, row: GameRow::of(game) },
-        )?;
+fn write_ndjson(document: &ShapleyDocument, out: &mut dyn Write) -> io::Result<()> {
+    for game in &document.games {
+        serde_json::to_writer(&mut *out, &Line { kind: "game", value: &document.value, row: game })?;
         writeln!(out)?;
     }
-    for summary in &report.summary {
-        let line = Line { kind: "summary", value: &report.value, row: SummaryRow::of(summary) };
+    for summary in &document.summary {
+        let line = Line { kind: "summary", value: &document.value, row: summary };
         serde_json::to_writer(&mut *out, &line)?;
         writeln!(out)?;
     }
@@ -332,7 +78,7 @@ fn write_ndjson(report: &ShapleyReport, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// One row per (game, slot) and per slot over games, told apart by `scope`; full precision.
-fn tidy(reports: &[ShapleyReport]) -> Grid {
+fn tidy(documents: &[ShapleyDocument]) -> Grid {
     let names = [
         "value",
         "scope",
@@ -358,18 +104,17 @@ fn tidy(reports: &[ShapleyReport]) -> Grid {
     ];
     let mut grid = Grid::new(&names.map(|name| (name, Align::Left)));
     let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-    for report in reports {
-        for game in &report.games {
-            for (slot_id, player) in game.slot_ids.iter().zip(&game.players) {
-                let row = PlayerRow::of(slot_id, player);
+    for document in documents {
+        for game in &document.games {
+            for row in &game.players {
                 grid.row(vec![
-                    report.value.clone(),
+                    document.value.clone(),
                     "game".into(),
-                    game.key.run_id.to_string(),
-                    game.key.episode.to_string(),
-                    game.key.env_id.to_string(),
-                    game.key.batch.map_or_else(String::new, |batch| batch.to_string()),
-                    slot_id.clone(),
+                    game.run_id.to_string(),
+                    game.episode.to_string(),
+                    game.env_id.to_string(),
+                    game.batch.map_or_else(String::new, |batch| batch.to_string()),
+                    row.slot_id.to_string(),
                     number(row.shapley),
                     number(row.sd),
                     number(row.stderr),
@@ -387,12 +132,11 @@ fn tidy(reports: &[ShapleyReport]) -> Grid {
                 ]);
             }
         }
-        for summary in &report.summary {
-            let row = SummaryRow::of(summary);
-            let mut cells = vec![report.value.clone(), "summary".into()];
+        for row in &document.summary {
+            let mut cells = vec![document.value.clone(), "summary".into()];
             cells.extend(std::iter::repeat_n(String::new(), 4));
             cells.extend([
-                summary.slot_id.clone(),
+                row.slot_id.clone(),
                 number(Some(row.mean)),
                 number(row.sd),
                 number(row.stderr),
@@ -401,8 +145,8 @@ fn tidy(reports: &[ShapleyReport]) -> Grid {
                 number(row.ci_high),
                 String::new(),
                 String::new(),
-                report.method().to_owned(),
-                report.games.iter().any(|game| game.biased).to_string(),
+                document.method.name().to_owned(),
+                document.games.iter().any(|game| game.biased).to_string(),
                 number(row.t),
                 number(row.p_value),
                 number(row.p_adjusted),
@@ -415,16 +159,16 @@ fn tidy(reports: &[ShapleyReport]) -> Grid {
 }
 
 fn write_people(
-    reports: &[ShapleyReport],
+    documents: &[ShapleyDocument],
     n_games_shown: usize,
     out: &mut dyn Write,
     is_markdown: bool,
 ) -> io::Result<()> {
-    for (index, report) in reports.iter().enumerate() {
+    for (index, document) in documents.iter().enumerate() {
         if index > 0 {
             writeln!(out)?;
         }
-        write_one(report, n_games_shown, out, is_markdown)?;
+        write_one(document, n_games_shown, out, is_markdown)?;
     }
     Ok(())
 }
@@ -434,47 +178,47 @@ fn write_grid(grid: &Grid, out: &mut dyn Write, is_markdown: bool) -> io::Result
 }
 
 fn write_one(
-    report: &ShapleyReport,
+    document: &ShapleyDocument,
     n_games_shown: usize,
     out: &mut dyn Write,
     is_markdown: bool,
 ) -> io::Result<()> {
     let heading = if is_markdown { "## " } else { "" };
-    let biased = report.games.iter().filter(|game| game.biased).count();
+    let biased = document.games.iter().filter(|game| game.biased).count();
     writeln!(
         out,
         "{heading}Shapley values of {} ({}); {}; {}, {}",
-        report.value,
-        Direction::words(report.direction),
-        report.method(),
-        count(report.games.len() as u64, "game"),
-        count(report.n_rows, "row"),
+        document.value,
+        direction_words(document.direction),
+        document.method.name(),
+        count(document.games.len() as u64, "game"),
+        count(document.input.rows, "row"),
     )?;
     if biased > 0 {
         writeln!(
             out,
             "{biased} of {} are biased: coalitions are missing",
-            count(report.games.len() as u64, "game")
+            count(document.games.len() as u64, "game")
         )?;
     }
-    let has_units = report.summary.iter().any(|summary| summary.n_units > 1);
-    let shown = if has_units || report.games.len() > n_games_shown.max(1) {
-        n_games_shown.min(report.games.len())
+    let has_units = document.summary.iter().any(|summary| summary.n_units > 1);
+    let shown = if has_units || document.games.len() > n_games_shown.max(1) {
+        n_games_shown.min(document.games.len())
     } else {
-        report.games.len()
+        document.games.len()
     };
-    let lists_games = report.games.len() <= n_games_shown.max(1) || !has_units;
+    let lists_games = document.games.len() <= n_games_shown.max(1) || !has_units;
     if lists_games {
-        for game in &report.games[..shown] {
+        for game in &document.games[..shown] {
             writeln!(out)?;
-            write_game(report, game, out, is_markdown)?;
+            write_game(document, game, out, is_markdown)?;
         }
     }
-    if has_units || report.games.len() > 1 {
+    if has_units || document.games.len() > 1 {
         writeln!(out)?;
-        write_summary(report, out, is_markdown)?;
+        write_summary(document, out, is_markdown)?;
     }
-    let hidden = report.games.len() - if lists_games { shown } else { 0 };
+    let hidden = document.games.len() - if lists_games { shown } else { 0 };
     if hidden > 0 {
         writeln!(out)?;
         writeln!(
@@ -491,21 +235,19 @@ fn count(n: u64, noun: &str) -> String {
 }
 
 fn write_game(
-    report: &ShapleyReport,
-    game: &GameResult,
+    document: &ShapleyDocument,
+    game: &GameRow,
     out: &mut dyn Write,
     is_markdown: bool,
 ) -> io::Result<()> {
     let all = || game.players.iter();
-    let places = decimals(
-        all().flat_map(|p| [p.shapley, p.bounds.map(|b| b.low), p.bounds.map(|b| b.high)]).flatten(),
-    );
+    let places = decimals(all().flat_map(|p| [p.shapley, p.bound_low, p.bound_high]).flatten());
     let ends = [game.baseline, game.full];
     let end_places = decimals(ends.into_iter().flatten());
     writeln!(
         out,
         "{}: empty {}, full {}, {} of 2^{} coalitions, {}",
-        printable(&game.key.to_string()),
+        printable(&game.key().to_string()),
         fixed(game.baseline, end_places),
         fixed(game.full, end_places),
         grouped(game.n_coalitions as u64),
@@ -516,8 +258,8 @@ fn write_game(
             None => game.method.name(),
         },
     )?;
-    let has_bounds = all().any(|player| player.bounds.is_some());
-    let interval_name = if has_bounds { "bounds".to_owned() } else { interval_name(report) };
+    let has_bounds = all().any(|player| player.bound_low.is_some());
+    let interval_name = if has_bounds { "bounds".to_owned() } else { interval_name(document) };
     let mut grid = Grid::new(&[
         ("slot", Align::Left),
         ("shapley", Align::Right),
@@ -527,26 +269,23 @@ fn write_game(
         ("samples", Align::Right),
     ]);
     let largest = all().filter_map(|player| player.shapley).map(f64::abs).fold(0.0, f64::max);
-    for (slot_id, player) in game.slot_ids.iter().zip(all()) {
-        let (low, high) = match (player.bounds, player.interval) {
-            (Some(bounds), _) => (Some(bounds.low), Some(bounds.high)),
-            (None, Some(interval)) => (Some(interval.low), Some(interval.high)),
-            (None, None) => (None, None),
-        };
+    for player in all() {
+        let (low, high) =
+            if has_bounds { (player.bound_low, player.bound_high) } else { (player.ci_low, player.ci_high) };
         grid.row(vec![
-            slot_id.clone(),
+            player.slot_id.to_string(),
             fixed(player.shapley, places),
             bar(player.shapley, largest),
             range(low, high, places),
-            fixed(player.standard_error, places),
+            fixed(player.stderr, places),
             player.n_samples.to_string(),
         ]);
     }
     write_grid(&grid, out, is_markdown)
 }
 
-fn interval_name(report: &ShapleyReport) -> String {
-    let level = report.settings.confidence.get() * 100.0;
+fn interval_name(document: &ShapleyDocument) -> String {
+    let level = document.confidence * 100.0;
     // 1 - 0.05 is not quite 0.95; nobody wants to read that.
     let level = (level * 1e6).round() / 1e6;
     format!("{level}% interval")
@@ -559,18 +298,18 @@ fn range(low: Option<f64>, high: Option<f64>, places: usize) -> String {
     }
 }
 
-fn write_summary(report: &ShapleyReport, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
-    let n_units = report.summary.iter().map(|summary| summary.n_units).max().unwrap_or(0);
+fn write_summary(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
+    let n_units = document.summary.iter().map(|summary| summary.n_units).max().unwrap_or(0);
     writeln!(
         out,
         "over {} ({} as the independent unit):",
-        count(n_units, report.cluster_name()),
-        report.cluster_name()
+        count(n_units, cluster_name(document.cluster)),
+        cluster_name(document.cluster)
     )?;
-    let places = decimals(report.summary.iter().flat_map(|s| {
-        [Some(s.mean), s.interval.map(|i| i.low), s.interval.map(|i| i.high)].into_iter().flatten()
-    }));
-    let interval_name = interval_name(report);
+    let places = decimals(
+        document.summary.iter().flat_map(|s| [Some(s.mean), s.ci_low, s.ci_high].into_iter().flatten()),
+    );
+    let interval_name = interval_name(document);
     let mut grid = Grid::new(&[
         ("slot", Align::Left),
         ("mean", Align::Right),
@@ -584,16 +323,16 @@ fn write_summary(report: &ShapleyReport, out: &mut dyn Write, is_markdown: bool)
         ("units", Align::Right),
         ("games", Align::Right),
     ]);
-    let largest = report.summary.iter().map(|summary| summary.mean.abs()).fold(0.0, f64::max);
-    for summary in &report.summary {
+    let largest = document.summary.iter().map(|summary| summary.mean.abs()).fold(0.0, f64::max);
+    for summary in &document.summary {
         grid.row(vec![
             summary.slot_id.clone(),
             fixed(Some(summary.mean), places),
             bar(Some(summary.mean), largest),
-            range(summary.interval.map(|i| i.low), summary.interval.map(|i| i.high), places),
-            fixed(summary.standard_error, places),
+            range(summary.ci_low, summary.ci_high, places),
+            fixed(summary.stderr, places),
             fixed(summary.sd, places),
-            fixed(summary.t, 2),
+            fixed(summary.t_statistic(), 2),
             probability(summary.p_adjusted),
             summary.significant.map_or("-", |significant| if significant { "yes" } else { "no" }).to_owned(),
             grouped(summary.n_units),

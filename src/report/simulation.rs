@@ -1,53 +1,17 @@
-//! The truth behind a simulated campaign.
+//! Renderings of the truth behind a simulated campaign.
 
 use std::io::{self, Write};
 
-use serde::Serialize;
-
 use super::Format;
 use super::grid::{Align, Grid};
-use super::number::{decimals, fixed, grouped};
-
-/// What was written, and the values an analysis should find.
-#[derive(Debug, Serialize)]
-pub struct SimulatedTruth {
-    /// Document schema.
-    pub schema: &'static str,
-    /// Files written.
-    pub files: Vec<String>,
-    /// Rows written.
-    pub rows: u64,
-    /// Slots and their true Shapley values of val_accuracy.
-    pub slots: Vec<TrueValue>,
-}
-
-/// One slot's truth.
-#[derive(Debug, Serialize)]
-pub struct TrueValue {
-    /// Slot.
-    pub slot_id: String,
-    /// True Shapley value.
-    pub shapley: f64,
-}
-
-impl SimulatedTruth {
-    /// Pairs slots with their values.
-    pub fn new(files: Vec<String>, rows: u64, slot_ids: &[String], values: &[f64]) -> Self {
-        let slots = slot_ids.iter().zip(values);
-        Self {
-            schema: "simic.simulate/1",
-            files,
-            rows,
-            slots: slots.map(|(id, value)| TrueValue { slot_id: id.clone(), shapley: *value }).collect(),
-        }
-    }
-}
+use crate::results::SimulationDocument;
+use crate::results::text::{decimals, fixed, grouped};
 
 /// Writes what was simulated.
 ///
 /// # Errors
 /// If writing fails.
-pub fn write_truth(truth: &SimulatedTruth, format: Format, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_truth(truth: &SimulationDocument, format: Format, out: &mut dyn Write) -> io::Result<()> {
     if matches!(format, Format::Json | Format::Ndjson) {
         serde_json::to_writer(&mut *out, truth)?;
         return writeln!(out);

@@ -3,20 +3,29 @@
 //! Nothing here knows of slots, games or normalizers. Estimators state their convention (normaliser,
 //! sidedness, degrees of freedom) in their own documentation.
 
+mod batch_table;
 mod bootstrap;
 mod distribution;
 mod estimate;
 mod hypothesis;
+mod interval;
 mod moments;
+mod row_moments;
+mod rows;
 mod streams;
 mod sum;
 mod two_samples;
 
+pub(crate) use batch_table::BatchTable;
 pub use bootstrap::{BootstrapSettings, bca_interval};
 pub use distribution::{normal_quantile, student_t_quantile, student_t_two_sided_p};
-pub use estimate::{ConfidenceInterval, ConfidenceLevel, Estimate, IntervalMethod};
+pub use estimate::{Estimate, IntervalMethod};
 pub use hypothesis::{TTest, holm_adjust, one_sample_t_test};
+pub use interval::{ConfidenceInterval, ConfidenceLevel};
 pub use moments::SampleMoments;
+pub(crate) use row_moments::MomentsView;
+pub use row_moments::RowMoments;
+pub use rows::Rows;
 pub use streams::{StreamKey, random_stream};
 pub use sum::pairwise_sum;
 pub use two_samples::{Difference, kolmogorov_smirnov, population_stability, wasserstein};

@@ -4,14 +4,19 @@ use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 
 use crate::attribution::{
-    Cluster, GameResult, MethodRequest, MissingPolicy, PermutationSettings, Repeats, ShapleyEngine,
-    ShapleySettings, ValueRange, summarize,
+    Cluster, GameResult, MethodRequest, MissingPolicy, Repeats, ShapleyEngine, ValueRange, summarize,
 };
 use crate::commands::common::OnBadArg;
 use crate::commands::{CommandError, Context, Outcome};
-use crate::records::{CoalitionOptions, CoalitionRecording, InputFile};
-use crate::report::{Direction, ShapleyReport, write_shapley};
-use crate::stats::{BootstrapSettings, ConfidenceLevel, IntervalMethod};
+use crate::console::Console;
+use crate::progress::Progress;
+use crate::records::{CoalitionOptions, CoalitionRecording, ColumnMap, InputFile};
+use crate::report::write_shapley;
+use crate::results::{
+    CoalitionReading, Direction, InputCounts, IntervalKind, OnBad, ShapleyAnalysis, ShapleyDocument,
+    ShapleyInput,
+};
+use crate::stats::ConfidenceLevel;
 
 /// How each slot's share of the value is computed: exactly from all coalitions, from permutations with honest
 /// intervals, by a fit, or as bounds.
@@ -145,9 +150,18 @@ pub enum DuplicatesArg {
 }
 
 impl ShapleyArgs {
-    fn settings(&self, context: &Context) -> ShapleySettings {
-        let seed = context.common.seed;
-        ShapleySettings {
+    /// What is asked, as a value.
+    ///
+    /// # Errors
+    /// Arguments that contradict each other.
+    pub(in crate::commands) fn analysis(&self, context: &Context) -> Result<ShapleyAnalysis, CommandError> {
+        self.check()?;
+        Ok(ShapleyAnalysis {
+            value: self.value.clone(),
+            better: self.better.map(|way| match way {
+                DirectionArg::Higher => Direction::Higher,
+                DirectionArg::Lower => Direction::Lower,
+            }),
             method: match self.method {
                 MethodArg::Auto => MethodRequest::Auto,
                 MethodArg::Exact => MethodRequest::Exact,
@@ -155,37 +169,54 @@ impl ShapleyArgs {
                 MethodArg::Kernel => MethodRequest::Kernel,
                 MethodArg::Bounds => MethodRequest::Bounds,
             },
-            permutations: PermutationSettings {
-                n_permutations: self.permutations,
-                antithetic: !self.no_antithetic,
-                seed,
-            },
+            permutations: self.permutations,
+            antithetic: !self.no_antithetic,
             missing: match self.missing {
                 MissingArg::Error => MissingPolicy::Error,
                 MissingArg::Skip => MissingPolicy::Skip,
             },
             range: self.range,
             confidence: self.confidence,
-            interval: match self.ci {
-                CiArg::T => IntervalMethod::StudentT,
-                CiArg::Normal => IntervalMethod::Normal,
-                CiArg::Bootstrap => IntervalMethod::Bootstrap(BootstrapSettings {
-                    n_resamples: self.resamples as usize,
-                    seed,
-                }),
+            ci: match self.ci {
+                CiArg::T => IntervalKind::T,
+                CiArg::Normal => IntervalKind::Normal,
+                CiArg::Bootstrap => IntervalKind::Bootstrap,
             },
-        }
+            resamples: self.resamples,
+            cluster: match self.cluster {
+                ClusterArg::Game => Cluster::Game,
+                ClusterArg::Episode => Cluster::Episode,
+                ClusterArg::Run => Cluster::Run,
+            },
+            seed: context.common.seed,
+            reading: CoalitionReading {
+                columns: context.columns()?.to_map(),
+                slots: (!self.slots.is_empty()).then(|| self.slots.clone()),
+                duplicates: match self.duplicates {
+                    DuplicatesArg::Mean => Repeats::Mean,
+                    DuplicatesArg::Error => Repeats::Error,
+                    DuplicatesArg::First => Repeats::First,
+                    DuplicatesArg::Last => Repeats::Last,
+                },
+                on_bad: self.on_bad.into(),
+            },
+        })
     }
 
-    fn cluster(&self) -> Cluster {
-        match self.cluster {
-            ClusterArg::Game => Cluster::Game,
-            ClusterArg::Episode => Cluster::Episode,
-            ClusterArg::Run => Cluster::Run,
+    /// Refuses arguments that contradict each other.
+    fn check(&self) -> Result<(), CommandError> {
+        if self.method == MethodArg::Bounds && self.range.is_none() {
+            return Err(CommandError::usage(
+                "--method bounds needs --range LO,HI",
+                "name the range unseen values can lie in, for instance --range 0,1",
+            ));
         }
-    }
-
-    fn coalition_options(&self, context: &Context) -> Result<CoalitionOptions, CommandError> {
+        if self.permutations == 0 {
+            return Err(CommandError::usage(
+                "--permutations must be at least 1",
+                "more permutations, narrower intervals",
+            ));
+        }
         let doubled = self.slots.iter().enumerate().find(|(i, id)| self.slots[..*i].contains(id));
         if let Some((_, id)) = doubled {
             return Err(CommandError::usage(
@@ -193,26 +224,7 @@ impl ShapleyArgs {
                 "every slot has an id of its own",
             ));
         }
-        Ok(CoalitionOptions {
-            columns: context.columns()?,
-            values: self.value.clone(),
-            slots: (!self.slots.is_empty()).then(|| self.slots.clone()),
-            repeats: match self.duplicates {
-                DuplicatesArg::Mean => Repeats::Mean,
-                DuplicatesArg::Error => Repeats::Error,
-                DuplicatesArg::First => Repeats::First,
-                DuplicatesArg::Last => Repeats::Last,
-            },
-            on_bad: self.on_bad.into(),
-        })
-    }
-
-    fn direction(&self, value: &str) -> Option<Direction> {
-        match self.better {
-            Some(DirectionArg::Higher) => Some(Direction::Higher),
-            Some(DirectionArg::Lower) => Some(Direction::Lower),
-            None => Direction::of_column(value),
-        }
+        Ok(())
     }
 }
 
@@ -221,11 +233,11 @@ impl ShapleyArgs {
 /// # Errors
 /// Unreadable input, games without a value under the method, or an output that cannot be written.
 pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandError> {
-    check_arguments(args)?;
+    let analysis = args.analysis(context)?;
     context.check_output()?;
-    let recording = read(args, context, &context.discover(&args.runs)?.files)?;
-    let reports = compute(args, context, &recording)?;
-    context.write(|out| write_shapley(&reports, context.format(), args.games, out))?;
+    let recording = read(&analysis, &context.console, &context.discover(&args.runs)?.files)?;
+    let documents = compute(&analysis, &context.console, &recording)?;
+    context.write(|out| write_shapley(&documents, context.format(), args.games, out))?;
     Ok(Outcome::Clean)
 }
 
@@ -234,82 +246,68 @@ pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandErro
 /// # Errors
 /// Unreadable input.
 pub(in crate::commands) fn read(
-    args: &ShapleyArgs,
-    context: &Context,
+    analysis: &ShapleyAnalysis,
+    console: &Console,
     files: &[InputFile],
 ) -> Result<CoalitionRecording, CommandError> {
-    let options = args.coalition_options(context)?;
-    let progress = context.console.progress();
+    let reading = &analysis.reading;
+    let options = CoalitionOptions {
+        columns: ColumnMap::of_map(&reading.columns),
+        values: analysis.value.clone(),
+        slots: reading.slots.clone(),
+        repeats: reading.duplicates,
+        on_bad: reading.on_bad,
+    };
+    let progress = console.progress();
     let recording = CoalitionRecording::read(files, &options, &progress)?;
     drop(progress);
     for note in recording.notes() {
-        context.console.note(note);
+        console.note(note);
     }
     if let Some(skipped) = recording.skipped().describe() {
-        context.console.warn(&skipped);
+        console.warn(&skipped);
     }
     Ok(recording)
 }
 
-/// What reading depends on besides the value columns: those of equal keys can be read together.
-pub(in crate::commands) fn reading_key(
-    args: &ShapleyArgs,
-    context: &Context,
-) -> Result<String, CommandError> {
-    let options = CoalitionOptions { values: Vec::new(), ..args.coalition_options(context)? };
-    Ok(format!("{options:?}"))
-}
-
-/// One report per value column asked for; the recording may hold more.
+/// One document per value column asked for; the recording may hold more.
 ///
 /// # Errors
 /// Games without a value under the method.
 pub(in crate::commands) fn compute(
-    args: &ShapleyArgs,
-    context: &Context,
+    analysis: &ShapleyAnalysis,
+    console: &Console,
     recording: &CoalitionRecording,
-) -> Result<Vec<ShapleyReport>, CommandError> {
-    let progress = context.console.progress();
-    let engine = ShapleyEngine::new(args.settings(context));
+) -> Result<Vec<ShapleyDocument>, CommandError> {
+    let progress = console.progress();
+    let engine = ShapleyEngine::new(analysis.engine());
     let names = recording.value_names();
-    let is_wanted = |value: &usize| args.value.is_empty() || args.value.contains(&names[*value]);
+    let is_wanted = |value: &usize| analysis.value.is_empty() || analysis.value.contains(&names[*value]);
     (0..names.len())
         .filter(is_wanted)
         .map(|value| {
             progress.begin("computing", recording.n_games() as u64);
-            report(args, context, recording, &engine, value, &progress)
+            let games = games(analysis, console, recording, &engine, value, &progress)?;
+            remark(analysis, console, &games.results, &names[value]);
+            Ok(document(analysis, recording, &names[value], &games))
         })
         .collect()
 }
 
-/// Refuses arguments that contradict each other.
-///
-/// # Errors
-/// If they do.
-pub(in crate::commands) fn check_arguments(args: &ShapleyArgs) -> Result<(), CommandError> {
-    if args.method == MethodArg::Bounds && args.range.is_none() {
-        return Err(CommandError::usage(
-            "--method bounds needs --range LO,HI",
-            "name the range unseen values can lie in, for instance --range 0,1",
-        ));
-    }
-    if args.permutations == 0 {
-        return Err(CommandError::usage(
-            "--permutations must be at least 1",
-            "more permutations, narrower intervals",
-        ));
-    }
-    Ok(())
+/// Games with a value under the method, and how many have none.
+struct Games {
+    results: Vec<GameResult>,
+    n_skipped: u64,
 }
 
-fn report(
-    args: &ShapleyArgs,
-    context: &Context,
+fn games(
+    analysis: &ShapleyAnalysis,
+    console: &Console,
     recording: &CoalitionRecording,
     engine: &ShapleyEngine,
     value: usize,
-    progress: &crate::progress::Progress,
-) -> Result<ShapleyReport, CommandError> {
+    progress: &Progress,
+) -> Result<Games, CommandError> {
     let computed: Vec<Result<GameResult, CommandError>> = (0..recording.n_games())
         .into_par_iter()
         .map(|index| {
@@ -323,73 +321,72 @@ fn report(
             result
         })
         .collect();
-    let mut games = Vec::with_capacity(computed.len());
-    let mut n_games_skipped = 0;
+    let mut games = Games { results: Vec::with_capacity(computed.len()), n_skipped: 0 };
     for result in computed {
         match result {
-            Ok(game) => games.push(game),
-            Err(error @ CommandError::Game { .. }) if args.on_bad == OnBadArg::Skip => {
-                context.console.detail(&format!("left out: {error}"));
-                n_games_skipped += 1;
+            Ok(game) => games.results.push(game),
+            Err(error @ CommandError::Game { .. }) if analysis.reading.on_bad == OnBad::Skip => {
+                console.detail(&format!("left out: {error}"));
+                games.n_skipped += 1;
             }
             Err(error) => return Err(error),
         }
     }
-    if n_games_skipped > 0 {
-        context.console.warn(&format!(
-            "{n_games_skipped} games left out: the method has no value for them (-v lists them)"
+    if games.n_skipped > 0 {
+        console.warn(&format!(
+            "{} games left out: the method has no value for them (-v lists them)",
+            games.n_skipped
         ));
     }
-    if games.is_empty() {
-        return Err(CommandError::NothingLeft);
-    }
-    remark(args, context, &games, &recording.value_names()[value]);
-    let settings = engine.settings();
-    let summary = summarize(&games, args.cluster(), settings.confidence, settings.interval);
-    let name = recording.value_names()[value].clone();
-    Ok(ShapleyReport {
-        direction: args.direction(&name),
-        value: name,
-        settings: *settings,
-        cluster: args.cluster(),
-        games,
-        summary,
-        n_files: recording.n_files(),
-        n_rows: recording.n_rows(),
-        skipped: recording.skipped().clone(),
-        n_games_skipped,
-    })
+    if games.results.is_empty() { Err(CommandError::NothingLeft) } else { Ok(games) }
+}
+
+fn document(
+    analysis: &ShapleyAnalysis,
+    recording: &CoalitionRecording,
+    value: &str,
+    games: &Games,
+) -> ShapleyDocument {
+    let settings = analysis.engine();
+    let summary = summarize(&games.results, analysis.cluster, settings.confidence, settings.interval);
+    let counts = InputCounts { files: recording.n_files(), rows: recording.n_rows() };
+    let input = ShapleyInput::new(counts, &recording.skipped().into(), games.n_skipped);
+    // What was left open is said as it was decided: the column, and which way it is good.
+    let settled = ShapleyAnalysis {
+        value: vec![value.to_owned()],
+        better: analysis.better.or_else(|| Direction::of_column(value)),
+        ..analysis.clone()
+    };
+    ShapleyDocument::new(settled, value, &games.results, summary, input)
 }
 
 /// Tells what changes how the result is read.
-fn remark(args: &ShapleyArgs, context: &Context, games: &[GameResult], value: &str) {
+fn remark(analysis: &ShapleyAnalysis, console: &Console, games: &[GameResult], value: &str) {
     let bad_walks: usize = games.iter().map(|game| game.bad_walks).sum();
     if bad_walks > 0 {
-        context.console.warn(&format!(
+        console.warn(&format!(
             "{bad_walks} recorded permutations left out: their rows do not walk from empty to full"
         ));
     }
-    if args.no_antithetic && games.iter().any(|game| game.n_recorded_walks > 0) {
-        context.console.note(
+    if !analysis.antithetic && games.iter().any(|game| game.n_recorded_walks > 0) {
+        console.note(
             "--no-antithetic is about permutations simic draws; in recorded ones antithetic pairs are detected",
         );
     }
     let unpaired: usize = games.iter().map(|game| game.unpaired_walks).sum();
     if unpaired > 0 {
-        context
-            .console
+        console
             .note(&format!("{unpaired} recorded permutations have no antithetic partner and were not used"));
     }
     let biased = games.iter().filter(|game| game.biased).count();
     if biased > 0 {
-        context.console.warn(&format!(
+        console.warn(&format!(
             "{biased} of {} games lack coalitions: values are approximations, marked biased",
             games.len()
         ));
     }
-    if args.better.is_none() && Direction::of_column(value).is_none() {
-        context
-            .console
+    if analysis.better.is_none() && Direction::of_column(value).is_none() {
+        console
             .note(&format!("the name {value} does not say which way is better; --better higher|lower does"));
     }
 }

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 
-use super::analysis::{Analysed, Analyst};
-use super::compare::{compare, ids, judged};
+use super::analysis::{Analysed, AnalysisCache};
+use super::compare::{CheckOutcome, compare, ids, judged};
 use super::plan::{TargetArgs, plans};
 use super::record::store;
-use crate::baseline::{CheckResult, Metric, Verdict};
 use crate::commands::{CommandError, Context, Outcome};
-use crate::records::Baseline;
-use crate::report::{CheckOutcome, CheckReport, write_checks};
+use crate::records::read_baseline;
+use crate::report::write_checks;
+use crate::results::{Baseline, CheckDocument, CheckResult, Metric, Verdict};
 
 /// Share of a number that another processor or library may round it by.
 const ROUNDING: f64 = 1e-9;
@@ -33,12 +33,12 @@ pub struct AcceptArgs {
 pub fn run(args: &AcceptArgs, context: &Context) -> Result<Outcome, CommandError> {
     context.check_output()?;
     let plans = plans(&args.target, context)?;
-    let mut analyst = Analyst::new(context, &plans);
-    let mut reports = Vec::new();
+    let mut cache = AnalysisCache::new(context, &plans);
+    let mut rows = Vec::new();
     let mut accepted = Vec::new();
     for plan in &plans {
-        let stored = Baseline::read(&plan.baseline)?;
-        let new = analyst.analyse(plan)?;
+        let stored = read_baseline(&plan.baseline)?;
+        let new = cache.analyse(plan)?;
         plan.check_rules(&ids(&stored, &new))?;
         let mut outcome = compare(&stored, &new, Some(&plan.name), &plan.rules, &plan.judgement);
         let baseline = match &outcome {
@@ -55,12 +55,13 @@ pub fn run(args: &AcceptArgs, context: &Context) -> Result<Outcome, CommandError
             }
         };
         let place = plan.baseline.display().to_string();
-        reports.push(CheckReport { name: plan.name.clone(), baseline: place, outcome });
+        rows.push(outcome.row(plan.name.clone(), place));
         if baseline.to_bytes() != stored.to_bytes() {
             accepted.push((plan, baseline));
         }
     }
-    context.write(|out| write_checks(&reports, context.check_format(), context.common.verbose, out))?;
+    let document = CheckDocument::new(rows);
+    context.write(|out| write_checks(&document, context.check_format(), context.common.verbose, out))?;
     if accepted.is_empty() {
         context.console.note("nothing to accept: the baselines stay as they are");
     }

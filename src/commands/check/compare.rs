@@ -1,9 +1,31 @@
 //! A result against a baseline: first whether they can be compared at all.
 
 use super::analysis::Analysed;
-use crate::baseline::{CheckResult, Judgement, Rules, has_other_units, judge};
-use crate::records::{Baseline, differing_settings};
-use crate::report::CheckOutcome;
+use crate::baseline::{Judgement, Rules, has_other_units, judge};
+use crate::results::{Baseline, CheckResult, CheckRow, SettingChange};
+
+/// Findings, or why there are none.
+pub(super) enum CheckOutcome {
+    /// The new result was judged.
+    Judged(CheckResult),
+    /// There is no baseline that the new result could be judged by.
+    Unusable {
+        /// Why.
+        reason: String,
+        /// What to do.
+        hint: String,
+    },
+}
+
+impl CheckOutcome {
+    /// The check as the document holds it.
+    pub(super) fn row(self, name: String, baseline: String) -> CheckRow {
+        match self {
+            Self::Judged(result) => CheckRow::judged(name, baseline, result),
+            Self::Unusable { reason, hint } => CheckRow::incomparable(name, baseline, reason, hint),
+        }
+    }
+}
 
 /// Judges a new result by a baseline, which has to be that of the check `name`, if one is given.
 pub(super) fn compare(
@@ -45,18 +67,20 @@ fn obstacle(
         let reason = format!("the baseline holds {}, the result is {}", old.analysis, new.result.schema);
         return Some((reason, accept.to_owned()));
     }
-    let mut differing = differing_settings(&old.settings, &new.result.settings);
-    if new.inputs.is_empty() || old.inputs.is_empty() {
-        // A document handed in does not say which flags it was made with.
-        differing.retain(|(name, ..)| name != "flags");
-    }
+    let mut differing = old.measured().settings.differences(&new.result.settings);
     if old.seed != new.result.seed {
         let shown = |seed: Option<u64>| seed.map_or_else(|| "nothing".to_owned(), |seed| seed.to_string());
-        differing.push(("seed".to_owned(), shown(old.seed), shown(new.result.seed)));
+        differing.push(SettingChange {
+            name: "seed".to_owned(),
+            before: shown(old.seed),
+            now: shown(new.result.seed),
+        });
     }
     if !differing.is_empty() {
-        let words: Vec<String> =
-            differing.iter().map(|(name, before, now)| format!("{name} was {before}, is {now}")).collect();
+        let words: Vec<String> = differing
+            .iter()
+            .map(|change| format!("{} was {}, is {}", change.name, change.before, change.now))
+            .collect();
         return Some((format!("other settings: {}", words.join("; ")), accept.to_owned()));
     }
     if other_runs {

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::analysis::Analysed;
-use super::compare::compare;
+use super::compare::{CheckOutcome, compare};
 use super::run::outcome_of;
 use crate::baseline::{Judgement, Rules};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::records::read_result_or_baseline;
-use crate::report::{CheckOutcome, CheckReport, write_checks};
+use crate::report::write_checks;
+use crate::results::CheckDocument;
 
 /// Compares two baselines or results (--format json) under the default rules, without configuration.
 #[derive(Debug, Clone, Args)]
@@ -37,7 +38,7 @@ pub fn run(args: &DiffArgs, context: &Context) -> Result<Outcome, CommandError> 
     context.check_output()?;
     let old = read_result_or_baseline(&args.old)?;
     let new = read_result_or_baseline(&args.new)?;
-    let new = Analysed { result: new.result(), inputs: new.inputs };
+    let new = Analysed { result: new.measured(), inputs: new.inputs };
     let judgement = Judgement {
         alpha: 0.05,
         strict: args.strict,
@@ -49,7 +50,8 @@ pub fn run(args: &DiffArgs, context: &Context) -> Result<Outcome, CommandError> 
         "compare results of the same settings and runs, or say --other-runs".clone_into(hint);
     }
     let name = format!("{} -> {}", args.old.display(), args.new.display());
-    let reports = [CheckReport { name, baseline: args.old.display().to_string(), outcome }];
-    context.write(|out| write_checks(&reports, context.check_format(), context.common.verbose, out))?;
-    Ok(outcome_of(&reports))
+    let row = outcome.row(name, args.old.display().to_string());
+    let document = CheckDocument::new(vec![row]);
+    context.write(|out| write_checks(&document, context.check_format(), context.common.verbose, out))?;
+    Ok(outcome_of(&document))
 }

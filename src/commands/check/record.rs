@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use super::analysis::Analyst;
+use super::analysis::AnalysisCache;
 use super::plan::{CheckPlan, TargetArgs, plans};
 use crate::commands::{CommandError, Context, Outcome};
-use crate::records::Baseline;
-use crate::report::{RecordedCheck, write_recorded};
+use crate::report::write_recorded;
+use crate::results::{Baseline, RecordDocument, RecordedCheck};
 
 /// Stores the first baselines of checks that have none; --force replaces existing ones (accept shows what changes).
 #[derive(Debug, Clone, Args)]
@@ -33,10 +33,10 @@ pub fn run(args: &RecordArgs, context: &Context) -> Result<Outcome, CommandError
         context.console.note(&format!("{}: has a baseline, which stays as it is", plan.name));
     }
     plans.retain(|plan| !has_baseline(plan));
-    let mut analyst = Analyst::new(context, &plans);
+    let mut cache = AnalysisCache::new(context, &plans);
     let mut recorded = Vec::with_capacity(plans.len());
     for plan in &plans {
-        let analysed = analyst.analyse(plan)?;
+        let analysed = cache.analyse(plan)?;
         let ids: Vec<&str> = analysed.result.metrics.iter().map(|metric| metric.id.as_str()).collect();
         plan.check_rules(&ids)?;
         recorded.push((plan, Baseline::new(&plan.name, analysed.result, analysed.inputs)));
@@ -51,7 +51,8 @@ pub fn run(args: &RecordArgs, context: &Context) -> Result<Outcome, CommandError
             baseline: plan.baseline.display().to_string(),
         });
     }
-    context.write(|out| write_recorded(&lines, context.format(), out))?;
+    let document = RecordDocument::new(lines);
+    context.write(|out| write_recorded(&document, context.format(), out))?;
     Ok(Outcome::Clean)
 }
 

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::analysis::Analyst;
-use super::compare::{compare, ids};
+use super::analysis::AnalysisCache;
+use super::compare::{CheckOutcome, compare, ids};
 use super::plan::{CheckPlan, TargetArgs, plans};
 use crate::commands::{CommandError, Context, FormatArg, Outcome};
-use crate::records::Baseline;
-use crate::report::{CheckFormat, CheckOutcome, CheckReport, write_checks};
+use crate::records::{read_baseline, read_baseline_revision};
+use crate::report::{CheckFormat, write_checks};
+use crate::results::{CheckDocument, CheckRow, CheckStatus};
 
 /// Recomputes and compares with the baselines.
 ///
@@ -53,27 +54,26 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandError> {
     if args.baseline.is_some() && plans.len() > 1 {
         return Err(CommandError::usage("one --baseline for several checks", "choose one with --name"));
     }
-    let mut analyst = Analyst::new(context, &plans);
-    let mut reports = Vec::with_capacity(plans.len());
+    let mut cache = AnalysisCache::new(context, &plans);
+    let mut rows = Vec::with_capacity(plans.len());
     for plan in &mut plans {
         plan.judgement.strict |= args.strict;
         if let Some(path) = &args.baseline {
             plan.baseline.clone_from(path);
         }
-        reports.push(check(plan, args.baseline_rev.as_deref(), args.baseline.is_none(), &mut analyst)?);
+        rows.push(check(plan, args.baseline_rev.as_deref(), args.baseline.is_none(), &mut cache)?);
     }
-    report(&reports, args, context)?;
-    Ok(outcome_of(&reports))
+    let document = CheckDocument::new(rows);
+    report(&document, args, context)?;
+    Ok(outcome_of(&document))
 }
 
 /// A regression outweighs a check that could not be made.
-pub(super) fn outcome_of(reports: &[CheckReport]) -> Outcome {
-    let fails =
-        |report: &CheckReport| matches!(&report.outcome, CheckOutcome::Judged(result) if result.fails());
-    let is_unusable = |report: &CheckReport| matches!(report.outcome, CheckOutcome::Unusable { .. });
-    if reports.iter().any(fails) {
+pub(super) fn outcome_of(document: &CheckDocument) -> Outcome {
+    let has = |status: CheckStatus| document.checks.iter().any(|check| check.status == status);
+    if has(CheckStatus::Failed) {
         Outcome::Findings
-    } else if reports.iter().any(is_unusable) {
+    } else if has(CheckStatus::Incomparable) {
         Outcome::Incomparable
     } else {
         Outcome::Clean
@@ -84,11 +84,11 @@ fn check(
     plan: &CheckPlan,
     revision: Option<&str>,
     is_own: bool,
-    analyst: &mut Analyst<'_>,
-) -> Result<CheckReport, CommandError> {
+    cache: &mut AnalysisCache<'_>,
+) -> Result<CheckRow, CommandError> {
     let stored = match revision {
-        Some(revision) => Baseline::read_revision(revision, &plan.baseline),
-        None => Baseline::read(&plan.baseline),
+        Some(revision) => read_baseline_revision(revision, &plan.baseline),
+        None => read_baseline(&plan.baseline),
     };
     let place = plan.baseline.display();
     let baseline = revision.map_or_else(|| place.to_string(), |revision| format!("{revision}:{place}"));
@@ -98,7 +98,7 @@ fn check(
     };
     let outcome = match stored {
         Err(error) => unusable(error.to_string(), Some(error.hint().to_owned())),
-        Ok(stored) => match analyst.analyse(plan) {
+        Ok(stored) => match cache.analyse(plan) {
             Ok(new) => {
                 plan.check_rules(&ids(&stored, &new))?;
                 // A document named on the command line may have any name.
@@ -110,34 +110,34 @@ fn check(
             Err(error) => unusable(error.to_string(), error.hint()),
         },
     };
-    Ok(CheckReport { name: plan.name.clone(), baseline, outcome })
+    Ok(outcome.row(plan.name.clone(), baseline))
 }
 
 /// Writes the report, and everything else that was asked.
-fn report(reports: &[CheckReport], args: &RunArgs, context: &Context) -> Result<(), CommandError> {
+fn report(document: &CheckDocument, args: &RunArgs, context: &Context) -> Result<(), CommandError> {
     let format = context.check_format();
-    context.write(|out| write_checks(reports, format, context.common.verbose, out))?;
+    context.write(|out| write_checks(document, format, context.common.verbose, out))?;
     if format == CheckFormat::Github {
-        append_summary(reports)?;
+        append_summary(document)?;
     }
     for (format, path) in &args.report {
         context
             .console
-            .output(Some(path), true, |out| write_checks(reports, *format, true, out))
+            .output(Some(path), true, |out| write_checks(document, *format, true, out))
             .map_err(|source| CommandError::Output { target: path.display().to_string(), source })?;
     }
     Ok(())
 }
 
 /// All findings in the step's summary, where GitHub named a file for it.
-fn append_summary(reports: &[CheckReport]) -> Result<(), CommandError> {
+fn append_summary(document: &CheckDocument) -> Result<(), CommandError> {
     let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else {
         return Ok(());
     };
     let path = Path::new(&path);
     let append = || -> std::io::Result<()> {
         let mut bytes = Vec::new();
-        write_checks(reports, CheckFormat::Markdown, true, &mut bytes)?;
+        write_checks(document, CheckFormat::Markdown, true, &mut bytes)?;
         bytes.push(b'\n');
         std::fs::OpenOptions::new().create(true).append(true).open(path)?.write_all(&bytes)
     };

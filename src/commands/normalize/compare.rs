@@ -2,18 +2,21 @@
 
 use clap::{Args, ValueEnum};
 
-use super::pipeline::{Event, Prepared, walk};
-use super::replay::{N_WINDOWS, expected_updates, open};
+use super::pipeline::{Event, walk};
+use super::replay::{open, settled, tell_skips};
+use super::replayer::{N_WINDOWS, expected_updates};
 use super::settings::{Plan, PresetArg, RuleArgs, TargetArg, momentum};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
-    Block, Diagnostics, Granularity, Lag, LagProbe, Lanes, Memory, Output, Preset, Replay, Rows, Rule,
-    Target, Warmup, locate_shift, regimes,
+    Block, Diagnostics, Granularity, LagWatch, Lanes, Memory, Output, Preset, Replay, Rule, Shift, Target,
+    Timeline, Warmup, WatchedShift,
 };
 use crate::progress::Progress;
 use crate::records::StepRecording;
-use crate::report::{
-    CompareReport, ComparedRun, ComparedSetting, DivisorReport, DivisorRow, write_comparison, write_divisors,
+use crate::report::{write_comparison, write_divisors};
+use crate::results::{
+    CompareAnalysis, CompareInput, ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument,
+    DivisorRow,
 };
 
 /// Replays many settings over one recording, side by side; batch moments are computed once for all.
@@ -56,50 +59,46 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
     if args.divisors {
         return divisors(args, context);
     }
-    let plan = args.rule.plan(context, None, false)?;
+    let analysis = CompareAnalysis {
+        rule: args.rule.analysis(context, None)?,
+        momentum: args.momentum.clone(),
+        welford: args.welford,
+        shift_at: args.shift_at,
+    };
+    let plan = Plan::of(&analysis.rule, false);
     check(&plan)?;
     context.check_output()?;
-    let recording = open(&args.runs, &plan, context, &[])?;
-    let rules = rules(args, &plan);
+    let recording = open(&context.discover(&args.runs)?.files, &plan, context)?;
+    let rules = rules(&analysis);
     let progress = context.console.progress();
     let first = first_pass(&recording, &plan, &rules, &progress)?;
     let shifts = first
         .iter()
         .enumerate()
-        .map(|(run, replays)| shift_of(args.shift_at, &recording, run, replays, recording.width()));
-    let mut shifts: Vec<Option<Shift>> = shifts.collect();
-    let lags = if shifts.iter().any(Option::is_some) {
-        lag_pass(&recording, &plan, &rules, &mut shifts, &progress)?
-    } else {
-        vec![Vec::new(); first.len()]
-    };
+        .map(|(run, finished)| shift_of(analysis.shift_at, &recording, run, finished));
+    let shifts: Vec<Option<Shift>> = shifts.collect();
+    let watched = lag_pass(&recording, &plan, &rules, shifts, &progress)?;
     drop(progress);
     let runs = first.iter().enumerate().map(|(run, finished)| {
-        let lags = &lags[run];
+        let watched = watched[run].as_ref();
         let settings = finished.replays.iter().enumerate().map(|(i, replay)| {
             let state = replay.normalizer().state();
             let diagnostics = Diagnostics::of(replay.normalizer().rule(), replay.windows(), &state);
-            ComparedSetting { diagnostics, state, lag: lags.get(i).cloned() }
+            let lag = watched.and_then(|watched| watched.lags.get(i));
+            ComparedSettingRow::new(&state, &diagnostics, lag)
         });
-        ComparedRun {
+        ComparedRunRow {
             run_id: recording.runs()[run].run_id.clone(),
-            shift_at: shifts[run].as_ref().map(|shift| shift.vector_step),
-            shift_given: args.shift_at.is_some(),
+            shift_at: watched.map(|watched| watched.shift.vector_step),
+            shift_given: analysis.shift_at.is_some(),
             settings: settings.collect(),
         }
     });
-    let report = CompareReport {
-        target: plan.target.name(),
-        update_every: plan.granularity.describe(),
-        dimensions: recording.dimension_names(),
-        runs: runs.collect(),
-        n_files: recording.n_files(),
-        skips: recording.skips(),
-    };
-    if let Some(skipped) = recording.skips().report.describe() {
-        context.console.warn(&skipped);
-    }
-    context.write(|out| write_comparison(&report, context.format(), args.dimensions, out))?;
+    tell_skips(&recording, context);
+    let input = CompareInput { files: recording.n_files(), skipped: recording.skips().report.n_rows() };
+    let settled = CompareAnalysis { rule: settled(&analysis.rule, &recording), ..analysis.clone() };
+    let document = ComparisonDocument::new(settled, runs.collect(), input);
+    context.write(|out| write_comparison(&document, context.format(), args.dimensions, out))?;
     Ok(Outcome::Clean)
 }
 
@@ -108,7 +107,9 @@ fn divisors(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErr
     if args.rule.target != TargetArg::Reward {
         return Err(CommandError::usage("--divisors is about rewards", "add --target reward"));
     }
+    let asked = args.rule.analysis(context, None)?;
     context.check_output()?;
+    let files = context.discover(&args.runs)?.files;
     let mut rows = Vec::new();
     let mut read = None;
     for preset in PresetArg::value_variants() {
@@ -116,27 +117,23 @@ fn divisors(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErr
             continue;
         }
         let rule = RuleArgs { preset: Some(*preset), ..args.rule.clone() };
-        let plan = rule.plan(context, None, false)?;
+        let plan = Plan::of(&rule.analysis(context, None)?, false);
         let recording = match read.take() {
             // Nothing but the key columns decides on order; one plan's reading serves the others.
             Some(recording) => recording,
-            None => open(&args.runs, &plan, context, &[])?,
+            None => open(&files, &plan, context)?,
         };
         rows.extend(divisors_of(&recording, &plan, *preset, context)?);
         read = Some(recording);
     }
     let Some(recording) = read else { unreachable!("some frameworks normalize rewards") };
     rows.sort_by_key(|row| row.run);
-    if let Some(skipped) = recording.skips().report.describe() {
-        context.console.warn(&skipped);
-    }
-    let report = DivisorReport {
-        rows: rows
-            .into_iter()
-            .map(|row| DivisorRow { run_id: recording.runs()[row.run].run_id.clone(), ..row.shown })
-            .collect(),
-    };
-    context.write(|out| write_divisors(&report, context.format(), out))?;
+    tell_skips(&recording, context);
+    let named = rows
+        .into_iter()
+        .map(|row| DivisorRow { run_id: recording.runs()[row.run].run_id.clone(), ..row.shown });
+    let document = DivisorDocument::new(named.collect(), settled(&asked, &recording));
+    context.write(|out| write_divisors(&document, context.format(), out))?;
     Ok(Outcome::Clean)
 }
 
@@ -177,8 +174,9 @@ fn divisors_of(
                     run,
                     shown: DivisorRow {
                         run_id: String::new(),
-                        preset: Preset::from(preset).name(),
-                        deviation_of: if plan.return_scale.is_some() { "return" } else { "reward" },
+                        preset: Preset::from(preset).name().to_owned(),
+                        deviation_of: if plan.return_scale.is_some() { "return" } else { "reward" }
+                            .to_owned(),
                         subtracted: center[0],
                         divisor: 1.0 / inverse[0],
                         clip_fraction: clipped as f64 / normalized.max(1) as f64,
@@ -213,18 +211,19 @@ fn check(plan: &Plan) -> Result<(), CommandError> {
 }
 
 /// The rules asked for: with a preset and nothing else, that preset's own.
-fn rules(args: &CompareArgs, plan: &Plan) -> Vec<Rule> {
+fn rules(analysis: &CompareAnalysis) -> Vec<Rule> {
+    let base = analysis.rule.rule;
     let of = |memory: Memory| {
-        let warmup = if memory == Memory::Welford { Warmup::None } else { plan.rule.warmup };
-        Rule { memory, warmup, ..plan.rule }
+        let warmup = if memory == Memory::Welford { Warmup::None } else { base.warmup };
+        Rule { memory, warmup, ..base }
     };
-    let mut rules: Vec<Rule> = args.momentum.iter().map(|m| of(Memory::ema(*m))).collect();
-    if args.welford {
+    let mut rules: Vec<Rule> = analysis.momentum.iter().map(|m| of(Memory::ema(*m))).collect();
+    if analysis.welford {
         rules.push(of(Memory::Welford));
     }
     if rules.is_empty() {
-        if args.rule.preset.is_some() {
-            rules.push(plan.rule);
+        if analysis.rule.preset.is_some() {
+            rules.push(base);
         }
         rules.extend([0.9, 0.99, 0.999].map(|m| of(Memory::ema(m))));
         rules.push(of(Memory::Welford));
@@ -235,8 +234,8 @@ fn rules(args: &CompareArgs, plan: &Plan) -> Vec<Rule> {
 /// The replays of one run under all rules.
 struct Finished {
     replays: Vec<Replay>,
-    /// (updates, vector step after them) at the end of every window.
-    window_steps: Vec<(u64, u64)>,
+    /// Vector steps at the beginning and the end of every block.
+    timeline: Timeline,
 }
 
 fn begin(recording: &StepRecording, plan: &Plan, rules: &[Rule], run: usize) -> Vec<Replay> {
@@ -254,22 +253,22 @@ fn first_pass(
     let mut finished: Vec<Finished> = Vec::new();
     walk(recording, plan, progress, &mut |event| {
         match event {
-            Event::Begin(run) => finished
-                .push(Finished { replays: begin(recording, plan, rules, run), window_steps: Vec::new() }),
+            Event::Begin(run) => finished.push(Finished {
+                replays: begin(recording, plan, rules, run),
+                timeline: Timeline::default(),
+            }),
             Event::Rows(rows) => {
-                let Some(Finished { replays, window_steps }) = finished.last_mut() else {
+                let Some(Finished { replays, timeline }) = finished.last_mut() else {
                     unreachable!("a run has begun")
                 };
                 let block = Block { rows: rows.block.values.rows(), input: None, ends: &rows.ends };
                 let before = replays[0].normalizer().updates();
                 Replay::process_together(replays, &block, |_, _| {});
                 let after = replays[0].normalizer().updates();
-                if let Some(step) = rows.block.vector_step.first() {
-                    // Vector steps between known updates follow by proportion: updates of a block are even.
-                    window_steps.push((before, *step));
-                    if let Some(last) = rows.block.vector_step.last() {
-                        window_steps.push((after, last + 1));
-                    }
+                let steps = &rows.block.vector_step;
+                if let (Some(first), Some(last)) = (steps.first(), steps.last()) {
+                    timeline.push(before, *first);
+                    timeline.push(after, last + 1);
                 }
             }
             Event::End(_) => {
@@ -283,160 +282,44 @@ fn first_pass(
     Ok(finished)
 }
 
-/// Where a run's distribution shifts, and the moments on either side.
-struct Shift {
-    vector_step: u64,
-    update: u64,
-    /// Where it was found, not given: the dimension it is strongest in, and the updates to look at closely.
-    look: Option<(usize, std::ops::Range<u64>)>,
-    before: Vec<(f64, f64)>,
-    after: Vec<(f64, f64)>,
-}
-
-fn shift_of(
-    given: Option<u64>,
-    recording: &StepRecording,
-    run: usize,
-    finished: &Finished,
-    width: usize,
-) -> Option<Shift> {
+/// Where a run shifts: where that was given, else where its windows say so.
+fn shift_of(given: Option<u64>, recording: &StepRecording, run: usize, finished: &Finished) -> Option<Shift> {
     let replay = finished.replays.first()?;
-    let windows = replay.windows();
-    let update_of = |step: u64| interpolate(&finished.window_steps, |p| p.1, |p| p.0, step);
-    let step_of = |update: u64| interpolate(&finished.window_steps, |p| p.0, |p| p.1, update);
-    let (update, vector_step, look, sides) = match given {
-        Some(step) if step >= recording.runs()[run].n_vector_steps => return None,
-        Some(step) => {
-            let update = update_of(step);
-            let split = windows.partition_point(|window| window.first_update < update);
-            (update, step, None, regimes(windows, split, width))
-        }
-        None => {
-            let change = crate::normalization::find_change(windows, width)?;
-            let window = replay.window_updates();
-            let look = change.update.saturating_sub(window)..change.update + window;
-            let strongest = change.dimensions.first().map_or(0, |change| change.dimension);
-            (change.update, step_of(change.update), Some((strongest, look)), (change.before, change.after))
-        }
-    };
-    let pairs = |moments: &crate::normalization::RowMoments| {
-        moments.mean().iter().copied().zip(moments.vars()).collect()
-    };
-    Some(Shift { vector_step, update, look, before: pairs(&sides.0), after: pairs(&sides.1) })
-}
-
-/// Linear interpolation in a rising list of pairs.
-fn interpolate(
-    pairs: &[(u64, u64)],
-    x: impl Fn(&(u64, u64)) -> u64,
-    y: impl Fn(&(u64, u64)) -> u64,
-    at: u64,
-) -> u64 {
-    let place = pairs.partition_point(|pair| x(pair) <= at);
-    match (place.checked_sub(1).map(|i| &pairs[i]), pairs.get(place)) {
-        (Some(low), Some(high)) => {
-            let (run, rise) = (x(high) - x(low), y(high) - y(low));
-            y(low) + (at - x(low)) * rise / run.max(1)
-        }
-        (Some(low), None) => y(low),
-        (None, Some(high)) => y(high),
-        (None, None) => 0,
+    let (windows, width, timeline) = (replay.windows(), recording.width(), &finished.timeline);
+    match given {
+        Some(step) if step >= recording.runs()[run].n_vector_steps => None,
+        Some(step) => Some(Shift::at_step(step, windows, width, timeline)),
+        None => Shift::find(windows, replay.window_updates(), width, timeline),
     }
 }
 
-/// Replays once more and watches every update after the shift.
+/// Replays the runs that shift once more and watches every update after the shift; one per run.
 fn lag_pass(
     recording: &StepRecording,
     plan: &Plan,
     rules: &[Rule],
-    shifts: &mut [Option<Shift>],
+    mut shifts: Vec<Option<Shift>>,
     progress: &Progress,
-) -> Result<Vec<Vec<Lag>>, CommandError> {
-    let mut replays = Vec::new();
-    let mut probes: Vec<std::sync::Mutex<LagProbe>> = Vec::new();
-    let mut closer = CloserLook::default();
-    let mut lags: Vec<Vec<Lag>> = vec![Vec::new(); recording.runs().len()];
+) -> Result<Vec<Option<WatchedShift>>, CommandError> {
+    let mut watched = vec![None; shifts.len()];
+    if shifts.iter().all(Option::is_none) {
+        return Ok(watched);
+    }
+    let mut watch: Option<LagWatch> = None;
     walk(recording, plan, progress, &mut |event| {
         match event {
             Event::Begin(run) => {
-                replays = begin(recording, plan, rules, run);
-                closer = CloserLook::default();
-                probes = match &shifts[run] {
-                    Some(shift) => rules
-                        .iter()
-                        .map(|_| LagProbe::new(shift.update, &shift.before, &shift.after).into())
-                        .collect(),
-                    None => Vec::new(),
-                };
+                watch =
+                    shifts[run].take().map(|shift| LagWatch::new(begin(recording, plan, rules, run), shift));
             }
-            // Without a shift there is nothing to watch.
-            Event::Rows(_) if probes.is_empty() => {}
             Event::Rows(rows) => {
-                let values: Rows<'_> = rows.block.values.rows();
-                if let Some(shift) = &mut shifts[rows.block.run]
-                    && let Some(found) = closer.look(shift, rows, replays[0].normalizer().updates())
-                {
-                    (shift.update, shift.vector_step) = found;
-                    for probe in &mut probes {
-                        if let Ok(probe) = probe.get_mut() {
-                            probe.move_to(shift.update);
-                        }
-                    }
+                if let Some(watch) = &mut watch {
+                    watch.process(rows.block.values.rows(), &rows.ends, &rows.block.vector_step);
                 }
-                let block = Block { rows: values, input: None, ends: &rows.ends };
-                Replay::process_together(&mut replays, &block, |i, update| {
-                    if let Ok(mut probe) = probes[i].lock() {
-                        probe.watch(update.normalizer);
-                    }
-                });
             }
-            Event::End(run) => {
-                for replay in &mut replays {
-                    replay.finish(|_| {});
-                }
-                lags[run] = std::mem::take(&mut probes)
-                    .into_iter()
-                    .map(|probe| {
-                        probe.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).finish()
-                    })
-                    .collect();
-            }
+            Event::End(run) => watched[run] = watch.take().map(LagWatch::finish),
         }
         Ok(())
     })?;
-    Ok(lags)
-}
-
-/// Batch means of one dimension around a shift that windows have found.
-#[derive(Default)]
-struct CloserLook {
-    means: Vec<f64>,
-    /// Vector step after each batch.
-    steps: Vec<u64>,
-}
-
-impl CloserLook {
-    /// Gathers what a block holds of the updates to look at; tells (update, vector step) once all were seen.
-    fn look(&mut self, shift: &mut Shift, rows: &Prepared, updates_before: u64) -> Option<(u64, u64)> {
-        let (dimension, range) = shift.look.clone()?;
-        let width = rows.block.width;
-        let values = rows.block.values.rows();
-        let mut start = 0;
-        for (i, end) in rows.ends.iter().enumerate() {
-            let update = updates_before + i as u64;
-            if range.contains(&update) && *end > start {
-                let sum: f64 = (start..*end).map(|row| values.get(row * width + dimension)).sum();
-                self.means.push(sum / (end - start) as f64);
-                self.steps.push(rows.block.vector_step[end - 1]);
-            }
-            start = *end;
-        }
-        let after = updates_before + rows.ends.len() as u64;
-        if after < range.end || self.means.is_empty() {
-            return None;
-        }
-        shift.look = None;
-        let split = locate_shift(&self.means)?;
-        Some((range.start + split as u64, self.steps[split]))
-    }
+    Ok(watched)
 }

@@ -33,9 +33,9 @@ impl From<DeviceArg> for DeviceChoice {
 }
 
 /// Says which device was found, where that was left open, and what is odd about it.
-pub(super) fn tell_device(argument: DeviceArg, engine: Option<&Engine>, context: &Context) {
+pub(super) fn tell_device(asked: DeviceChoice, engine: Option<&Engine>, context: &Context) {
     match engine {
-        None if argument == DeviceArg::Auto => {
+        None if asked == DeviceChoice::Auto => {
             let has_features = DeviceChoice::Wgpu.is_compiled_in() || DeviceChoice::Cuda.is_compiled_in();
             context.console.note(if has_features {
                 "--device auto takes the cpu: no GPU found"
@@ -43,7 +43,7 @@ pub(super) fn tell_device(argument: DeviceArg, engine: Option<&Engine>, context:
                 "--device auto takes the cpu: this program is built without the features wgpu and cuda"
             });
         }
-        Some(engine) if argument == DeviceArg::Auto => {
+        Some(engine) if asked == DeviceChoice::Auto => {
             context.console.note(&format!("--device auto takes {}", engine.name()));
         }
         Some(engine) if engine.is_software() => context.console.note(&format!(

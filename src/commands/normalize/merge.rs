@@ -6,8 +6,8 @@ use clap::Args;
 
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{Memory, MergeError, merge_states};
-use crate::records::StoredState;
-use crate::report::{Format, MergeReport, write_merge};
+use crate::records::{StateSpan, StoredState};
+use crate::report::{Format, write_merge};
 
 /// Combines stored states of shards into the state of the whole, exactly.
 ///
@@ -81,33 +81,29 @@ pub fn run(args: &MergeArgs, context: &Context) -> Result<Outcome, CommandError>
     let first = &stored[0];
     let mut result = StoredState::of(&merged, first.epsilon.unwrap_or(1e-4), first.clip);
     let spans: Option<Vec<_>> = stored.iter().map(|stored| stored.span.clone()).collect();
-    result.span = spans.and_then(|spans| Some((spans.first()?.0.clone(), spans.last()?.1.clone())));
+    result.span = spans.and_then(|spans| {
+        Some(StateSpan { first: spans.first()?.first.clone(), last: spans.last()?.last.clone() })
+    });
     if let Some(path) = &context.common.output {
         let bytes = result.to_bytes(path);
         context.write(|out| out.write_all(&bytes))?;
     }
-    let report = MergeReport {
-        n_states: stored.len(),
-        state: merged,
-        document: result.to_json(),
-        written: context.common.output.as_ref().map(|path| path.display().to_string()),
-    };
+    let written = context.common.output.as_ref().map(|path| path.display().to_string());
     // With a file written, what is shown is a summary unless the document is asked for.
     let format = context.format();
     context
         .console
-        .output(None, false, |out| write_merge(&report, format, out))
+        .output(None, false, |out| {
+            write_merge(&result.document(), stored.len(), written.as_deref(), format, out)
+        })
         .map_err(|source| CommandError::Output { target: "the result".to_owned(), source })?;
-    if format == Format::Table && merged_order_matters(&report) {
+    let is_order_told = matches!(merged.memory, Memory::Ema { .. }) && stored.len() > 1;
+    if format == Format::Table && is_order_told {
         context
             .console
             .note("moving averages were composed in the order given; another order is another state");
     }
     Ok(Outcome::Clean)
-}
-
-fn merged_order_matters(report: &MergeReport) -> bool {
-    matches!(report.state.memory, Memory::Ema { .. }) && report.n_states > 1
 }
 
 /// Refuses states of the same rows, and moving averages named against the order of time.
@@ -123,13 +119,13 @@ fn check_order(args: &MergeArgs, stored: &[StoredState]) -> Result<(), CommandEr
             }
             let is_ema = state.momentum.is_some();
             if let (true, Some(before), Some(after)) = (is_ema, &other.span, &state.span)
-                && before.0.run_id == after.0.run_id
-                && before.0 > after.0
+                && before.first.run_id == after.first.run_id
+                && before.first > after.first
             {
                 return Err(CommandError::State(
                     format!(
                         "{two} begins at episode {}, step {}: before {one}, which is named first",
-                        after.0.episode, after.0.step
+                        after.first.episode, after.first.step
                     ),
                     "moving averages compose in order of time: name the earlier shard first".to_owned(),
                 ));

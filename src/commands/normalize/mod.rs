@@ -3,15 +3,17 @@
 pub mod compare;
 pub mod device;
 pub mod merge;
-mod outputs;
+pub mod outputs;
 mod pipeline;
 pub mod replay;
+mod replayer;
 pub mod settings;
 pub mod stats;
 pub mod verify;
 
 use clap::Subcommand;
 
+pub(in crate::commands) use self::outputs::OutputPaths;
 use super::{CommandError, Context, Outcome};
 
 /// What to do with running statistics.

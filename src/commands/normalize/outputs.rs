@@ -1,40 +1,207 @@
 //! The files a replay writes: whole or not at all, and never over what is read.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::pipeline::Prepared;
-use super::replay::ReplayArgs;
+use clap::{Args, ValueEnum};
+
+use super::pipeline::BatchedBlock;
 use super::settings::Plan;
+use crate::commands::simulate::CompressionArg;
 use crate::commands::{CommandError, Context};
-use crate::normalization::Rule;
+use crate::console::Console;
 use crate::records::{
-    AtomicFile, NormalizedValues, NormalizedWriter, StatePlace, StepRecording, StoredState, TraceRows,
-    TraceWriter, fnv1a,
+    AtomicFile, Compression, InputFile, NormalizedValues, NormalizedWriter, StateSpan, StepRecording,
+    StoredState, TraceRows, TraceWriter,
 };
-use crate::report::{NormalizedRun, ReplayReport};
+use crate::results::{NormalizedRun, Precision, RuleAnalysis, StatePlace, fnv1a};
 
-/// Outputs must be apart from each other and say by their names what they will hold.
-pub(super) fn check_paths(args: &ReplayArgs, context: &Context) -> Result<(), CommandError> {
-    let (output, trace) = (context.common.output.as_deref(), args.trace.as_deref());
-    for path in [output, trace].into_iter().flatten() {
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        if !matches!(extension.as_deref(), Some("parquet" | "pq" | "parq")) {
-            return Err(CommandError::usage(
-                format!("{}: replay writes Parquet", path.display()),
-                "name the file with .parquet; the summary goes to stdout",
-            ));
+/// Stored states.
+#[derive(Debug, Clone, Args)]
+pub struct StateArgs {
+    /// Go on from this stored state instead of the initial one
+    #[arg(long, value_name = "FILE")]
+    pub state_in: Option<PathBuf>,
+    /// Store the final state (.json or .safetensors)
+    #[arg(long, value_name = "FILE")]
+    pub state_out: Option<PathBuf>,
+}
+
+/// What a replay writes besides the summary.
+#[derive(Debug, Clone, Args)]
+pub struct OutputArgs {
+    /// Write one row per update to this Parquet file
+    #[arg(long, value_name = "PATH")]
+    pub trace: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) states: StateArgs,
+    /// Precision of the values written
+    #[arg(long, value_enum, default_value = "f32")]
+    pub precision: PrecisionArg,
+    /// Compression of the files written
+    #[arg(long, value_enum, default_value = "zstd")]
+    pub compression: CompressionArg,
+}
+
+/// Precision of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionArg {
+    /// 32 bits
+    F32,
+    /// 64 bits
+    F64,
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(precision: PrecisionArg) -> Self {
+        match precision {
+            PrecisionArg::F32 => Self::F32,
+            PrecisionArg::F64 => Self::F64,
         }
     }
-    if let Some(path) = &args.state_out {
-        check_state_path(path)?;
+}
+
+/// Where results go besides the summary; nowhere by default.
+#[derive(Debug, Clone)]
+pub(in crate::commands) struct OutputPaths {
+    /// The normalized rows.
+    pub(super) steps: Option<PathBuf>,
+    /// One row per update.
+    pub(super) trace: Option<PathBuf>,
+    /// The final state.
+    pub(super) state: Option<PathBuf>,
+    compression: Compression,
+    force: bool,
+}
+
+impl Default for OutputPaths {
+    fn default() -> Self {
+        Self { steps: None, trace: None, state: None, compression: CompressionArg::Zstd.into(), force: false }
     }
-    if output.is_some() && output == trace {
+}
+
+impl OutputPaths {
+    /// What the flags of a replay name.
+    ///
+    /// # Errors
+    /// Outputs that are not apart from each other, or whose names do not say what they will hold.
+    pub(super) fn of_replay(args: &OutputArgs, context: &Context) -> Result<Self, CommandError> {
+        let paths = Self {
+            steps: context.common.output.clone(),
+            trace: args.trace.clone(),
+            state: args.states.state_out.clone(),
+            compression: args.compression.into(),
+            force: context.common.force,
+        };
+        paths.check()?;
+        Ok(paths)
+    }
+
+    /// What the flags of final statistics name.
+    ///
+    /// # Errors
+    /// A state whose name does not say its format.
+    pub(super) fn of_state(args: &StateArgs, context: &Context) -> Result<Self, CommandError> {
+        let paths = Self { state: args.state_out.clone(), force: context.common.force, ..Self::default() };
+        paths.check()?;
+        Ok(paths)
+    }
+
+    fn check(&self) -> Result<(), CommandError> {
+        for path in [&self.steps, &self.trace].into_iter().flatten() {
+            let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+            if !matches!(extension.as_deref(), Some("parquet" | "pq" | "parq")) {
+                return Err(CommandError::usage(
+                    format!("{}: replay writes Parquet", path.display()),
+                    "name the file with .parquet; the summary goes to stdout",
+                ));
+            }
+        }
+        if let Some(path) = &self.state {
+            check_state_path(path)?;
+        }
+        if self.steps.is_some() && self.steps == self.trace {
+            return Err(CommandError::usage(
+                "--output and --trace name the same file",
+                "give each a file of its own",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses outputs that are read.
+    ///
+    /// # Errors
+    /// A trace or a state that is one of the files.
+    pub(super) fn check_inputs(&self, files: &[InputFile]) -> Result<(), CommandError> {
+        let place = |path: &Path| path.canonicalize().ok();
+        for output in [&self.trace, &self.state].into_iter().flatten() {
+            let clash = files
+                .iter()
+                .find(|file| place(output).is_some() && place(Path::new(&file.name)) == place(output));
+            if let Some(file) = clash {
+                return Err(CommandError::usage(
+                    format!("{} is one of the files read", file.name),
+                    "write the result elsewhere",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores the final state where that was asked; gives its path.
+    ///
+    /// # Errors
+    /// Several states for one file, or a file that cannot be written.
+    pub(super) fn store_state(
+        &self,
+        runs: &[NormalizedRun],
+        recording: &StepRecording,
+        analysis: &RuleAnalysis,
+        device: &str,
+        console: &Console,
+    ) -> Result<Option<String>, CommandError> {
+        let Some(path) = &self.state else { return Ok(None) };
+        let shown = only_state(path, runs, analysis)?;
+        let mut stored = StoredState::of(&shown.state, analysis.epsilon, analysis.clip);
+        let (first, last) = (&recording.runs()[0], &recording.runs()[recording.runs().len() - 1]);
+        let place = |run_id: &str, (episode, step)| StatePlace { run_id: run_id.to_owned(), episode, step };
+        stored.span = Some(StateSpan {
+            first: place(&first.run_id, first.span.0),
+            last: place(&last.run_id, last.span.1),
+        });
+        // Moments of another device differ in their last digits: no fingerprint is better than one that never fits.
+        stored.fingerprint = (device == "cpu").then(|| fingerprint(shown));
+        stored.target = Some(analysis.target.name().to_owned());
+        stored.merge_obstacle = analysis.rule.merge_obstacle().map(str::to_owned);
+        let bytes = stored.to_bytes(path);
+        let name = path.display().to_string();
+        console
+            .output(Some(path), self.force, |out| out.write_all(&bytes))
+            .map_err(|source| CommandError::Output { target: name.clone(), source })?;
+        Ok(Some(name))
+    }
+}
+
+/// The state that stands for all: the only one, or the last under carry-over.
+fn only_state<'a>(
+    path: &Path,
+    runs: &'a [NormalizedRun],
+    analysis: &RuleAnalysis,
+) -> Result<&'a NormalizedRun, CommandError> {
+    if let Some(run) = runs.iter().find(|run| run.env_id.is_some()).filter(|_| runs.len() > 1) {
         return Err(CommandError::usage(
-            "--output and --trace name the same file",
-            "give each a file of its own",
+            format!("--state-out {}: one state per environment of {}, one file", path.display(), run.run_id),
+            "--format json prints all states; --scope shared keeps one",
         ));
     }
-    Ok(())
+    match runs {
+        [only] => Ok(only),
+        [.., last] if analysis.carry_over => Ok(last),
+        runs => Err(CommandError::usage(
+            format!("--state-out {}: {} states, one file", path.display(), runs.len()),
+            "name one run, or carry the statistics over with --carry-over",
+        )),
+    }
 }
 
 /// A state file is JSON or safetensors, by its name.
@@ -47,45 +214,6 @@ pub(super) fn check_state_path(path: &Path) -> Result<(), CommandError> {
         format!("{}: a state is stored as JSON or safetensors", path.display()),
         "name the file with .json or .safetensors",
     ))
-}
-
-/// Stores the final state: one file, or one per run beside it.
-pub(super) fn store_states(
-    path: &Path,
-    report: &ReplayReport,
-    recording: &StepRecording,
-    rule: &Rule,
-    context: &Context,
-) -> Result<(), CommandError> {
-    if let Some(run) = report.runs.iter().find(|run| run.env_id.is_some()).filter(|_| report.runs.len() > 1) {
-        return Err(CommandError::usage(
-            format!("--state-out {}: one state per environment of {}, one file", path.display(), run.run_id),
-            "--format json prints all states; --scope shared keeps one",
-        ));
-    }
-    let shown = match &report.runs[..] {
-        [only] => only,
-        runs if report.carried_over => &runs[runs.len() - 1],
-        runs => {
-            return Err(CommandError::usage(
-                format!("--state-out {}: {} states, one file", path.display(), runs.len()),
-                "name one run, or carry the statistics over with --carry-over",
-            ));
-        }
-    };
-    let mut stored = StoredState::of(&shown.state, report.settings.epsilon, report.settings.clip);
-    let (first, last) = (&recording.runs()[0], &recording.runs()[recording.runs().len() - 1]);
-    let place = |run_id: &str, (episode, step)| StatePlace { run_id: run_id.to_owned(), episode, step };
-    stored.span = Some((place(&first.run_id, first.span.0), place(&last.run_id, last.span.1)));
-    // Moments of another device differ in their last digits: no fingerprint is better than one that never fits.
-    stored.fingerprint = (report.device == "cpu").then(|| fingerprint(shown));
-    stored.target = Some(report.target.to_owned());
-    stored.merge_obstacle = rule.merge_obstacle().map(str::to_owned);
-    let bytes = stored.to_bytes(path);
-    context
-        .console
-        .output(Some(path), context.common.force, |out| out.write_all(&bytes))
-        .map_err(|source| CommandError::Output { target: path.display().to_string(), source })
 }
 
 /// A fingerprint of the rows a state has seen: of their number, moments and extremes, to the bit (FNV-1a).
@@ -104,27 +232,23 @@ pub(super) struct Outputs {
 
 impl Outputs {
     pub(super) fn create(
-        args: &ReplayArgs,
+        paths: &OutputPaths,
         plan: &Plan,
         recording: &StepRecording,
-        context: &Context,
     ) -> Result<Self, CommandError> {
-        let force = context.common.force;
-        for path in [context.common.output.as_ref(), args.trace.as_ref(), args.state_out.as_ref()]
-            .into_iter()
-            .flatten()
-        {
+        let force = paths.force;
+        for path in [&paths.steps, &paths.trace, &paths.state].into_iter().flatten() {
             if path.is_dir() || (path.exists() && !force) {
                 let hint = if path.is_dir() { "name a file in it" } else { "--force replaces it" };
                 return Err(CommandError::usage(format!("{} exists", path.display()), hint));
             }
         }
-        let compression = args.compression.into();
+        let compression = paths.compression;
         let failed = |path: &Path| {
             let target = path.display().to_string();
             move |source| CommandError::Output { target, source }
         };
-        let steps = context.common.output.as_deref().map(|path| {
+        let steps = paths.steps.as_deref().map(|path| {
             let create = || -> std::io::Result<_> {
                 let mut file = AtomicFile::create(path, force)?;
                 let writer =
@@ -133,7 +257,7 @@ impl Outputs {
             };
             create().map_err(failed(path))
         });
-        let trace = args.trace.as_deref().map(|path| {
+        let trace = paths.trace.as_deref().map(|path| {
             let create = || -> std::io::Result<_> {
                 let mut file = AtomicFile::create(path, force)?;
                 let writer = TraceWriter::new(file.as_file(), recording.width(), plan.per_env, compression)?;
@@ -146,7 +270,7 @@ impl Outputs {
 
     pub(super) fn write(
         &mut self,
-        rows: &Prepared,
+        rows: &BatchedBlock,
         values: Option<NormalizedValues>,
         trace: Option<TraceRows>,
     ) -> Result<(), CommandError> {

@@ -1,18 +1,22 @@
-//! From recorded blocks to batches: what is rolled back is left out, batches are kept whole where that is needed,
+//! Recorded blocks divided into batches: what is rolled back is left out, batches are kept whole where that is needed,
 //! returns are accumulated.
 
-use super::settings::{Plan, Rollback};
+use std::ops::Range;
+
+use super::settings::Plan;
 use crate::commands::CommandError;
-use crate::normalization::{Batcher, Granularity, LaneRows, Order, Places, ReturnStep, Returns, Rows};
+use crate::normalization::{Batcher, Granularity, LaneRows, Order, Places, ReturnStep, Returns};
 use crate::progress::Progress;
 use crate::records::{StepBlock, StepRecording};
+use crate::results::Rollback;
+use crate::stats::Rows;
 
 /// Rows of an open batch that are kept back until it is whole, so that its moments do not depend on where blocks
 /// end.
 const MOST_HELD: usize = 1 << 16;
 
-/// Rows of one run with the ends of their batches.
-pub(super) struct Prepared {
+/// A block with the ends of its batches.
+pub(super) struct BatchedBlock {
     pub(super) block: StepBlock,
     /// Ends of batches; the first may be 0 (it closes what came before).
     pub(super) ends: Vec<usize>,
@@ -20,19 +24,49 @@ pub(super) struct Prepared {
     pub(super) returns: Option<Vec<f64>>,
 }
 
-impl Prepared {
+impl BatchedBlock {
     /// The rows as normalizers take them: where rewards are scaled by their returns, those are what statistics see.
     pub(super) fn lane_rows(&self) -> LaneRows<'_> {
-        let stored = self.block.values.rows();
-        let returns = self.returns.as_deref().map(Rows::F64);
+        self.lane_rows_of(0..self.block.n_rows(), &self.ends)
+    }
+
+    /// Some of the rows, whose batches end at `ends`.
+    pub(super) fn lane_rows_of<'a>(&'a self, range: Range<usize>, ends: &'a [usize]) -> LaneRows<'a> {
+        let block = &self.block;
+        let stored = block.values.rows().slice(range.clone(), block.width);
+        let returns = self.returns.as_ref().map(|returns| Rows::F64(&returns[range.clone()]));
+        let episode_ends = block.episode_ends.as_ref();
         LaneRows {
             rows: returns.unwrap_or(stored),
             input: returns.map(|_| stored),
-            ends: &self.ends,
-            lanes: &self.block.lane,
-            episodes: self.block.episode_ends.as_ref().map(|ends| (&self.block.episode[..], &ends[..])),
+            ends,
+            lanes: &block.lane[range.clone()],
+            episodes: episode_ends.map(|ends| (&block.episode[range.clone()], &ends[range])),
         }
     }
+
+    /// Ends of the batches that end within `range`, counted from its start; the first range also has what ends
+    /// before the block.
+    pub(super) fn ends_within(&self, range: &Range<usize>) -> Vec<usize> {
+        let is_first = range.start == 0;
+        let is_within =
+            |end: &&usize| (**end > range.start || (is_first && **end == 0)) && **end <= range.end;
+        self.ends.iter().filter(is_within).map(|end| end - range.start).collect()
+    }
+
+    /// The place of a row.
+    pub(super) fn place(&self, row: usize) -> RowPlace {
+        let block = &self.block;
+        RowPlace { episode: block.episode[row], step: block.step[row], vector_step: block.vector_step[row] }
+    }
+}
+
+/// Where a row stands in its run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct RowPlace {
+    pub(super) episode: i64,
+    pub(super) step: i64,
+    pub(super) vector_step: u64,
 }
 
 /// What happens on the way through a recording.
@@ -40,7 +74,7 @@ pub(super) enum Event<'a> {
     /// A run begins.
     Begin(usize),
     /// Its next rows.
-    Rows(&'a Prepared),
+    Rows(&'a BatchedBlock),
     /// It ends.
     End(usize),
 }
@@ -60,15 +94,19 @@ pub(super) fn walk(
     recording: &StepRecording,
     plan: &Plan,
     progress: &Progress,
-    consume: &mut (dyn FnMut(Event<'_>) -> Result<(), CommandError> + Send),
+    consume: &mut Consumer<'_>,
 ) -> Result<Vec<RolledBack>, CommandError> {
-    let mut preparer = Preparer::new(recording, plan);
-    recording.stream(progress, |block| preparer.take(block, consume))?;
-    preparer.end_run(consume)?;
-    Ok(preparer.rolled_back)
+    let mut assembler = BatchAssembler::new(recording, plan);
+    recording.stream(progress, |block| assembler.take(block, consume))?;
+    assembler.end_run(consume)?;
+    Ok(assembler.rolled_back)
 }
 
-struct Preparer<'a> {
+/// What takes the events of a walk.
+type Consumer<'c> = dyn FnMut(Event<'_>) -> Result<(), CommandError> + Send + 'c;
+
+/// Divides the blocks of a recording into batches, run by run.
+struct BatchAssembler<'a> {
     recording: &'a StepRecording,
     plan: &'a Plan,
     run: Option<usize>,
@@ -79,7 +117,7 @@ struct Preparer<'a> {
     rolled_back: Vec<RolledBack>,
 }
 
-impl<'a> Preparer<'a> {
+impl<'a> BatchAssembler<'a> {
     fn new(recording: &'a StepRecording, plan: &'a Plan) -> Self {
         Self {
             recording,
@@ -97,34 +135,44 @@ impl<'a> Preparer<'a> {
         self.plan.rule.order == Order::UpdateFirst || self.plan.rollback == Rollback::DropBatch
     }
 
-    fn take(
-        &mut self,
-        block: StepBlock,
-        consume: &mut (dyn FnMut(Event<'_>) -> Result<(), CommandError> + Send),
-    ) -> Result<(), CommandError> {
+    fn take(&mut self, block: StepBlock, consume: &mut Consumer<'_>) -> Result<(), CommandError> {
         if self.run != Some(block.run) {
             self.end_run(consume)?;
-            self.run = Some(block.run);
-            self.batcher = Batcher::new(self.plan.granularity);
-            let n_envs = self.recording.runs()[block.run].envs.len();
-            self.returns = self.plan.return_scale.map(|scale| Returns::new(scale.gamma, scale.reset, n_envs));
+            self.begin_run(block.run);
             consume(Event::Begin(block.run))?;
         }
         if self.plan.granularity == Granularity::Episode {
             return self.emit(block, Vec::new(), consume);
         }
         let places = Places { vector_step: &block.vector_step, round: block.round.as_deref() };
-        let mut ends = self.batcher.ends(&places);
-        let n_rows = block.n_rows();
-        let n_open = n_rows - ends.last().copied().unwrap_or(0)
+        let ends = self.batcher.ends(&places);
+        let n_open = block.n_rows() - ends.last().copied().unwrap_or(0)
             + if ends.is_empty() { self.held.as_ref().map_or(0, StepBlock::n_rows) } else { 0 };
         if n_open > MOST_HELD && !self.must_hold() {
-            // So long a batch goes through in parts.
+            // So long a batch goes through block by block.
             if let Some(held) = self.held.take() {
                 self.emit(held, Vec::new(), consume)?;
             }
             return self.emit(block, ends, consume);
         }
+        self.emit_whole(block, ends, consume)
+    }
+
+    fn begin_run(&mut self, run: usize) {
+        self.run = Some(run);
+        self.batcher = Batcher::new(self.plan.granularity);
+        let n_envs = self.recording.runs()[run].envs.len();
+        self.returns = self.plan.return_scale.map(|scale| Returns::new(scale.gamma, scale.reset, n_envs));
+    }
+
+    /// Hands on the batches that are whole now and keeps the rows of the open one.
+    fn emit_whole(
+        &mut self,
+        block: StepBlock,
+        mut ends: Vec<usize>,
+        consume: &mut Consumer<'_>,
+    ) -> Result<(), CommandError> {
+        let n_rows = block.n_rows();
         let Some(last) = ends.last().copied() else {
             self.held = Some(match self.held.take() {
                 Some(held) => held.concat(&block)?,
@@ -140,7 +188,7 @@ impl<'a> Preparer<'a> {
             let end = whole.n_rows();
             self.emit(whole, vec![end], consume)?;
         }
-        // A single end at 0 closes a batch that went through in parts.
+        // A single end at 0 closes a batch that went through block by block.
         if !ends.is_empty() {
             let main = if start == 0 && last == n_rows { block } else { block.slice(start..last) };
             ends.iter_mut().for_each(|end| *end -= start);
@@ -150,10 +198,7 @@ impl<'a> Preparer<'a> {
         Ok(())
     }
 
-    fn end_run(
-        &mut self,
-        consume: &mut (dyn FnMut(Event<'_>) -> Result<(), CommandError> + Send),
-    ) -> Result<(), CommandError> {
+    fn end_run(&mut self, consume: &mut Consumer<'_>) -> Result<(), CommandError> {
         if let Some(held) = self.held.take() {
             let end = held.n_rows();
             self.emit(held, vec![end], consume)?;
@@ -168,7 +213,7 @@ impl<'a> Preparer<'a> {
         &mut self,
         block: StepBlock,
         ends: Vec<usize>,
-        consume: &mut (dyn FnMut(Event<'_>) -> Result<(), CommandError> + Send),
+        consume: &mut Consumer<'_>,
     ) -> Result<(), CommandError> {
         let (block, ends) = self.without_rolled_back(block, ends)?;
         let returns = self.returns.as_mut().map(|returns| {
@@ -183,7 +228,7 @@ impl<'a> Preparer<'a> {
             };
             (0..block.n_rows()).map(|row| returns.push(step(row))).collect()
         });
-        consume(Event::Rows(&Prepared { block, ends, returns }))
+        consume(Event::Rows(&BatchedBlock { block, ends, returns }))
     }
 
     /// Leaves out what was rolled back; ends of batches move along, batches left empty stay as empty ones.

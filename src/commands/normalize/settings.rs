@@ -7,10 +7,11 @@ use clap::{Args, ValueEnum};
 use crate::commands::common::OnBadArg;
 use crate::commands::{CommandError, Context};
 use crate::normalization::{
-    Conventions, Correction, Divisor, Granularity, Memory, Order, Preset, ReturnReset, ReturnScale, Rule,
-    Target, Warmup,
+    Conventions, Correction, Divisor, Granularity, Memory, MomentumUnit, Order, Preset, ReturnReset,
+    ReturnScale, Rule, Target, Warmup,
 };
-use crate::records::{Clock, StepOptions, StepTarget};
+use crate::records::{Clock, ColumnMap, StepOptions, StepTarget};
+use crate::results::{Rollback, RuleAnalysis, Scope, StepReading};
 
 /// A framework whose conventions are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -144,7 +145,7 @@ pub struct RuleArgs {
     #[arg(long, value_enum, default_value = "obs")]
     pub target: TargetArg,
     /// Rows of one update: step, rollout:N, round, episode or row [default: step; rewards: row]
-    #[arg(long, value_name = "UNIT", value_parser = granularity)]
+    #[arg(long, value_name = "UNIT", value_parser = Granularity::from_str)]
     pub update_every: Option<Granularity>,
     /// Whether a batch is normalized before or after its own update [default: normalize-first; rewards: update-first]
     #[arg(long, value_enum)]
@@ -159,7 +160,7 @@ pub struct RuleArgs {
     #[arg(long, value_name = "N", value_parser = not_negative, allow_negative_numbers = true)]
     pub initial_count: Option<f64>,
     /// How a moving average gets past its initial state: none, debias or welford:N
-    #[arg(long, value_name = "HOW", value_parser = warmup)]
+    #[arg(long, value_name = "HOW", value_parser = Warmup::from_str)]
     pub warmup: Option<Warmup>,
     /// Keep the variance at or above this share of the batch's
     #[arg(long, value_name = "F", value_parser = not_negative, allow_negative_numbers = true)]
@@ -219,42 +220,6 @@ fn clip(text: &str) -> Result<f64, String> {
     if value > 0.0 { Ok(value) } else { Err("expected a number above 0, or inf".to_owned()) }
 }
 
-pub(super) fn granularity(text: &str) -> Result<Granularity, String> {
-    let whole = |text: &str| text.parse::<u64>().ok().filter(|n| *n > 0);
-    match text.split_once(':') {
-        None => match text {
-            "step" => Ok(Granularity::Step),
-            "row" => Ok(Granularity::Row),
-            "round" => Ok(Granularity::Round),
-            "episode" => Ok(Granularity::Episode),
-            _ => Err("expected step, rollout:N, round, episode or row".to_owned()),
-        },
-        Some(("rollout", n)) => {
-            whole(n).map(Granularity::Rollout).ok_or_else(|| format!("'{n}' is not a number of steps"))
-        }
-        Some(_) => Err("expected step, rollout:N, round, episode or row".to_owned()),
-    }
-}
-
-fn warmup(text: &str) -> Result<Warmup, String> {
-    match text.split_once(':') {
-        None if text == "none" => Ok(Warmup::None),
-        None if text == "debias" => Ok(Warmup::Debias),
-        Some(("welford", n)) => {
-            n.parse().map(Warmup::Welford).map_err(|_| format!("'{n}' is not a number of rows"))
-        }
-        _ => Err("expected none, debias or welford:N".to_owned()),
-    }
-}
-
-/// What to do with rolled-back rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rollback {
-    Drop,
-    DropBatch,
-    Keep,
-}
-
 /// Everything a replay needs to know.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
@@ -265,31 +230,110 @@ pub(super) struct Plan {
     pub(super) rollback: Rollback,
     pub(super) return_scale: Option<ReturnScale>,
     pub(super) carry_over: bool,
-    pub(super) learns_later: bool,
     pub(super) options: StepOptions,
 }
 
+impl Plan {
+    /// What a replay under `analysis` needs to know.
+    pub(super) fn of(analysis: &RuleAnalysis, carries_columns: bool) -> Self {
+        let reading = &analysis.reading;
+        Self {
+            target: analysis.target,
+            rule: analysis.rule,
+            granularity: analysis.update_every,
+            per_env: analysis.is_per_env(),
+            rollback: analysis.rollback,
+            return_scale: analysis.return_scale(),
+            carry_over: analysis.carry_over,
+            options: StepOptions {
+                columns: ColumnMap::of_map(&reading.columns),
+                target: match analysis.target {
+                    Target::Obs => StepTarget::Obs,
+                    Target::Reward => StepTarget::Reward,
+                    Target::Return => StepTarget::Return,
+                },
+                clock: match reading.clock.as_str() {
+                    "row" => Clock::Row,
+                    "episode-step" => Clock::EpisodeStep,
+                    name => Clock::Column(name.to_owned()),
+                },
+                needs_round: analysis.update_every == Granularity::Round,
+                needs_episode_ends: analysis.update_every == Granularity::Episode,
+                carries_columns,
+                on_bad: reading.on_bad,
+            },
+        }
+    }
+}
+
 impl RuleArgs {
-    /// The settings, under `momentum` or full history.
-    pub(super) fn plan(
+    /// How training normalized, as a value; `memory` is the flags' own, full history without one.
+    ///
+    /// # Errors
+    /// Arguments that contradict each other.
+    pub(super) fn analysis(
         &self,
         context: &Context,
         momentum: Option<f64>,
-        carries_columns: bool,
-    ) -> Result<Plan, CommandError> {
+    ) -> Result<RuleAnalysis, CommandError> {
         let target = Target::from(self.target);
         let conventions = self.conventions(target, momentum)?;
         let rule = self.rule(conventions.rule, momentum);
-        let granularity = self.update_every.unwrap_or(conventions.granularity);
-        let per_env = self.scope == ScopeArg::Env;
-        if granularity == Granularity::Episode && rule.order == Order::UpdateFirst {
+        let update_every = self.update_every.unwrap_or(conventions.granularity);
+        self.check(&rule, update_every)?;
+        let return_scale = self.return_scale(&conventions)?;
+        Ok(RuleAnalysis {
+            preset: self.preset.map(Preset::from),
+            update_every,
+            order: rule.order,
+            scope: match self.scope {
+                ScopeArg::Shared => Scope::Shared,
+                ScopeArg::Env => Scope::Env,
+            },
+            epsilon: rule.divisor.epsilon(),
+            clip: rule.clip,
+            gamma: return_scale.map(|scale| scale.gamma),
+            target,
+            rule,
+            rollback: match self.rollback {
+                Some(RollbackArg::DropBatch) => Rollback::DropBatch,
+                Some(RollbackArg::Keep) => Rollback::Keep,
+                None if conventions.keeps_rolled_back => Rollback::Keep,
+                Some(RollbackArg::Drop) | None => Rollback::Drop,
+            },
+            return_reset: return_scale.map(|scale| scale.reset),
+            carry_over: self.carry_over,
+            reading: StepReading {
+                columns: context.columns()?.to_map(),
+                values: Vec::new(),
+                clock: self.clock.clone(),
+                on_bad: self.on_bad.into(),
+            },
+        })
+    }
+
+    /// Rollouts that the learner normalizes again at their end, unless a flag says otherwise.
+    pub(super) fn learn_every(analysis: &RuleAnalysis) -> Option<Granularity> {
+        let learns_later =
+            analysis.preset.and_then(|preset| preset.conventions(analysis.target))?.learns_later;
+        match (learns_later, analysis.update_every) {
+            (false, _) => None,
+            (true, rollout @ Granularity::Rollout(_)) => Some(rollout),
+            // What rsl_rl collects between two updates of the policy, unless told otherwise.
+            (true, _) => Some(Granularity::Rollout(24)),
+        }
+    }
+
+    /// Refuses arguments that contradict each other.
+    fn check(&self, rule: &Rule, update_every: Granularity) -> Result<(), CommandError> {
+        if update_every == Granularity::Episode && rule.order == Order::UpdateFirst {
             return Err(CommandError::usage(
                 "--update-every episode with --order update-first: an episode's batch is complete only at its end, \
                  when rows of other environments are already out",
                 "use --order normalize-first, or --update-every rollout:N",
             ));
         }
-        if granularity == Granularity::Episode && per_env {
+        if update_every == Granularity::Episode && self.scope == ScopeArg::Env {
             return Err(CommandError::usage(
                 "--update-every episode gathers an episode over all environments; --scope env keeps them apart",
                 "use one of the two",
@@ -301,38 +345,7 @@ impl RuleArgs {
                 "give --momentum M, or leave --warmup out",
             ));
         }
-        Ok(Plan {
-            target,
-            rule,
-            granularity,
-            per_env,
-            rollback: match self.rollback {
-                Some(RollbackArg::DropBatch) => Rollback::DropBatch,
-                Some(RollbackArg::Keep) => Rollback::Keep,
-                None if conventions.keeps_rolled_back => Rollback::Keep,
-                Some(RollbackArg::Drop) | None => Rollback::Drop,
-            },
-            return_scale: self.return_scale(&conventions)?,
-            carry_over: self.carry_over,
-            learns_later: conventions.learns_later,
-            options: StepOptions {
-                columns: context.columns()?,
-                target: match target {
-                    Target::Obs => StepTarget::Obs,
-                    Target::Reward => StepTarget::Reward,
-                    Target::Return => StepTarget::Return,
-                },
-                clock: match self.clock.as_str() {
-                    "row" => Clock::Row,
-                    "episode-step" => Clock::EpisodeStep,
-                    name => Clock::Column(name.to_owned()),
-                },
-                needs_round: granularity == Granularity::Round,
-                needs_episode_ends: granularity == Granularity::Episode,
-                carries_columns,
-                on_bad: self.on_bad.into(),
-            },
-        })
+        Ok(())
     }
 
     fn conventions(&self, target: Target, momentum: Option<f64>) -> Result<Conventions, CommandError> {
@@ -351,8 +364,11 @@ impl RuleArgs {
     /// The preset's rule with what single flags change.
     fn rule(&self, mut rule: Rule, momentum: Option<f64>) -> Rule {
         if let Some(momentum) = momentum {
-            let per_row = matches!(rule.memory, Memory::Ema { per_row: true, .. });
-            rule.memory = Memory::Ema { momentum, per_row };
+            let unit = match rule.memory {
+                Memory::Ema { unit, .. } => unit,
+                Memory::Welford => MomentumUnit::Update,
+            };
+            rule.memory = Memory::Ema { momentum, unit };
         }
         if let Some(order) = self.order {
             rule.order = match order {

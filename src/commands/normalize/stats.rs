@@ -1,21 +1,25 @@
 //! `simic normalize stats`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-use super::outputs::{check_state_path, store_states};
+use super::outputs::{OutputPaths, StateArgs};
 use super::pipeline::{Event, walk};
-use super::replay::{N_WINDOWS, begin_lanes, expected_updates, finish, open, replay_report, stored_start};
-use super::settings::{MomentumArgs, Plan, Rollback, RuleArgs};
+use super::replay::{open, settled, stored_start, tell_skips};
+use super::replayer::{N_WINDOWS, begin_lanes, expected_updates};
+use super::settings::{MomentumArgs, Plan, RuleArgs};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
-    Diagnostics, Granularity, Lanes, Memory, Normalizer, NormalizerState, Output, RowMoments, Window,
+    DeviceChoice, Diagnostics, Granularity, Lanes, Memory, Normalizer, NormalizerState, Output, Window,
     moments_of,
 };
 use crate::progress::Progress;
-use crate::records::StepRecording;
-use crate::report::{NormalizedRun, ReplayReport, RollbackCounts, write_normalization};
+use crate::records::{InputFile, StepRecording};
+use crate::report::write_normalization;
+use crate::results::{
+    DeviceUsed, NormalizationDocument, NormalizedRun, Precision, ReplayAnalysis, Rollback, RollbackCounts,
+    STATS_SCHEMA,
+};
+use crate::stats::RowMoments;
 
 /// Computes the final running statistics of recorded steps.
 ///
@@ -34,15 +38,27 @@ pub struct StatsArgs {
     pub(super) momentum: MomentumArgs,
     #[command(flatten)]
     pub(super) rule: RuleArgs,
-    /// Go on from this stored state instead of the initial one
-    #[arg(long, value_name = "FILE")]
-    pub state_in: Option<PathBuf>,
-    /// Store the final state (.json or .safetensors)
-    #[arg(long, value_name = "FILE")]
-    pub state_out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) states: StateArgs,
     /// Dimensions to list in a table
     #[arg(long, value_name = "N", default_value_t = 12)]
     pub dimensions: usize,
+}
+
+impl StatsArgs {
+    /// What is asked, as a value.
+    ///
+    /// # Errors
+    /// Arguments that contradict each other.
+    pub(in crate::commands) fn analysis(&self, context: &Context) -> Result<ReplayAnalysis, CommandError> {
+        Ok(ReplayAnalysis {
+            rule: self.rule.analysis(context, self.momentum.momentum)?,
+            state_in: self.states.state_in.as_ref().map(|path| path.to_string_lossy().into_owned()),
+            learn_every: None,
+            device: DeviceChoice::Cpu,
+            precision: Precision::F64,
+        })
+    }
 }
 
 /// Reads, computes, reports.
@@ -50,24 +66,26 @@ pub struct StatsArgs {
 /// # Errors
 /// Unreadable input, a state that does not fit, or outputs that cannot be written.
 pub fn run(args: &StatsArgs, context: &Context) -> Result<Outcome, CommandError> {
-    let report = compute(args, context)?;
-    context.write(|out| write_normalization(&report, context.format(), args.dimensions, out))?;
+    let analysis = args.analysis(context)?;
+    context.check_output()?;
+    let paths = OutputPaths::of_state(&args.states, context)?;
+    let files = context.discover(&args.runs)?.files;
+    let document = compute(&analysis, &files, &paths, context)?;
+    context.write(|out| write_normalization(&document, context.format(), args.dimensions, out))?;
     Ok(Outcome::Clean)
 }
 
 /// The final statistics; stores the state where that is asked.
 pub(in crate::commands) fn compute(
-    args: &StatsArgs,
+    analysis: &ReplayAnalysis,
+    files: &[InputFile],
+    paths: &OutputPaths,
     context: &Context,
-) -> Result<ReplayReport, CommandError> {
-    let plan = args.rule.plan(context, args.momentum.momentum, false)?;
-    context.check_output()?;
-    if let Some(path) = &args.state_out {
-        check_state_path(path)?;
-    }
-    let recording = open(&args.runs, &plan, context, &[args.state_out.as_deref()])?;
-    let start =
-        args.state_in.as_deref().map(|path| stored_start(path, &plan, recording.width())).transpose()?;
+) -> Result<NormalizationDocument, CommandError> {
+    let plan = Plan::of(&analysis.rule, false);
+    paths.check_inputs(files)?;
+    let recording = open(files, &plan, context)?;
+    let start = stored_start(analysis, &plan, recording.width())?;
     let progress = context.console.progress();
     let runs = if is_order_free(&plan, &recording) {
         merged_runs(&recording, &plan, start.as_ref(), &progress)?
@@ -75,14 +93,16 @@ pub(in crate::commands) fn compute(
         replayed_runs(&recording, &plan, start.as_ref(), &progress)?
     };
     drop(progress);
-    let mut report =
-        replay_report("simic.normalize.stats/1", &recording, &plan, &args.rule, runs, Vec::new());
-    if let Some(path) = &args.state_out {
-        store_states(path, &report, &recording, &plan.rule, context)?;
-        report.written.push(path.display().to_string());
+    if runs.is_empty() {
+        tell_skips(&recording, context);
+        return Err(CommandError::NothingLeft);
     }
-    finish(&report, &recording, context)?;
-    Ok(report)
+    let device = DeviceUsed { device: "cpu".to_owned(), name: None };
+    let state = paths.store_state(&runs, &recording, &analysis.rule, &device.device, &context.console)?;
+    tell_skips(&recording, context);
+    let settled = ReplayAnalysis { rule: settled(&analysis.rule, &recording), ..analysis.clone() };
+    let input = recording.skips().document(recording.n_files());
+    Ok(NormalizationDocument::new(STATS_SCHEMA, settled, device, &runs, input, state.into_iter().collect()))
 }
 
 /// Full history over all rows: any order gives the same state.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::pipeline::{Event, walk};
-use super::replay::open;
+use super::replay::{open, settled, tell_skips};
 use super::settings::{MomentumArgs, Plan, RuleArgs};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
@@ -14,7 +14,8 @@ use crate::normalization::{
 };
 use crate::progress::Progress;
 use crate::records::{StepRecording, StoredState};
-use crate::report::{VerifyReport, write_verification};
+use crate::report::write_verification;
+use crate::results::{StateComparison, VerificationDocument, VerifyAnalysis};
 
 /// Compares a stored normalizer state with what a recording implies.
 ///
@@ -65,18 +66,21 @@ pub fn run(args: &VerifyArgs, context: &Context) -> Result<Outcome, CommandError
     let stored = StoredState::read(&args.state, target)?;
     // What the file says about itself is taken unless a flag says otherwise.
     let momentum = args.momentum.momentum.or(stored.momentum);
-    let mut plan = args.rule.plan(context, momentum, false)?;
-    if let (Some((count, mean, var)), None) = (stored.initial, args.rule.initial_count) {
-        (plan.rule.initial_count, plan.rule.initial_mean, plan.rule.initial_var) = (count, mean, var);
+    let mut rule = args.rule.analysis(context, momentum)?;
+    if let (Some(prior), None) = (stored.initial, args.rule.initial_count) {
+        (rule.rule.initial_count, rule.rule.initial_mean, rule.rule.initial_var) =
+            (prior.count, prior.mean, prior.var);
     }
+    let mut analysis = VerifyAnalysis { rule, run: args.run.clone(), tolerance: args.tolerance };
+    let plan = Plan::of(&analysis.rule, false);
     if plan.per_env {
         return Err(CommandError::usage(
             "--scope env has one state per environment, a file one",
             "verify a recording of one environment",
         ));
     }
-    let recording = open(&args.runs, &plan, context, &[])?;
-    if let Some(run) = &args.run
+    let recording = open(&context.discover(&args.runs)?.files, &plan, context)?;
+    if let Some(run) = &analysis.run
         && recording.runs().iter().all(|info| info.run_id != *run)
     {
         let known: Vec<&str> = recording.runs().iter().map(|info| info.run_id.as_str()).collect();
@@ -87,21 +91,45 @@ pub fn run(args: &VerifyArgs, context: &Context) -> Result<Outcome, CommandError
     }
     let claim = Claim { mean: stored.mean.clone(), var: stored.var.clone(), count: stored.count };
     let progress = context.console.progress();
-    let verifier = Verifier { recording: &recording, plan: &plan, claim: &claim, args, progress: &progress };
-    let (report, matches) = verifier.verify(&stored)?;
+    let verifier = Verifier {
+        recording: &recording,
+        plan: &plan,
+        claim: &claim,
+        analysis: &analysis,
+        progress: &progress,
+    };
+    let verified = verifier.verify()?;
     drop(progress);
-    if let Some(skipped) = recording.skips().report.describe() {
-        context.console.warn(&skipped);
-    }
-    context.write(|out| write_verification(&report, context.format(), args.dimensions, out))?;
-    Ok(if matches { Outcome::Clean } else { Outcome::Findings })
+    tell_skips(&recording, context);
+    analysis.rule = settled(&analysis.rule, &recording);
+    let document = VerificationDocument::new(
+        analysis,
+        StateComparison {
+            state: &args.state.display().to_string(),
+            format: stored.format,
+            claim: &claim,
+            run_id: &recording.runs()[verified.run].run_id,
+            expected: &verified.expected,
+            diagnosis: verified.diagnosis.as_ref(),
+        },
+    );
+    context.write(|out| write_verification(&document, context.format(), args.dimensions, out))?;
+    Ok(if document.matches { Outcome::Clean } else { Outcome::Findings })
+}
+
+/// The run a state was compared with, and what came of it.
+struct Verified {
+    run: usize,
+    expected: NormalizerState,
+    /// Why the two differ; `None` if they do not.
+    diagnosis: Option<Diagnosis>,
 }
 
 struct Verifier<'a> {
     recording: &'a StepRecording,
     plan: &'a Plan,
     claim: &'a Claim,
-    args: &'a VerifyArgs,
+    analysis: &'a VerifyAnalysis,
     progress: &'a Progress,
 }
 
@@ -113,11 +141,13 @@ struct Replayed {
 }
 
 impl Verifier<'_> {
-    fn verify(&self, stored: &StoredState) -> Result<(VerifyReport, bool), CommandError> {
-        let runs = self.replay_all()?;
-        let tolerance = self.args.tolerance;
+    fn verify(&self) -> Result<Verified, CommandError> {
+        let mut runs = self.replay_all()?;
+        let tolerance = self.analysis.tolerance;
         let candidates: Vec<usize> = (0..runs.len())
-            .filter(|run| self.args.run.as_ref().is_none_or(|id| *id == self.recording.runs()[*run].run_id))
+            .filter(|run| {
+                self.analysis.run.as_ref().is_none_or(|id| *id == self.recording.runs()[*run].run_id)
+            })
             .collect();
         let is_match = |run: &usize| {
             let state = &runs[*run].state;
@@ -137,30 +167,12 @@ impl Verifier<'_> {
             Some(_) => is_count_wrong.then_some(Diagnosis::Count),
             None => Some(self.diagnose(&runs, shown)?),
         };
-        let expected = &runs[shown].state;
-        let report = VerifyReport {
-            state: self.args.state.display().to_string(),
-            format: stored.format,
-            run_id: self.recording.runs()[shown].run_id.clone(),
-            matches: matching.is_some() && !is_count_wrong,
-            tolerance,
-            distance: self.claim.distance_to(&expected.mean, &expected.var),
-            stored_count: stored.count,
-            expected_count: expected.count,
-            kind: self.plan.rule.memory.name(),
-            momentum: self.plan.rule.memory.momentum(),
-            n_dimensions: expected.mean.len(),
-            differences: self.claim.differences(expected, tolerance),
-            diagnosis,
-            dimensions: self.recording.dimension_names(),
-        };
-        let matches = report.matches;
-        Ok((report, matches))
+        Ok(Verified { run: shown, expected: runs.swap_remove(shown).state, diagnosis })
     }
 
     fn replay_all(&self) -> Result<Vec<Replayed>, CommandError> {
         let mut lanes: Option<Lanes> = None;
-        let mut probe = StaleProbe::new(self.args.tolerance);
+        let mut probe = StaleProbe::new(self.analysis.tolerance);
         let mut runs = Vec::new();
         walk(self.recording, self.plan, self.progress, &mut |event| {
             match event {
@@ -169,7 +181,7 @@ impl Verifier<'_> {
                     lanes = Some(carried.unwrap_or_else(|| {
                         Lanes::new(vec![Replay::new(self.plan.rule, self.recording.width(), u64::MAX, 1)])
                     }));
-                    probe = StaleProbe::new(self.args.tolerance);
+                    probe = StaleProbe::new(self.analysis.tolerance);
                 }
                 Event::Rows(rows) => {
                     let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
@@ -198,7 +210,7 @@ impl Verifier<'_> {
 
     fn diagnose(&self, runs: &[Replayed], run: usize) -> Result<Diagnosis, CommandError> {
         let expected = &runs[run].state;
-        let tolerance = self.args.tolerance;
+        let tolerance = self.analysis.tolerance;
         if let Some(found) = self.claim.diagnose(&self.plan.rule, expected, tolerance) {
             return Ok(found);
         }
@@ -277,7 +289,7 @@ impl Verifier<'_> {
         });
         result?;
         let normalizer = replay.normalizer();
-        let fits = self.claim.is_close(normalizer.mean(), normalizer.var(), self.args.tolerance);
+        let fits = self.claim.is_close(normalizer.mean(), normalizer.var(), self.analysis.tolerance);
         Ok(start.filter(|_| fits).map(|(update, vector_step)| Diagnosis::Reset { update, vector_step }))
     }
 
@@ -305,7 +317,7 @@ impl Verifier<'_> {
         let (momentum, distance) = found;
         let is_same = momentum == self.plan.rule.memory.momentum();
         // Near enough that no other explanation is likelier; the grid ends at about a thousandth.
-        let fits = distance <= self.args.tolerance.max(1e-2);
+        let fits = distance <= self.analysis.tolerance.max(1e-2);
         Ok((fits && !is_same)
             .then_some(Diagnosis::OtherMomentum { momentum: momentum.map(rounded), distance }))
     }

@@ -1,105 +1,10 @@
 //! Which devices there are, why others are not, and opening one without ever panicking.
 
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use burn::tensor::Device;
 
-use burn::tensor::{Device, Tensor};
-
-use super::Engine;
-
-/// A device as the command line names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// Our own code at 64 bits: the reference.
-    Cpu,
-    /// burn's CPU backend.
-    Flex,
-    /// A GPU through Vulkan, Metal or DirectX.
-    Wgpu,
-    /// An NVIDIA GPU.
-    Cuda,
-    /// The best GPU present, else the CPU.
-    Auto,
-}
-
-impl DeviceChoice {
-    /// The word of the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Flex => "flex",
-            Self::Wgpu => "wgpu",
-            Self::Cuda => "cuda",
-            Self::Auto => "auto",
-        }
-    }
-
-    /// Whether this build can drive it.
-    pub fn is_compiled_in(self) -> bool {
-        match self {
-            Self::Cpu | Self::Flex | Self::Auto => true,
-            Self::Wgpu => cfg!(feature = "wgpu"),
-            Self::Cuda => cfg!(feature = "cuda"),
-        }
-    }
-}
-
-/// A device that cannot be had, or that failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DeviceError {
-    /// This build does not know it.
-    #[error("device {} is not compiled into this program", .0.name())]
-    NotCompiledIn(DeviceChoice),
-    /// There is none on this machine.
-    #[error("no device for {}: {cause}", choice.name())]
-    Absent {
-        /// What was asked for.
-        choice: DeviceChoice,
-        /// Why there is none.
-        cause: String,
-    },
-    /// It stopped working: out of memory, a lost device, a failing driver.
-    #[error("device {device} failed: {cause}")]
-    Failed {
-        /// The device.
-        device: String,
-        /// What it said.
-        cause: String,
-    },
-    /// Values whose squares 32 bits do not hold.
-    #[error("device {device} computes at 32 bits, and these values are too large for that")]
-    Range {
-        /// The device.
-        device: String,
-    },
-}
-
-impl DeviceError {
-    /// The cause alone, without the device's name.
-    pub fn cause(&self) -> String {
-        match self {
-            Self::NotCompiledIn(_) => "not compiled in".to_owned(),
-            Self::Absent { cause, .. } | Self::Failed { cause, .. } => cause.clone(),
-            Self::Range { .. } => self.to_string(),
-        }
-    }
-
-    /// What to do about it.
-    pub fn hint(&self) -> String {
-        match self {
-            Self::NotCompiledIn(choice) => {
-                format!("build with it: cargo install --path . --features {}", choice.name())
-            }
-            Self::Absent { choice: DeviceChoice::Cuda, .. } => "install the NVIDIA driver".to_owned(),
-            Self::Absent { .. } => {
-                "install the card's driver, or Mesa's (Debian: libvulkan1 mesa-vulkan-drivers)".to_owned()
-            }
-            Self::Failed { .. } => "--device cpu needs no device; simic devices tests each".to_owned(),
-            Self::Range { .. } => "--device cpu computes at 64 bits".to_owned(),
-        }
-    }
-}
+use super::choice::DeviceChoice;
+use super::driver::Engine;
+use super::failure::{DeviceError, first_line, guarded};
 
 /// A device, or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +73,11 @@ fn cpu_name() -> String {
 
 fn presence(choice: DeviceChoice, device: Device) -> DevicePresence {
     match Engine::open(choice, device) {
-        Ok(engine) => DevicePresence { choice, is_software: engine.is_software(), name: Ok(engine.part) },
+        Ok(engine) => DevicePresence {
+            choice,
+            is_software: engine.is_software(),
+            name: Ok(engine.own_name().to_owned()),
+        },
         Err(error) => DevicePresence { choice, name: Err(error), is_software: false },
     }
 }
@@ -221,82 +130,6 @@ fn vulkan_devices() -> Vec<Device> {
     kinds.into_iter().flat_map(of_kind).map(|id| Device::new(CubeDevice::from_id(id))).collect()
 }
 
-impl Engine {
-    /// Opens a device and has it do a sum: constructors are lazy, and a device that is not there would panic later.
-    fn open(choice: DeviceChoice, device: Device) -> Result<Self, DeviceError> {
-        let absent = |cause: String| DeviceError::Absent { choice, cause: first_line(&cause) };
-        let tried = guarded(|| {
-            let (name, is_software) = identity(&device);
-            let sum = Tensor::<1>::from_floats([1.0, 2.0], &device) + 1.0;
-            let sum = sum.try_into_data().map_err(|error| error.to_string())?;
-            let sum = sum.try_into_vec::<f32>().map_err(|error| format!("{error:?}"))?;
-            if sum == [2.0, 3.0] {
-                Ok((name, is_software))
-            } else {
-                Err(format!("1 + 1 and 2 + 1 gave {sum:?}"))
-            }
-        });
-        let (name, is_software) = tried.map_err(absent)?.map_err(absent)?;
-        Ok(Self {
-            device,
-            name: format!("{} ({name})", choice.name()),
-            part: name,
-            choice,
-            is_software,
-            #[cfg(any(feature = "wgpu", feature = "cuda"))]
-            has_kernels: choice != DeviceChoice::Flex,
-        })
-    }
-}
-
-/// A device's name, and whether it only imitates a GPU.
-fn identity(device: &Device) -> (String, bool) {
-    #[cfg(any(feature = "wgpu", feature = "cuda"))]
-    if let Some(identity) = device.identity() {
-        return (identity.name, identity.physical.is_none());
-    }
-    let _ = device;
-    ("burn on the CPU, at 32 bits".to_owned(), false)
-}
-
-/// The cause in a message of several lines.
-pub(super) fn first_line(message: &str) -> String {
-    let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let after_cause = lines.iter().position(|line| *line == "Caused by:").and_then(|at| lines.get(at + 1));
-    after_cause.or(lines.first()).map_or_else(|| "no reason given".to_owned(), |line| (*line).to_owned())
-}
-
-thread_local! {
-    static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Threads that wait for a device.
-static GUARDED: AtomicUsize = AtomicUsize::new(0);
-
-/// Does work on a device; a panic, which is how drivers' failures arrive, becomes its message.
-pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    let was_guarded = IS_GUARDED.replace(true);
-    GUARDED.fetch_add(1, Ordering::SeqCst);
-    let done = catch_unwind(AssertUnwindSafe(work));
-    GUARDED.fetch_sub(1, Ordering::SeqCst);
-    IS_GUARDED.set(was_guarded);
-    done.map_err(|payload| {
-        let text = payload.downcast_ref::<String>().cloned();
-        text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-            .unwrap_or_else(|| "no reason given".to_owned())
-    })
-}
-
-/// Whether a panic is a device's failure, which becomes an error: its backtrace is nobody's business.
-///
-/// True on a thread that is at work on a device, and on the device's own threads meanwhile.
-pub fn is_device_failure(info: &PanicHookInfo<'_>) -> bool {
-    let is_drivers = info.location().is_some_and(|place| {
-        ["cubecl", "burn-", "wgpu", "cudarc"].iter().any(|name| place.file().contains(name))
-    });
-    IS_GUARDED.get() || (is_drivers && GUARDED.load(Ordering::SeqCst) > 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,15 +152,5 @@ mod tests {
                 assert!(error.hint().contains(&format!("--features {}", choice.name())));
             }
         }
-    }
-
-    #[test]
-    fn a_panic_becomes_its_message() {
-        let hook = std::panic::take_hook();
-        std::panic::set_hook(Box::new(|info| assert!(is_device_failure(info))));
-        let failed: Result<(), String> = guarded(|| panic!("lost"));
-        std::panic::set_hook(hook);
-        assert_eq!(failed, Err("lost".to_owned()));
-        assert_eq!(first_line("An error happened\nCaused by:\n  out of memory\nBacktrace:"), "out of memory");
     }
 }

@@ -57,6 +57,7 @@ mod tests {
 
     use super::super::super::rule::{Memory, Order, Rule};
     use super::*;
+    use crate::stats::{RowMoments, Rows};
 
     const WIDTH: usize = 3;
 
@@ -99,7 +100,7 @@ mod tests {
         let rule = Rule { order: Order::UpdateFirst, clip: None, ..Rule::observations(Memory::Welford) };
         let mut normalizer = Normalizer::new(rule, WIDTH);
         let seen: Vec<f64> = values(x.clone().detach()).into_iter().map(f64::from).collect();
-        let moments = super::super::super::RowMoments::of(super::super::super::Rows::F64(&seen), WIDTH);
+        let moments = RowMoments::of(Rows::F64(&seen), WIDTH);
         normalizer.update(moments.n(), moments.mean(), &moments.vars());
         let gradients = normalize_tensor(x.clone(), &normalizer).sum().backward();
         let gradient = values(x.grad(&gradients).expect("a gradient"));

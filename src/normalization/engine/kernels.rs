@@ -16,7 +16,8 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::cubecl::{self, prelude::*};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::{LARGE_WEIGHT, Scaling, vector};
+use super::exchange::{LARGE_WEIGHT, Scaling, TileOutput, vector};
+use crate::normalization::rule::Order;
 use crate::normalization::tiles::Layout;
 
 /// Rows read ahead.
@@ -85,11 +86,12 @@ impl Buffers {
         &self,
         carried: &Tensor<2>,
         scaling: &Scaling,
-        wants_values: bool,
+        output: TileOutput,
     ) -> (Option<Tensor<1>>, Tensor<1>) {
         let size = self.n_tiles * self.width;
         let device = self.values.device();
         let clipped = Tensor::<1>::empty([size], &device);
+        let wants_values = output == TileOutput::ValuesAndCounts;
         let n_values = if wants_values { self.values.dims()[0] } else { 1 };
         let normalized = Tensor::<1>::empty([n_values], &device);
         let values = primitive(&self.values);
@@ -112,7 +114,7 @@ impl Buffers {
             scaling.clip,
             self.width,
             size,
-            scaling.update_first,
+            scaling.order == Order::UpdateFirst,
             wants_values,
         );
         (wants_values.then_some(normalized), clipped)
@@ -392,7 +394,7 @@ fn tile_row(
     let weight = weights[row];
     state.enter(offset, weight, weight_rests[row]);
     if ends[row] == 1 {
-        // Parts of batches (weight 0) leave the state before the tile in place.
+        // Tiles within a batch (weight 0) leave the state before the tile in place.
         if weight > 0.0f32 {
             state.center = state.mean;
             state.inverse = divisor.inverse(state.var + state.change);
@@ -410,7 +412,7 @@ fn tile_row(
 }
 
 /// Cubes for `n` threads, in two directions where one does not reach.
-#[expect(clippy::cast_possible_truncation, reason = "a chunk has fewer than 2^32 threads")]
+#[expect(clippy::cast_possible_truncation, reason = "a group of tiles has fewer than 2^32 threads")]
 fn cubes(n: usize) -> CubeCount {
     let cubes = (n as u32).div_ceil(CUBE).max(1);
     let columns = cubes.min(MOST_CUBES);

@@ -2,7 +2,8 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::{LARGE_WEIGHT, Scaling, vector};
+use super::exchange::{LARGE_WEIGHT, Scaling, TileOutput, vector};
+use crate::normalization::rule::Order;
 use crate::normalization::tiles::Layout;
 
 /// Rows of all tiles, padded to the longest: n_tiles x n_rows x width.
@@ -98,13 +99,13 @@ impl PaddedRows {
     /// Normalized values of all rows, row after row, and counts of values at or beyond the clip.
     pub(super) fn normalize(
         &self,
-        carried: &Tensor<2>,
+        states: &Tensor<2>,
         scaling: &Scaling,
-        wants_values: bool,
+        output: TileOutput,
     ) -> (Option<Tensor<1>>, Tensor<1>) {
         let (n_tiles, width) = (self.layout.n_tiles(), self.width());
         let part =
-            |k: usize| carried.clone().slice([k..k + 1, 0..n_tiles * width]).reshape([n_tiles, 1, width]);
+            |k: usize| states.clone().slice([k..k + 1, 0..n_tiles * width]).reshape([n_tiles, 1, width]);
         let offsets = self.values.clone() - part(0);
         let (centers, inverses) = if self.layout.weights.iter().all(|weight| *weight == 0.0) {
             (part(1), part(3))
@@ -114,7 +115,7 @@ impl PaddedRows {
         let values = (offsets - centers) * inverses;
         let is_real = self.per_row(0.0, |_| 1.0);
         let clipped = (values.clone().abs().greater_equal_elem(scaling.clip).float() * is_real).sum_dim(1);
-        let values = wants_values.then(|| {
+        let values = (output == TileOutput::ValuesAndCounts).then(|| {
             let bounded: Tensor<2> =
                 values.clamp(-scaling.clip, scaling.clip).reshape([n_tiles * self.longest, width]);
             if n_tiles * self.longest == self.layout.ends.len() {
@@ -156,7 +157,7 @@ impl PaddedRows {
             centers.push(mean.clone());
             inverses.push(inverse_divisor(running.clone(), scaling));
         }
-        let index = indices(self.states_used(scaling.update_first), &self.device);
+        let index = indices(self.states_used(scaling.order), &self.device);
         let pick = |states: Vec<Tensor<3>>| {
             let states: Tensor<2> = Tensor::cat(states, 1).reshape([n_tiles * (self.longest + 1), width]);
             states.select(0, index.clone()).reshape([n_tiles, self.longest, width])
@@ -166,7 +167,7 @@ impl PaddedRows {
 
     /// For each padded row, which of its tile's states it is normalized with: 0 is the one before the tile, i + 1
     /// the one after row i.
-    fn states_used(&self, update_first: bool) -> Vec<usize> {
+    fn states_used(&self, order: Order) -> Vec<usize> {
         let mut used = Vec::with_capacity(self.layout.n_tiles() * self.longest);
         for tile in 0..self.layout.n_tiles() {
             let (rows, base) = (self.layout.rows(tile), tile * (self.longest + 1));
@@ -176,9 +177,9 @@ impl PaddedRows {
             for (i, row) in rows.enumerate() {
                 states[i] = state;
                 if self.layout.ends[row] == 1 {
-                    // Parts of batches (weight 0) leave the state before the tile in place.
+                    // Tiles within a batch (weight 0) leave the state before the tile in place.
                     state = if self.layout.weights[row] > 0.0 { i + 1 } else { state };
-                    if update_first {
+                    if order == Order::UpdateFirst {
                         states[first..=i].fill(state);
                     }
                     first = i + 1;
@@ -204,7 +205,7 @@ fn flat(tensor: Tensor<3>) -> Tensor<1> {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
-    reason = "a chunk has fewer rows than 2^31"
+    reason = "a group of tiles has fewer rows than 2^31"
 )]
 fn indices(places: impl IntoIterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
     let places: Vec<i32> = places.into_iter().map(|place| place as i32).collect();

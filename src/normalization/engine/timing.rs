@@ -4,13 +4,16 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 
-use super::{Carries, DeviceError, Engine, Scaling, vector};
-use crate::normalization::moments::Rows;
+use super::driver::Engine;
+use super::exchange::{Scaling, TileOutput, TileStates, vector};
+use super::failure::DeviceError;
 use crate::normalization::rule::Rule;
 use crate::normalization::state::Normalizer;
-use crate::normalization::tiles::{Grain, cut};
+use crate::normalization::tiles::{BlockShape, Normalized, TileSettings, plan_tiles};
+use crate::normalization::update::UpdatesTold;
+use crate::stats::Rows;
 
-/// Seconds per pass over one chunk of rows on a device, transfers left out.
+/// Seconds per pass over one group of tiles on a device, transfers left out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KernelTimes {
     /// Reduction of all tiles to moments.
@@ -34,7 +37,7 @@ impl Engine {
     /// A failing device.
     ///
     /// # Panics
-    /// If the rows are more than one chunk, 2^24 values.
+    /// If the rows are more than one group of tiles, 2^24 values.
     pub fn time_kernels(
         &self,
         rule: &Rule,
@@ -43,13 +46,19 @@ impl Engine {
         ends: &[usize],
         repeats: usize,
     ) -> Result<KernelTimes, DeviceError> {
-        let grain = Grain { width, window_updates: u64::MAX, every_update: false };
+        let settings = TileSettings {
+            width,
+            window_updates: u64::MAX,
+            told: UpdatesTold::LastOfTile,
+            normalized: Normalized::SeenRows,
+        };
         let clock = Normalizer::new(*rule, width).clock();
-        let chunks = cut(rule, clock, grain, rows.len() / width, ends, 0, true);
-        let [chunk] = &chunks[..] else { panic!("one chunk of rows") };
-        let n_tiles = chunk.layout.n_tiles();
-        let on_device = self.upload(Rows::F32(rows), width, &chunk.layout)?;
-        let carries = Carries {
+        let block = BlockShape { n_rows: rows.len() / width, ends, n_open: 0 };
+        let groups = plan_tiles(rule, clock, settings, block);
+        let [group] = &groups[..] else { panic!("one group of tiles") };
+        let n_tiles = group.layout.n_tiles();
+        let on_device = self.upload(Rows::F32(rows), width, &group.layout)?;
+        let states = TileStates {
             origin: vec![0.0; n_tiles * width],
             center: vec![0.0; n_tiles * width],
             var: vec![1.0; n_tiles * width],
@@ -57,10 +66,11 @@ impl Engine {
         };
         let scaling = Scaling::of(rule);
         let values = vector(rows.to_vec(), &self.device);
-        let carried = self.carried(&on_device, &carries)?;
+        let states = self.send_states(&on_device, &states)?;
         let moments = self.median(repeats, || self.begin_moments(&on_device).map(|pending| pending.0))?;
         let normalized = self.median(repeats, || {
-            self.begin_values_carried(&on_device, &carried, &scaling, true).map(|pending| pending.clipped)
+            self.begin_values_from(&on_device, &states, &scaling, TileOutput::ValuesAndCounts)
+                .map(|pending| pending.clipped)
         })?;
         let copy = self.median(repeats, || Ok(values.clone() * 1.000_000_1))?;
         let n_values = rows.len() as u64;

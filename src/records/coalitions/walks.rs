@@ -10,6 +10,13 @@ pub(super) struct WalkRow {
     pub(super) value: f64,
 }
 
+/// Recorded permutations of a game.
+pub(super) struct RecordedWalks {
+    pub(super) walks: Vec<Walk>,
+    /// Permutations left out because their rows do not walk from empty to full.
+    pub(super) n_bad: usize,
+}
+
 /// Checks that the rows walk from empty to full, one player more at each.
 pub(super) fn build_walk(perm: i64, mut rows: Vec<WalkRow>, n_players: usize) -> Result<Walk, String> {
     rows.sort_by_key(|row| row.position);

@@ -1,14 +1,15 @@
-//! Key columns of one piece of a file.
+//! Key columns of rows: run, episode, environment, step, and the flags beside them.
 
 use polars_arrow::array::{Array, BooleanArray};
 
 use super::super::columns::{self, BadCells, Ints, Texts};
-use super::column;
-use super::index::KeyNames;
+use super::super::part::Column;
+use super::names::KeyNames;
+use super::runs::{ClockTime, StepPlace};
 
 /// Key columns of consecutive rows.
 #[derive(Debug)]
-pub(super) struct PieceKeys {
+pub(super) struct RowKeys {
     pub(super) file: usize,
     /// Rows as numbered in the file; `None` if they are consecutive from `first_row`.
     pub(super) rows: Option<Vec<u64>>,
@@ -26,11 +27,11 @@ pub(super) struct PieceKeys {
     pub(super) ended: Option<Vec<bool>>,
     /// Files of the rows, where they come from several.
     pub(super) files: Option<Vec<u32>>,
-    /// Sort keys already known (rows that were put in order).
-    pub(super) clocks: Option<Vec<(i64, i64)>>,
+    /// Times already known (rows that were put in order).
+    pub(super) times: Option<Vec<ClockTime>>,
 }
 
-impl PieceKeys {
+impl RowKeys {
     /// Reads the key columns that `names` says there are.
     pub(super) fn of(
         names: &KeyNames,
@@ -43,7 +44,7 @@ impl PieceKeys {
     ) -> Self {
         let find = |name: &Option<String>| {
             let name = name.as_ref()?;
-            Some((column(array(name))?, name.clone()))
+            Some((Column::Values(array(name)?), name.clone()))
         };
         let runs = match find(&names.run_id) {
             Some((column, name)) => columns::run_ids(column, &name, bad),
@@ -84,7 +85,7 @@ impl PieceKeys {
             terminated,
             ended,
             files: None,
-            clocks: None,
+            times: None,
         }
     }
 
@@ -102,21 +103,21 @@ impl PieceKeys {
         self.files.as_ref().map_or(self.file, |files| files[row] as usize)
     }
 
-    /// (episode, step) of a row; without a step column, its place in the files.
+    /// Episode and step of a row; without a step column, its place in the files stands for the step.
     #[inline]
-    pub(super) fn place(&self, row: usize) -> (i64, i64) {
+    pub(super) fn place(&self, row: usize) -> StepPlace {
         let step = match &self.steps {
             Some(steps) => steps.get(row),
             None => ((self.file_of(row) as i64) << 40) + self.row_number(row) as i64,
         };
-        (self.episodes.get(row), step)
+        StepPlace { episode: self.episodes.get(row), step }
     }
 }
 
 /// Keys of rows that were put in order.
 pub(super) struct SortedKeys {
     pub(super) runs: Texts,
-    pub(super) clocks: Vec<(i64, i64)>,
+    pub(super) times: Vec<ClockTime>,
     pub(super) envs: Ints,
     pub(super) episodes: Ints,
     pub(super) steps: Ints,
@@ -128,7 +129,7 @@ pub(super) struct SortedKeys {
     pub(super) rows: Vec<u64>,
 }
 
-impl PieceKeys {
+impl RowKeys {
     /// Keys of rows from several places.
     pub(super) fn sorted(keys: SortedKeys) -> Self {
         Self {
@@ -146,7 +147,7 @@ impl PieceKeys {
             terminated: keys.terminated,
             ended: keys.ended,
             files: Some(keys.files),
-            clocks: Some(keys.clocks),
+            times: Some(keys.times),
         }
     }
 }

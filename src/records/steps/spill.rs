@@ -16,10 +16,13 @@ use polars_buffer::Buffer;
 
 use super::super::columns::{BadCells, Ints, Texts};
 use super::super::error::RecordError;
-use super::Piece;
-use super::block::{Judgements, gather, join_arrays};
+use super::block::{gather, join_arrays};
 use super::index::Index;
-use super::keys::PieceKeys;
+use super::judge::Judgements;
+use super::keys::{RowKeys, SortedKeys};
+use super::order::Cut;
+use super::rows::DecodedRows;
+use super::runs::ClockTime;
 use super::values::StepValues;
 
 /// Bytes of one bucket, and of what sorting it takes again.
@@ -33,7 +36,7 @@ const KEY_COLUMNS: usize = 9;
 
 /// Temporary files, each for a range of places.
 pub(super) struct Buckets {
-    cuts: Vec<(usize, i64, i64)>,
+    cuts: Vec<Cut>,
     writers: Vec<Option<ipc_write::FileWriter<BufWriter<File>>>>,
     run_ids: Vec<String>,
 }
@@ -47,15 +50,15 @@ impl Buckets {
         Self { cuts, writers, run_ids: index.runs().iter().map(|run| run.run_id.clone()).collect() }
     }
 
-    /// Writes the rows of a piece to the files they belong to.
+    /// Writes rows to the files they belong to.
     pub(super) fn spread(
         &mut self,
-        piece: &Piece,
+        rows: &DecodedRows,
         is_bad: &Judgements,
         index: &Index,
     ) -> Result<(), RecordError> {
-        let keys = &piece.keys;
-        let clocks = index.clocks(keys);
+        let keys = &rows.keys;
+        let times = index.times(keys);
         let mut rows_of: Vec<Vec<usize>> = vec![Vec::new(); self.writers.len()];
         let mut runs = vec![0usize; keys.n_rows()];
         let mut row = 0;
@@ -65,14 +68,14 @@ impl Buckets {
             for row in row..end {
                 runs[row] = run;
                 // A row the first pass left out has no place.
-                if clocks[row].0 < i64::MAX && !is_bad.contains_row(row) {
-                    let place = (run, clocks[row].0, clocks[row].1);
+                if times[row].is_known() && !is_bad.contains_row(row) {
+                    let place = Cut { run, time: times[row] };
                     rows_of[self.cuts.partition_point(|cut| *cut <= place)].push(row);
                 }
             }
             row = end;
         }
-        let arrays = columns_of(piece, &runs, &clocks);
+        let arrays = columns_of(rows, &runs, &times);
         for (bucket, rows) in rows_of.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
             let gathered: Vec<Box<dyn Array>> =
                 arrays.iter().map(|array| gather(&**array, &rows)).collect::<Result<_, _>>()?;
@@ -110,12 +113,12 @@ impl Buckets {
     }
 
     /// The rows of each file in order, file after file.
-    pub(super) fn into_sorted(self) -> impl Iterator<Item = Result<Piece, RecordError>> {
+    pub(super) fn into_sorted(self) -> impl Iterator<Item = Result<DecodedRows, RecordError>> {
         let run_ids = self.run_ids;
         self.writers.into_iter().flatten().map(move |mut writer| {
             writer.finish().map_err(|error| failed(&error))?;
             let file = writer.into_inner().into_inner().map_err(|error| failed(error.error()))?;
-            sorted_piece(file, &run_ids)
+            sorted_rows(file, &run_ids)
         })
     }
 }
@@ -128,9 +131,9 @@ fn failed(error: &dyn std::fmt::Display) -> RecordError {
     RecordError::file("", problem)
 }
 
-/// All columns of a piece as arrays: keys, values, carried ones.
-fn columns_of(piece: &Piece, runs: &[usize], clocks: &[(i64, i64)]) -> Vec<Box<dyn Array>> {
-    let keys = &piece.keys;
+/// All columns of rows as arrays: keys, values, carried ones.
+fn columns_of(rows: &DecodedRows, runs: &[usize], times: &[ClockTime]) -> Vec<Box<dyn Array>> {
+    let keys = &rows.keys;
     let n_rows = keys.n_rows();
     let ints = |value: &dyn Fn(usize) -> i64| -> Box<dyn Array> {
         Box::new(PrimitiveArray::<i64>::from_vec((0..n_rows).map(value).collect()))
@@ -140,11 +143,11 @@ fn columns_of(piece: &Piece, runs: &[usize], clocks: &[(i64, i64)]) -> Vec<Box<d
     let known = has(&keys.rolled_back) | has(&keys.terminated) << 1 | has(&keys.ended) << 2;
     let mut arrays = vec![
         ints(&|row| runs[row] as i64),
-        ints(&|row| clocks[row].0),
-        ints(&|row| clocks[row].1),
+        ints(&|row| times[row].major),
+        ints(&|row| times[row].minor),
         ints(&|row| keys.envs.get(row)),
-        ints(&|row| keys.place(row).0),
-        ints(&|row| keys.place(row).1),
+        ints(&|row| keys.place(row).episode),
+        ints(&|row| keys.place(row).step),
         ints(&|row| keys.round.as_ref().map_or(0, |round| round.get(row))),
         ints(&|row| {
             let set = i64::from(flag(&keys.rolled_back, row))
@@ -154,8 +157,8 @@ fn columns_of(piece: &Piece, runs: &[usize], clocks: &[(i64, i64)]) -> Vec<Box<d
         }),
         ints(&|row| (keys.file as i64) << 40 | keys.row_number(row) as i64),
     ];
-    let width = piece.values.rows().len() / n_rows.max(1);
-    let (values, dtype): (Box<dyn Array>, _) = match &piece.values {
+    let width = rows.width();
+    let (values, dtype): (Box<dyn Array>, _) = match &rows.values {
         StepValues::F32(values) => (
             Box::new(PrimitiveArray::<f32>::new(ArrowDataType::Float32, values.clone(), None)),
             ArrowDataType::Float32,
@@ -167,12 +170,36 @@ fn columns_of(piece: &Piece, runs: &[usize], clocks: &[(i64, i64)]) -> Vec<Box<d
     };
     let dtype = FixedSizeListArray::default_datatype(dtype, width);
     arrays.push(Box::new(FixedSizeListArray::new(dtype, n_rows, values, None)));
-    arrays.extend(piece.carried.iter().cloned());
+    arrays.extend(rows.carried.iter().cloned());
     arrays
 }
 
 /// Reads one file back and sorts its rows.
-fn sorted_piece(mut file: File, run_ids: &[String]) -> Result<Piece, RecordError> {
+fn sorted_rows(file: File, run_ids: &[String]) -> Result<DecodedRows, RecordError> {
+    let columns = read_columns(file)?;
+    let keys: Vec<Buffer<i64>> = columns[..KEY_COLUMNS]
+        .iter()
+        .filter_map(|array| array.as_any().downcast_ref::<PrimitiveArray<i64>>())
+        .map(|array| array.values().clone())
+        .collect();
+    let mut order: Vec<usize> = (0..keys[0].len()).collect();
+    // run, clock, environment, then (episode, step): all that can tell rows apart.
+    order.sort_unstable_by_key(|row| {
+        let at = |column: usize| keys[column][*row];
+        (at(0), at(1), at(2), at(3), at(4), at(5))
+    });
+    let (values, width) = stored_values(&*columns[KEY_COLUMNS]);
+    let carried = columns[KEY_COLUMNS + 1..].iter().map(|array| gather(&**array, &order));
+    Ok(DecodedRows {
+        keys: sorted_keys(&keys, &order, run_ids),
+        values: values.gather(&order, width),
+        carried: carried.collect::<Result<_, _>>()?,
+        bad: BadCells::default(),
+    })
+}
+
+/// All columns of one file.
+fn read_columns(mut file: File) -> Result<Vec<Box<dyn Array>>, RecordError> {
     file.rewind().map_err(|error| failed(&error))?;
     let mut reader = BufReader::with_capacity(1 << 16, file);
     let metadata = ipc_read::read_file_metadata(&mut reader).map_err(|error| failed(&error))?;
@@ -187,17 +214,11 @@ fn sorted_piece(mut file: File, run_ids: &[String]) -> Result<Piece, RecordError
         let parts: Vec<&dyn Array> = parts.iter().map(|array| &**array).collect();
         columns.push(join_arrays(&parts)?);
     }
-    let keys: Vec<Buffer<i64>> = columns[..KEY_COLUMNS]
-        .iter()
-        .filter_map(|array| array.as_any().downcast_ref::<PrimitiveArray<i64>>())
-        .map(|array| array.values().clone())
-        .collect();
-    let mut order: Vec<usize> = (0..keys[0].len()).collect();
-    // run, clock, environment, then (episode, step): all that can tell rows apart.
-    order.sort_unstable_by_key(|row| {
-        let at = |column: usize| keys[column][*row];
-        (at(0), at(1), at(2), at(3), at(4), at(5))
-    });
+    Ok(columns)
+}
+
+/// The key columns `keys` with their rows in `order`.
+fn sorted_keys(keys: &[Buffer<i64>], order: &[usize], run_ids: &[String]) -> RowKeys {
     let pick = |column: usize| -> Vec<i64> { order.iter().map(|row| keys[column][*row]).collect() };
     let flags = pick(7);
     let bits = |bit: u32| -> Option<Vec<bool>> {
@@ -209,9 +230,9 @@ fn sorted_piece(mut file: File, run_ids: &[String]) -> Result<Piece, RecordError
     let runs = pick(0);
     let narrow = |n: i64| usize::try_from(n).unwrap_or(0);
     let texts: Vec<&str> = runs.iter().map(|run| run_ids[narrow(*run)].as_str()).collect();
-    let piece_keys = PieceKeys::sorted(super::keys::SortedKeys {
+    RowKeys::sorted(SortedKeys {
         runs: Texts::Views(Utf8ViewArray::from_slice_values(&texts)),
-        clocks: pick(1).into_iter().zip(pick(2)).collect(),
+        times: pick(1).into_iter().zip(pick(2)).map(|(major, minor)| ClockTime { major, minor }).collect(),
         envs: Ints::Values(pick(3).into()),
         episodes: Ints::Values(pick(4).into()),
         steps: Ints::Values(pick(5).into()),
@@ -221,12 +242,16 @@ fn sorted_piece(mut file: File, run_ids: &[String]) -> Result<Piece, RecordError
         ended: bits(2),
         files: origin.iter().map(|origin| u32::try_from(origin >> 40).unwrap_or(0)).collect(),
         rows: origin.iter().map(|origin| (origin & ((1 << 40) - 1)).cast_unsigned()).collect(),
-    });
-    let values = columns[KEY_COLUMNS]
+    })
+}
+
+/// Values as they were written, and how many there are per row.
+fn stored_values(array: &dyn Array) -> (StepValues, usize) {
+    let lists = array
         .as_any()
         .downcast_ref::<FixedSizeListArray>()
         .map(|lists| (lists.values().clone(), lists.size()));
-    let Some((flat, width)) = values else { unreachable!("written as fixed-size lists") };
+    let Some((flat, width)) = lists else { unreachable!("written as fixed-size lists") };
     let values = if let Some(single) = flat.as_any().downcast_ref::<PrimitiveArray<f32>>() {
         StepValues::F32(single.values().clone())
     } else if let Some(double) = flat.as_any().downcast_ref::<PrimitiveArray<f64>>() {
@@ -234,11 +259,5 @@ fn sorted_piece(mut file: File, run_ids: &[String]) -> Result<Piece, RecordError
     } else {
         unreachable!("written as numbers")
     };
-    let carried = columns[KEY_COLUMNS + 1..].iter().map(|array| gather(&**array, &order));
-    Ok(Piece {
-        keys: piece_keys,
-        values: values.gather(&order, width),
-        carried: carried.collect::<Result<_, _>>()?,
-        bad: BadCells::default(),
-    })
+    (values, width)
 }

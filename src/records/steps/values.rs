@@ -6,11 +6,12 @@ use rayon::prelude::*;
 
 use super::super::columns::{self, BadCell, BadCells};
 use super::super::error::Problem;
-use super::super::table::{Column, describe_type};
-use crate::normalization::{RowMoments, Rows};
+use super::super::part::Column;
+use super::super::table::describe_type;
+use crate::stats::{RowMoments, Rows};
 
 /// Rows turned from columns at once.
-const TILE_ROWS: usize = 64;
+const ROWS_AT_ONCE: usize = 64;
 
 /// Row-major values; stored singles stay singles.
 #[derive(Debug, Clone)]
@@ -130,8 +131,8 @@ fn read_columns(
 }
 
 /// Moments of a column of finite numbers, `rows` at a time; `None` for anything else.
-pub(super) fn column_pieces(array: &dyn Array, rows: usize) -> Option<Vec<RowMoments>> {
-    fn pieces<T>(values: &[T], rows: usize) -> Option<Vec<RowMoments>>
+pub(super) fn column_moments(array: &dyn Array, rows: usize) -> Option<Vec<RowMoments>> {
+    fn moments<T>(values: &[T], rows: usize) -> Option<Vec<RowMoments>>
     where
         T: Copy + std::ops::Mul<Output = T> + std::ops::AddAssign + Default + Into<f64>,
     {
@@ -141,21 +142,21 @@ pub(super) fn column_pieces(array: &dyn Array, rows: usize) -> Option<Vec<RowMom
         return None;
     }
     if let Some(single) = array.as_any().downcast_ref::<PrimitiveArray<f32>>() {
-        pieces(single.values(), rows)
+        moments(single.values(), rows)
     } else {
-        pieces(&array.as_any().downcast_ref::<PrimitiveArray<f64>>()?.values()[..], rows)
+        moments(&array.as_any().downcast_ref::<PrimitiveArray<f64>>()?.values()[..], rows)
     }
 }
 
-/// Columns to rows, in tiles that stay in the cache.
+/// Columns to rows, so many rows at once as stay in the cache.
 fn interleave<T: Copy + Default + Send + Sync>(columns: &[&[T]], n_rows: usize) -> Vec<T> {
     if let [only] = columns {
         return only.to_vec();
     }
     let width = columns.len();
     let mut rows = vec![T::default(); n_rows * width];
-    rows.par_chunks_mut(TILE_ROWS * width).enumerate().for_each(|(tile, rows)| {
-        let start = tile * TILE_ROWS;
+    rows.par_chunks_mut(ROWS_AT_ONCE * width).enumerate().for_each(|(group, rows)| {
+        let start = group * ROWS_AT_ONCE;
         for (d, column) in columns.iter().enumerate() {
             let column = &column[start..start + rows.len() / width];
             for (row, value) in rows.chunks_exact_mut(width).zip(column) {
@@ -248,12 +249,12 @@ where
 {
     let zero = T::default();
     let mut lanes = [zero; 16];
-    let chunks = values.chunks_exact(16);
-    for x in chunks.remainder() {
+    let groups = values.chunks_exact(16);
+    for x in groups.remainder() {
         lanes[0] += zero * *x;
     }
-    for chunk in chunks {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
+    for group in groups {
+        for (lane, x) in lanes.iter_mut().zip(group) {
             *lane += zero * *x;
         }
     }

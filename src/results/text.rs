@@ -1,4 +1,4 @@
-//! Numbers for people.
+//! Numbers for people, in sentences and tables alike.
 
 /// In place of a number of decimals: the numbers are too small for fixed notation.
 const EXPONENT: usize = usize::MAX;
@@ -7,7 +7,7 @@ const EXPONENT: usize = usize::MAX;
 const SIGNIFICANT: i32 = 5;
 
 /// Decimals that give the largest of `values` [`SIGNIFICANT`] digits.
-pub(super) fn decimals(values: impl Iterator<Item = f64>) -> usize {
+pub fn decimals(values: impl Iterator<Item = f64>) -> usize {
     let largest = values.filter(|value| value.is_finite()).map(f64::abs).fold(0.0, f64::max);
     if largest == 0.0 {
         return 1;
@@ -25,7 +25,7 @@ const LARGEST_FIXED: f64 = 1e15;
 
 /// A number with fixed decimals, or with an exponent where fixed notation says nothing; a dash where there is
 /// none.
-pub(super) fn fixed(value: Option<f64>, decimals: usize) -> String {
+pub fn fixed(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(
         || "-".to_owned(),
         |value| {
@@ -44,7 +44,7 @@ pub(super) fn fixed(value: Option<f64>, decimals: usize) -> String {
 }
 
 /// A probability: three decimals, scientific below a thousandth.
-pub(super) fn probability(value: Option<f64>) -> String {
+pub fn probability(value: Option<f64>) -> String {
     match value {
         None => "-".to_owned(),
         Some(p) if p == 0.0 || p >= 0.001 => format!("{p:.3}"),
@@ -53,7 +53,7 @@ pub(super) fn probability(value: Option<f64>) -> String {
 }
 
 /// A few significant digits, scientific where fixed notation would be long.
-pub(super) fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 {
         "0".to_owned()
@@ -67,7 +67,7 @@ pub(super) fn short(value: f64) -> String {
 }
 
 /// A whole number with thousands separated.
-pub(super) fn grouped(value: u64) -> String {
+pub fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {

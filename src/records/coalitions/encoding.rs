@@ -1,10 +1,11 @@
-//! Every spelling of a coalition row to a mask and the slots its bits stand for.
+//! From every encoding of a coalition row (mask, configuration, slot columns) to a mask and its slots.
 
 use super::super::columns::{self, BadCells, Lists, Masks};
 use super::super::error::Problem;
+use super::super::part::Column;
 use super::super::schema::SLOT_PREFIX;
-use super::super::table::{Column, describe_type};
-use super::CoalitionOptions;
+use super::super::table::describe_type;
+use super::options::CoalitionOptions;
 use crate::attribution::coalition::{WORD_BITS, insert, words_for};
 
 /// Slots of a row as written.
@@ -18,7 +19,8 @@ pub(super) enum Layout {
     Open,
 }
 
-pub(super) enum Spelling {
+/// How the rows of a file say which slots are on, with the columns that say it.
+pub(super) enum CoalitionEncoding {
     Config { config: String, slot_ids: Option<String> },
     Mask { mask: String, slot_ids: Option<String> },
     SlotColumns(Vec<String>),
@@ -26,10 +28,14 @@ pub(super) enum Spelling {
 
 /// Columns of one part by name, handed out one after the other.
 pub(super) struct PartColumns {
-    pub(super) columns: std::vec::IntoIter<Column>,
+    columns: std::vec::IntoIter<Column>,
 }
 
 impl PartColumns {
+    pub(super) fn new(columns: Vec<Column>) -> Self {
+        Self { columns: columns.into_iter() }
+    }
+
     pub(super) fn next(&mut self) -> Column {
         match self.columns.next() {
             Some(column) => column,
@@ -38,61 +44,104 @@ impl PartColumns {
     }
 }
 
+impl CoalitionEncoding {
+    /// The columns in the order [`read_encoding`] takes them.
+    pub(super) fn columns(&self) -> Vec<String> {
+        match self {
+            Self::Config { config: first, slot_ids } | Self::Mask { mask: first, slot_ids } => {
+                slot_ids.iter().chain([first]).cloned().collect()
+            }
+            Self::SlotColumns(columns) => columns.clone(),
+        }
+    }
+}
+
+/// Distinct layouts of a part and which of them each row has.
+struct RowLayouts {
+    layouts: Vec<Layout>,
+    rows: Vec<u32>,
+}
+
+impl RowLayouts {
+    fn of_rows(n_rows: usize) -> Self {
+        Self { layouts: Vec::new(), rows: vec![0; n_rows] }
+    }
+
+    fn set(&mut self, row: usize, layout: Layout) {
+        let known = self.layouts.iter().position(|other| *other == layout);
+        self.rows[row] = u32::try_from(known.unwrap_or(self.layouts.len())).unwrap_or(u32::MAX);
+        if known.is_none() {
+            self.layouts.push(layout);
+        }
+    }
+
+    /// Slots of a row; 0 if it has no layout.
+    fn width(&self, row: usize) -> usize {
+        self.layouts.get(self.rows[row] as usize).map_or(0, layout_width)
+    }
+}
+
 /// Masks of one part with the layout of each row.
-pub(super) struct Configured {
+pub(super) struct EncodedMasks {
     pub(super) masks: Masks,
     pub(super) layouts: Vec<Layout>,
     /// Layout of each row; `None` if there is one for all.
     pub(super) row_layouts: Option<Vec<u32>>,
 }
 
-pub(super) fn read_spelling(
-    spelling: &Spelling,
+/// Masks and layouts of one part, from the columns next in `read`.
+pub(super) fn read_encoding(
+    encoding: &CoalitionEncoding,
     read: &mut PartColumns,
     n_rows: usize,
     options: &CoalitionOptions,
     bad: &mut BadCells,
-) -> Configured {
-    match spelling {
-        Spelling::Mask { mask, slot_ids: None } => {
+) -> EncodedMasks {
+    match encoding {
+        CoalitionEncoding::Mask { mask, slot_ids: None } => {
             let masks = columns::masks(read.next(), mask, n_rows, bad);
             let layout = options.slots.clone().map_or(Layout::Open, Layout::Named);
             if let Layout::Named(slots) = &layout {
                 check_width(&masks, n_rows, |_| slots.len(), mask, bad);
             }
-            Configured { masks, layouts: vec![layout], row_layouts: None }
+            EncodedMasks { masks, layouts: vec![layout], row_layouts: None }
         }
-        Spelling::Mask { mask, slot_ids: Some(slot_ids) } => {
-            let (layouts, row_layouts) = read_layouts(read.next(), slot_ids, n_rows, bad);
+        CoalitionEncoding::Mask { mask, slot_ids: Some(slot_ids) } => {
+            let named = read_layouts(read.next(), slot_ids, n_rows, bad);
             let masks = columns::masks(read.next(), mask, n_rows, bad);
-            let width = |row: usize| layouts.get(row_layouts[row] as usize).map_or(0, layout_width);
-            check_width(&masks, n_rows, width, mask, bad);
-            Configured { masks, layouts, row_layouts: Some(row_layouts) }
+            check_width(&masks, n_rows, |row| named.width(row), mask, bad);
+            EncodedMasks { masks, layouts: named.layouts, row_layouts: Some(named.rows) }
         }
-        Spelling::Config { config, slot_ids } => {
+        CoalitionEncoding::Config { config, slot_ids } => {
             let named = slot_ids.as_ref().map(|name| read_layouts(read.next(), name, n_rows, bad));
             read_configs(read.next(), config, named, n_rows, options, bad)
         }
-        Spelling::SlotColumns(names) => {
-            let words = words_for(names.len());
-            let mut masks = vec![0u64; n_rows * words];
-            for (player, name) in names.iter().enumerate() {
-                let Column::Values(array) = read.next() else {
-                    let expected = "a column of true and false";
-                    bad.push(0, name, Problem::WrongType { expected, found: "a constant".to_owned() });
-                    continue;
-                };
-                let truths =
-                    columns::truths(&*array, |row, problem| bad.push(row.unwrap_or(0), name, problem));
-                for (row, _) in truths.iter().flatten().enumerate().filter(|(_, is_on)| **is_on) {
-                    insert(&mut masks[row * words..(row + 1) * words], player);
-                }
-            }
-            let ids = names.iter().map(|name| name[SLOT_PREFIX.len()..].to_owned()).collect();
-            let masks = Masks::Wide { words, bits: masks.into() };
-            Configured { masks, layouts: vec![Layout::Named(ids)], row_layouts: None }
+        CoalitionEncoding::SlotColumns(names) => read_slot_columns(names, read, n_rows, bad),
+    }
+}
+
+fn read_slot_columns(
+    names: &[String],
+    read: &mut PartColumns,
+    n_rows: usize,
+    bad: &mut BadCells,
+) -> EncodedMasks {
+    let words = words_for(names.len());
+    let mut masks = vec![0u64; n_rows * words];
+    for (player, name) in names.iter().enumerate() {
+        let Column::Values(array) = read.next() else {
+            let expected = "a column of true and false";
+            bad.push(0, name, Problem::WrongType { expected, found: "a constant".to_owned() });
+            continue;
+        };
+        let truths = columns::truths(&*array, |row, problem| bad.push(row.unwrap_or(0), name, problem));
+        for (row, _) in truths.iter().flatten().enumerate().filter(|(_, is_on)| **is_on) {
+            insert(&mut masks[row * words..(row + 1) * words], player);
         }
     }
+    let ids = names.iter().map(|name| name[SLOT_PREFIX.len()..].to_owned()).collect();
+    let masks = Masks::Wide { words, bits: masks.into() };
+    EncodedMasks { masks, layouts: vec![Layout::Named(ids)], row_layouts: None }
 }
 
 fn layout_width(layout: &Layout) -> usize {
@@ -119,39 +168,32 @@ fn check_width(
 }
 
 /// Distinct slot lists of a part and which each row has.
-fn read_layouts(column: Column, name: &str, n_rows: usize, bad: &mut BadCells) -> (Vec<Layout>, Vec<u32>) {
-    let mut layouts: Vec<Layout> = Vec::new();
-    let mut rows = vec![0u32; n_rows];
-    let Some(lists) = columns::lists(column, name, "a list of slot ids", bad) else { return (layouts, rows) };
+fn read_layouts(column: Column, name: &str, n_rows: usize, bad: &mut BadCells) -> RowLayouts {
+    let mut found = RowLayouts::of_rows(n_rows);
+    let Some(lists) = columns::lists(column, name, "a list of slot ids", bad) else { return found };
     let Some(ids) = columns::texts(&*lists.values) else {
-        let found = describe_type(lists.values.dtype());
-        bad.push(0, name, Problem::WrongType { expected: "lists of text", found });
-        return (layouts, rows);
+        let dtype = describe_type(lists.values.dtype());
+        bad.push(0, name, Problem::WrongType { expected: "lists of text", found: dtype });
+        return found;
     };
     for row in 0..n_rows {
         let range = lists.range(row);
         if row > 0 && same_list(&ids, &lists, row) {
-            rows[row] = rows[row - 1];
+            found.rows[row] = found.rows[row - 1];
             continue;
         }
-        if let Some(position) = range.clone().find(|position| ids.get(*position).is_none()) {
+        // The cell still needs a layout: an empty id stands for a null.
+        if range.clone().any(|position| ids.get(position).is_none()) {
             bad.push(row, name, Problem::Null("a slot id"));
-            // The cell still needs a layout: an empty id stands for the null.
-            let _ = position;
         }
         let slots: Vec<String> =
             range.map(|position| ids.get(position).unwrap_or_default().to_owned()).collect();
         if let Some(doubled) = slots.iter().enumerate().find(|(i, id)| slots[..*i].contains(id)) {
             bad.push(row, name, Problem::DuplicateSlot(doubled.1.clone()));
         }
-        let layout = Layout::Named(slots);
-        let known = layouts.iter().position(|other| *other == layout);
-        rows[row] = u32::try_from(known.unwrap_or(layouts.len())).unwrap_or(u32::MAX);
-        if known.is_none() {
-            layouts.push(layout);
-        }
+        found.set(row, Layout::Named(slots));
     }
-    (layouts, rows)
+    found
 }
 
 fn same_list(ids: &polars_arrow::array::Utf8ViewArray, lists: &Lists, row: usize) -> bool {
@@ -165,12 +207,12 @@ fn same_list(ids: &polars_arrow::array::Utf8ViewArray, lists: &Lists, row: usize
 fn read_configs(
     column: Column,
     name: &str,
-    named: Option<(Vec<Layout>, Vec<u32>)>,
+    named: Option<RowLayouts>,
     n_rows: usize,
     options: &CoalitionOptions,
     bad: &mut BadCells,
-) -> Configured {
-    let empty = Configured {
+) -> EncodedMasks {
+    let empty = EncodedMasks {
         masks: Masks::of_words(vec![0; n_rows]),
         layouts: vec![Layout::Open],
         row_layouts: None,
@@ -190,20 +232,19 @@ fn read_configs(
             mask[player / WORD_BITS] |= u64::from(*is_on) << (player % WORD_BITS);
         }
     }
-    let (layouts, row_layouts) = match named {
-        Some((layouts, row_layouts)) => {
-            for (row, layout) in row_layouts.iter().enumerate() {
-                let slots = layouts.get(*layout as usize).map_or(0, layout_width);
-                let config = lists.range(row).len();
+    let RowLayouts { layouts, rows } = match named {
+        Some(named) => {
+            for row in 0..n_rows {
+                let (config, slots) = (lists.range(row).len(), named.width(row));
                 if slots != config {
                     bad.push(row, name, Problem::ConfigLength { config, slots });
                 }
             }
-            (layouts, row_layouts)
+            named
         }
         None => unnamed_layouts(&lists, n_rows, options.slots.as_deref(), name, bad),
     };
-    Configured { masks: Masks::Wide { words, bits: masks.into() }, layouts, row_layouts: Some(row_layouts) }
+    EncodedMasks { masks: Masks::Wide { words, bits: masks.into() }, layouts, row_layouts: Some(rows) }
 }
 
 /// Layouts of configurations without slot ids: `--slots`, or their length.
@@ -213,10 +254,9 @@ fn unnamed_layouts(
     slots: Option<&[String]>,
     name: &str,
     bad: &mut BadCells,
-) -> (Vec<Layout>, Vec<u32>) {
-    let mut layouts = Vec::new();
-    let mut rows = vec![0u32; n_rows];
-    for (row, place) in rows.iter_mut().enumerate() {
+) -> RowLayouts {
+    let mut found = RowLayouts::of_rows(n_rows);
+    for row in 0..n_rows {
         let config = lists.range(row).len();
         let layout = match slots {
             Some(slots) => {
@@ -227,11 +267,7 @@ fn unnamed_layouts(
             }
             None => Layout::Width(config),
         };
-        let known = layouts.iter().position(|other| *other == layout);
-        *place = u32::try_from(known.unwrap_or(layouts.len())).unwrap_or(u32::MAX);
-        if known.is_none() {
-            layouts.push(layout);
-        }
+        found.set(row, layout);
     }
-    (layouts, rows)
+    found
 }

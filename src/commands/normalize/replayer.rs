@@ -1,0 +1,276 @@
+//! The replay of a recording run by run: normalized values, a trace of updates, and what is to be said of each run.
+
+use std::ops::Range;
+
+use super::pipeline::{BatchedBlock, RowPlace};
+use super::settings::Plan;
+use crate::commands::CommandError;
+use crate::normalization::{
+    ActLearnProbe, Diagnostics, Engine, Granularity, Lanes, NormalizerState, Output, Places, Replay,
+    Timeline, Update, UpdatesTold,
+};
+use crate::records::{NormalizedValues, StepRecording, TraceRows};
+use crate::results::{NormalizedRun, RollbackCounts};
+
+/// Windows the diagnostics divide a run into.
+pub(super) const N_WINDOWS: u64 = 256;
+
+/// Which normalized values are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ValuesWanted {
+    /// None: the statistics are all.
+    None,
+    /// Rounded to 32 bits.
+    F32,
+    /// As computed.
+    F64,
+}
+
+/// The replay of one recording, run by run.
+pub(super) struct Replayer<'a> {
+    recording: &'a StepRecording,
+    plan: &'a Plan,
+    start: Option<NormalizerState>,
+    lanes: Option<Lanes>,
+    engine: Option<Engine>,
+    told: UpdatesTold,
+    learn_every: Option<Granularity>,
+    probe: Option<ActLearnProbe>,
+    rows: u64,
+    /// Place of each lane's last row, for batches that a later block closes.
+    last_places: Vec<RowPlace>,
+    /// Vector step of the first row after each window's end.
+    window_steps: Timeline,
+    pub(super) done: Vec<NormalizedRun>,
+}
+
+impl<'a> Replayer<'a> {
+    /// Begins every run with `start`, else with the initial state; compares with what the learner saw where it
+    /// normalizes again.
+    pub(super) fn new(
+        recording: &'a StepRecording,
+        plan: &'a Plan,
+        start: Option<NormalizerState>,
+        learn_every: Option<Granularity>,
+    ) -> Self {
+        Self {
+            recording,
+            plan,
+            start,
+            lanes: None,
+            engine: None,
+            told: UpdatesTold::Every,
+            learn_every,
+            probe: None,
+            rows: 0,
+            last_places: Vec::new(),
+            window_steps: Timeline::default(),
+            done: Vec::new(),
+        }
+    }
+
+    /// Goes through rows on a device; `None` for the CPU.
+    pub(super) fn run_on(&mut self, engine: Option<Engine>, told: UpdatesTold) {
+        (self.engine, self.told) = (engine, told);
+    }
+
+    /// A run begins.
+    pub(super) fn begin(&mut self, run: usize) {
+        let info = &self.recording.runs()[run];
+        let n_lanes = if self.plan.per_env { info.envs.len() } else { 1 };
+        self.last_places = vec![RowPlace::default(); n_lanes];
+        self.window_steps = Timeline::default();
+        self.rows = 0;
+        self.probe = self
+            .learn_every
+            .filter(|_| !self.plan.per_env)
+            .map(|every| ActLearnProbe::new(every, self.recording.width()));
+        let carried = self.lanes.take();
+        let lanes = begin_lanes(self.recording, self.plan, run, carried, self.start.as_ref());
+        self.lanes = Some(lanes.on_device(self.engine.as_ref(), self.told));
+    }
+
+    /// Replays a block; gives the values that are wanted.
+    pub(super) fn rows(
+        &mut self,
+        rows: &BatchedBlock,
+        wanted: ValuesWanted,
+        mut trace: Option<&mut TraceRows>,
+    ) -> Result<Option<NormalizedValues>, CommandError> {
+        let n_rows = rows.block.n_rows();
+        self.rows += n_rows as u64;
+        let n_values = n_rows * self.recording.width();
+        let mut values = match (wanted, &self.probe) {
+            (ValuesWanted::None, None) => None,
+            (ValuesWanted::F32, None) => Some(NormalizedValues::F32(vec![0.0; n_values])),
+            // The probe compares at full precision.
+            _ => Some(NormalizedValues::F64(vec![0.0; n_values])),
+        };
+        if let Some(mut probe) = self.probe.take() {
+            self.probed_rows(rows, &mut values, &mut trace, &mut probe)?;
+            self.probe = Some(probe);
+        } else {
+            self.rows_within(rows, 0..n_rows, &rows.ends, &mut values, &mut trace)?;
+        }
+        for row in 0..n_rows {
+            let lane = if self.plan.per_env { rows.block.lane[row] as usize } else { 0 };
+            self.last_places[lane] = rows.place(row);
+        }
+        Ok(match (wanted, values) {
+            (ValuesWanted::None, _) => None,
+            #[expect(clippy::cast_possible_truncation, reason = "32 bits are what was asked for")]
+            (ValuesWanted::F32, Some(NormalizedValues::F64(values))) => {
+                Some(NormalizedValues::F32(values.into_iter().map(|x| x as f32).collect()))
+            }
+            (_, values) => values,
+        })
+    }
+
+    /// The same, stopping wherever a rollout is over.
+    fn probed_rows(
+        &mut self,
+        rows: &BatchedBlock,
+        values: &mut Option<NormalizedValues>,
+        trace: &mut Option<&mut TraceRows>,
+        probe: &mut ActLearnProbe,
+    ) -> Result<(), CommandError> {
+        let width = self.recording.width();
+        let places = Places { vector_step: &rows.block.vector_step, round: None };
+        for rollout in probe.rollouts(&places) {
+            let range = rollout.rows;
+            self.rows_within(rows, range.clone(), &rows.ends_within(&range), values, trace)?;
+            if let Some(NormalizedValues::F64(values)) = values {
+                let raw = rows.block.values.rows().slice(range.clone(), width);
+                probe.act(raw, &values[range.start * width..range.end * width]);
+            }
+            if rollout.is_over
+                && let Some(lanes) = &self.lanes
+            {
+                probe.learn(lanes.replays()[0].normalizer());
+            }
+        }
+        Ok(())
+    }
+
+    /// Replays some rows of a block.
+    fn rows_within(
+        &mut self,
+        rows: &BatchedBlock,
+        range: Range<usize>,
+        ends: &[usize],
+        values: &mut Option<NormalizedValues>,
+        trace: &mut Option<&mut TraceRows>,
+    ) -> Result<(), CommandError> {
+        let width = self.recording.width();
+        let Some(lanes) = &mut self.lanes else { unreachable!("a run has begun") };
+        let output = match values {
+            None => Output::None,
+            Some(NormalizedValues::F32(values)) => {
+                Output::F32(&mut values[range.start * width..range.end * width])
+            }
+            Some(NormalizedValues::F64(values)) => {
+                Output::F64(&mut values[range.start * width..range.end * width])
+            }
+        };
+        let run = &self.recording.runs()[rows.block.run];
+        let (last_places, window_steps) = (&self.last_places, &mut self.window_steps);
+        let per_env = self.plan.per_env;
+        let window = lanes.replays()[0].window_updates();
+        let start = range.start;
+        lanes.process(&rows.lane_rows_of(range, ends), output, |lane, update| {
+            let place = update.last_row.map_or(last_places[lane], |row| rows.place(start + row));
+            let updates = update.normalizer.updates();
+            if lane == 0 && updates.is_multiple_of(window) {
+                window_steps.push(updates, place.vector_step + 1);
+            }
+            if let Some(trace) = trace {
+                let env = if per_env { run.envs[lane] } else { 0 };
+                push_update(trace, &run.run_id, env, place, &update);
+            }
+        })?;
+        Ok(())
+    }
+
+    /// A run ends.
+    pub(super) fn end(&mut self, run: usize, mut trace: Option<&mut TraceRows>) {
+        let Some(lanes) = &mut self.lanes else { return };
+        let info = &self.recording.runs()[run];
+        let unfinished_episodes = lanes.n_open_episodes();
+        let last_places = &self.last_places;
+        lanes.finish(|lane, update| {
+            if let Some(trace) = &mut trace {
+                let env = if self.plan.per_env { info.envs[lane] } else { 0 };
+                push_update(trace, &info.run_id, env, last_places[lane], &update);
+            }
+        });
+        let act_learn = self.probe.take().map(|mut probe| {
+            probe.learn(lanes.replays()[0].normalizer());
+            probe.finish()
+        });
+        for (lane, replay) in lanes.replays().iter().enumerate() {
+            let normalizer = replay.normalizer();
+            let state = normalizer.state();
+            let diagnostics = Diagnostics::of(&self.plan.rule, replay.windows(), &state);
+            let change = diagnostics.change.as_ref();
+            let change_step = change.and_then(|change| self.window_steps.known_step_at(change.update));
+            self.done.push(NormalizedRun {
+                run_id: info.run_id.clone(),
+                env_id: self.plan.per_env.then(|| info.envs[lane]),
+                rows: if self.plan.per_env { diagnostics.rows.n() } else { self.rows },
+                var_used: normalizer.used_var(),
+                state,
+                rollback: RollbackCounts::default(),
+                diagnostics,
+                change_step,
+                act_learn: act_learn.clone(),
+                unfinished_episodes,
+            });
+        }
+    }
+}
+
+/// The normalizers a run begins with: those of the run before under carry-over, else `start`, else initial ones.
+pub(super) fn begin_lanes(
+    recording: &StepRecording,
+    plan: &Plan,
+    run: usize,
+    before: Option<Lanes>,
+    start: Option<&NormalizerState>,
+) -> Lanes {
+    let info = &recording.runs()[run];
+    let n_lanes = if plan.per_env { info.envs.len() } else { 1 };
+    let expected = expected_updates(plan, info.n_rows, info.n_vector_steps, n_lanes as u64);
+    let carried = before.filter(|lanes| plan.carry_over && lanes.replays().len() == n_lanes);
+    let replay = |lane: usize| match (&carried, start) {
+        (Some(lanes), _) => {
+            let state = lanes.replays()[lane].normalizer().state();
+            Replay::resume(plan.rule, &state, expected, N_WINDOWS)
+        }
+        (None, Some(state)) => Replay::resume(plan.rule, state, expected, N_WINDOWS),
+        (None, None) => Replay::new(plan.rule, recording.width(), expected, N_WINDOWS),
+    };
+    Lanes::new((0..n_lanes).map(replay).collect())
+}
+
+/// Updates a run will have, as far as its size tells.
+pub(super) fn expected_updates(plan: &Plan, n_rows: u64, n_steps: u64, n_lanes: u64) -> u64 {
+    match plan.granularity {
+        Granularity::Row => n_rows.div_ceil(n_lanes),
+        Granularity::Step => n_steps,
+        Granularity::Rollout(n) => n_steps.div_ceil(n),
+        // Rounds and episodes are few beside steps: windows of one update each, up to a point.
+        Granularity::Round | Granularity::Episode => 1,
+    }
+}
+
+fn push_update(trace: &mut TraceRows, run_id: &str, env: i64, place: RowPlace, update: &Update<'_>) {
+    trace.run_id.push(run_id.to_owned());
+    trace.env_id.push(env);
+    trace.episode.push(place.episode);
+    trace.step.push(place.step);
+    trace.vector_step.push(place.vector_step.cast_signed());
+    trace.batch_size.push(update.n.cast_signed());
+    trace.count.push(update.normalizer.count());
+    trace.mean.extend_from_slice(update.normalizer.mean());
+    trace.var.extend_from_slice(update.normalizer.var());
+}

@@ -1,0 +1,162 @@
+//! Windows: consecutive updates that the diagnostics summarize together.
+
+use super::state::Normalizer;
+use crate::stats::RowMoments;
+
+/// Windows kept at most: beyond, neighbours are joined.
+const MOST_WINDOWS: usize = 512;
+
+/// Consecutive updates with what happened in them.
+#[derive(Debug, Clone)]
+pub struct Window {
+    /// Updates before the window.
+    pub first_update: u64,
+    /// Moments of its rows.
+    pub moments: RowMoments,
+    /// Values at or beyond the clip, per dimension.
+    pub clipped: Vec<u64>,
+    /// Values normalized, per dimension.
+    pub normalized: u64,
+    /// The state at its end: means.
+    pub mean: Vec<f64>,
+    /// The state at its end: variances.
+    pub var: Vec<f64>,
+}
+
+impl Window {
+    fn new(first_update: u64, width: usize) -> Self {
+        Self {
+            first_update,
+            moments: RowMoments::empty(width),
+            clipped: vec![0; width],
+            normalized: 0,
+            mean: Vec::new(),
+            var: Vec::new(),
+        }
+    }
+
+    /// Takes in the window that follows.
+    fn join(&mut self, later: Self) {
+        self.moments.merge(&later.moments);
+        self.clipped.iter_mut().zip(&later.clipped).for_each(|(sum, n)| *sum += n);
+        self.normalized += later.normalized;
+        (self.mean, self.var) = (later.mean, later.var);
+    }
+}
+
+/// The windows of one replay, in order; the last one may be open.
+#[derive(Debug, Clone)]
+pub(super) struct Windows {
+    /// Updates per window.
+    updates_each: u64,
+    windows: Vec<Window>,
+}
+
+impl Windows {
+    /// About `n_windows` of them over so many updates.
+    pub(super) fn new(expected_updates: u64, n_windows: u64) -> Self {
+        Self { updates_each: expected_updates.div_ceil(n_windows.max(1)).max(1), windows: Vec::new() }
+    }
+
+    /// Windows so far.
+    pub(super) fn all(&self) -> &[Window] {
+        &self.windows
+    }
+
+    /// Updates per window.
+    pub(super) fn updates_each(&self) -> u64 {
+        self.updates_each
+    }
+
+    /// Updates until the present window is full, after so many of them.
+    pub(super) fn updates_left(&self, updates: u64) -> u64 {
+        self.updates_each - updates % self.updates_each
+    }
+
+    /// The window of what happens now.
+    pub(super) fn current(&mut self) -> Option<&mut Window> {
+        self.windows.last_mut()
+    }
+
+    /// The window that begins after at most so many updates. Windows may have been joined since.
+    pub(super) fn at(&mut self, updates: u64) -> Option<&mut Window> {
+        let after = self.windows.partition_point(|window| window.first_update <= updates);
+        after.checked_sub(1).and_then(|at| self.windows.get_mut(at))
+    }
+
+    /// Opens a window where there is none or the last one is full.
+    pub(super) fn begin(&mut self, normalizer: &Normalizer) {
+        if self.windows.len() >= MOST_WINDOWS {
+            self.halve();
+        }
+        let updates = normalizer.updates();
+        let is_full = |window: &Window| updates - window.first_update >= self.updates_each;
+        if self.windows.last().is_none_or(is_full) {
+            self.close(normalizer);
+            self.windows.push(Window::new(updates, normalizer.width()));
+        }
+    }
+
+    /// Closes the last window where it is full.
+    pub(super) fn end_if_full(&mut self, normalizer: &Normalizer) {
+        let updates = normalizer.updates();
+        if self.windows.last().is_some_and(|window| updates - window.first_update >= self.updates_each) {
+            self.close(normalizer);
+        }
+    }
+
+    /// Closes the last window where it is open.
+    pub(super) fn close(&mut self, normalizer: &Normalizer) {
+        if let Some(window) = self.windows.last_mut().filter(|window| window.mean.is_empty()) {
+            window.mean = normalizer.mean().to_vec();
+            window.var = normalizer.var().to_vec();
+        }
+    }
+
+    /// Counts rows normalized and their values at or beyond the clip, per dimension.
+    pub(super) fn count_clipped(&mut self, clipped: &[u64], n_rows: u64) {
+        if let Some(window) = self.windows.last_mut() {
+            window.clipped.iter_mut().zip(clipped).for_each(|(sum, n)| *sum += n);
+            window.normalized += n_rows;
+        }
+    }
+
+    /// Joins neighbours, so that any number of updates has a bounded number of windows.
+    fn halve(&mut self) {
+        if self.windows.last().is_some_and(|window| window.mean.is_empty()) {
+            return;
+        }
+        let mut joined: Vec<Window> = Vec::with_capacity(self.windows.len() / 2 + 1);
+        for (i, window) in std::mem::take(&mut self.windows).into_iter().enumerate() {
+            match joined.last_mut().filter(|_| i % 2 == 1) {
+                Some(last) => last.join(window),
+                None => joined.push(window),
+            }
+        }
+        self.windows = joined;
+        self.updates_each *= 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Memory, Rule};
+    use super::*;
+
+    #[test]
+    fn too_many_windows_become_half_as_many_of_twice_the_length() {
+        let mut normalizer = Normalizer::new(Rule::observations(Memory::Welford), 1);
+        let mut windows = Windows::new(1, 1);
+        for _ in 0..=MOST_WINDOWS {
+            windows.begin(&normalizer);
+            windows.count_clipped(&[1], 2);
+            normalizer.update(1, &[0.0], &[0.0]);
+            windows.end_if_full(&normalizer);
+        }
+        assert_eq!((windows.all().len(), windows.updates_each()), (MOST_WINDOWS / 2 + 1, 2));
+        let firsts: Vec<u64> = windows.all()[..3].iter().map(|window| window.first_update).collect();
+        assert_eq!(firsts, [0, 2, 4]);
+        assert_eq!((windows.all()[0].clipped[0], windows.all()[0].normalized), (2, 4));
+        assert_eq!(windows.at(3).map(|window| window.first_update), Some(2));
+    }
+}

@@ -1,0 +1,167 @@
+//! Which files have coalition rows, and in which columns.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::super::columns;
+use super::super::error::{Problem, RecordError};
+use super::super::schema::{DEFAULT_VALUES, FileKind, OnBad, SLOT_PREFIX};
+use super::super::skips::SkipReport;
+use super::super::sources::{InputFile, Origin};
+use super::super::table::Table;
+use super::encoding::CoalitionEncoding;
+use super::options::CoalitionOptions;
+
+/// Columns of one file.
+pub(super) struct FileColumns {
+    pub(super) run_id: Option<String>,
+    pub(super) episode: Option<String>,
+    pub(super) env_id: Option<String>,
+    pub(super) batch: Option<String>,
+    pub(super) encoding: CoalitionEncoding,
+    pub(super) values: Vec<String>,
+    pub(super) walk: Option<WalkNames>,
+}
+
+/// Columns of recorded permutations.
+pub(super) struct WalkNames {
+    pub(super) perm: String,
+    pub(super) position: String,
+}
+
+/// Files of coalition rows, and what each holds.
+pub(super) struct CoalitionFiles {
+    pub(super) tables: Vec<Table>,
+    /// Columns of each table.
+    pub(super) columns: Vec<FileColumns>,
+    pub(super) value_names: Vec<String>,
+}
+
+impl CoalitionFiles {
+    /// Opens `files`; those of another kind are left aside with a note.
+    pub(super) fn open(
+        files: &[InputFile],
+        options: &CoalitionOptions,
+        skipped: &mut SkipReport,
+        notes: &mut Vec<String>,
+    ) -> Result<Self, RecordError> {
+        let tables = open_tables(files, options, skipped, notes)?;
+        let value_names = resolve_values(&tables, &options.values)?;
+        let mut found = Self { tables: Vec::new(), columns: Vec::new(), value_names };
+        for table in tables {
+            match FileColumns::find(&table, options, &found.value_names) {
+                Ok(columns) => {
+                    found.columns.push(columns);
+                    found.tables.push(table);
+                }
+                Err(error) if options.on_bad == OnBad::Skip && error.is_skippable() => {
+                    *skipped.files.entry(error.class()).or_default() += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl FileColumns {
+    fn find(table: &Table, options: &CoalitionOptions, values: &[String]) -> Result<Self, RecordError> {
+        let find = |field: &str| options.columns.find(table, field);
+        for value in values {
+            if !table.has_column(value) {
+                return Err(missing_value(table, value));
+            }
+        }
+        let slot_ids = find("slot_ids")?;
+        let encoding = if let Some(mask) = find("mask")? {
+            CoalitionEncoding::Mask { mask, slot_ids }
+        } else if let Some(config) = find("config")? {
+            CoalitionEncoding::Config { config, slot_ids }
+        } else {
+            let is_slot = |name: &String| name.starts_with(SLOT_PREFIX);
+            CoalitionEncoding::SlotColumns(table.column_names().into_iter().filter(is_slot).collect())
+        };
+        let walk = match (find("perm")?, find("pos")?) {
+            (Some(perm), Some(position)) => Some(WalkNames { perm, position }),
+            (None, None) => None,
+            _ => return Err(RecordError::file(table.name(), Problem::HalfWalk)),
+        };
+        Ok(Self {
+            run_id: find("run_id")?,
+            episode: find("episode")?,
+            env_id: find("env_id")?,
+            batch: find("batch")?,
+            encoding,
+            values: values.to_vec(),
+            walk,
+        })
+    }
+}
+
+fn open_tables(
+    files: &[InputFile],
+    options: &CoalitionOptions,
+    skipped: &mut SkipReport,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Table>, RecordError> {
+    let opened: Vec<Result<Table, RecordError>> = files.par_iter().map(Table::open).collect();
+    let mut tables = Vec::new();
+    let mut others: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for (file, table) in files.iter().zip(opened) {
+        match table.and_then(|table| Ok((options.columns.kind(&table)?, table))) {
+            Ok((FileKind::Coalitions, table)) => tables.push(table),
+            Ok((FileKind::Other, table)) if file.origin == Origin::Named => {
+                let error = foreign(&table);
+                if options.on_bad == OnBad::Error {
+                    return Err(error);
+                }
+                *skipped.files.entry(error.class()).or_default() += 1;
+            }
+            Ok((kind, _)) => *others.entry(kind.name()).or_default() += 1,
+            Err(error) if options.on_bad == OnBad::Skip && error.is_skippable() => {
+                *skipped.files.entry(error.class()).or_default() += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if tables.is_empty() {
+        return Err(no_coalitions(&others, skipped));
+    }
+    for (kind, n) in &others {
+        let files = if *n == 1 { "file" } else { "files" };
+        notes.push(format!("{n} {files} with {kind} rows: no coalitions, not used"));
+    }
+    Ok(tables)
+}
+
+fn foreign(table: &Table) -> RecordError {
+    let needed = "coalition columns (config, mask or slot:<id>, with a value column)".to_owned();
+    RecordError::file(table.name(), Problem::MissingColumns { needed, found: table.column_names() })
+}
+
+fn no_coalitions(others: &BTreeMap<&'static str, usize>, skipped: &SkipReport) -> RecordError {
+    let mut found: Vec<String> = others.iter().map(|(kind, n)| format!("{n} with {kind} rows")).collect();
+    if skipped.n_files() > 0 {
+        found.push(format!("{} left out", skipped.n_files()));
+    }
+    RecordError::file("", Problem::NoFilesOfKind { needed: "coalition rows", others: found.join(", ") })
+}
+
+/// The value columns to read: those asked for, or the best default the first file has.
+fn resolve_values(tables: &[Table], asked: &[String]) -> Result<Vec<String>, RecordError> {
+    if !asked.is_empty() {
+        return Ok(asked.to_vec());
+    }
+    if let Some(name) = DEFAULT_VALUES.iter().find(|name| tables[0].has_column(name)) {
+        return Ok(vec![(*name).to_owned()]);
+    }
+    Err(missing_value(&tables[0], &DEFAULT_VALUES.join(" or ")))
+}
+
+fn missing_value(table: &Table, needed: &str) -> RecordError {
+    let numeric = |name: &String| table.column_type(name).is_some_and(columns::is_numeric);
+    let found = table.column_names().into_iter().filter(numeric).collect();
+    let needed = format!("value column {needed} among the numeric columns");
+    RecordError::file(table.name(), Problem::MissingColumns { needed, found })
+}

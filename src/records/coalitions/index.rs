@@ -1,0 +1,197 @@
+//! Games in order of their keys, and the row runs of each.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::super::error::{Problem, RecordError};
+use super::alignment::{AlignmentCache, SlotAlignment};
+use super::options::CoalitionOptions;
+use super::part::{DecodedPart, KeySet, RowRun};
+use crate::attribution::GameKey;
+use crate::attribution::coalition::WORD_BITS;
+
+/// Which row run of which part.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct RowRunPlace {
+    pub(super) part: u32,
+    pub(super) row_run: u32,
+}
+
+/// Games in order of key.
+#[derive(Debug)]
+pub(super) struct GameIndex {
+    pub(super) games: Vec<IndexedGame>,
+    /// Row runs of all games, one game after the other.
+    pub(super) row_runs: Vec<RowRunPlace>,
+    pub(super) n_rows: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct IndexedGame {
+    pub(super) key: GameKey,
+    /// Its row runs among those of all games.
+    pub(super) row_runs: Range<usize>,
+    pub(super) alignment: SlotAlignment,
+    /// Alignments of row runs in another layout, by (part, layout within the part).
+    others: BTreeMap<(u32, u32), SlotAlignment>,
+}
+
+impl IndexedGame {
+    pub(super) fn alignment_of(&self, part: u32, layout: u32) -> &SlotAlignment {
+        self.others.get(&(part, layout)).unwrap_or(&self.alignment)
+    }
+}
+
+impl GameIndex {
+    /// Puts the row runs of all parts in order of game.
+    pub(super) fn build(
+        parts: &[DecodedPart],
+        file_names: &[String],
+        options: &CoalitionOptions,
+    ) -> Result<Self, RecordError> {
+        let keys = AllKeys::of(parts);
+        if keys.keys.is_empty() {
+            return Err(RecordError::file(file_names.first().cloned().unwrap_or_default(), Problem::NoRows));
+        }
+        let sorted = keys.sort_row_runs(parts);
+        let keys = keys.keys;
+        let unions = run_unions(parts);
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        order.sort_by(|a, b| keys[*a].cmp(&keys[*b]));
+        let mut alignments = AlignmentCache::new(options.slots.clone());
+        let mut games = Vec::with_capacity(keys.len());
+        for index in order {
+            let place = sorted.starts[index]..sorted.starts[index + 1];
+            let union = unions.get(&keys[index].run_id).copied().unwrap_or(0);
+            games.push(align_game(
+                &keys[index],
+                parts,
+                (place.clone(), &sorted.row_runs[place]),
+                union,
+                &mut alignments,
+                file_names,
+            )?);
+        }
+        let n_rows = parts.iter().flat_map(|part| &part.row_runs).map(|run| u64::from(run.len)).sum();
+        Ok(Self { games, row_runs: sorted.row_runs, n_rows })
+    }
+}
+
+/// Distinct keys of all parts.
+struct AllKeys {
+    keys: KeySet,
+    /// For each part, the place of each of its keys among all.
+    of_parts: Vec<Vec<u32>>,
+}
+
+/// Row runs by key: those of key k are `row_runs[starts[k]..starts[k + 1]]`, in file order.
+struct SortedRowRuns {
+    starts: Vec<usize>,
+    row_runs: Vec<RowRunPlace>,
+}
+
+impl AllKeys {
+    fn of(parts: &[DecodedPart]) -> Self {
+        let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let mut keys = KeySet::default();
+        let of_parts = (parts.iter())
+            .map(|part| part.keys.iter().map(|key| narrow(keys.insert_full(key.clone()).0)).collect())
+            .collect();
+        Self { keys, of_parts }
+    }
+
+    /// Counting sort of row runs by key: first by number of row runs, then into place.
+    fn sort_row_runs(&self, parts: &[DecodedPart]) -> SortedRowRuns {
+        let n_keys = self.keys.len();
+        let mut starts = vec![0usize; n_keys + 1];
+        for (part, places) in parts.iter().zip(&self.of_parts) {
+            for run in &part.row_runs {
+                starts[places[run.key as usize] as usize + 1] += 1;
+            }
+        }
+        for i in 0..n_keys {
+            starts[i + 1] += starts[i];
+        }
+        let mut row_runs = vec![RowRunPlace::default(); starts[n_keys]];
+        let mut next = starts.clone();
+        for (part_index, (part, places)) in parts.iter().zip(&self.of_parts).enumerate() {
+            for (run_index, run) in part.row_runs.iter().enumerate() {
+                let key = places[run.key as usize] as usize;
+                row_runs[next[key]] = RowRunPlace {
+                    part: u32::try_from(part_index).unwrap_or(u32::MAX),
+                    row_run: u32::try_from(run_index).unwrap_or(u32::MAX),
+                };
+                next[key] += 1;
+            }
+        }
+        SortedRowRuns { starts, row_runs }
+    }
+}
+
+/// Union of the bare masks of each run.
+fn run_unions(parts: &[DecodedPart]) -> BTreeMap<Arc<str>, u64> {
+    let mut unions: BTreeMap<Arc<str>, u64> = BTreeMap::new();
+    for (key, union) in parts.iter().flat_map(|part| part.keys.iter().zip(&part.unions)) {
+        match unions.get_mut(&key.run_id) {
+            Some(known) => *known |= union,
+            None => {
+                unions.insert(Arc::clone(&key.run_id), *union);
+            }
+        }
+    }
+    unions
+}
+
+/// A game from its row runs, which all name the same players.
+fn align_game(
+    key: &GameKey,
+    parts: &[DecodedPart],
+    (place, row_runs): (Range<usize>, &[RowRunPlace]),
+    union: u64,
+    alignments: &mut AlignmentCache,
+    file_names: &[String],
+) -> Result<IndexedGame, RecordError> {
+    let open_width = WORD_BITS - union.leading_zeros() as usize;
+    let at = |place: &RowRunPlace| -> (&DecodedPart, RowRun) {
+        let part = &parts[place.part as usize];
+        (part, part.row_runs[place.row_run as usize])
+    };
+    let (first_part, first_run) = at(&row_runs[0]);
+    let first_layout = &first_part.layouts[first_run.layout as usize];
+    let alignment = alignments.align(first_layout, open_width);
+    if alignment.players.is_empty() {
+        let file = &file_names[first_part.file as usize];
+        return Err(RecordError::file(file, Problem::NoPlayers(key.to_string())));
+    }
+    let mut others = BTreeMap::new();
+    let mut last: Option<(u32, u32)> = None;
+    for place in row_runs {
+        let (part, run) = at(place);
+        let here = (place.part, run.layout);
+        if last.replace(here) == Some(here) {
+            continue;
+        }
+        let layout = &part.layouts[run.layout as usize];
+        if layout == first_layout || others.contains_key(&here) {
+            continue;
+        }
+        let other = alignments.align(layout, open_width);
+        if other.players != alignment.players {
+            return Err(RecordError {
+                file: file_names[part.file as usize].clone(),
+                row: Some(part.first_row + u64::from(run.start)),
+                column: None,
+                problem: Problem::SlotsDiffer {
+                    game: key.to_string(),
+                    found: other.players.len(),
+                    found_ids: other.players.to_vec(),
+                    expected: alignment.players.len(),
+                    expected_ids: alignment.players.to_vec(),
+                },
+            });
+        }
+        others.insert(here, other);
+    }
+    Ok(IndexedGame { key: key.clone(), row_runs: place, alignment, others })
+}

@@ -1,0 +1,245 @@
+//! Files of step rows: which columns they have, and their rows decoded slice by slice.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::super::columns::{self, BadCells};
+use super::super::error::{Problem, RecordError};
+use super::super::schema::{FileKind, OnBad};
+use super::super::sources::{InputFile, Origin};
+use super::super::table::{PartSlice, Table, describe_type};
+use super::keys::RowKeys;
+use super::names::KeyNames;
+use super::options::{StepOptions, StepTarget};
+use super::rows::DecodedRows;
+use super::skips::StepSkips;
+use super::values;
+
+/// Decoded bytes of the slices of one wave.
+const WAVE_BYTES: u64 = 64 << 20;
+
+/// Decoded bytes of one slice of a part.
+const SLICE_BYTES: u64 = 80 << 20;
+
+/// Files of step rows with the columns to read.
+pub(super) struct StepFiles {
+    pub(super) tables: Vec<Table>,
+    /// Columns of each table.
+    pub(super) names: Vec<KeyNames>,
+    /// Columns the values come from.
+    pub(super) value_columns: Vec<String>,
+    /// Columns carried along, in order, the values' own among them.
+    pub(super) carried_columns: Vec<String>,
+    /// Values per row.
+    pub(super) width: usize,
+}
+
+/// Rows of one part of one file.
+pub(super) struct FileSlice {
+    file: usize,
+    slice: PartSlice,
+}
+
+impl StepFiles {
+    /// Opens `files`; those of another kind are left aside with a note.
+    pub(super) fn open(
+        files: &[InputFile],
+        options: &StepOptions,
+        skips: &mut StepSkips,
+        notes: &mut Vec<String>,
+    ) -> Result<Self, RecordError> {
+        let tables = open_tables(files, options, skips, notes)?;
+        let names: Vec<KeyNames> =
+            tables.iter().map(|table| KeyNames::find(table, options)).collect::<Result<_, _>>()?;
+        let value_columns = names[0].values.clone();
+        if let Some(place) = names.iter().position(|names| names.values != value_columns) {
+            return Err(RecordError::file(
+                tables[place].name(),
+                Problem::MissingColumns {
+                    needed: format!("column {} as in {}", value_columns.join(", "), tables[0].name()),
+                    found: tables[place].column_names(),
+                },
+            ));
+        }
+        let carried_columns =
+            if options.carries_columns { common_columns(&tables, &value_columns, notes) } else { Vec::new() };
+        let width = first_width(&tables, &names, options.target)?;
+        Ok(Self { tables, names, value_columns, carried_columns, width })
+    }
+
+    /// All columns read from a file, each once.
+    fn columns_read(&self, file: usize) -> Vec<String> {
+        let mut names = self.names[file].all();
+        names.extend(self.carried_columns.iter().cloned());
+        let mut distinct: Vec<String> = Vec::with_capacity(names.len());
+        for name in names {
+            if !distinct.contains(&name) {
+                distinct.push(name);
+            }
+        }
+        distinct
+    }
+
+    /// Decoded bytes of a row, as far as the first file tells.
+    pub(super) fn bytes_per_row(&self) -> u64 {
+        let all = self.columns_read(0);
+        let n_rows = self.tables[0].n_rows().max(1);
+        self.tables[0].n_bytes(&all).div_ceil(n_rows).max(8 * (self.width as u64 + 8))
+    }
+
+    /// Slices of all files in order, in waves: a wave is decoded at once.
+    pub(super) fn waves(&self) -> Vec<Vec<FileSlice>> {
+        let per_row = self.bytes_per_row();
+        let mut waves: Vec<Vec<_>> = Vec::new();
+        let mut bytes = u64::MAX;
+        for (file, table) in self.tables.iter().enumerate() {
+            for slice in table.slices(&self.columns_read(file), SLICE_BYTES) {
+                let size = slice.rows.len() as u64 * per_row;
+                if bytes.saturating_add(size) > WAVE_BYTES {
+                    waves.push(Vec::new());
+                    bytes = 0;
+                }
+                bytes += size;
+                if let Some(wave) = waves.last_mut() {
+                    wave.push(FileSlice { file, slice });
+                }
+            }
+        }
+        waves
+    }
+
+    /// The rows of a wave.
+    pub(super) fn decode(&self, wave: &[FileSlice]) -> Vec<Result<DecodedRows, RecordError>> {
+        wave.par_iter().map(|slice| self.decode_slice(slice)).collect()
+    }
+
+    fn decode_slice(&self, slice: &FileSlice) -> Result<DecodedRows, RecordError> {
+        let FileSlice { file, slice: PartSlice { part, rows } } = slice;
+        let (table, key_names) = (&self.tables[*file], &self.names[*file]);
+        let names = self.columns_read(*file);
+        let arrays = table.read_arrays(*part, rows, &names)?;
+        let array = |name: &String| {
+            let place = names.iter().position(|other| other == name);
+            place.and_then(|place| arrays.get(place)).cloned()
+        };
+        let first_row = table.parts()[*part].first_row + rows.start as u64;
+        let mut bad = BadCells::default();
+        let keys = RowKeys::of(key_names, table.stem(), *file, first_row, rows.len(), array, &mut bad);
+        let values = values::read(&key_names.values, self.width, rows.len(), array, &mut bad);
+        let carried = self.carried_columns.iter().filter_map(array).collect();
+        Ok(DecodedRows { keys, values, carried, bad: columns::sorted_by_row(bad) })
+    }
+}
+
+fn open_tables(
+    files: &[InputFile],
+    options: &StepOptions,
+    skips: &mut StepSkips,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Table>, RecordError> {
+    let opened: Vec<Result<Table, RecordError>> = files.par_iter().map(Table::open).collect();
+    let mut tables = Vec::new();
+    let mut others: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for (file, table) in files.iter().zip(opened) {
+        let kind = table.and_then(|table| Ok((options.columns.kind(&table)?, table)));
+        match kind {
+            Ok((FileKind::Transitions, table)) => tables.push(table),
+            Ok((kind, table)) if file.origin == Origin::Named => {
+                let error = foreign(&table, kind, options);
+                if options.on_bad == OnBad::Error {
+                    return Err(error);
+                }
+                *skips.report.files.entry(error.class()).or_default() += 1;
+            }
+            Ok((kind, _)) => *others.entry(kind.name()).or_default() += 1,
+            Err(error) if options.on_bad == OnBad::Skip && error.is_skippable() => {
+                *skips.report.files.entry(error.class()).or_default() += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if tables.is_empty() {
+        return Err(no_transitions(&others, skips));
+    }
+    for (kind, n) in &others {
+        let files = if *n == 1 { "file" } else { "files" };
+        notes.push(format!("{n} {files} with {kind} rows: no transitions, not used"));
+    }
+    Ok(tables)
+}
+
+fn foreign(table: &Table, kind: FileKind, options: &StepOptions) -> RecordError {
+    let problem = if kind == FileKind::Coalitions {
+        Problem::NoFilesOfKind { needed: "transition rows", others: "coalition rows".to_owned() }
+    } else {
+        let needed = format!("transition columns ({} and the like)", options.target.field());
+        Problem::MissingColumns { needed, found: table.column_names() }
+    };
+    RecordError::file(table.name(), problem)
+}
+
+fn no_transitions(others: &BTreeMap<&'static str, usize>, skips: &StepSkips) -> RecordError {
+    let mut found: Vec<String> = others.iter().map(|(kind, n)| format!("{n} with {kind} rows")).collect();
+    if skips.report.n_files() > 0 {
+        found.push(format!("{} left out", skips.report.n_files()));
+    }
+    RecordError::file("", Problem::NoFilesOfKind { needed: "transition rows", others: found.join(", ") })
+}
+
+/// Columns all files have with one type, in the first file's order.
+fn common_columns(tables: &[Table], values: &[String], notes: &mut Vec<String>) -> Vec<String> {
+    let is_common = |name: &String| {
+        values.contains(name)
+            || tables.iter().all(|table| table.column_type(name) == tables[0].column_type(name))
+    };
+    let (common, dropped): (Vec<String>, Vec<String>) =
+        tables[0].column_names().into_iter().partition(|name| is_common(name));
+    if !dropped.is_empty() {
+        notes.push(format!("columns not of one type in all files, not written: {}", dropped.join(", ")));
+    }
+    common
+}
+
+/// Values per row, from the first row there is.
+fn first_width(tables: &[Table], names: &[KeyNames], target: StepTarget) -> Result<usize, RecordError> {
+    let columns = &names[0].values;
+    if columns.len() > 1 || target != StepTarget::Obs {
+        return Ok(columns.len());
+    }
+    for (table, names) in tables.iter().zip(names) {
+        for (part, place) in table.parts().iter().enumerate() {
+            let mut start = 0;
+            while start < place.n_rows {
+                // The first rows of the part nearly always decide.
+                let end = place.n_rows.min(start + 64);
+                let arrays = table.read_arrays(part, &(start..end), &names.values)?;
+                if let Some(width) = arrays.first().and_then(|array| values::width(&**array)) {
+                    return Ok(width);
+                }
+                start = end;
+            }
+        }
+    }
+    Err(no_width(&tables[0], &columns[0]))
+}
+
+/// Why a file's value column has no width: what it holds instead.
+fn no_width(first: &Table, column: &String) -> RecordError {
+    if first.parts().is_empty() {
+        return RecordError::file(first.name(), Problem::NoRows);
+    }
+    let mut bad = BadCells::default();
+    let arrays = match first.read(0, std::slice::from_ref(column)) {
+        Ok(arrays) => arrays,
+        Err(error) => return error,
+    };
+    if let Some(values) = arrays.into_iter().next() {
+        // Tells what the column holds instead.
+        let _ = columns::lists(values, column, "a list of numbers", &mut bad);
+    }
+    let found = first.column_type(column).map(describe_type).unwrap_or_default();
+    let otherwise = Problem::WrongType { expected: "lists of numbers, not empty", found };
+    let problem = bad.cells.pop().map_or(otherwise, |cell| cell.problem);
+    RecordError { file: first.name().to_owned(), row: None, column: Some(column.clone()), problem }
+}

@@ -1,0 +1,79 @@
+//! What becomes of malformed step rows.
+
+use std::sync::Mutex;
+
+use super::super::error::{Problem, RecordError};
+use super::super::schema::OnBad;
+use super::super::table::Table;
+use super::options::StepOptions;
+use super::rows::DecodedRows;
+use super::skips::{BadPlace, PLACES_KEPT, StepSkips};
+
+/// What is wrong with a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judgement {
+    Sound,
+    /// Its place is known, its values cannot be used.
+    NoValues,
+    /// It has no place.
+    NoKey,
+}
+
+/// Judgements of decoded rows; empty if all are sound.
+#[derive(Debug, Default)]
+pub(super) struct Judgements(Vec<Judgement>);
+
+impl Judgements {
+    pub(super) fn get(&self, row: usize) -> Option<&Judgement> {
+        self.0.get(row)
+    }
+
+    pub(super) fn contains_row(&self, row: usize) -> bool {
+        self.0.get(row).is_some_and(|judgement| *judgement != Judgement::Sound)
+    }
+}
+
+/// The first bad cell as an error, or bad rows counted and marked.
+pub(super) fn judge(
+    rows: &mut DecodedRows,
+    options: &StepOptions,
+    skips: &Mutex<StepSkips>,
+    tables: &[Table],
+) -> Result<Judgements, RecordError> {
+    if rows.bad.cells.is_empty() {
+        return Ok(Judgements::default());
+    }
+    let mut judgements = vec![Judgement::Sound; rows.keys.n_rows()];
+    let Ok(mut skips) = skips.lock() else { unreachable!("nobody panics while counting") };
+    for cell in std::mem::take(&mut rows.bad.cells) {
+        let row = rows.keys.row_number(cell.row);
+        let name = tables[rows.keys.file_of(cell.row)].name();
+        let is_key = cell.problem.is_about_key();
+        let value = if let Problem::NonFinite(value) = cell.problem { Some(value) } else { None };
+        let error = RecordError::cell(name, row, &cell.column, cell.problem);
+        let is_wrong_column = matches!(
+            error.problem,
+            Problem::WrongType { expected, .. } if !expected.starts_with("a ") && !expected.starts_with("an ")
+        );
+        if options.on_bad == OnBad::Error || is_wrong_column {
+            let row = if is_wrong_column { None } else { error.row };
+            return Err(RecordError { row, ..error });
+        }
+        if let Some(value) = value {
+            skips.n_bad_cells += 1;
+            if skips.places.len() < PLACES_KEPT {
+                skips.places.push(BadPlace { file: name.to_owned(), row, dimension: cell.position, value });
+            }
+        }
+        let judgement = if is_key { Judgement::NoKey } else { Judgement::NoValues };
+        let known = &mut judgements[cell.row];
+        // Rows without keys were counted by the first pass.
+        if *known == Judgement::Sound && !is_key {
+            *skips.report.rows.entry(error.class()).or_default() += 1;
+        }
+        if *known != Judgement::NoKey {
+            *known = judgement;
+        }
+    }
+    Ok(Judgements(judgements))
+}

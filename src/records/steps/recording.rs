@@ -1,0 +1,264 @@
+//! Step rows of many files, streamed in replay order.
+
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+
+use super::super::columns;
+use super::super::error::RecordError;
+use super::super::sources::InputFile;
+use super::assign::Assigner;
+use super::block::StepBlock;
+use super::files::StepFiles;
+use super::index::Index;
+use super::judge::judge;
+use super::options::StepOptions;
+use super::runs::RunInfo;
+use super::skips::StepSkips;
+use super::{spill, values};
+use crate::progress::Progress;
+use crate::stats::RowMoments;
+
+/// Step rows of many files, ready to be streamed.
+pub struct StepRecording {
+    files: StepFiles,
+    options: StepOptions,
+    index: Index,
+    notes: Vec<String>,
+    skips: Mutex<StepSkips>,
+}
+
+impl StepRecording {
+    /// Opens `files` and reads their key columns.
+    ///
+    /// # Errors
+    /// Unreadable files, missing columns, null keys, a doubled (run, episode, step, env), observations of
+    /// several widths.
+    pub fn open(
+        files: &[InputFile],
+        options: &StepOptions,
+        progress: &Progress,
+    ) -> Result<Self, RecordError> {
+        let mut skips = StepSkips::default();
+        let mut notes = Vec::new();
+        let files = StepFiles::open(files, options, &mut skips, &mut notes)?;
+        let index = Index::build(&files.tables, &files.names, options, progress, &mut skips)?;
+        if index.has_implied_steps() {
+            notes.push("no step column: the rows of an episode are taken in file order".to_owned());
+        }
+        if let Some(note) = index.order_note() {
+            notes.push(note);
+        }
+        Ok(Self { files, options: options.clone(), index, notes, skips: Mutex::new(skips) })
+    }
+
+    /// Runs in replay order.
+    pub fn runs(&self) -> &[RunInfo] {
+        self.index.runs()
+    }
+
+    /// Rows, malformed ones included.
+    pub fn n_rows(&self) -> u64 {
+        self.runs().iter().map(|run| run.n_rows).sum()
+    }
+
+    /// Files read.
+    pub fn n_files(&self) -> usize {
+        self.files.tables.len()
+    }
+
+    /// Values per row.
+    pub fn width(&self) -> usize {
+        self.files.width
+    }
+
+    /// Names of the dimensions: the columns where each has its own, else numbers.
+    pub fn dimension_names(&self) -> Vec<String> {
+        if self.files.value_columns.len() == self.files.width {
+            return self.files.value_columns.clone();
+        }
+        (0..self.files.width).map(|d| format!("{}[{d}]", self.files.value_columns[0])).collect()
+    }
+
+    /// The columns the values come from: one, or one per dimension.
+    pub fn value_columns(&self) -> &[String] {
+        &self.files.value_columns
+    }
+
+    /// Whether the values are lists in one column.
+    pub fn has_value_lists(&self) -> bool {
+        let dtype = self.files.tables[0].column_type(&self.files.value_columns[0]);
+        self.files.value_columns.len() == 1 && dtype.is_some_and(|dtype| !columns::is_numeric(dtype))
+    }
+
+    /// Columns carried along, in order.
+    pub fn column_names(&self) -> &[String] {
+        &self.files.carried_columns
+    }
+
+    /// Whether the recording marks rolled-back rows.
+    pub fn has_rolled_back(&self) -> bool {
+        self.files.names.iter().any(|names| names.rolled_back.is_some())
+    }
+
+    /// Remarks for the user.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// What was left out so far: complete once everything was streamed.
+    pub fn skips(&self) -> StepSkips {
+        self.skips.lock().map_or_else(|poisoned| poisoned.into_inner().clone(), |skips| skips.clone())
+    }
+
+    /// Whether rows lie in replay order, so that nothing has to be sorted.
+    pub fn is_ordered(&self) -> bool {
+        self.index.is_ordered()
+    }
+
+    /// Streams all rows in replay order. A block holds rows of one run; decoding the next rows and consuming
+    /// the last ones overlap.
+    ///
+    /// # Errors
+    /// The first malformed row (unless such rows are skipped), or what `consume` returns.
+    pub fn stream<E: From<RecordError> + Send>(
+        &self,
+        progress: &Progress,
+        consume: impl FnMut(StepBlock) -> Result<(), E> + Send,
+    ) -> Result<(), E> {
+        progress.begin("reading", self.n_rows());
+        // What an earlier pass over the same rows counted is counted anew.
+        self.forget_skips();
+        if self.index.is_ordered() {
+            self.stream_ordered(progress, consume)
+        } else {
+            self.stream_sorted(progress, consume)
+        }
+    }
+
+    /// Streams all rows as they lie in the files, for what does not depend on their order.
+    ///
+    /// # Errors
+    /// As [`StepRecording::stream`].
+    pub fn stream_as_recorded<E: From<RecordError> + Send>(
+        &self,
+        progress: &Progress,
+        consume: impl FnMut(StepBlock) -> Result<(), E> + Send,
+    ) -> Result<(), E> {
+        progress.begin("reading", self.n_rows());
+        self.forget_skips();
+        self.stream_ordered(progress, consume)
+    }
+
+    /// Moments of all rows, `rows_per_window` at a time in file order, straight from columns of numbers that lie
+    /// apart.
+    ///
+    /// `None` where rows have to be looked at: several runs, rows left out, lists, nulls or numbers that are not
+    /// finite (the general way tells where).
+    ///
+    /// # Errors
+    /// Unreadable files.
+    pub fn column_moments(
+        &self,
+        rows_per_window: usize,
+        progress: &Progress,
+    ) -> Result<Option<Vec<RowMoments>>, RecordError> {
+        if self.runs().len() > 1
+            || self.files.value_columns.len() < 2
+            || !self.index.skipped_rows().is_empty()
+        {
+            return Ok(None);
+        }
+        progress.begin("reading", self.n_rows());
+        let mut windows = Vec::new();
+        for table in &self.files.tables {
+            for (part, place) in table.parts().iter().enumerate() {
+                let columns = self.files.value_columns.par_iter().map(|name| {
+                    let arrays = table.read_arrays(part, &(0..place.n_rows), std::slice::from_ref(name))?;
+                    Ok(arrays.first().and_then(|array| values::column_moments(&**array, rows_per_window)))
+                });
+                let columns: Vec<Option<Vec<RowMoments>>> = columns.collect::<Result<_, RecordError>>()?;
+                let Some(columns) = columns.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
+                for window in 0..columns[0].len() {
+                    let here: Vec<RowMoments> = columns.iter().map(|column| column[window].clone()).collect();
+                    windows.push(RowMoments::of_columns(&here));
+                }
+                progress.advance(place.n_rows as u64);
+            }
+        }
+        Ok(Some(windows))
+    }
+
+    fn forget_skips(&self) {
+        if let Ok(mut skips) = self.skips.lock() {
+            let files = std::mem::take(&mut skips.report.files);
+            *skips = StepSkips::default();
+            skips.report.files = files;
+            for (reason, n) in self.index.skipped_rows() {
+                *skips.report.rows.entry(reason).or_default() += n;
+            }
+        }
+    }
+
+    fn stream_ordered<E: From<RecordError> + Send>(
+        &self,
+        progress: &Progress,
+        mut consume: impl FnMut(StepBlock) -> Result<(), E> + Send,
+    ) -> Result<(), E> {
+        let waves = self.files.waves();
+        let mut assigner = Assigner::new(&self.index, &self.options);
+        let mut current = self.files.decode(waves.first().map_or(&[][..], Vec::as_slice));
+        for wave in 0..waves.len() {
+            let following = waves.get(wave + 1).map_or(&[][..], Vec::as_slice);
+            let (consumed, next) = rayon::join(
+                || -> Result<(), E> {
+                    for rows in std::mem::take(&mut current) {
+                        let rows = rows?;
+                        let n_rows = rows.keys.n_rows() as u64;
+                        for block in assigner.assign(rows, &self.skips, &self.files.tables)? {
+                            consume(block)?;
+                        }
+                        progress.advance(n_rows);
+                    }
+                    Ok(())
+                },
+                || self.files.decode(following),
+            );
+            consumed?;
+            current = next;
+        }
+        Ok(())
+    }
+
+    fn stream_sorted<E: From<RecordError> + Send>(
+        &self,
+        progress: &Progress,
+        mut consume: impl FnMut(StepBlock) -> Result<(), E> + Send,
+    ) -> Result<(), E> {
+        let mut buckets = spill::Buckets::new(&self.index, self.files.bytes_per_row());
+        for wave in self.files.waves() {
+            for rows in self.files.decode(&wave) {
+                let mut rows = rows?;
+                progress.advance(rows.keys.n_rows() as u64 / 2);
+                let is_bad = judge(&mut rows, &self.options, &self.skips, &self.files.tables)?;
+                buckets.spread(&rows, &is_bad, &self.index)?;
+            }
+        }
+        let mut assigner = Assigner::new(&self.index, &self.options);
+        for rows in buckets.into_sorted() {
+            let rows = rows?;
+            let n_rows = rows.keys.n_rows() as u64;
+            for block in assigner.assign(rows, &self.skips, &self.files.tables)? {
+                consume(block)?;
+            }
+            progress.advance(n_rows - n_rows / 2);
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for StepRecording {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StepRecording").field("runs", &self.runs()).finish_non_exhaustive()
+    }
+}

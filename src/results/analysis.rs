@@ -1,0 +1,109 @@
+//! What an analysis is asked: everything its numbers depend on besides the input, as one value.
+//!
+//! Flags, environment and simic.toml are parsed to such a value once; it is stored in the document under `settings`,
+//! and compared by checks as a whole. Names of fields are those of the flags.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::metric::Direction;
+use crate::attribution::{
+    Cluster, MethodRequest, MissingPolicy, PermutationSettings, Repeats, ShapleySettings, ValueRange,
+};
+use crate::stats::{BootstrapSettings, ConfidenceLevel, IntervalMethod};
+
+/// What a malformed row or file does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBad {
+    /// Stop with an error.
+    Error,
+    /// Leave it out and count it.
+    Skip,
+}
+
+/// How intervals are made from units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IntervalKind {
+    /// Student's t.
+    #[default]
+    T,
+    /// Normal.
+    Normal,
+    /// Bias-corrected and accelerated bootstrap.
+    Bootstrap,
+}
+
+/// How coalition rows are read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CoalitionReading {
+    /// Columns by the field they are read as.
+    pub columns: BTreeMap<String, String>,
+    /// Slot ids of bare masks, in bit order.
+    pub slots: Option<Vec<String>>,
+    /// Several rows for one coalition.
+    pub duplicates: Repeats,
+    /// Malformed rows and files, and games without a value.
+    pub on_bad: OnBad,
+}
+
+/// `analyze shapley` as it was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ShapleyAnalysis {
+    /// Value columns; in a document the one it is about, in a request empty for the default.
+    pub value: Vec<String>,
+    /// Which way the value is good; in a request null leaves it to the column's name.
+    pub better: Option<Direction>,
+    /// Method asked for.
+    pub method: MethodRequest,
+    /// Permutations to draw.
+    pub permutations: usize,
+    /// Whether they are drawn as antithetic pairs.
+    pub antithetic: bool,
+    /// What a permutation through an unrecorded coalition does.
+    pub missing: MissingPolicy,
+    /// Range of unseen values, for bounds.
+    pub range: Option<ValueRange>,
+    /// Level of intervals and tests.
+    #[schemars(with = "f64")]
+    pub confidence: ConfidenceLevel,
+    /// How intervals are made.
+    pub ci: IntervalKind,
+    /// Resamples of a bootstrap.
+    pub resamples: u32,
+    /// Independent unit over games.
+    pub cluster: Cluster,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// How rows are read.
+    #[serde(flatten)]
+    pub reading: CoalitionReading,
+}
+
+impl ShapleyAnalysis {
+    /// What the engine of attribution is asked.
+    pub fn engine(&self) -> ShapleySettings {
+        ShapleySettings {
+            method: self.method,
+            permutations: PermutationSettings {
+                n_permutations: self.permutations,
+                antithetic: self.antithetic,
+                seed: self.seed,
+            },
+            missing: self.missing,
+            range: self.range,
+            confidence: self.confidence,
+            interval: match self.ci {
+                IntervalKind::T => IntervalMethod::StudentT,
+                IntervalKind::Normal => IntervalMethod::Normal,
+                IntervalKind::Bootstrap => IntervalMethod::Bootstrap(BootstrapSettings {
+                    n_resamples: self.resamples as usize,
+                    seed: self.seed,
+                }),
+            },
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What is in files: the document `simic.inspect/1`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Schema of the document.
+const INSPECT_SCHEMA: &str = "simic.inspect/1";
+
+/// Files and what each holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InspectionDocument {
+    /// `simic.inspect/1`.
+    pub schema: String,
+    /// Files in the order named.
+    pub files: Vec<FileRow>,
+    /// How the files were looked at; documents written before 0.2 lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<InspectAnalysis>,
+}
+
+/// `inspect` as it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InspectAnalysis {
+    /// Value columns of coalition rows; empty for the default.
+    pub value: Vec<String>,
+    /// Columns by the field they are read as.
+    pub columns: BTreeMap<String, String>,
+}
+
+/// One file: its structure and what its rows say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FileRow {
+    /// The file as the user knows it.
+    pub file: String,
+    /// coalitions, transitions or other.
+    pub kind: String,
+    /// Rows.
+    pub rows: u64,
+    /// Columns with their types.
+    pub columns: BTreeMap<String, String>,
+    /// Runs.
+    pub runs: Option<u64>,
+    /// Episodes.
+    pub episodes: Option<u64>,
+    /// Environments.
+    pub envs: Option<u64>,
+    /// First and last step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<(i64, i64)>,
+    /// Values of an observation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obs_width: Option<usize>,
+    /// Observation values that are not finite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub non_finite_obs: Option<u64>,
+    /// Least and greatest reward.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward_range: Option<(f64, f64)>,
+    /// Rewards null or not finite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bad_rewards: Option<u64>,
+    /// Games of coalition rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub games: Option<GamesRow>,
+    /// What is wrong with it.
+    pub problems: Vec<String>,
+}
+
+/// The games of a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GamesRow {
+    /// Games.
+    pub n: u64,
+    /// Games with all 2^n coalitions.
+    pub complete: u64,
+    /// Games with recorded permutations.
+    pub with_walks: u64,
+    /// Games with repeated evaluations.
+    pub with_repeats: u64,
+    /// All slots.
+    pub slots: BTreeSet<String>,
+    /// Least and greatest number of players.
+    pub players: (u64, u64),
+    /// Least and mean share of the 2^n coalitions recorded.
+    pub coverage: (f64, f64),
+}
+
+impl InspectionDocument {
+    /// The document of these files.
+    pub fn new(files: Vec<FileRow>, settings: InspectAnalysis) -> Self {
+        Self { schema: INSPECT_SCHEMA.to_owned(), files, settings: Some(settings) }
+    }
+
+    /// Problems in all files.
+    pub fn n_problems(&self) -> usize {
+        self.files.iter().map(|file| file.problems.len()).sum()
+    }
+}

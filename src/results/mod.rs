@@ -1,0 +1,56 @@
+//! Documents: what an analysis found, as it is stored, rendered, checked and read back.
+//!
+//! One file per document: owned types with the schema's name and version beside them, made from the analysis's own
+//! result. `report` renders these documents and nothing else; `baseline` compares their metrics; `records` reads and
+//! writes files. What an analysis was asked (its settings) is a value too and stands in the document under
+//! `settings`. Nothing here knows of flags, files or tables.
+
+mod analysis;
+mod baseline;
+mod check;
+mod comparison;
+mod devices;
+mod inspection;
+mod measured;
+mod metric;
+mod normalization;
+mod normalization_analysis;
+mod numbers;
+mod schemas;
+mod settings;
+mod shapley;
+mod simulation;
+mod skips;
+mod states;
+pub mod text;
+
+pub use analysis::{CoalitionReading, IntervalKind, OnBad, ShapleyAnalysis};
+pub use baseline::{BASELINE_SCHEMA, Baseline, FIRST_BASELINE_SCHEMA, fnv1a, sorted};
+pub use check::{
+    CheckDocument, CheckResult, CheckRow, CheckStatus, Finding, RecordDocument, RecordedCheck, Verdict,
+};
+pub use comparison::{
+    CompareInput, ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument, DivisorRow,
+};
+pub use devices::{DeviceDocument, DeviceRow};
+pub use inspection::{FileRow, GamesRow, InspectAnalysis, InspectionDocument};
+pub use measured::Measured;
+pub use metric::{Direction, Metric};
+pub use normalization::{
+    DeviceUsed, DiagnosticsRow, NormalizationDocument, NormalizationSettings, NormalizedRun, REPLAY_SCHEMA,
+    RollbackCounts, RunRow, STATS_SCHEMA,
+};
+pub use normalization_analysis::{
+    CompareAnalysis, Precision, ReplayAnalysis, Rollback, RuleAnalysis, Scope, StepReading, VerifyAnalysis,
+};
+pub use schemas::{SCHEMAS, schema};
+pub use settings::{SettingChange, Settings};
+pub use shapley::{
+    GameRow, MethodUsed, PlayerRow, SHAPLEY_SCHEMA, ShapleyDocument, ShapleyInput, SummaryRow,
+};
+pub use simulation::{SimulationDocument, TrueValue};
+pub use skips::{BadPlaceRow, InputCounts, Skipped, StepInput};
+pub use states::{
+    DifferenceRow, STATE_SCHEMA, StateComparison, StateDocument, StatePlace, VERIFY_SCHEMA,
+    VerificationDocument,
+};

@@ -1,0 +1,90 @@
+//! Settings of a stored result by name, and what differs between two of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// Settings of an analysis by name.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settings {
+    /// Everything the numbers depend on besides the input.
+    Complete(BTreeMap<String, Value>),
+    /// What a document from before settings were stored tells of them.
+    Partial(BTreeMap<String, Value>),
+}
+
+/// A setting that differs between two results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingChange {
+    /// Name of the setting.
+    pub name: String,
+    /// Its value before, as JSON.
+    pub before: String,
+    /// Its value now.
+    pub now: String,
+}
+
+impl Settings {
+    fn values(&self) -> &BTreeMap<String, Value> {
+        match self {
+            Self::Complete(values) | Self::Partial(values) => values,
+        }
+    }
+
+    /// Settings under the names of today: those of the first documents had others.
+    fn modern(&self) -> BTreeMap<String, Value> {
+        let Self::Partial(values) = self else { return self.values().clone() };
+        let mut modern = BTreeMap::new();
+        for (name, value) in values {
+            match (name.as_str(), value) {
+                ("requested_method", _) => drop(modern.insert("method".to_owned(), value.clone())),
+                ("direction", _) => drop(modern.insert("better".to_owned(), value.clone())),
+                ("flags", Value::Object(flags)) => modern.extend(flags.iter().map(flag_as_setting)),
+                _ => drop(modern.insert(name.clone(), value.clone())),
+            }
+        }
+        modern
+    }
+
+    /// What differs: all settings count, or where one side tells only some, those that both tell.
+    pub fn differences(&self, now: &Self) -> Vec<SettingChange> {
+        let is_partial = matches!(self, Self::Partial(_)) || matches!(now, Self::Partial(_));
+        let (before, now) = (self.modern(), now.modern());
+        let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+        let shown = |settings: &BTreeMap<String, Value>, name: &String| {
+            settings.get(name).map_or_else(|| "nothing".to_owned(), ToString::to_string)
+        };
+        names
+            .into_iter()
+            .filter(|name| !is_partial || (before.contains_key(*name) && now.contains_key(*name)))
+            .filter(|name| before.get(*name) != now.get(*name))
+            .map(|name| SettingChange {
+                name: name.clone(),
+                before: shown(&before, name),
+                now: shown(&now, name),
+            })
+            .collect()
+    }
+}
+
+/// A flag as the first baselines kept it, as the setting it is now.
+fn flag_as_setting((flag, value): (&String, &Value)) -> (String, Value) {
+    match (flag.as_str(), value) {
+        ("no-antithetic", Value::Bool(is_off)) => ("antithetic".to_owned(), Value::Bool(!is_off)),
+        ("column", Value::Array(mappings)) => {
+            let pairs = mappings.iter().filter_map(Value::as_str).filter_map(|text| text.split_once('='));
+            let columns = pairs.map(|(field, name)| (field.to_owned(), Value::from(name))).collect();
+            ("columns".to_owned(), Value::Object(columns))
+        }
+        _ => (flag.replace('-', "_"), value.clone()),
+    }
+}
+
+/// The fields of a settings value by name.
+pub(super) fn by_name(settings: &impl Serialize) -> BTreeMap<String, Value> {
+    match serde_json::to_value(settings) {
+        Ok(Value::Object(fields)) => fields.into_iter().collect(),
+        _ => BTreeMap::new(),
+    }
+}

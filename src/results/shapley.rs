@@ -1,0 +1,408 @@
+//! Shapley values: the document `simic.shapley/1`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::analysis::{IntervalKind, ShapleyAnalysis};
+use super::metric::{Direction, Metric};
+use super::skips::{InputCounts, Skipped};
+use crate::attribution::{
+    Cluster, GameKey, GameResult, Method, MethodRequest, PlayerSummary, PlayerValue, UnitMean, unit_means,
+};
+
+/// Schema of the document.
+pub const SHAPLEY_SCHEMA: &str = "simic.shapley/1";
+
+/// The method of all games, or that they differ.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MethodUsed {
+    /// All 2^n coalitions.
+    Exact,
+    /// Permutations.
+    Permutation,
+    /// Constrained weighted least squares.
+    Kernel,
+    /// Intervals only.
+    Bounds,
+    /// Games came by several methods, or a document made elsewhere does not tell.
+    #[default]
+    Mixed,
+}
+
+impl MethodUsed {
+    /// The method used if all games share it.
+    fn of(games: &[GameRow]) -> Self {
+        let mut methods = games.iter().map(|game| game.method);
+        match methods.next() {
+            Some(first) if methods.all(|method| method == first) => match first {
+                Method::Exact => Self::Exact,
+                Method::Permutation => Self::Permutation,
+                Method::Kernel => Self::Kernel,
+                Method::Bounds => Self::Bounds,
+            },
+            _ => Self::Mixed,
+        }
+    }
+
+    /// The word in documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Permutation => "permutation",
+            Self::Kernel => "kernel",
+            Self::Bounds => "bounds",
+            Self::Mixed => "mixed",
+        }
+    }
+}
+
+/// Shapley values of one value column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ShapleyDocument {
+    /// `simic.shapley/1`.
+    pub schema: String,
+    /// Value column.
+    pub value: String,
+    /// Which way it is good; null if its name does not tell and nobody said.
+    #[serde(default)]
+    pub direction: Option<Direction>,
+    /// Method used.
+    #[serde(default)]
+    pub method: MethodUsed,
+    /// Method asked for.
+    #[serde(default = "auto")]
+    pub requested_method: MethodRequest,
+    /// Level of intervals and tests.
+    #[serde(default = "usual")]
+    pub confidence: f64,
+    /// How intervals over units were made.
+    #[serde(default)]
+    pub ci: IntervalKind,
+    /// Independent unit over games.
+    pub cluster: Cluster,
+    /// Seed.
+    #[serde(default)]
+    pub seed: u64,
+    /// Games in order of key.
+    pub games: Vec<GameRow>,
+    /// Slots over games, in natural order.
+    pub summary: Vec<SummaryRow>,
+    /// What was read and what was left out.
+    #[serde(default)]
+    pub input: ShapleyInput,
+    /// Everything the numbers depend on besides the input; documents written before 0.2 lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<ShapleyAnalysis>,
+    /// Unit means behind each row of the summary, where the document comes from the analysis itself.
+    #[serde(skip)]
+    unit_means: Vec<Vec<UnitMean>>,
+}
+
+// What documents made elsewhere (for check --result) need not tell.
+fn auto() -> MethodRequest {
+    MethodRequest::Auto
+}
+
+fn exact() -> Method {
+    Method::Exact
+}
+
+fn usual() -> f64 {
+    0.95
+}
+
+/// The values of one game.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GameRow {
+    /// Run.
+    pub run_id: Arc<str>,
+    /// Episode within the run.
+    #[serde(default)]
+    pub episode: i64,
+    /// Environment.
+    #[serde(default)]
+    pub env_id: i64,
+    /// Batch or epoch, where recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<i64>,
+    /// Players.
+    #[serde(default)]
+    pub n_players: usize,
+    /// Distinct coalitions recorded.
+    #[serde(default)]
+    pub n_coalitions: usize,
+    /// Method used.
+    #[serde(default = "exact")]
+    pub method: Method,
+    /// v(empty).
+    pub baseline: Option<f64>,
+    /// v(N).
+    pub full: Option<f64>,
+    /// Sum of the values less (full - baseline).
+    pub efficiency_gap: Option<f64>,
+    /// Whether missing coalitions bias the values.
+    #[serde(default)]
+    pub biased: bool,
+    /// Whether units are means of antithetic pairs; absent without permutations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub antithetic: Option<bool>,
+    /// Values in player order.
+    pub players: Vec<PlayerRow>,
+}
+
+/// One player's value in one game.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlayerRow {
+    /// The slot.
+    pub slot_id: Arc<str>,
+    /// Shapley value.
+    pub shapley: Option<f64>,
+    /// Sample standard deviation of the independent units (n - 1).
+    pub sd: Option<f64>,
+    /// Standard error.
+    pub stderr: Option<f64>,
+    /// Independent units behind the value.
+    #[serde(default)]
+    pub n_samples: u64,
+    /// Lower end of the interval.
+    pub ci_low: Option<f64>,
+    /// Upper end of the interval.
+    pub ci_high: Option<f64>,
+    /// Least possible value, under bounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound_low: Option<f64>,
+    /// Greatest possible value, under bounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound_high: Option<f64>,
+}
+
+/// One slot over all units in which it plays.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SummaryRow {
+    /// The slot.
+    pub slot_id: String,
+    /// Mean of the unit means.
+    pub mean: f64,
+    /// Sample standard deviation of the unit means (n - 1).
+    pub sd: Option<f64>,
+    /// sd/sqrt(units).
+    pub stderr: Option<f64>,
+    /// Independent units.
+    #[serde(default)]
+    pub n_units: u64,
+    /// Games.
+    #[serde(default)]
+    pub n_games: u64,
+    /// Lower end of the interval.
+    pub ci_low: Option<f64>,
+    /// Upper end of the interval.
+    pub ci_high: Option<f64>,
+    /// t statistic of mean = 0; null where it is infinite (constant units) or there is no test.
+    pub t: Option<f64>,
+    /// Two-sided p value.
+    pub p_value: Option<f64>,
+    /// Holm-adjusted over the slots.
+    pub p_adjusted: Option<f64>,
+    /// p_adjusted below 1 - confidence.
+    pub significant: Option<bool>,
+}
+
+/// What was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ShapleyInput {
+    /// Files read.
+    pub files: usize,
+    /// Rows used.
+    pub rows: u64,
+    /// Rows left out.
+    #[serde(default)]
+    pub skipped: u64,
+    /// Rows left out, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skipped_rows: BTreeMap<String, u64>,
+    /// Files left out, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skipped_files: BTreeMap<String, u64>,
+    /// Games left out, for which the method has no value.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped_games: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl ShapleyInput {
+    /// Counts of a recording, and of games without a value.
+    pub fn new(counts: InputCounts, skipped: &Skipped, skipped_games: u64) -> Self {
+        Self {
+            files: counts.files,
+            rows: counts.rows,
+            skipped: skipped.n_rows(),
+            skipped_rows: skipped.rows.clone(),
+            skipped_files: skipped.files.clone(),
+            skipped_games,
+        }
+    }
+}
+
+impl ShapleyDocument {
+    /// The document of an analysis, whose settings name one value column and its direction.
+    pub fn new(
+        settings: ShapleyAnalysis,
+        value: &str,
+        games: &[GameResult],
+        summary: Vec<PlayerSummary>,
+        input: ShapleyInput,
+    ) -> Self {
+        let games = game_rows(games);
+        let (summary, unit_means) = summary.into_iter().map(SummaryRow::of).unzip();
+        Self {
+            schema: SHAPLEY_SCHEMA.to_owned(),
+            value: value.to_owned(),
+            direction: settings.better,
+            method: MethodUsed::of(&games),
+            requested_method: settings.method,
+            confidence: settings.confidence.get(),
+            ci: settings.ci,
+            cluster: settings.cluster,
+            seed: settings.seed,
+            games,
+            summary,
+            input,
+            settings: Some(settings),
+            unit_means,
+        }
+    }
+
+    /// Numbers for checks: every slot's mean, and the values of the full and the empty coalition, each over the
+    /// analysis's own units.
+    ///
+    /// Ids are `shapley/SLOT/mean`, `value/full/mean` and `value/empty/mean`, behind `prefix`.
+    pub fn metrics(&self, prefix: &str) -> Vec<Metric> {
+        let keys: Vec<GameKey> = self.games.iter().map(GameRow::key).collect();
+        let samples = |means: &[UnitMean]| -> BTreeMap<String, f64> {
+            means.iter().map(|unit| (self.cluster.unit_name(&keys[unit.game]), unit.mean)).collect()
+        };
+        let over_games = |value: &dyn Fn(&GameRow) -> Option<f64>| {
+            let games: Vec<_> = keys.iter().zip(self.games.iter().map(value)).collect();
+            unit_means(&games, self.cluster)
+        };
+        let mut metrics = Vec::new();
+        for (place, summary) in self.summary.iter().enumerate() {
+            let means = match self.unit_means.get(place) {
+                Some(means) => samples(means),
+                None => samples(&over_games(&|game| game.value_of(&summary.slot_id))),
+            };
+            let id = format!("{prefix}shapley/{}/mean", summary.slot_id);
+            metrics.extend(Metric::mean(id, &self.value, self.direction, means).map(|metric| Metric {
+                value: summary.mean,
+                stderr: summary.stderr.or(metric.stderr),
+                ci: summary.ci_low.zip(summary.ci_high),
+                ..metric
+            }));
+        }
+        let mut end = |name: &str, value: &dyn Fn(&GameRow) -> Option<f64>| {
+            let id = format!("{prefix}value/{name}/mean");
+            metrics.extend(Metric::mean(id, &self.value, self.direction, samples(&over_games(value))));
+        };
+        end("full", &|game| game.full);
+        end("empty", &|game| game.baseline);
+        metrics
+    }
+}
+
+/// Rows of all games; games of one campaign share the names of their slots.
+fn game_rows(games: &[GameResult]) -> Vec<GameRow> {
+    let mut names: Vec<Arc<str>> = Vec::new();
+    let mut before: Option<&GameResult> = None;
+    let mut rows = Vec::with_capacity(games.len());
+    for game in games {
+        if before.is_none_or(|before| !Arc::ptr_eq(&before.slot_ids, &game.slot_ids)) {
+            names = game.slot_ids.iter().map(|id| Arc::from(id.as_str())).collect();
+        }
+        rows.push(GameRow::of(game, &names));
+        before = Some(game);
+    }
+    rows
+}
+
+impl GameRow {
+    fn of(game: &GameResult, names: &[Arc<str>]) -> Self {
+        Self {
+            run_id: Arc::clone(&game.key.run_id),
+            episode: game.key.episode,
+            env_id: game.key.env_id,
+            batch: game.key.batch,
+            n_players: game.players.len(),
+            n_coalitions: game.n_coalitions,
+            method: game.method,
+            baseline: game.baseline,
+            full: game.full,
+            efficiency_gap: game.efficiency_gap,
+            biased: game.biased,
+            antithetic: game.antithetic,
+            players: names.iter().zip(&game.players).map(|(id, player)| PlayerRow::of(id, player)).collect(),
+        }
+    }
+
+    /// Which game.
+    pub fn key(&self) -> GameKey {
+        GameKey {
+            run_id: Arc::clone(&self.run_id),
+            episode: self.episode,
+            env_id: self.env_id,
+            batch: self.batch,
+        }
+    }
+
+    fn value_of(&self, slot_id: &str) -> Option<f64> {
+        self.players.iter().find(|player| &*player.slot_id == slot_id)?.shapley
+    }
+}
+
+impl PlayerRow {
+    fn of(slot_id: &Arc<str>, player: &PlayerValue) -> Self {
+        Self {
+            slot_id: Arc::clone(slot_id),
+            shapley: player.shapley,
+            sd: player.sd,
+            stderr: player.standard_error,
+            n_samples: player.n_samples,
+            ci_low: player.interval.map(|interval| interval.low),
+            ci_high: player.interval.map(|interval| interval.high),
+            bound_low: player.bounds.map(|bounds| bounds.low),
+            bound_high: player.bounds.map(|bounds| bounds.high),
+        }
+    }
+}
+
+impl SummaryRow {
+    fn of(summary: PlayerSummary) -> (Self, Vec<UnitMean>) {
+        let row = Self {
+            slot_id: summary.slot_id,
+            mean: summary.mean,
+            sd: summary.sd,
+            stderr: summary.standard_error,
+            n_units: summary.n_units,
+            n_games: summary.n_games,
+            ci_low: summary.interval.map(|interval| interval.low),
+            ci_high: summary.interval.map(|interval| interval.high),
+            t: summary.t.filter(|t| t.is_finite()),
+            p_value: summary.p_value,
+            p_adjusted: summary.p_adjusted,
+            significant: summary.significant,
+        };
+        (row, summary.unit_means)
+    }
+
+    /// The t statistic, infinite ones included: constant units have a p value and no finite t.
+    pub fn t_statistic(&self) -> Option<f64> {
+        self.t.or_else(|| self.p_value.map(|_| f64::INFINITY.copysign(self.mean)))
+    }
+}

@@ -1,0 +1,267 @@
+//! Stored states and whether one fits a recording: the documents `simic.normalizer/1` and `simic.normalize.verify/1`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::normalization::dimension_names;
+use super::normalization_analysis::VerifyAnalysis;
+use super::numbers::{self, finite};
+use super::text::{grouped, short};
+use crate::normalization::{Claim, Diagnosis, Difference, NormalizerState};
+
+/// Schema of a stored state.
+pub const STATE_SCHEMA: &str = "simic.normalizer/1";
+
+/// Schema of a verification.
+pub const VERIFY_SCHEMA: &str = "simic.normalize.verify/1";
+
+/// A step of a run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct StatePlace {
+    /// Run.
+    pub run_id: String,
+    /// Episode.
+    pub episode: i64,
+    /// Step.
+    pub step: i64,
+}
+
+/// A stored normalizer state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StateDocument {
+    /// `simic.normalizer/1`.
+    pub schema: String,
+    /// welford or ema.
+    pub kind: String,
+    /// Momentum of a moving average.
+    pub momentum: Option<f64>,
+    /// Rows seen, the initial count included (full history).
+    pub count: f64,
+    /// Mean per dimension.
+    pub mean: Vec<f64>,
+    /// Population variance per dimension.
+    pub var: Vec<f64>,
+    /// Epsilon values were normalized with.
+    pub epsilon: Option<f64>,
+    /// Bound values were clipped to.
+    pub clip: Option<f64>,
+    /// Updates.
+    #[serde(default)]
+    pub batches: Option<u64>,
+    /// Fingerprint of the rows seen.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
+    /// Weight of the initial state.
+    #[serde(default)]
+    pub initial_count: Option<f64>,
+    /// Its mean.
+    #[serde(default)]
+    pub initial_mean: Option<f64>,
+    /// Its variance.
+    #[serde(default)]
+    pub initial_var: Option<f64>,
+    /// What was normalized.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Why the state cannot be merged exactly, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge_obstacle: Option<String>,
+    /// First row seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<StatePlace>,
+    /// Last row seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<StatePlace>,
+}
+
+/// Whether a stored state is what a recording implies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VerificationDocument {
+    /// `simic.normalize.verify/1`.
+    pub schema: String,
+    /// The state's file.
+    pub state: String,
+    /// Its format.
+    pub format: String,
+    /// The run it was compared with.
+    pub run_id: String,
+    /// Whether it lies within the tolerance.
+    pub matches: bool,
+    /// Tolerance.
+    pub tolerance: f64,
+    /// Greatest distance over dimensions; null if it cannot be said.
+    pub distance: Option<f64>,
+    /// welford or ema.
+    pub kind: String,
+    /// Momentum of a moving average.
+    pub momentum: Option<f64>,
+    /// Stored count.
+    pub stored_count: Option<f64>,
+    /// Count the recording implies.
+    #[serde(deserialize_with = "numbers::one")]
+    pub expected_count: f64,
+    /// Why it differs, in a word.
+    pub diagnosis: Option<String>,
+    /// The same in a sentence.
+    pub detail: Option<String>,
+    /// Dimensions that differ, worst first.
+    pub differences: Vec<DifferenceRow>,
+    /// Dimensions of the recording; documents written before 0.2 lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_dimensions: Option<usize>,
+    /// Everything the numbers depend on besides the input; likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<VerifyAnalysis>,
+}
+
+/// One dimension that differs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DifferenceRow {
+    /// Dimension.
+    pub dimension: usize,
+    /// Stored mean.
+    pub stored_mean: Option<f64>,
+    /// Mean the recording implies.
+    #[serde(deserialize_with = "numbers::one")]
+    pub expected_mean: f64,
+    /// Stored variance.
+    pub stored_var: Option<f64>,
+    /// Variance the recording implies.
+    #[serde(deserialize_with = "numbers::one")]
+    pub expected_var: f64,
+    /// How far they lie apart.
+    pub distance: Option<f64>,
+}
+
+impl StateDocument {
+    /// The document's text, pretty-printed.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+/// A stored state and what it is compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct StateComparison<'a> {
+    /// The state's file.
+    pub state: &'a str,
+    /// Its format.
+    pub format: &'a str,
+    /// What the file holds.
+    pub claim: &'a Claim,
+    /// The run it is compared with.
+    pub run_id: &'a str,
+    /// The state that run implies.
+    pub expected: &'a NormalizerState,
+    /// Why the two differ; `None` if they do not.
+    pub diagnosis: Option<&'a Diagnosis>,
+}
+
+impl VerificationDocument {
+    /// The document of a comparison.
+    pub fn new(settings: VerifyAnalysis, found: StateComparison<'_>) -> Self {
+        let StateComparison { claim, expected, .. } = found;
+        let (diagnosis, detail) = found.diagnosis.map(described).unzip();
+        Self {
+            schema: VERIFY_SCHEMA.to_owned(),
+            state: found.state.to_owned(),
+            format: found.format.to_owned(),
+            run_id: found.run_id.to_owned(),
+            matches: found.diagnosis.is_none(),
+            tolerance: settings.tolerance,
+            distance: finite(claim.distance_to(&expected.mean, &expected.var)),
+            kind: settings.rule.rule.memory.name().to_owned(),
+            momentum: settings.rule.rule.memory.momentum(),
+            stored_count: claim.count,
+            expected_count: expected.count,
+            diagnosis: diagnosis.map(str::to_owned),
+            detail,
+            differences: claim
+                .differences(expected, settings.tolerance)
+                .iter()
+                .map(DifferenceRow::of)
+                .collect(),
+            n_dimensions: Some(expected.mean.len()),
+            settings: Some(settings),
+        }
+    }
+
+    /// Names of the dimensions.
+    pub fn dimension_names(&self) -> Vec<String> {
+        let Some(settings) = &self.settings else { return Vec::new() };
+        let width = self.n_dimensions.unwrap_or(0);
+        dimension_names(settings.rule.target.name(), &settings.rule.reading.values, width)
+    }
+}
+
+impl DifferenceRow {
+    /// A difference as documents hold it.
+    pub fn of(difference: &Difference) -> Self {
+        Self {
+            dimension: difference.dimension,
+            stored_mean: finite(difference.mean.0),
+            expected_mean: difference.mean.1,
+            stored_var: finite(difference.var.0),
+            expected_var: difference.var.1,
+            distance: finite(difference.distance),
+        }
+    }
+}
+
+/// A word for scripts and a sentence for people.
+pub(super) fn described(diagnosis: &Diagnosis) -> (&'static str, String) {
+    let list = |dimensions: &[usize]| {
+        let shown: Vec<String> = dimensions.iter().take(24).map(ToString::to_string).collect();
+        let more = if dimensions.len() > 24 { ", ..." } else { "" };
+        format!("{}{more}", shown.join(", "))
+    };
+    match diagnosis {
+        Diagnosis::Invalid { dimensions } => {
+            ("invalid", format!("a variance is negative or a number not finite in dimensions {}", list(dimensions)))
+        }
+        Diagnosis::Swapped => ("swapped", "mean and variance have changed places".to_owned()),
+        Diagnosis::Shape { stored, expected, missing } => (
+            "shape",
+            format!(
+                "the state has {stored} dimensions, the recording {expected}; recorded dimensions without a match: {}",
+                if missing.is_empty() { "none".to_owned() } else { list(missing) }
+            ),
+        ),
+        Diagnosis::Permuted { order } => {
+            ("permuted", format!("the dimensions are in another order; stored as recorded {}", list(order)))
+        }
+        Diagnosis::NeverUpdated => ("never_updated", "the state was never updated: it is still the initial one".to_owned()),
+        Diagnosis::Stale { updates, of } => (
+            "stale",
+            format!("the state is stale: that of the recording after {} of {} updates", grouped(*updates), grouped(*of)),
+        ),
+        Diagnosis::Reset { update, vector_step } => (
+            "reset",
+            format!(
+                "the statistics were reset at vector step {} (update {}): a replay from there gives this state",
+                grouped(*vector_step),
+                grouped(*update)
+            ),
+        ),
+        Diagnosis::OtherMomentum { momentum: Some(momentum), distance } => (
+            "wrong_momentum",
+            format!("another momentum: {momentum} fits best (distance {})", short(*distance)),
+        ),
+        Diagnosis::OtherMomentum { momentum: None, distance } => (
+            "wrong_momentum",
+            format!("another kind: full history (Welford) fits best (distance {})", short(*distance)),
+        ),
+        Diagnosis::Count => (
+            "count",
+            "mean and variance are right, the count is not: the next updates would weigh wrongly".to_owned(),
+        ),
+        Diagnosis::OtherRun { run_id } => ("other_run", format!("the state is that of run {run_id}")),
+        Diagnosis::Unknown => (
+            "unknown",
+            "no explanation found: not stale, reset, reordered or of another momentum; perhaps another recording"
+                .to_owned(),
+        ),
+    }
+}
