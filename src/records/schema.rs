@@ -67,9 +67,9 @@ impl ColumnMap {
     /// Parses mappings.
     ///
     /// # Errors
-    /// Says which fields exist if one is unknown.
+    /// Says which fields exist if one is unknown, and which is mapped twice.
     pub fn parse(mappings: &[String]) -> Result<Self, String> {
-        let mut entries = Vec::new();
+        let mut entries: Vec<(String, String)> = Vec::new();
         for mapping in mappings {
             let Some((field, column)) = mapping.split_once('=') else {
                 return Err(format!("'{mapping}' is not of the form FIELD=NAME"));
@@ -78,12 +78,15 @@ impl ColumnMap {
                 let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
                 return Err(format!("unknown field '{field}'; the fields are {}", known.join(", ")));
             }
+            if let Some((_, other)) = entries.iter().find(|(known, _)| known == field) {
+                return Err(format!("{field} is mapped twice, to {other} and to {column}"));
+            }
             entries.push((field.to_owned(), column.to_owned()));
         }
         Ok(Self { entries })
     }
 
-    /// Mappings as settings hold them: the last one of a field counts.
+    /// Mappings as settings hold them.
     pub fn to_map(&self) -> BTreeMap<String, String> {
         self.entries.iter().cloned().collect()
     }
@@ -98,7 +101,7 @@ impl ColumnMap {
     /// # Errors
     /// If the user mapped the field to a column that is not there.
     pub(super) fn find(&self, table: &Table, field: &str) -> Result<Option<String>, RecordError> {
-        if let Some((_, column)) = self.entries.iter().rev().find(|(name, _)| name == field) {
+        if let Some((_, column)) = self.entries.iter().find(|(name, _)| name == field) {
             return if table.has_column(column) {
                 Ok(Some(column.clone()))
             } else {
@@ -142,5 +145,7 @@ mod tests {
         assert!(ColumnMap::parse(&["mask=bits".to_owned()]).is_ok());
         assert!(ColumnMap::parse(&["mask".to_owned()]).expect_err("no =").contains("FIELD=NAME"));
         assert!(ColumnMap::parse(&["msk=bits".to_owned()]).expect_err("unknown").contains("slot_ids"));
+        let twice = ["mask=bits", "mask=on"].map(str::to_owned);
+        assert!(ColumnMap::parse(&twice).expect_err("twice").contains("to bits and to on"));
     }
 }
