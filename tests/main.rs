@@ -6,6 +6,7 @@
 mod checks;
 mod documents;
 mod engines;
+mod honest_records;
 mod laws;
 mod normalization_laws;
 mod normalizers;

@@ -168,13 +168,6 @@ pub enum Problem {
     },
 }
 
-impl Problem {
-    /// Whether it is about a row's place, not its values.
-    pub(super) fn is_about_key(&self) -> bool {
-        matches!(self, Self::Null("an integer" | "a run id"))
-    }
-}
-
 impl RecordError {
     /// A problem with a whole file.
     pub fn file(file: impl Into<String>, problem: impl Into<Problem>) -> Self {

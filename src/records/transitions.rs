@@ -114,7 +114,7 @@ impl TransitionSummary {
         let (episodes, envs, steps) = (key(&columns.episode), key(&columns.env_id), key(&columns.step));
         if let Some(cell) = bad.cells.into_iter().min_by_key(|cell| cell.row) {
             let row = place.first_row + cell.row as u64;
-            return Err(RecordError::cell(table.name(), row, &cell.column, cell.problem));
+            return Err(cell.error(table.name(), row));
         }
         let mut row = 0;
         while row < place.n_rows {

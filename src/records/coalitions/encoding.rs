@@ -129,13 +129,8 @@ fn read_slot_columns(
     let words = words_for(names.len());
     let mut masks = vec![0u64; n_rows * words];
     for (player, name) in names.iter().enumerate() {
-        let Column::Values(array) = read.next() else {
-            let expected = "a column of true and false";
-            bad.push(0, name, Problem::WrongType { expected, found: "a constant".to_owned() });
-            continue;
-        };
-        let truths = columns::truths(&*array, |row, problem| bad.push(row.unwrap_or(0), name, problem));
-        for (row, _) in truths.iter().flatten().enumerate().filter(|(_, is_on)| **is_on) {
+        let truths = columns::truth_column(read.next(), name, n_rows, bad);
+        for (row, _) in truths.iter().enumerate().filter(|(_, is_on)| **is_on) {
             insert(&mut masks[row * words..(row + 1) * words], player);
         }
     }
@@ -173,7 +168,7 @@ fn read_layouts(column: Column, name: &str, n_rows: usize, bad: &mut BadCells) -
     let Some(lists) = columns::lists(column, name, "a list of slot ids", bad) else { return found };
     let Some(ids) = columns::texts(&*lists.values) else {
         let dtype = describe_type(lists.values.dtype());
-        bad.push(0, name, Problem::WrongType { expected: "lists of text", found: dtype });
+        bad.whole(name, "lists of text", dtype);
         return found;
     };
     for row in 0..n_rows {
@@ -218,9 +213,12 @@ fn read_configs(
         row_layouts: None,
     };
     let Some(lists) = columns::lists(column, name, "a list of true and false", bad) else { return empty };
-    let truths = columns::truths(&*lists.values, |position, problem| {
-        let is_before = |offset: &usize| position.is_some_and(|position| *offset <= position);
-        bad.push(lists.offsets.partition_point(is_before).saturating_sub(1), name, problem);
+    let truths = columns::truths(&*lists.values, |position, problem| match position {
+        Some(position) => {
+            let row = lists.offsets.partition_point(|offset| *offset <= position).saturating_sub(1);
+            bad.push(row, name, problem);
+        }
+        None => bad.whole(name, "lists of true and false", describe_type(lists.values.dtype())),
     });
     let Some(truths) = truths else { return empty };
     let widest = (0..n_rows).map(|row| lists.range(row).len()).max().unwrap_or(0);

@@ -9,7 +9,7 @@ use indexmap::IndexSet;
 use polars_buffer::Buffer;
 use rayon::prelude::*;
 
-use super::super::columns::{self, BadCells, Ints, Masks, Texts};
+use super::super::columns::{self, BadCells, Fault, Ints, Masks, Texts};
 use super::super::error::{Problem, RecordError};
 use super::super::schema::OnBad;
 use super::super::skips::SkipReport;
@@ -88,7 +88,8 @@ pub(super) fn read_parts(
         })
         .collect();
     let mut parts = Vec::with_capacity(read.len());
-    for part in read {
+    let mut first_error = None;
+    for ((file, index), part) in jobs.into_iter().zip(read) {
         match part {
             Ok(part) => {
                 for (reason, n) in &part.skipped {
@@ -97,12 +98,20 @@ pub(super) fn read_parts(
                 parts.push(part);
             }
             Err(error) if options.on_bad == OnBad::Skip && error.is_skippable() => {
-                *skipped.files.entry(error.class()).or_default() += 1;
+                *skipped.rows.entry(error.class()).or_default() += tables[file].parts()[index].n_rows as u64;
+                first_error.get_or_insert(error);
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(parts)
+    // Where nothing is left, what was wrong is more than that there are no rows.
+    if parts.is_empty()
+        && let Some(error) = first_error
+    {
+        Err(error)
+    } else {
+        Ok(parts)
+    }
 }
 
 fn read_part(
@@ -181,23 +190,16 @@ fn judge(
         return Ok(JudgedRows { is_bad: None, skipped: BTreeMap::new() });
     }
     cells.sort_by_key(|cell| cell.row);
-    // A column of a wrong type has no row to blame.
     let mut is_bad = vec![false; n_rows];
     let mut skipped = BTreeMap::new();
     for cell in cells {
-        let is_whole_column = matches!(
-            cell.problem,
-            Problem::WrongType { expected, .. } if !expected.starts_with("a ") && !expected.starts_with("an ")
-        );
-        let mut error =
-            RecordError::cell(table.name(), first_row + cell.row as u64, &cell.column, cell.problem);
-        if is_whole_column {
-            error.row = None;
-        }
-        if on_bad == OnBad::Error || is_whole_column {
+        let (row, fault) = (cell.row, cell.fault);
+        let error = cell.error(table.name(), first_row + row as u64);
+        // A column of a wrong type has no row to blame.
+        if on_bad == OnBad::Error || fault == Fault::Column {
             return Err(error);
         }
-        if !std::mem::replace(&mut is_bad[cell.row], true) {
+        if !std::mem::replace(&mut is_bad[row], true) {
             *skipped.entry(error.class()).or_default() += 1;
         }
     }

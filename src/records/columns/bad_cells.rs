@@ -2,7 +2,7 @@
 
 use polars_arrow::bitmap::Bitmap;
 
-use super::super::error::Problem;
+use super::super::error::{Problem, RecordError};
 
 /// Malformed cells of one part, each with its row within the part, its column and its problem.
 #[derive(Debug, Default)]
@@ -10,9 +10,21 @@ pub(in crate::records) struct BadCells {
     pub(in crate::records) cells: Vec<BadCell>,
 }
 
+/// What a malformed cell puts at fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::records) enum Fault {
+    /// The values of its row.
+    Values,
+    /// The place of its row: without its key a row belongs nowhere.
+    Key,
+    /// Its whole column, which is of another type: no row can be left out for it.
+    Column,
+}
+
 /// One malformed cell.
 #[derive(Debug)]
 pub(in crate::records) struct BadCell {
+    pub(in crate::records) fault: Fault,
     pub(in crate::records) row: usize,
     /// Position within a row of several values.
     pub(in crate::records) position: usize,
@@ -21,8 +33,22 @@ pub(in crate::records) struct BadCell {
 }
 
 impl BadCells {
+    /// A row whose values cannot be used.
     pub(in crate::records) fn push(&mut self, row: usize, column: &str, problem: Problem) {
         self.push_at(row, column, problem, 0);
+    }
+
+    /// A row whose place is not known.
+    pub(in crate::records) fn key(&mut self, row: usize, column: &str, problem: Problem) {
+        self.cells.push(BadCell { fault: Fault::Key, row, position: 0, column: column.to_owned(), problem });
+    }
+
+    /// The same cells where they are no keys.
+    pub(in crate::records) fn into_values(mut self) -> Self {
+        for cell in self.cells.iter_mut().filter(|cell| cell.fault == Fault::Key) {
+            cell.fault = Fault::Values;
+        }
+        self
     }
 
     pub(in crate::records) fn push_at(
@@ -32,12 +58,19 @@ impl BadCells {
         problem: Problem,
         position: usize,
     ) {
-        self.cells.push(BadCell { row, position, column: column.to_owned(), problem });
+        self.cells.push(BadCell { fault: Fault::Values, row, position, column: column.to_owned(), problem });
     }
 
     /// A bad column: every row is bad for the same reason, told once.
     pub(in crate::records) fn whole(&mut self, column: &str, expected: &'static str, found: String) {
-        self.push(0, column, Problem::WrongType { expected, found });
+        let problem = Problem::WrongType { expected, found };
+        self.cells.push(BadCell {
+            fault: Fault::Column,
+            row: 0,
+            position: 0,
+            column: column.to_owned(),
+            problem,
+        });
     }
 }
 
@@ -47,18 +80,41 @@ pub(in crate::records) fn sorted_by_row(mut bad: BadCells) -> BadCells {
     bad
 }
 
-/// Tells every null of a column that may have none.
+impl BadCell {
+    /// The cell as an error; a row is named where it is one row's fault.
+    pub(in crate::records) fn error(self, file: &str, row: u64) -> RecordError {
+        let row = (self.fault != Fault::Column).then_some(row);
+        RecordError { file: file.to_owned(), row, column: Some(self.column), problem: self.problem }
+    }
+}
+
+/// Tells every null of a column of values that may have none.
 pub(in crate::records) fn report_nulls(
     validity: Option<&Bitmap>,
     name: &str,
     what: &'static str,
     bad: &mut BadCells,
 ) {
-    if let Some(validity) = validity.filter(|validity| validity.unset_bits() > 0) {
-        for (row, is_valid) in validity.iter().enumerate() {
-            if !is_valid {
-                bad.push(row, name, Problem::Null(what));
-            }
-        }
+    for row in nulls(validity) {
+        bad.push(row, name, Problem::Null(what));
     }
+}
+
+/// Tells every null of a key column.
+pub(in crate::records) fn report_null_keys(
+    validity: Option<&Bitmap>,
+    name: &str,
+    what: &'static str,
+    bad: &mut BadCells,
+) {
+    for row in nulls(validity) {
+        bad.key(row, name, Problem::Null(what));
+    }
+}
+
+fn nulls(validity: Option<&Bitmap>) -> impl Iterator<Item = usize> + '_ {
+    let validity = validity.filter(|validity| validity.unset_bits() > 0);
+    validity.into_iter().flat_map(|validity| {
+        validity.iter().enumerate().filter(|(_, is_valid)| !is_valid).map(|(row, _)| row)
+    })
 }

@@ -5,7 +5,7 @@ use polars_buffer::Buffer;
 use super::super::error::Problem;
 use super::super::part::Column;
 use super::super::table::describe_type;
-use super::bad_cells::{BadCells, report_nulls};
+use super::bad_cells::{BadCells, report_null_keys};
 use super::numbers::{numbers, primitive, with_integers};
 
 /// Integers of a key column.
@@ -39,7 +39,7 @@ pub(in crate::records) fn equal_run(values: &[i64], start: usize, end: usize) ->
     values[start..end].iter().position(|value| *value != first).map_or(end, |length| start + length)
 }
 
-/// A column of integers without nulls.
+/// A key column of integers without nulls.
 #[allow(
     clippy::unnecessary_fallible_conversions,
     clippy::useless_conversion,
@@ -54,14 +54,22 @@ pub(in crate::records) fn ints(column: Column, name: &str, bad: &mut BadCells) -
         }
         Column::Values(array) => array,
     };
-    report_nulls(array.validity(), name, "an integer", bad);
+    let is_null = |row: usize| array.validity().is_some_and(|validity| !validity.get_bit(row));
+    report_null_keys(array.validity(), name, "an integer", bad);
     if let Some(array) = primitive::<i64>(&*array) {
         return Ints::Values(array.values().clone());
     }
     let values = with_integers!(&*array, |typed| typed
         .values()
         .iter()
-        .map(|value| i64::try_from(*value).unwrap_or(i64::MAX))
+        .enumerate()
+        .map(|(row, value)| i64::try_from(*value).unwrap_or_else(|_| {
+            if !is_null(row) {
+                let expected = "an integer below 2^63";
+                bad.key(row, name, Problem::WrongType { expected, found: value.to_string() });
+            }
+            0
+        }))
         .collect::<Vec<i64>>());
     if let Some(values) = values {
         return Ints::Values(values.into());
@@ -69,9 +77,8 @@ pub(in crate::records) fn ints(column: Column, name: &str, bad: &mut BadCells) -
     // Whole numbers stored as floats, as pandas does to columns that once had nulls.
     if let Some(floats) = numbers(&*array) {
         for (row, value) in floats.iter().enumerate() {
-            let is_null = array.validity().is_some_and(|validity| !validity.get_bit(row));
-            if !is_null && (value.fract() != 0.0 || value.abs() > 9e15) {
-                bad.push(row, name, Problem::WrongType { expected: "an integer", found: value.to_string() });
+            if !is_null(row) && (value.fract() != 0.0 || value.abs() > 9e15) {
+                bad.key(row, name, Problem::WrongType { expected: "an integer", found: value.to_string() });
             }
         }
         #[expect(
@@ -97,7 +104,8 @@ pub(in crate::records) fn optional_ints(
     };
     let mut found = BadCells::default();
     let ints = ints(column, name, &mut found);
-    bad.cells.extend(found.cells.into_iter().filter(|cell| !matches!(cell.problem, Problem::Null(_))));
+    let found = found.into_values().cells.into_iter();
+    bad.cells.extend(found.filter(|cell| !matches!(cell.problem, Problem::Null(_))));
     let is_valid = |row: usize| validity.as_ref().is_none_or(|validity| validity.get_bit(row));
     (0..n_rows).map(|row| is_valid(row).then(|| ints.get(row))).collect()
 }

@@ -10,7 +10,7 @@ mod run_ids;
 mod texts;
 mod truths;
 
-pub(super) use self::bad_cells::{BadCell, BadCells, report_nulls, sorted_by_row};
+pub(super) use self::bad_cells::{BadCell, BadCells, Fault, report_nulls, sorted_by_row};
 pub(super) use self::floats::finite_floats;
 pub(super) use self::ints::{Ints, ints, optional_ints};
 pub(super) use self::lists::{Lists, lists};
@@ -18,4 +18,4 @@ pub(super) use self::masks::{Masks, masks};
 pub(super) use self::numbers::{is_numeric, numbers};
 pub(super) use self::run_ids::{Texts, run_ids};
 pub(super) use self::texts::{same_view, texts};
-pub(super) use self::truths::truths;
+pub(super) use self::truths::{check_flag_type, flags, truth_column, truths};

@@ -4,7 +4,7 @@ use polars_arrow::array::Utf8ViewArray;
 use polars_buffer::Buffer;
 
 use super::super::part::Column;
-use super::bad_cells::{BadCells, report_nulls};
+use super::bad_cells::{BadCells, report_null_keys};
 use super::ints::{Ints, equal_run, ints};
 use super::texts::{same_view, texts};
 
@@ -43,7 +43,7 @@ pub(in crate::records) fn run_ids(column: Column, name: &str, bad: &mut BadCells
         Column::Values(array) => array,
     };
     if let Some(views) = texts(&*array) {
-        report_nulls(array.validity(), name, "a run id", bad);
+        report_null_keys(array.validity(), name, "a run id", bad);
         return Texts::Views(views);
     }
     match ints(Column::Values(array), name, bad) {

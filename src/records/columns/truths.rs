@@ -1,12 +1,72 @@
 //! Arrays of truth values.
 
 use polars_arrow::array::{Array, BooleanArray};
+use polars_arrow::datatypes::ArrowDataType;
 
 use super::super::error::Problem;
+use super::super::part::Column;
 use super::super::table::describe_type;
-use super::numbers::numbers;
+use super::bad_cells::BadCells;
+use super::numbers::{is_numeric, numbers};
 
-/// Truth values: bool, or integers that are 0 or 1. Each null or other value is told with its flat position
+/// A column of truth values without nulls; a row of another value is bad and counts as false, a column of another
+/// type is bad as a whole.
+pub(in crate::records) fn truth_column(
+    column: Column,
+    name: &str,
+    n_rows: usize,
+    bad: &mut BadCells,
+) -> Vec<bool> {
+    let array = match column {
+        Column::ConstantInt(value @ (0 | 1)) => return vec![value == 1; n_rows],
+        Column::ConstantInt(value) => {
+            for row in 0..n_rows {
+                bad.push(row, name, not_a_truth(&value));
+            }
+            return vec![false; n_rows];
+        }
+        Column::ConstantText(text) => {
+            bad.whole(name, TRUTHS, format!("the text '{text}'"));
+            return vec![false; n_rows];
+        }
+        Column::Values(array) => array,
+    };
+    let truths = truths(&*array, |row, problem| match row {
+        Some(row) => bad.push(row, name, problem),
+        None => bad.whole(name, TRUTHS, describe_type(array.dtype())),
+    });
+    truths.unwrap_or_else(|| vec![false; n_rows])
+}
+
+/// A column of flags: a null is no flag, as recorders leave them out of rows where nothing happened. A row of another
+/// value is bad.
+pub(in crate::records) fn flags(array: &dyn Array, name: &str, bad: &mut BadCells) -> Vec<bool> {
+    if *array.dtype() == ArrowDataType::Null {
+        return vec![false; array.len()];
+    }
+    let flags = truths(array, |row, problem| match (row, problem) {
+        (_, Problem::Null(_)) => {}
+        (Some(row), problem) => bad.push(row, name, problem),
+        (None, _) => bad.whole(name, TRUTHS, describe_type(array.dtype())),
+    });
+    flags.unwrap_or_else(|| vec![false; array.len()])
+}
+
+/// Whether flags can be read from a column; if not, what is wrong with it.
+pub(in crate::records) fn check_flag_type(dtype: &ArrowDataType) -> Result<(), Problem> {
+    if matches!(dtype, ArrowDataType::Boolean | ArrowDataType::Null) || is_numeric(dtype) {
+        return Ok(());
+    }
+    Err(Problem::WrongType { expected: TRUTHS, found: describe_type(dtype) })
+}
+
+const TRUTHS: &str = "a column of true and false, 0 and 1";
+
+fn not_a_truth(value: &dyn std::fmt::Display) -> Problem {
+    Problem::WrongType { expected: "true, false, 0 or 1", found: value.to_string() }
+}
+
+/// Truth values: bool, or numbers that are 0 or 1. Each null or other value is told with its flat position
 /// and counts as false; a column of another type is told once, at no position, and gives `None`.
 #[expect(clippy::float_cmp, reason = "0 and 1 are stored exactly")]
 pub(in crate::records) fn truths(
@@ -34,8 +94,7 @@ pub(in crate::records) fn truths(
     };
     for (position, value) in values.iter().enumerate() {
         if *value != 0.0 && *value != 1.0 && !is_null(position) {
-            let found = value.to_string();
-            tell(Some(position), Problem::WrongType { expected: "a truth value", found });
+            tell(Some(position), not_a_truth(value));
         }
     }
     Some(values.iter().enumerate().map(|(i, value)| *value == 1.0 && !is_null(i)).collect())

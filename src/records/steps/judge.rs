@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use super::super::columns::Fault;
 use super::super::error::{Problem, RecordError};
 use super::super::schema::OnBad;
 use super::super::table::Table;
@@ -48,25 +49,21 @@ pub(super) fn judge(
     for cell in std::mem::take(&mut rows.bad.cells) {
         let row = rows.keys.row_number(cell.row);
         let name = tables[rows.keys.file_of(cell.row)].name();
-        let is_key = cell.problem.is_about_key();
+        let (place, position, fault) = (cell.row, cell.position, cell.fault);
         let value = if let Problem::NonFinite(value) = cell.problem { Some(value) } else { None };
-        let error = RecordError::cell(name, row, &cell.column, cell.problem);
-        let is_wrong_column = matches!(
-            error.problem,
-            Problem::WrongType { expected, .. } if !expected.starts_with("a ") && !expected.starts_with("an ")
-        );
-        if options.on_bad == OnBad::Error || is_wrong_column {
-            let row = if is_wrong_column { None } else { error.row };
-            return Err(RecordError { row, ..error });
+        let error = cell.error(name, row);
+        if options.on_bad == OnBad::Error || fault == Fault::Column {
+            return Err(error);
         }
         if let Some(value) = value {
             skips.n_bad_cells += 1;
             if skips.places.len() < PLACES_KEPT {
-                skips.places.push(BadPlace { file: name.to_owned(), row, dimension: cell.position, value });
+                skips.places.push(BadPlace { file: name.to_owned(), row, dimension: position, value });
             }
         }
+        let is_key = fault == Fault::Key;
         let judgement = if is_key { Judgement::NoKey } else { Judgement::NoValues };
-        let known = &mut judgements[cell.row];
+        let known = &mut judgements[place];
         // Rows without keys were counted by the first pass.
         if *known == Judgement::Sound && !is_key {
             *skips.report.rows.entry(error.class()).or_default() += 1;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::super::columns::{self, BadCells};
-use super::super::error::{Problem, RecordError};
+use super::super::columns::{self, BadCells, Fault};
+use super::super::error::RecordError;
 use super::super::schema::OnBad;
 use super::super::table::Table;
 use super::keys::RowKeys;
@@ -179,7 +179,7 @@ impl KeyPass<'_> {
         Ok(())
     }
 
-    /// Whether each row lacks a key (empty if none does); any other malformed cell is an error.
+    /// Whether each row lacks a key (empty if none does); a column of another type is an error.
     fn judge(
         &self,
         keys: &RowKeys,
@@ -189,13 +189,13 @@ impl KeyPass<'_> {
         let name = self.tables[keys.file].name();
         let mut is_bad = Vec::new();
         for cell in bad.cells {
-            let error = RecordError::cell(name, keys.row_number(cell.row), &cell.column, cell.problem);
-            let is_null = matches!(error.problem, Problem::Null(_));
-            if self.options.on_bad == OnBad::Error || !is_null {
+            let (row, fault) = (cell.row, cell.fault);
+            let error = cell.error(name, keys.row_number(row));
+            if self.options.on_bad == OnBad::Error || fault == Fault::Column {
                 return Err(error);
             }
             is_bad.resize(keys.n_rows(), false);
-            if !std::mem::replace(&mut is_bad[cell.row], true) {
+            if !std::mem::replace(&mut is_bad[row], true) {
                 *skipped.entry(error.class()).or_default() += 1;
             }
         }

@@ -200,7 +200,7 @@ fn read_lists(array: &dyn Array, name: &str, width: usize, n_rows: usize, bad: &
     }
     let Some(values) = columns::numbers(&*lists.values) else {
         let found = describe_type(array.dtype());
-        bad.push(0, name, Problem::WrongType { expected: "lists of numbers", found });
+        bad.whole(name, "lists of numbers", found);
         return empty();
     };
     if is_even {

@@ -1,0 +1,238 @@
+//! What is read is what was recorded: runs told apart, columns read or refused, nothing left out uncounted.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use simic::records::{Compression, ParquetTable, TableWriter};
+
+/// A folder of recordings.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+        path
+    }
+
+    fn text(&self, name: &str, text: &str) -> &Self {
+        std::fs::write(self.path(name), text).expect("written");
+        self
+    }
+
+    /// A Parquet file with a row group per table.
+    fn parquet(&self, name: &str, groups: Vec<ParquetTable>) -> &Self {
+        let file = std::fs::File::create(self.path(name)).expect("created");
+        let mut writer = TableWriter::new(&file, Compression::Uncompressed).expect("a file");
+        for group in groups {
+            writer.write(group).expect("written");
+        }
+        writer.finish().expect("finished");
+        self
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_simic"));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SIMIC_"))
+        {
+            command.env_remove(name);
+        }
+        command.current_dir(self.0.path()).args(arguments).output().expect("the program starts")
+    }
+
+    /// The document and what was said beside it.
+    fn json(&self, arguments: &[&str]) -> (Value, String) {
+        let output = self.run(&[arguments, &["--format", "json"]].concat());
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {stderr}");
+        (serde_json::from_slice(&output.stdout).expect("valid JSON"), stderr)
+    }
+
+    /// The exit code and the message of a command without a result.
+    fn failure(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self.run(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.stdout.is_empty(), "{arguments:?} printed a result: {stderr}");
+        assert!(!stderr.contains("panicked"), "{stderr}");
+        (output.status.code(), stderr)
+    }
+}
+
+#[test]
+fn a_field_mapped_twice_is_a_usage_error() {
+    let folder = Folder::new();
+    folder.text("a.csv", "bits,on,val_accuracy\n0,1,1\n1,0,2\n");
+    let mapped = ["analyze", "shapley", "a.csv", "--column", "mask=bits", "--column", "mask=on"];
+    let (code, stderr) = folder.failure(&mapped);
+    assert!(code == Some(2) && stderr.contains("mask is mapped twice, to bits and to on"), "{stderr}");
+}
+
+/// Shapley values of the only game, in order of player.
+fn shapley(document: &Value) -> Vec<f64> {
+    assert_eq!(document["games"].as_array().map(Vec::len), Some(1), "{document}");
+    let players = document["games"][0]["players"].as_array().expect("players");
+    players.iter().map(|player| player["shapley"].as_f64().expect("a number")).collect()
+}
+
+/// Two row groups, each with `slot:y` of one value: its statistics make it a constant.
+fn constant_groups(column: impl Fn(ParquetTable, [bool; 2], [bool; 2]) -> ParquetTable) -> Vec<ParquetTable> {
+    let group = |y: bool| {
+        let value = 2.0 * f64::from(u8::from(y));
+        let values = ParquetTable::new().floats("val_accuracy", &[value, value + 1.0]);
+        column(values, [false, true], [y, y])
+    };
+    vec![group(false), group(true)]
+}
+
+#[test]
+fn slot_columns_of_zeros_and_ones_are_read_also_where_one_value_fills_a_row_group() {
+    let folder = Folder::new();
+    folder.parquet(
+        "bools.parquet",
+        constant_groups(|table, x, y| table.bools("slot:x", &x).bools("slot:y", &y)),
+    );
+    folder.parquet(
+        "ints.parquet",
+        constant_groups(|table, x, y| {
+            table.ints("slot:x", &x.map(i64::from)).ints("slot:y", &y.map(i64::from))
+        }),
+    );
+    folder.parquet(
+        "floats.parquet",
+        constant_groups(|table, x, y| {
+            let numbers = |on: [bool; 2]| on.map(|on| f64::from(u8::from(on)));
+            table.floats("slot:x", &numbers(x)).floats("slot:y", &numbers(y))
+        }),
+    );
+    for file in ["bools.parquet", "ints.parquet", "floats.parquet"] {
+        for on_bad in ["error", "skip"] {
+            let (document, _) = folder.json(&["analyze", "shapley", file, "--on-bad", on_bad]);
+            assert_eq!(shapley(&document), [1.0, 2.0], "{file} {on_bad}");
+            assert_eq!(document["input"]["skipped"], 0, "{file} {on_bad}");
+        }
+    }
+}
+
+#[test]
+fn slot_columns_of_other_numbers_are_bad_rows_and_of_text_bad_columns() {
+    let folder = Folder::new();
+    let two =
+        |value: i64| ParquetTable::new().ints("slot:x", &[value; 2]).floats("val_accuracy", &[5.0, 5.0]);
+    let sound = ParquetTable::new().ints("slot:x", &[0, 1]).floats("val_accuracy", &[0.0, 1.0]);
+    folder.parquet("two.parquet", vec![sound, two(2)]);
+    let (code, stderr) = folder.failure(&["analyze", "shapley", "two.parquet"]);
+    assert!(code == Some(3) && stderr.contains("row 2, column slot:x"), "{stderr}");
+    let (document, _) = folder.json(&["analyze", "shapley", "two.parquet", "--on-bad", "skip"]);
+    assert_eq!((shapley(&document), &document["input"]["skipped"]), (vec![1.0], &2.into()));
+    folder.text("text.csv", "slot:x,val_accuracy\nup,1\ndown,2\n");
+    for on_bad in ["error", "skip"] {
+        let (code, stderr) = folder.failure(&["analyze", "shapley", "text.csv", "--on-bad", on_bad]);
+        assert!(code == Some(3) && stderr.contains("text.csv: column slot:x: expected"), "{stderr}");
+    }
+}
+
+#[test]
+fn text_in_place_of_a_list_of_slots_is_an_error_of_the_column() {
+    let folder = Folder::new();
+    folder.text("a.csv", "slot_ids,mask,val_accuracy\nx y,0,1\nx y,1,2\n");
+    for on_bad in ["error", "skip"] {
+        let (code, stderr) = folder.failure(&["analyze", "shapley", "a.csv", "--on-bad", on_bad]);
+        assert!(code == Some(3) && stderr.contains("a.csv: column slot_ids: expected a list"), "{stderr}");
+    }
+    folder.text("c.csv", "config,val_accuracy\n01,1\n10,2\n");
+    let (code, stderr) = folder.failure(&["analyze", "shapley", "c.csv", "--on-bad", "skip"]);
+    assert!(code == Some(3) && stderr.contains("c.csv: column config: expected a list"), "{stderr}");
+}
+
+#[test]
+fn integer_keys_too_large_to_tell_apart_are_bad_rows() {
+    let folder = Folder::new();
+    folder.text(
+        "a.csv",
+        "episode,mask,val_accuracy\n9223372036854775809,0,1\n9223372036854775810,1,2\n0,0,0\n0,1,1\n",
+    );
+    let (code, stderr) = folder.failure(&["analyze", "shapley", "a.csv"]);
+    assert!(code == Some(3) && stderr.contains("row 0, column episode: expected an integer"), "{stderr}");
+    let (document, _) = folder.json(&["analyze", "shapley", "a.csv", "--on-bad", "skip"]);
+    assert_eq!((shapley(&document), &document["input"]["skipped"]), (vec![1.0], &2.into()));
+}
+
+/// Rewards of one environment: 1 at each of six steps, the third one ending an episode.
+fn steps(flag: &str, cells: [&str; 6]) -> String {
+    let rows = cells.iter().enumerate().map(|(step, cell)| format!("0,{step},1,{cell}\n"));
+    format!("episode,step,reward,{flag}\n{}", rows.collect::<String>())
+}
+
+#[test]
+fn flags_of_zeros_and_ones_are_read_as_those_of_true_and_false() {
+    let folder = Folder::new();
+    let replay = |file: &str, more: &[&str]| {
+        let arguments = ["normalize", "replay", file, "--target", "reward"];
+        folder.json(&[&arguments, more].concat()).0
+    };
+    let returns = ["--reward-scale", "return", "--return-reset"];
+    let cases = [
+        ("terminated", "terminal-step"),
+        ("truncated", "episode-end"),
+        ("done", "episode-end"),
+        ("rolled_back", "never"),
+    ];
+    for (flag, reset) in cases {
+        let more = if flag == "rolled_back" {
+            vec!["--rollback", "drop"]
+        } else {
+            [&returns[..], &[reset]].concat()
+        };
+        folder.text("bool.csv", &steps(flag, ["false", "false", "true", "false", "false", ""]));
+        folder.text("int.csv", &steps(flag, ["0", "0", "1", "0", "0", ""]));
+        folder.text(
+            "float.csv",
+            &steps(flag, ["0.0", "0.0", "1.0", "0.0", "0.5", "0.0"]).replace("0.5", "0.0"),
+        );
+        folder.text("off.csv", &steps(flag, ["0"; 6]));
+        let [bool, int, float, off] =
+            ["bool.csv", "int.csv", "float.csv", "off.csv"].map(|file| replay(file, &more));
+        let state = |document: &Value| (document["var"].clone(), document["count"].clone());
+        assert_eq!(state(&bool), state(&int), "{flag}");
+        assert_eq!(state(&bool), state(&float), "{flag}");
+        assert_ne!(state(&bool), state(&off), "{flag}");
+    }
+    // Neither 0 nor 1: a bad row.
+    folder.text("odd.csv", &steps("terminated", ["0", "2", "1", "0", "0", "0"]));
+    let arguments = ["normalize", "replay", "odd.csv", "--target", "reward"];
+    let (code, stderr) = folder.failure(&arguments);
+    assert!(code == Some(3) && stderr.contains("row 1, column terminated"), "{stderr}");
+    let (document, _) = folder.json(&[&arguments[..], &["--on-bad", "skip"]].concat());
+    assert_eq!(document["input"]["skipped_by_reason"]["wrong type"], 1);
+}
+
+#[test]
+fn flags_of_another_type_are_an_error() {
+    let folder = Folder::new();
+    for flag in ["terminated", "truncated", "done", "rolled_back"] {
+        folder.text("text.csv", &steps(flag, ["no", "no", "yes", "no", "no", "no"]));
+        for verb in ["replay", "stats", "compare"] {
+            let (code, stderr) = folder.failure(&["normalize", verb, "text.csv", "--target", "reward"]);
+            let place = format!("text.csv: column {flag}: expected");
+            assert!(code == Some(3) && stderr.contains(&place), "{stderr}");
+        }
+    }
+}
+
+#[test]
+fn done_alone_does_not_pass_for_termination_unsaid() {
+    let folder = Folder::new();
+    folder.text("done.csv", &steps("done", ["0", "0", "1", "0", "0", "0"]));
+    folder.text("terminated.csv", &steps("terminated", ["0", "0", "1", "0", "0", "0"]));
+    let says = |file: &str, preset: &str, more: &[&str]| {
+        let arguments = ["normalize", "replay", file, "--target", "reward", "--preset", preset];
+        folder.json(&[&arguments, more].concat()).1.contains("does not tell termination from truncation")
+    };
+    assert!(says("done.csv", "gymnasium", &[]));
+    assert!(!says("done.csv", "gymnasium", &["--column", "terminated=done"]));
+    assert!(!says("done.csv", "sb3", &[]) && !says("terminated.csv", "gymnasium", &[]));
+}
