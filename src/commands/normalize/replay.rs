@@ -10,7 +10,7 @@ use super::pipeline::{Event, walk};
 use super::replayer::{Replayer, ValuesWanted};
 use super::settings::{MomentumArgs, Plan, RuleArgs};
 use crate::commands::{CommandError, Context, Outcome};
-use crate::normalization::{Granularity, NormalizerState, UpdatesTold, open_device};
+use crate::normalization::{Granularity, NormalizerState, ReturnReset, UpdatesTold, open_device};
 use crate::records::{InputFile, StepRecording, StoredState, TraceRows};
 use crate::report::write_normalization;
 use crate::results::{
@@ -157,6 +157,15 @@ pub(super) fn open(
     drop(progress);
     for note in recording.notes() {
         context.console.note(note);
+    }
+    let needs_termination = plan
+        .return_scale
+        .is_some_and(|scale| matches!(scale.reset, ReturnReset::TerminalStep | ReturnReset::TerminationOnly));
+    if needs_termination && recording.has_done_alone() {
+        context.console.note(
+            "done does not tell termination from truncation and there is no terminated column: no row is taken as a \
+             termination, at which returns would begin anew; --column terminated=done takes every done row as one",
+        );
     }
     Ok(recording)
 }

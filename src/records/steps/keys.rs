@@ -1,6 +1,6 @@
 //! Key columns of rows: run, episode, environment, step, and the flags beside them.
 
-use polars_arrow::array::{Array, BooleanArray};
+use polars_arrow::array::Array;
 
 use super::super::columns::{self, BadCells, Ints, Texts};
 use super::super::part::Column;
@@ -56,12 +56,13 @@ impl RowKeys {
         let envs = ints(&names.env_id).unwrap_or(Ints::Constant(0));
         let steps = ints(&names.step);
         let clock = ints(&names.clock);
-        let round = ints(&names.round);
-        // A null flag is no flag: recorders leave them out of rows where nothing happened.
-        let flags = |name: &Option<String>| {
-            let array = array(name.as_ref()?)?;
-            let array = array.as_any().downcast_ref::<BooleanArray>()?.clone();
-            Some(array.iter().map(|flag| flag == Some(true)).collect::<Vec<bool>>())
+        // The first pass reads no rounds: a row without one has its place.
+        let mut bad_rounds = BadCells::default();
+        let round = find(&names.round).map(|(column, name)| columns::ints(column, &name, &mut bad_rounds));
+        bad.cells.extend(bad_rounds.into_values().cells);
+        let mut flags = |name: &Option<String>| {
+            let name = name.as_ref()?;
+            Some(columns::flags(&*array(name)?, name, bad))
         };
         let either = |a: Option<Vec<bool>>, b: Option<Vec<bool>>| match (a, b) {
             (Some(a), Some(b)) => Some(a.iter().zip(&b).map(|(a, b)| *a || *b).collect()),

@@ -1,5 +1,6 @@
 //! Names of the columns that step rows are read from.
 
+use super::super::columns;
 use super::super::error::{Problem, RecordError};
 use super::super::table::Table;
 use super::options::{Clock, StepOptions, StepTarget};
@@ -46,6 +47,14 @@ impl KeyNames {
         if values.is_empty() {
             return Err(missing(format!("{field} column")));
         }
+        let flag = |field: &str| {
+            let column = find(field)?;
+            let dtype = column.as_ref().and_then(|column| table.column_type(column));
+            if let Some(problem) = dtype.and_then(|dtype| columns::check_flag_type(dtype).err()) {
+                return Err(RecordError { file: table.name().to_owned(), row: None, column, problem });
+            }
+            Ok(column)
+        };
         Ok(Self {
             run_id: find("run_id")?,
             episode: find("episode")?,
@@ -53,10 +62,10 @@ impl KeyNames {
             step: find("step")?,
             clock,
             round: round.filter(|_| options.needs_round),
-            rolled_back: find("rolled_back")?,
-            terminated: find("terminated")?,
-            truncated: find("truncated")?,
-            done: find("done")?,
+            rolled_back: flag("rolled_back")?,
+            terminated: flag("terminated")?,
+            truncated: flag("truncated")?,
+            done: flag("done")?,
             values,
         })
     }

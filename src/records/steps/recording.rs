@@ -12,6 +12,7 @@ use super::block::StepBlock;
 use super::files::StepFiles;
 use super::index::Index;
 use super::judge::judge;
+use super::names::KeyNames;
 use super::options::StepOptions;
 use super::runs::RunInfo;
 use super::skips::StepSkips;
@@ -99,6 +100,12 @@ impl StepRecording {
     /// Whether the recording marks rolled-back rows.
     pub fn has_rolled_back(&self) -> bool {
         self.files.names.iter().any(|names| names.rolled_back.is_some())
+    }
+
+    /// Whether `done` alone says how episodes end: which of them terminated is not recorded.
+    pub fn has_done_alone(&self) -> bool {
+        let is_alone = |names: &KeyNames| names.done.is_some() && names.terminated.is_none();
+        self.files.names.iter().any(is_alone)
     }
 
     /// Remarks for the user.
