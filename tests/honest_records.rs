@@ -236,3 +236,91 @@ fn done_alone_does_not_pass_for_termination_unsaid() {
     assert!(!says("done.csv", "gymnasium", &["--column", "terminated=done"]));
     assert!(!says("done.csv", "sb3", &[]) && !says("terminated.csv", "gymnasium", &[]));
 }
+
+/// A game of one slot without a run id.
+fn game(gain: f64) -> String {
+    format!("mask,val_accuracy\n0,0\n1,{gain}\n")
+}
+
+fn runs(document: &Value) -> Vec<&str> {
+    let games = document["games"].as_array().expect("games");
+    games.iter().map(|game| game["run_id"].as_str().expect("a run")).collect()
+}
+
+#[test]
+fn files_of_one_name_in_several_folders_are_runs_of_their_own() {
+    let folder = Folder::new();
+    folder.text("r/a/c.csv", &game(1.0)).text("r/b/c.csv", &game(2.0)).text("r/d.csv", &game(3.0));
+    let (document, _) = folder.json(&["analyze", "shapley", "r"]);
+    assert_eq!(runs(&document), ["a/c", "b/c", "d"]);
+    let (document, _) = folder.json(&["inspect", "r"]);
+    assert_eq!(document["files"].as_array().map(Vec::len), Some(3));
+    // Steps alike: the second file's rows would be those of the first once more.
+    let rows = |reward: f64| format!("episode,step,reward\n0,0,{reward}\n0,1,{reward}\n");
+    folder.text("s/a/c.csv", &rows(1.0)).text("s/b/c.csv", &rows(2.0));
+    let (document, _) = folder.json(&["normalize", "replay", "s", "--target", "reward"]);
+    let ids = document["runs"].as_array().expect("runs").iter().map(|run| run["run_id"].clone());
+    assert_eq!(ids.collect::<Vec<_>>(), ["a/c", "b/c"]);
+}
+
+#[test]
+fn a_game_that_comes_from_several_files_is_said() {
+    let folder = Folder::new();
+    let row =
+        |mask: u32, episode: u32| format!("run_id,episode,mask,val_accuracy\nx,{episode},{mask},{mask}\n");
+    folder.text("r/1.csv", &row(0, 0)).text("r/2.csv", &row(1, 0)).text("r/3.csv", &row(1, 1));
+    let (document, stderr) = folder.json(&["analyze", "shapley", "r", "--on-bad", "skip"]);
+    assert_eq!(shapley(&document), [1.0]);
+    assert!(stderr.contains("rows of 1 game come from several files"), "{stderr}");
+}
+
+#[test]
+fn a_copy_of_a_file_is_an_error_that_names_both() {
+    let folder = Folder::new();
+    let named = "run_id,mask,val_accuracy\nx,0,0\nx,1,1\n";
+    // Told by run ids, or by the name that stands for one.
+    folder.text("named/1.csv", named).text("named/2.csv", named);
+    folder.text("default/a/c.csv", &game(1.0)).text("default/b/c.csv", &game(1.0));
+    let rows = "run_id,episode,step,reward\nx,0,0,1\nx,0,1,2\n";
+    folder.text("steps/1.csv", rows).text("steps/2.csv", rows);
+    let cases = [
+        ("named", "named/2.csv: the same bytes as named/1.csv"),
+        ("default", "default/b/c.csv: the same bytes as default/a/c.csv"),
+        ("steps", "steps/2.csv: the same bytes as steps/1.csv"),
+    ];
+    for (runs, message) in cases {
+        for on_bad in ["error", "skip"] {
+            let verb: &[&str] = if runs == "steps" {
+                &["normalize", "replay", "--target", "reward"]
+            } else {
+                &["analyze", "shapley"]
+            };
+            let (code, stderr) = folder.failure(&[verb, &[runs, "--on-bad", on_bad]].concat());
+            assert!(code == Some(3) && stderr.contains(message), "{stderr}");
+        }
+    }
+    // Two runs may well have come out alike.
+    folder.text("alike/a.csv", &game(1.0)).text("alike/b.csv", &game(1.0));
+    assert_eq!(runs(&folder.json(&["analyze", "shapley", "alike"]).0), ["a", "b"]);
+}
+
+#[test]
+fn integer_run_ids_keep_all_their_digits() {
+    let folder = Folder::new();
+    let ids = [u64::MAX, u64::MAX - 1, 1 << 63];
+    let rows: Vec<u64> = ids.iter().flat_map(|id| [*id, *id]).collect();
+    let table = ParquetTable::new()
+        .wide_uints("run_id", &rows)
+        .uints("mask", &[0, 1, 0, 1, 0, 1])
+        .floats("val_accuracy", &[0.0, 1.0, 0.0, 2.0, 0.0, 3.0]);
+    folder.parquet("u64.parquet", vec![table]);
+    let text: String = rows.iter().enumerate().map(|(i, id)| format!("{id},{},{i}\n", i % 2)).collect();
+    folder.text("u64.csv", &format!("run_id,mask,val_accuracy\n{text}"));
+    let expected = ["18446744073709551614", "18446744073709551615", "9223372036854775808"];
+    for file in ["u64.parquet", "u64.csv"] {
+        let (document, _) = folder.json(&["analyze", "shapley", file]);
+        assert_eq!(runs(&document), expected, "{file}");
+    }
+    folder.text("i64.csv", "run_id,mask,val_accuracy\n-9223372036854775808,0,1\n-9223372036854775808,1,2\n");
+    assert_eq!(runs(&folder.json(&["analyze", "shapley", "i64.csv"]).0), ["-9223372036854775808"]);
+}

@@ -158,6 +158,9 @@ pub enum Problem {
         /// Where else.
         other: String,
     },
+    /// A file given twice under two names.
+    #[error("the same bytes as {0}, so its rows would count twice")]
+    CopiedFile(String),
     /// Observation of another width.
     #[error("an observation of {found} values after observations of {expected}")]
     ObservationWidth {
@@ -211,6 +214,7 @@ impl RecordError {
             Problem::DuplicateStep { .. } => {
                 "tell rows apart by run_id, episode, step or env_id; --column FIELD=NAME maps other columns"
             }
+            Problem::CopiedFile(_) => "name one of the two files",
             Problem::ObservationWidth { .. } => {
                 "one analysis reads observations of one width; --on-bad skip leaves the others out"
             }

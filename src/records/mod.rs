@@ -6,6 +6,7 @@
 mod baselines;
 mod coalitions;
 mod columns;
+mod copies;
 mod counts;
 mod error;
 mod even_lists;
@@ -16,6 +17,7 @@ mod parquet;
 mod part;
 mod pickle;
 mod row_groups;
+mod run_names;
 mod schema;
 mod skips;
 mod sources;

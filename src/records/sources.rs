@@ -11,6 +11,7 @@ use polars_buffer::Buffer;
 use walkdir::WalkDir;
 
 use super::error::{Problem, RecordError};
+use super::run_names;
 
 /// Where recordings are looked for when none is named.
 const DEFAULT_DIRECTORY: &str = "runs";
@@ -28,6 +29,8 @@ pub struct InputFile {
     pub place: Place,
     /// How it was found.
     pub origin: Origin,
+    /// The run of its rows where they name none.
+    pub run: String,
 }
 
 /// How a file was found.
@@ -116,13 +119,16 @@ fn open_file(name: &str, path: &Path) -> Result<File, RecordError> {
 }
 
 impl InputFile {
-    /// The default run id: the file's stem.
-    pub fn stem(&self) -> String {
+    /// The file's name without folders and extension.
+    pub(super) fn stem(&self) -> String {
+        run_names::stem(self.path())
+    }
+
+    /// Where the file is, or what stands for its name where it has none.
+    fn path(&self) -> &Path {
         match &self.place {
-            Place::Path(path) => {
-                path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
-            }
-            Place::Memory(_) => "stdin".to_owned(),
+            Place::Path(path) => path,
+            Place::Memory(_) => Path::new("stdin"),
         }
     }
 }
@@ -161,6 +167,11 @@ pub fn discover(runs: &[String], default_runs: Option<&str>) -> Result<Discovere
     for run in runs {
         discover_one(run, &mut discovered, &mut seen)?;
     }
+    let paths: Vec<&Path> = discovered.files.iter().map(InputFile::path).collect();
+    let runs = run_names::default_runs(&paths);
+    for (file, run) in discovered.files.iter_mut().zip(runs) {
+        file.run = run;
+    }
     Ok(discovered)
 }
 
@@ -175,7 +186,8 @@ fn discover_one(
             .read_to_end(&mut bytes)
             .map_err(|error| RecordError::file("standard input", error))?;
         let place = Place::Memory(Buffer::from_vec(bytes));
-        discovered.files.push(InputFile { name: "standard input".to_owned(), place, origin: Origin::Named });
+        let (name, origin) = ("standard input".to_owned(), Origin::Named);
+        discovered.files.push(InputFile { name, place, origin, run: String::new() });
         return Ok(());
     }
     let path = Path::new(run);
@@ -205,7 +217,7 @@ fn add(discovered: &mut Discovered, seen: &mut BTreeSet<PathBuf>, paths: Vec<Pat
         let identity = path.canonicalize().unwrap_or_else(|_| path.clone());
         let name = path.to_string_lossy().into_owned();
         if seen.insert(identity) {
-            discovered.files.push(InputFile { name, place: Place::Path(path), origin });
+            discovered.files.push(InputFile { name, place: Place::Path(path), origin, run: String::new() });
         } else {
             discovered.notes.push(format!("{name} is named more than once and read once"));
         }

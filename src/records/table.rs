@@ -27,8 +27,7 @@ pub(super) struct PartSlice {
 
 /// A file opened for reading.
 pub struct Table {
-    name: String,
-    stem: String,
+    file: InputFile,
     columns: Vec<(String, ArrowDataType)>,
     parts: Vec<Part>,
     contents: Contents,
@@ -79,17 +78,22 @@ impl Table {
         parts: Vec<Part>,
         contents: Contents,
     ) -> Self {
-        Self { name: input.name.clone(), stem: input.stem(), columns, parts, contents }
+        Self { file: input.clone(), columns, parts, contents }
     }
 
     /// The file as the user knows it.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.file.name
     }
 
-    /// The default run id.
-    pub fn stem(&self) -> &str {
-        &self.stem
+    /// The file.
+    pub(super) fn file(&self) -> &InputFile {
+        &self.file
+    }
+
+    /// The run of the rows where they name none.
+    pub(super) fn default_run(&self) -> &str {
+        &self.file.run
     }
 
     /// Names of the columns in file order.
@@ -191,8 +195,8 @@ impl Table {
         let order = wanted.clone();
         wanted.sort_unstable();
         wanted.dedup();
-        let reader = place.open_reader(&self.name)?;
-        let batch = decode(&self.name, "Arrow IPC", || {
+        let reader = place.open_reader(self.name())?;
+        let batch = decode(self.name(), "Arrow IPC", || {
             let mut reader = ipc::FileReader::new(reader, metadata.clone(), Some(wanted.clone()), None);
             reader.set_current_block(part);
             reader.next().transpose()

@@ -105,7 +105,7 @@ impl TransitionSummary {
         let mut bad = BadCells::default();
         let runs = match (&columns.run_id, columns.run_id.as_ref().and_then(|_| read.next())) {
             (Some(name), Some(column)) => columns::run_ids(column, name, &mut bad),
-            _ => Texts::Constant(table.stem().to_owned()),
+            _ => Texts::Constant(table.default_run().to_owned()),
         };
         let mut key = |name: &Option<String>| match (name, name.as_ref().and_then(|_| read.next())) {
             (Some(name), Some(column)) => columns::ints(column, name, &mut bad),

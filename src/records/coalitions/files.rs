@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::super::columns;
+use super::super::copies::{RunSource, refuse_copies};
 use super::super::error::{Problem, RecordError};
 use super::super::schema::{DEFAULT_VALUES, FileKind, OnBad, SLOT_PREFIX};
 use super::super::skips::SkipReport;
@@ -61,6 +62,10 @@ impl CoalitionFiles {
                 Err(error) => return Err(error),
             }
         }
+        let sources = found.tables.iter().zip(&found.columns);
+        let sources = sources
+            .map(|(table, columns)| RunSource { file: table.file(), has_run_id: columns.run_id.is_some() });
+        refuse_copies(&sources.collect::<Vec<_>>())?;
         Ok(found)
     }
 }

@@ -78,6 +78,18 @@ impl GameIndex {
     }
 }
 
+impl GameIndex {
+    /// Games whose rows come from more than one file.
+    pub(super) fn games_over_files(&self, parts: &[DecodedPart]) -> usize {
+        let file = |place: &RowRunPlace| parts[place.part as usize].file;
+        let is_spread = |game: &&IndexedGame| {
+            let row_runs = &self.row_runs[game.row_runs.clone()];
+            row_runs.iter().any(|place| file(place) != file(&row_runs[0]))
+        };
+        self.games.iter().filter(is_spread).count()
+    }
+}
+
 /// Distinct keys of all parts.
 struct AllKeys {
     keys: KeySet,

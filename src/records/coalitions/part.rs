@@ -125,7 +125,7 @@ fn read_part(
     let n_rows = place.n_rows;
     let mut read = PartColumns::new(table.read(part, &names_in_order(file_columns))?);
     let mut bad = BadCells::default();
-    let keys = KeyColumns::read(file_columns, &mut read, table.stem(), &mut bad);
+    let keys = KeyColumns::read(file_columns, &mut read, table.default_run(), &mut bad);
     let encoded = read_encoding(&file_columns.encoding, &mut read, n_rows, options, &mut bad);
     let values = (file_columns.values.iter())
         .map(|name| columns::finite_floats(read.next(), name, n_rows, &mut bad))
@@ -214,10 +214,10 @@ struct KeyColumns {
 }
 
 impl KeyColumns {
-    fn read(columns: &FileColumns, read: &mut PartColumns, stem: &str, bad: &mut BadCells) -> Self {
+    fn read(columns: &FileColumns, read: &mut PartColumns, default_run: &str, bad: &mut BadCells) -> Self {
         let run_ids = match &columns.run_id {
             Some(name) => columns::run_ids(read.next(), name, bad),
-            None => Texts::Constant(stem.to_owned()),
+            None => Texts::Constant(default_run.to_owned()),
         };
         let mut ints = |name: &Option<String>| match name {
             Some(name) => columns::ints(read.next(), name, bad),

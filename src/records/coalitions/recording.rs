@@ -66,6 +66,12 @@ impl CoalitionRecording {
         let parts = read_parts(&files, options, progress, &mut skipped)?;
         let file_names: Vec<String> = files.tables.iter().map(|table| table.name().to_owned()).collect();
         let index = GameIndex::build(&parts, &file_names, options)?;
+        let n_spread = index.games_over_files(&parts);
+        if n_spread > 0 {
+            let games =
+                if n_spread == 1 { "1 game come".to_owned() } else { format!("{n_spread} games come") };
+            notes.push(format!("rows of {games} from several files"));
+        }
         Ok(Self {
             value_names: files.value_names,
             file_names,

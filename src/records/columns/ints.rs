@@ -34,9 +34,9 @@ impl Ints {
 }
 
 /// End of the equal values that begin at `start`, at most `end`.
-pub(in crate::records) fn equal_run(values: &[i64], start: usize, end: usize) -> usize {
-    let first = values[start];
-    values[start..end].iter().position(|value| *value != first).map_or(end, |length| start + length)
+pub(in crate::records) fn equal_run<T: PartialEq>(values: &[T], start: usize, end: usize) -> usize {
+    let first = &values[start];
+    values[start..end].iter().position(|value| value != first).map_or(end, |length| start + length)
 }
 
 /// A key column of integers without nulls.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::super::columns::{self, BadCells};
+use super::super::copies::{RunSource, refuse_copies};
 use super::super::error::{Problem, RecordError};
 use super::super::schema::{FileKind, OnBad};
 use super::super::sources::{InputFile, Origin};
@@ -52,6 +53,10 @@ impl StepFiles {
         let tables = open_tables(files, options, skips, notes)?;
         let names: Vec<KeyNames> =
             tables.iter().map(|table| KeyNames::find(table, options)).collect::<Result<_, _>>()?;
+        let sources = tables.iter().zip(&names);
+        let sources = sources
+            .map(|(table, names)| RunSource { file: table.file(), has_run_id: names.run_id.is_some() });
+        refuse_copies(&sources.collect::<Vec<_>>())?;
         let value_columns = names[0].values.clone();
         if let Some(place) = names.iter().position(|names| names.values != value_columns) {
             return Err(RecordError::file(
@@ -125,7 +130,7 @@ impl StepFiles {
         };
         let first_row = table.parts()[*part].first_row + rows.start as u64;
         let mut bad = BadCells::default();
-        let keys = RowKeys::of(key_names, table.stem(), *file, first_row, rows.len(), array, &mut bad);
+        let keys = RowKeys::of(key_names, table.default_run(), *file, first_row, rows.len(), array, &mut bad);
         let values = values::read(&key_names.values, self.width, rows.len(), array, &mut bad);
         let carried = self.carried_columns.iter().filter_map(array).collect();
         Ok(DecodedRows { keys, values, carried, bad: columns::sorted_by_row(bad) })

@@ -35,7 +35,7 @@ impl RowKeys {
     /// Reads the key columns that `names` says there are.
     pub(super) fn of(
         names: &KeyNames,
-        stem: &str,
+        default_run: &str,
         file: usize,
         first_row: u64,
         n_rows: usize,
@@ -48,7 +48,7 @@ impl RowKeys {
         };
         let runs = match find(&names.run_id) {
             Some((column, name)) => columns::run_ids(column, &name, bad),
-            None => Texts::Constant(stem.to_owned()),
+            None => Texts::Constant(default_run.to_owned()),
         };
         let mut ints =
             |name: &Option<String>| find(name).map(|(column, name)| columns::ints(column, &name, bad));

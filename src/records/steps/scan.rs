@@ -214,7 +214,7 @@ impl KeyPass<'_> {
         let mut bad = BadCells::default();
         let keys = RowKeys::of(
             &self.names[file],
-            table.stem(),
+            table.default_run(),
             file,
             place.first_row,
             place.n_rows,

@@ -1,0 +1,61 @@
+//! Files of one call that are copies of each other, whose rows would count twice.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use super::error::{Problem, RecordError};
+use super::sources::{InputFile, Place};
+
+/// Bytes compared at once.
+const CHUNK: u64 = 1 << 20;
+
+/// A file and whether its rows name their run.
+pub(super) struct RunSource<'a> {
+    pub(super) file: &'a InputFile,
+    pub(super) has_run_id: bool,
+}
+
+/// Refuses a file with the same bytes as an earlier one whose rows would belong to the same run: by the run ids in it, or
+/// by its stem where there are none.
+///
+/// Only files of equal length are read, and those no further than to their first difference.
+pub(super) fn refuse_copies(sources: &[RunSource<'_>]) -> Result<(), RecordError> {
+    let mut alike: BTreeMap<(u64, Option<String>), Vec<&InputFile>> = BTreeMap::new();
+    for source in sources {
+        let default_run = (!source.has_run_id).then(|| source.file.stem());
+        let earlier = alike.entry((length(source.file)?, default_run)).or_default();
+        for other in earlier.iter() {
+            if have_same_bytes(source.file, other)? {
+                return Err(RecordError::file(&source.file.name, Problem::CopiedFile(other.name.clone())));
+            }
+        }
+        earlier.push(source.file);
+    }
+    Ok(())
+}
+
+fn length(file: &InputFile) -> Result<u64, RecordError> {
+    match &file.place {
+        Place::Path(path) => std::fs::metadata(path)
+            .map(|found| found.len())
+            .map_err(|error| RecordError::file(&file.name, error)),
+        Place::Memory(bytes) => Ok(bytes.len() as u64),
+    }
+}
+
+fn have_same_bytes(a: &InputFile, b: &InputFile) -> Result<bool, RecordError> {
+    let (mut reader_a, mut reader_b) = (a.place.open_reader(&a.name)?, b.place.open_reader(&b.name)?);
+    loop {
+        let (mut chunk_a, mut chunk_b) = (Vec::new(), Vec::new());
+        let read_a = reader_a.by_ref().take(CHUNK).read_to_end(&mut chunk_a);
+        let n = read_a.map_err(|error| RecordError::file(&a.name, error))?;
+        let read_b = reader_b.by_ref().take(CHUNK).read_to_end(&mut chunk_b);
+        read_b.map_err(|error| RecordError::file(&b.name, error))?;
+        if chunk_a != chunk_b {
+            return Ok(false);
+        }
+        if n == 0 {
+            return Ok(true);
+        }
+    }
+}
