@@ -324,3 +324,81 @@ fn integer_run_ids_keep_all_their_digits() {
     folder.text("i64.csv", "run_id,mask,val_accuracy\n-9223372036854775808,0,1\n-9223372036854775808,1,2\n");
     assert_eq!(runs(&folder.json(&["analyze", "shapley", "i64.csv"]).0), ["-9223372036854775808"]);
 }
+
+/// Breaks the page that holds `value` where nothing before it does.
+fn break_page(path: &std::path::Path, value: f64) {
+    let mut bytes = std::fs::read(path).expect("readable");
+    let pattern = value.to_le_bytes();
+    let place = bytes.windows(8).position(|window| window == pattern).expect("the value is there");
+    bytes[place - 24..place].fill(0xff);
+    std::fs::write(path, bytes).expect("written");
+}
+
+#[test]
+fn rows_of_what_could_not_be_read_are_counted_in_the_document() {
+    let folder = Folder::new();
+    let group = |episode: i64, first: f64| {
+        ParquetTable::new()
+            .ints("episode", &[episode; 4])
+            .uints("mask", &[0, 1, 2, 3])
+            .floats("val_accuracy", &[first, first + 1.0, first + 2.0, first + 3.0])
+    };
+    folder.parquet("r/a.parquet", vec![group(0, 0.0), group(1, 12345.678)]);
+    break_page(&folder.path("r/a.parquet"), 12345.678);
+    assert_eq!(folder.failure(&["analyze", "shapley", "r"]).0, Some(3));
+    let (document, stderr) = folder.json(&["analyze", "shapley", "r", "--on-bad", "skip"]);
+    let input = serde_json::json!({"files": 1, "rows": 4, "skipped": 4, "skipped_rows": {"unreadable": 4}});
+    assert_eq!(document["input"], input);
+    assert!(stderr.contains("4 rows left out (4 unreadable)"), "{stderr}");
+    // A file of which nothing can be read is left out with its rows, and is not among those read.
+    folder
+        .text("r/b.csv", "mask,val_accuracy\n0,high\n1,low\n0,high\n")
+        .text("r/c.csv", "slot:x,val_accuracy\nup,0\n");
+    let (document, _) = folder.json(&["analyze", "shapley", "r", "--on-bad", "skip"]);
+    let input = serde_json::json!({"files": 2, "rows": 4, "skipped": 8,
+        "skipped_rows": {"unreadable": 4, "wrong type": 4}, "skipped_files": {"wrong type": 1}});
+    assert_eq!(document["input"], input);
+    // Nothing left: why, and not that there are no rows.
+    let (code, stderr) = folder.failure(&["analyze", "shapley", "r/c.csv", "--on-bad", "skip"]);
+    assert!(code == Some(3) && stderr.contains("column slot:x"), "{stderr}");
+}
+
+#[test]
+fn files_and_rows_of_steps_that_were_left_out_are_in_the_document() {
+    let folder = Folder::new();
+    folder
+        .text("r/a.csv", "episode,step,reward\n0,0,1\n0,1,nan\n0,,3\n0,3,4\n0,4,2\n")
+        .text("r/b.parquet", "PAR1?");
+    let (replay, _) = folder.json(&["normalize", "replay", "r", "--target", "reward", "--on-bad", "skip"]);
+    assert_eq!(replay["input"]["skipped_by_reason"], serde_json::json!({"not finite": 1, "null": 1}));
+    assert_eq!(replay["input"]["skipped_files"], serde_json::json!({"unreadable": 1}));
+    let (compare, _) = folder.json(&[
+        "normalize",
+        "compare",
+        "r",
+        "--target",
+        "reward",
+        "--on-bad",
+        "skip",
+        "--momentum",
+        "0.9",
+    ]);
+    assert_eq!(compare["input"]["skipped"], 2);
+    assert_eq!(compare["input"]["skipped_rows"], serde_json::json!({"not finite": 1, "null": 1}));
+    assert_eq!(compare["input"]["skipped_files"], serde_json::json!({"unreadable": 1}));
+    // A row without a round is left out and counted too.
+    folder.text("rounds.csv", "episode,step,round,reward\n0,0,0,1\n0,1,,2\n0,2,1,3\n0,3,1,5\n");
+    let rounds = [
+        "normalize",
+        "replay",
+        "rounds.csv",
+        "--target",
+        "reward",
+        "--update-every",
+        "round",
+        "--on-bad",
+        "skip",
+    ];
+    let (document, _) = folder.json(&rounds);
+    assert_eq!((&document["rows"], &document["input"]["skipped"]), (&3.into(), &1.into()));
+}

@@ -21,6 +21,7 @@ impl StepSkips {
             files,
             skipped: self.report.n_rows(),
             skipped_by_reason: named(&self.report.rows),
+            skipped_files: named(&self.report.files),
             non_finite_cells: self.n_bad_cells,
             non_finite_places: self
                 .places

@@ -1,11 +1,14 @@
 //! Settings side by side: the documents `simic.normalize.compare/1` and `simic.normalize.divisors/1`.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::normalization::dimension_names;
 use super::normalization_analysis::{CompareAnalysis, RuleAnalysis};
 use super::numbers::{self, finite};
+use super::skips::Skipped;
 use crate::normalization::{Diagnostics, Lag, NormalizerState};
 
 /// Schema of a comparison.
@@ -33,12 +36,25 @@ pub struct ComparisonDocument {
 }
 
 /// What was read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CompareInput {
     /// Files read.
     pub files: usize,
     /// Rows left out.
     pub skipped: u64,
+    /// Rows left out, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skipped_rows: BTreeMap<String, u64>,
+    /// Files left out, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skipped_files: BTreeMap<String, u64>,
+}
+
+impl CompareInput {
+    /// Counts of a recording of `files` files.
+    pub fn new(files: usize, skipped: Skipped) -> Self {
+        Self { files, skipped: skipped.n_rows(), skipped_rows: skipped.rows, skipped_files: skipped.files }
+    }
 }
 
 /// All settings on one run.

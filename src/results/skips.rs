@@ -39,6 +39,9 @@ pub struct StepInput {
     pub skipped: u64,
     /// Rows left out, by reason.
     pub skipped_by_reason: BTreeMap<String, u64>,
+    /// Files left out, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skipped_files: BTreeMap<String, u64>,
     /// Cells that are not finite.
     pub non_finite_cells: u64,
     /// The first of them.

@@ -95,7 +95,7 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
         }
     });
     tell_skips(&recording, context);
-    let input = CompareInput { files: recording.n_files(), skipped: recording.skips().report.n_rows() };
+    let input = CompareInput::new(recording.n_files(), (&recording.skips().report).into());
     let settled = CompareAnalysis { rule: settled(&analysis.rule, &recording), ..analysis.clone() };
     let document = ComparisonDocument::new(settled, runs.collect(), input);
     context.write(|out| write_comparison(&document, context.format(), args.dimensions, out))?;

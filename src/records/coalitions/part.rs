@@ -64,13 +64,20 @@ pub(super) struct WalkColumns {
     pub(super) positions: Vec<Option<i64>>,
 }
 
-/// Decodes all parts of `files`, in file and row order.
+/// Parts that could be read, and how many files none of could.
+pub(super) struct ReadParts {
+    pub(super) parts: Vec<DecodedPart>,
+    pub(super) n_unread_files: usize,
+}
+
+/// Decodes all parts of `files`, in file and row order. A part that cannot be read is left out with its rows, a file
+/// without any other part as a file too.
 pub(super) fn read_parts(
     files: &CoalitionFiles,
     options: &CoalitionOptions,
     progress: &Progress,
     skipped: &mut SkipReport,
-) -> Result<Vec<DecodedPart>, RecordError> {
+) -> Result<ReadParts, RecordError> {
     let tables = &files.tables;
     let jobs: Vec<(usize, usize)> = tables
         .iter()
@@ -89,6 +96,7 @@ pub(super) fn read_parts(
         .collect();
     let mut parts = Vec::with_capacity(read.len());
     let mut first_error = None;
+    let mut unread: BTreeMap<usize, &'static str> = BTreeMap::new();
     for ((file, index), part) in jobs.into_iter().zip(read) {
         match part {
             Ok(part) => {
@@ -99,6 +107,7 @@ pub(super) fn read_parts(
             }
             Err(error) if options.on_bad == OnBad::Skip && error.is_skippable() => {
                 *skipped.rows.entry(error.class()).or_default() += tables[file].parts()[index].n_rows as u64;
+                unread.entry(file).or_insert(error.class());
                 first_error.get_or_insert(error);
             }
             Err(error) => return Err(error),
@@ -108,10 +117,15 @@ pub(super) fn read_parts(
     if parts.is_empty()
         && let Some(error) = first_error
     {
-        Err(error)
-    } else {
-        Ok(parts)
+        return Err(error);
     }
+    for part in &parts {
+        unread.remove(&(part.file as usize));
+    }
+    for class in unread.values() {
+        *skipped.files.entry(class).or_default() += 1;
+    }
+    Ok(ReadParts { parts, n_unread_files: unread.len() })
 }
 
 fn read_part(

@@ -11,7 +11,7 @@ use super::super::sources::InputFile;
 use super::files::CoalitionFiles;
 use super::index::{GameIndex, IndexedGame};
 use super::options::CoalitionOptions;
-use super::part::{DecodedPart, RowRun, WalkColumns, read_parts};
+use super::part::{DecodedPart, ReadParts, RowRun, WalkColumns, read_parts};
 use super::walks::{RecordedWalks, WalkRow, build_walk};
 use crate::attribution::coalition::{WORD_BITS, describe, words_for};
 use crate::attribution::{CoalitionTable, CoalitionTableBuilder, Game, GameKey, RepeatedCoalition, Repeats};
@@ -41,6 +41,7 @@ pub struct GameSummary {
 pub struct CoalitionRecording {
     value_names: Vec<String>,
     file_names: Vec<String>,
+    n_files: usize,
     parts: Vec<DecodedPart>,
     index: GameIndex,
     repeats: Repeats,
@@ -63,7 +64,7 @@ impl CoalitionRecording {
         let mut skipped = SkipReport::default();
         let mut notes = Vec::new();
         let files = CoalitionFiles::open(files, options, &mut skipped, &mut notes)?;
-        let parts = read_parts(&files, options, progress, &mut skipped)?;
+        let ReadParts { parts, n_unread_files } = read_parts(&files, options, progress, &mut skipped)?;
         let file_names: Vec<String> = files.tables.iter().map(|table| table.name().to_owned()).collect();
         let index = GameIndex::build(&parts, &file_names, options)?;
         let n_spread = index.games_over_files(&parts);
@@ -74,6 +75,7 @@ impl CoalitionRecording {
         }
         Ok(Self {
             value_names: files.value_names,
+            n_files: file_names.len() - n_unread_files,
             file_names,
             parts,
             index,
@@ -96,7 +98,7 @@ impl CoalitionRecording {
 
     /// Files read.
     pub fn n_files(&self) -> usize {
-        self.file_names.len()
+        self.n_files
     }
 
     /// Rows used.
