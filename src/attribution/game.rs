@@ -225,6 +225,29 @@ impl CoalitionTable {
         }
     }
 
+    /// Place of a coalition among [`CoalitionTable::values`], if recorded.
+    pub(super) fn position(&self, mask: &[u64]) -> Option<usize> {
+        match &self.storage {
+            Storage::Complete(values) => usize::try_from(mask[0]).ok().filter(|m| *m < values.len()),
+            Storage::Sparse { masks, index, .. } => index.position(masks, mask),
+        }
+    }
+
+    /// Greatest distance of a value from that of the empty coalition, or from the first where it is not recorded:
+    /// the size that rounding is measured by.
+    pub fn scale(&self) -> f64 {
+        let origin = self.empty_value().or_else(|| self.values().first().copied()).unwrap_or(0.0);
+        let mut lanes = [0.0f64; 8];
+        let chunks = self.values().chunks_exact(8);
+        let rest = chunks.remainder().iter().map(|value| (value - origin).abs()).fold(0.0, f64::max);
+        for chunk in chunks {
+            for (lane, value) in lanes.iter_mut().zip(chunk) {
+                *lane = lane.max((value - origin).abs());
+            }
+        }
+        lanes.into_iter().fold(rest, f64::max)
+    }
+
     /// Value of the empty coalition.
     pub fn empty_value(&self) -> Option<f64> {
         self.value(&vec![0; coalition::words_for(self.n_players)])
@@ -366,26 +389,34 @@ impl Noise {
         self.squares[position] += delta * (value - *mean);
     }
 
+    /// Evaluations of the coalition at `position` that tell of noise: repeats that agree to the bit are copies of one.
+    ///
+    /// A recorder that writes a cached value again has not measured again: such rows give neither degrees of freedom
+    /// nor precision. Chance agreement of coarse values is taken for a copy too, which errs on the wide side.
+    fn measured(&self, position: usize) -> f64 {
+        if self.squares[position] > 0.0 { f64::from(self.counts[position]) } else { 1.0 }
+    }
+
     /// Variance of each coalition's *mean*, with the degrees of freedom behind it.
     ///
-    /// If every coalition is repeated, each has its own sample variance; otherwise one variance is pooled over
-    /// all of them.
+    /// If every coalition is repeated, each has its own sample variance; otherwise one variance is pooled over all
+    /// that are. Copies count once (see `measured`).
     pub fn mean_variances(&self) -> NoiseVariances {
-        let repeated = |count: u32| f64::from(count) - 1.0;
-        if self.counts.iter().all(|count| *count > 1) {
+        let counts: Vec<f64> = (0..self.counts.len()).map(|position| self.measured(position)).collect();
+        if counts.iter().all(|count| *count > 1.0) {
             let variances = (self.squares.iter())
-                .zip(&self.counts)
-                .map(|(squares, count)| squares / repeated(*count) / f64::from(*count))
+                .zip(&counts)
+                .map(|(squares, count)| squares / (count - 1.0) / count)
                 .collect();
             return NoiseVariances {
                 variances,
-                degrees: Degrees::PerCoalition(self.counts.iter().map(|count| repeated(*count)).collect()),
+                degrees: Degrees::PerCoalition(counts.iter().map(|count| count - 1.0).collect()),
             };
         }
-        let degrees: f64 = self.counts.iter().map(|count| repeated(*count)).sum();
+        let degrees: f64 = counts.iter().map(|count| count - 1.0).sum();
         let pooled = crate::stats::pairwise_sum(&self.squares) / degrees;
         NoiseVariances {
-            variances: self.counts.iter().map(|count| pooled / f64::from(*count)).collect(),
+            variances: counts.iter().map(|count| pooled / count).collect(),
             degrees: Degrees::Pooled(degrees),
         }
     }
@@ -477,6 +508,17 @@ mod tests {
         assert_eq!(table.missing(2), [1, 2]);
         assert_eq!(table.empty_value(), Some(0.0));
         assert_eq!(table.full_value(), None);
+    }
+
+    /// v(0) and v(3) are cached and written ten times over; v(1) was measured three times, v(2) once.
+    #[test]
+    fn copies_give_neither_degrees_nor_precision() {
+        let copied = [0u64, 3].into_iter().flat_map(|mask| std::iter::repeat_n((mask, mask as f64), 10));
+        let rows = copied.chain([(1, 1.0), (1, 2.0), (1, 3.0), (2, 0.5)]);
+        let table = CoalitionTable::from_rows(2, 24, rows, Repeats::Mean).expect("a table");
+        let noise = table.noise().expect("noise").mean_variances();
+        assert!(matches!(noise.degrees, Degrees::Pooled(degrees) if degrees == 2.0), "{noise:?}");
+        assert_eq!(noise.variances, [1.0, 1.0 / 3.0, 1.0, 1.0]);
     }
 
     #[test]

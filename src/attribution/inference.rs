@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::GameKey;
-use super::shapley::GameResult;
+use super::shapley::{GameResult, Method};
 use crate::stats::{
     ConfidenceInterval, ConfidenceLevel, Estimate, IntervalMethod, holm_adjust, one_sample_t_test,
     pairwise_sum,
@@ -50,8 +50,22 @@ pub struct PlayerSummary {
     pub p_adjusted: Option<f64>,
     /// p_adjusted < 1 - confidence; `None` without a test.
     pub significant: Option<bool>,
+    /// Whether some game lacks coalitions, so that the mean is biased: it has no interval and no test.
+    pub biased: bool,
+    /// Games by the method their values came from.
+    pub games_by_method: BTreeMap<Method, u64>,
     /// The units and their means, in order of unit.
     pub unit_means: Vec<UnitMean>,
+}
+
+/// Units whose spread is below this many units in the last place of the greatest value differ by rounding alone.
+///
+/// A Shapley value is a sum of up to 2^n terms, added pairwise: its error is a few ulps of the largest.
+const ROUNDING_ULPS: f64 = 64.0;
+
+/// The size below which numbers of games of this scale are rounding.
+pub fn rounding_floor(scale: f64) -> f64 {
+    ROUNDING_ULPS * f64::EPSILON * scale
 }
 
 /// One independent unit's mean.
@@ -156,7 +170,7 @@ pub fn summarize(
         }
         for (seat, player) in seats.iter().zip(&game.players) {
             if let Some(value) = player.shapley {
-                slots[*seat].units.push(unit, index, value);
+                slots[*seat].push(game, unit, index, value);
             }
         }
         before = Some(game);
@@ -212,11 +226,28 @@ impl UnitAverager {
 struct SlotUnits {
     slot_id: String,
     units: UnitAverager,
+    /// Greatest scale of its games.
+    scale: f64,
+    biased: bool,
+    by_method: [u64; Method::ALL.len()],
 }
 
 impl SlotUnits {
     fn new(slot_id: &str) -> Self {
-        Self { slot_id: slot_id.to_owned(), units: UnitAverager::default() }
+        Self {
+            slot_id: slot_id.to_owned(),
+            units: UnitAverager::default(),
+            scale: 0.0,
+            biased: false,
+            by_method: [0; Method::ALL.len()],
+        }
+    }
+
+    fn push(&mut self, game: &GameResult, unit: usize, index: usize, value: f64) {
+        self.units.push(unit, index, value);
+        self.scale = self.scale.max(game.scale);
+        self.biased |= game.biased;
+        self.by_method[game.method as usize] += 1;
     }
 
     fn summarize(self, level: ConfidenceLevel, interval: IntervalMethod) -> Option<PlayerSummary> {
@@ -224,7 +255,10 @@ impl SlotUnits {
         let unit_means = self.units.finish();
         let means: Vec<f64> = unit_means.iter().map(|unit| unit.mean).collect();
         let estimate = Estimate::of_mean(&means, level, interval)?;
-        let test = one_sample_t_test(&estimate);
+        // Units that differ by rounding alone tell nothing of how the value varies.
+        let is_rounding = estimate.sd.is_some_and(|sd| sd <= rounding_floor(self.scale));
+        let test = one_sample_t_test(&estimate).filter(|_| !is_rounding && !self.biased);
+        let counted = Method::ALL.into_iter().zip(self.by_method).filter(|(_, n)| *n > 0);
         Some(PlayerSummary {
             slot_id: self.slot_id,
             mean: estimate.value,
@@ -232,11 +266,13 @@ impl SlotUnits {
             standard_error: estimate.standard_error,
             n_units: estimate.n,
             n_games,
-            interval: estimate.interval,
+            interval: estimate.interval.filter(|_| !self.biased),
             t: test.map(|test| test.t),
             p_value: test.map(|test| test.p_value),
             p_adjusted: None,
             significant: None,
+            biased: self.biased,
+            games_by_method: counted.collect(),
             unit_means,
         })
     }
@@ -298,6 +334,7 @@ mod tests {
             unpaired_walks: 0,
             bad_walks: 0,
             n_recorded_walks: 0,
+            scale: 1.0,
             players: values
                 .iter()
                 .map(|(_, value)| PlayerValue {
@@ -329,6 +366,36 @@ mod tests {
         assert_eq!((by_game.n_units, by_game.mean), (3, 10.0 / 3.0));
         let by_run = &summarize(&games, Cluster::Run, level(), IntervalMethod::StudentT)[0];
         assert_eq!((by_run.n_units, by_run.sd, by_run.significant), (1, None, None));
+    }
+
+    /// Null players over identical and nearly identical episodes: their values are rounding, or vary by rounding.
+    #[test]
+    fn rounding_is_not_an_effect() {
+        let summary = |values: &[f64]| {
+            let games: Vec<GameResult> = values
+                .iter()
+                .zip(0..)
+                .map(|(value, episode)| game("a", episode, 0, &[("x", *value)]))
+                .collect();
+            summarize(&games, Cluster::Episode, level(), IntervalMethod::StudentT).remove(0)
+        };
+        for values in [&[3e-17; 8][..], &[1e-17, 2e-17, 1.5e-17, 3e-17], &[0.25, 0.25 + f64::EPSILON, 0.25]] {
+            let found = summary(values);
+            assert_eq!((found.t, found.p_value, found.significant), (None, None, None), "{values:?}");
+        }
+        assert_eq!(summary(&[1e-9, 2e-9, 1.5e-9, 1.2e-9]).significant, Some(true));
+    }
+
+    #[test]
+    fn a_biased_mean_has_no_interval_and_no_test() {
+        let mut games =
+            [game("a", 0, 0, &[("x", 1.0)]), game("a", 1, 0, &[("x", 2.0)]), game("a", 2, 0, &[("x", 4.0)])];
+        games[1].biased = true;
+        games[1].method = Method::Kernel;
+        let found = summarize(&games, Cluster::Episode, level(), IntervalMethod::StudentT).remove(0);
+        assert!(found.biased && found.interval.is_none() && found.p_value.is_none());
+        assert_eq!((found.significant, found.n_units), (None, 3));
+        assert_eq!(found.games_by_method, BTreeMap::from([(Method::Exact, 2), (Method::Kernel, 1)]));
     }
 
     #[test]

@@ -19,10 +19,10 @@ pub use game::{
     CoalitionTable, Degrees, Game, GameKey, Noise, NoiseVariances, RepeatedCoalition, Repeats, Walk,
 };
 pub(crate) use inference::natural_order;
-pub use inference::{Cluster, PlayerSummary, UnitMean, summarize, unit_means};
+pub use inference::{Cluster, PlayerSummary, UnitMean, rounding_floor, summarize, unit_means};
 pub use least_squares::{KernelFit, kernel_values};
 pub use permutation::{
-    MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, recorded_marginals,
+    MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, drawn_noise, recorded_marginals,
 };
 pub use shapley::{GameResult, Method, MethodRequest, PlayerValue, ShapleyEngine, ShapleySettings};
 pub use weights::shapley_weights;

@@ -9,6 +9,8 @@
 //! Castro, Gomez and Tejada, *Computers & Operations Research* 36(5), 2009; antithetic pairs: Mitchell,
 //! Cooper, Frank and Holmes, *JMLR* 23(43), 2022.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use ndarray::{Array2, Axis};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
@@ -17,7 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use super::GameError;
 use super::coalition::{insert, words_for};
-use super::game::{CoalitionTable, Walk};
+use super::exact::NoiseError;
+use super::game::{CoalitionTable, Degrees, NoiseVariances, Walk};
 use crate::stats::{StreamKey, random_stream};
 
 /// How many permutations to draw, and how.
@@ -50,8 +53,8 @@ pub struct UnitMarginals {
     pub antithetic: bool,
     /// Whether marginals are missing, so that what is left is a biased sample.
     pub incomplete: bool,
-    /// Recorded walks left out because they have no partner.
-    pub unpaired: usize,
+    /// Recorded walks behind the units, by place; empty where permutations were drawn.
+    pub used_walks: Vec<usize>,
 }
 
 impl UnitMarginals {
@@ -104,7 +107,99 @@ pub fn drawn_marginals(
             total: (n as f64).exp2(),
         });
     }
-    Ok(UnitMarginals { units, antithetic: settings.antithetic, incomplete: n_missing > 0, unpaired: 0 })
+    Ok(UnitMarginals {
+        units,
+        antithetic: settings.antithetic,
+        incomplete: n_missing > 0,
+        used_walks: Vec::new(),
+    })
+}
+
+/// What evaluation noise in the table adds to the variance of drawn estimates, per player.
+///
+/// # Formula
+/// A unit's marginal contribution is z_u = sum over S of d_u(S) v(S), the estimate their mean over M units. Given
+/// the recorded values, s^2/M is the variance of the draws, and it already holds the noise that differs between
+/// units. What is missing is the noise all units share, sum of E\[d(S)\]^2 u(S) with u(S) the variance of the value
+/// of S; its unbiased estimate is sum of u(S) (M c(S)^2 - q(S))/(M - 1), c and q the means of d_u and d_u^2 over
+/// the units. The sum of c(S)^2 u(S) alone would count the noise between units twice.
+///
+/// # Edge cases
+/// One unit: no spread, and nothing to add to. An estimate below 0, by chance, is 0.
+pub fn drawn_noise(
+    table: &CoalitionTable,
+    key: StreamKey,
+    settings: PermutationSettings,
+    noise: &NoiseVariances,
+) -> Vec<NoiseError> {
+    let n = table.n_players();
+    let n_units =
+        if settings.antithetic { settings.n_permutations.div_ceil(2) } else { settings.n_permutations };
+    let share = if settings.antithetic { 0.5 } else { 1.0 };
+    let mut visits: Vec<Visit> = (0..n_units)
+        .into_par_iter()
+        .flat_map_iter(|unit| {
+            let mut order: Vec<usize> = (0..n).collect();
+            order.shuffle(&mut random_stream(settings.seed, key, unit as u64));
+            let mut visits = visits_along(table, unit, order.iter().copied());
+            if settings.antithetic {
+                visits.extend(visits_along(table, unit, order.iter().rev().copied()));
+            }
+            visits
+        })
+        .collect();
+    visits.par_sort_unstable_by_key(|visit| (visit.position, visit.player, visit.unit));
+    let m = n_units as f64;
+    let (mut second, mut fourth) = (vec![0.0; n], vec![0.0; n]);
+    for cell in visits.chunk_by(|a, b| (a.position, a.player) == (b.position, b.player)) {
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for unit in cell.chunk_by(|a, b| a.unit == b.unit) {
+            let coefficient = share * unit.iter().map(|visit| f64::from(visit.sign)).sum::<f64>();
+            sum += coefficient;
+            squares += coefficient * coefficient;
+        }
+        let weight = (sum * sum - squares) / (m * (m - 1.0).max(1.0));
+        let part = weight * noise.variances[cell[0].position];
+        second[cell[0].player] += part;
+        if let Degrees::PerCoalition(own) = &noise.degrees {
+            fourth[cell[0].player] += part * part / own[cell[0].position];
+        }
+    }
+    (0..n)
+        .map(|player| NoiseError {
+            standard_error: second[player].max(0.0).sqrt(),
+            degrees: match &noise.degrees {
+                Degrees::Pooled(degrees) => *degrees,
+                Degrees::PerCoalition(_) => second[player].powi(2) / fourth[player],
+            },
+        })
+        .collect()
+}
+
+/// A value that a unit's marginal contribution of a player is made of.
+struct Visit {
+    position: usize,
+    player: usize,
+    unit: usize,
+    /// 1 for the coalition with the player, -1 for the one without.
+    sign: i8,
+}
+
+/// The visits of a permutation; coalitions that were not recorded are passed over.
+fn visits_along(table: &CoalitionTable, unit: usize, order: impl Iterator<Item = usize>) -> Vec<Visit> {
+    let mut mask = vec![0u64; words_for(table.n_players())];
+    let mut before = table.position(&mask);
+    let mut visits = Vec::new();
+    for player in order {
+        insert(&mut mask, player);
+        let after = table.position(&mask);
+        if let (Some(before), Some(after)) = (before, after) {
+            visits.push(Visit { position: after, player, unit, sign: 1 });
+            visits.push(Visit { position: before, player, unit, sign: -1 });
+        }
+        before = after;
+    }
+    visits
 }
 
 /// Coalition under construction while a permutation is walked.
@@ -141,24 +236,42 @@ impl WalkScratch {
 
 /// Marginal contributions of recorded walks, antithetic pairs detected.
 ///
-/// Walks 2k and 2k + 1 (in order of their numbers) form a unit if at least half of such pairs are reverses of
-/// each other. Taking consecutive walks together is valid for independent walks too, so a chance reversal does
-/// no harm; a last walk without partner is left out and counted.
+/// Every walk is matched with an unused reverse of it, wherever that stands; if at least half of the walks have one,
+/// pairs are the units and walks without a partner are left out. A reverse by chance does no harm: which pairs come
+/// together depends on the orders alone, never on their values.
 pub fn recorded_marginals(n_players: usize, walks: &[Walk]) -> UnitMarginals {
-    let n_pairs = walks.len() / 2;
-    let reversed =
-        walks.chunks_exact(2).filter(|pair| pair[0].order.iter().eq(pair[1].order.iter().rev())).count();
-    let antithetic = n_pairs > 0 && 2 * reversed >= n_pairs;
-    let per_unit = if antithetic { 2 } else { 1 };
-    let mut units = Array2::<f64>::zeros((walks.len() / per_unit, n_players));
-    for (mut row, group) in units.axis_iter_mut(Axis(0)).zip(walks.chunks_exact(per_unit)) {
-        for walk in group {
+    let pairs = matched_pairs(walks);
+    let antithetic = !pairs.is_empty() && 4 * pairs.len() >= walks.len();
+    let groups: Vec<Vec<usize>> = if antithetic {
+        pairs.into_iter().map(|(there, back)| vec![there, back]).collect()
+    } else {
+        (0..walks.len()).map(|walk| vec![walk]).collect()
+    };
+    let mut units = Array2::<f64>::zeros((groups.len(), n_players));
+    for (mut row, group) in units.axis_iter_mut(Axis(0)).zip(&groups) {
+        for walk in group.iter().map(|walk| &walks[*walk]) {
             for (position, player) in walk.order.iter().enumerate() {
-                row[*player] += (walk.values[position + 1] - walk.values[position]) / per_unit as f64;
+                row[*player] += (walk.values[position + 1] - walk.values[position]) / group.len() as f64;
             }
         }
     }
-    UnitMarginals { units, antithetic, incomplete: false, unpaired: walks.len() % per_unit }
+    let used_walks = groups.into_iter().flatten().collect();
+    UnitMarginals { units, antithetic, incomplete: false, used_walks }
+}
+
+/// Walks with a reverse of theirs that no other walk has, in order of the first of both.
+fn matched_pairs(walks: &[Walk]) -> Vec<(usize, usize)> {
+    let mut waiting: BTreeMap<&[usize], VecDeque<usize>> = BTreeMap::new();
+    let mut pairs = Vec::new();
+    for (place, walk) in walks.iter().enumerate() {
+        let reverse: Vec<usize> = walk.order.iter().rev().copied().collect();
+        match waiting.get_mut(&reverse[..]).and_then(VecDeque::pop_front) {
+            Some(partner) => pairs.push((partner, place)),
+            None => waiting.entry(&walk.order).or_default().push_back(place),
+        }
+    }
+    pairs.sort_unstable();
+    pairs
 }
 
 #[cfg(test)]
@@ -237,11 +350,38 @@ mod tests {
         let other = walk(1, &[1, 0, 2], &[0.0, 1.0, 4.0, 6.0]);
         let paired = recorded_marginals(3, &[there.clone(), back.clone(), there.clone()]);
         assert!(paired.antithetic);
-        assert_eq!(paired.unpaired, 1);
+        assert_eq!(paired.used_walks, [0, 1]);
         assert_eq!(paired.units.row(0).to_vec(), [4.0, 1.0, 1.0]);
         let single = recorded_marginals(3, &[there, other]);
         assert!(!single.antithetic);
         assert_eq!(single.units.nrows(), 2);
+    }
+
+    #[test]
+    fn reverses_are_found_wherever_they_stand() {
+        let there = [walk(0, &[0, 1, 2], &[0.0, 3.0, 4.0, 6.0]), walk(1, &[1, 0, 2], &[0.0, 1.0, 4.0, 6.0])];
+        let back = [walk(7, &[2, 0, 1], &[0.0, 2.0, 5.0, 6.0]), walk(9, &[2, 1, 0], &[0.0, 0.0, 1.0, 6.0])];
+        // A block of their own, in another order, and with a walk lost in between.
+        let blocks = recorded_marginals(3, &[there.clone(), back.clone()].concat());
+        assert!(blocks.antithetic && blocks.used_walks == [0, 3, 1, 2]);
+        assert_eq!(blocks.units.row(0).to_vec(), [4.0, 1.0, 1.0]);
+        let lost = recorded_marginals(3, &[there[1].clone(), there[0].clone(), back[1].clone()]);
+        assert!(lost.antithetic && lost.used_walks == [1, 2]);
+    }
+
+    /// One player of two: phi = (v(1) - v(0) + v(3) - v(2))/2 by both orders, each value with variance 1: sum of
+    /// w^2 u = 1, of which draws of single permutations hold what differs between the orders.
+    #[test]
+    fn noise_that_all_units_share_is_added() {
+        let table = CoalitionTable::complete(vec![0.0, 1.0, 2.0, 4.0]);
+        let noise = NoiseVariances { variances: vec![1.0; 4], degrees: Degrees::Pooled(9.0) };
+        for antithetic in [true, false] {
+            let shared = drawn_noise(&table, key(), settings(4000, antithetic), &noise);
+            for error in shared {
+                assert!((error.standard_error - 1.0).abs() < 0.05, "{error:?}");
+                assert_eq!(error.degrees, 9.0);
+            }
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 use super::game::{CoalitionTable, Game, GameKey, Walk};
 use super::least_squares::kernel_values;
 use super::permutation::{
-    MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, recorded_marginals,
+    MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, drawn_noise, recorded_marginals,
 };
 use crate::stats::{ConfidenceInterval, ConfidenceLevel, Estimate, IntervalMethod, StreamKey, pairwise_sum};
 
@@ -51,6 +51,9 @@ pub enum Method {
 }
 
 impl Method {
+    /// All methods, in order of declaration.
+    pub const ALL: [Self; 4] = [Self::Exact, Self::Permutation, Self::Kernel, Self::Bounds];
+
     /// The name in documents and flags.
     pub fn name(self) -> &'static str {
         match self {
@@ -123,6 +126,8 @@ pub struct GameResult {
     pub bad_walks: usize,
     /// Recorded permutations.
     pub n_recorded_walks: usize,
+    /// Greatest distance of a recorded value from v(empty): what rounding is measured by.
+    pub scale: f64,
     /// Values in player order.
     pub players: Vec<PlayerValue>,
 }
@@ -207,15 +212,19 @@ impl ShapleyEngine {
 
     fn permutation(&self, game: &Game) -> Result<GameResult, GameError> {
         let settings = &self.settings;
-        let marginals = if game.walks.is_empty() {
-            if settings.permutations.n_permutations == 0 {
-                return Err(GameError::NoPermutations);
-            }
-            drawn_marginals(&game.table, stream_key(&game.key), settings.permutations, settings.missing)?
-        } else {
-            recorded_marginals(game.table.n_players(), &game.walks)
-        };
-        Ok(sampled_result(game, &marginals, settings))
+        if !game.walks.is_empty() {
+            // Their spread already holds the noise of every row that was evaluated for itself.
+            let marginals = recorded_marginals(game.table.n_players(), &game.walks);
+            return Ok(sampled_result(game, &marginals, None, settings));
+        }
+        if settings.permutations.n_permutations == 0 {
+            return Err(GameError::NoPermutations);
+        }
+        let (key, draws) = (stream_key(&game.key), settings.permutations);
+        let marginals = drawn_marginals(&game.table, key, draws, settings.missing)?;
+        let noise = game.table.noise().filter(|_| !marginals.incomplete);
+        let shared = noise.map(|noise| drawn_noise(&game.table, key, draws, &noise.mean_variances()));
+        Ok(sampled_result(game, &marginals, shared.as_deref(), settings))
     }
 
     fn bounds(&self, game: &Game) -> Result<GameResult, GameError> {
@@ -320,11 +329,43 @@ fn blank_result(game: &Game, method: Method) -> GameResult {
         unpaired_walks: 0,
         bad_walks: game.n_bad_walks,
         n_recorded_walks: game.walks.len(),
+        scale: game.table.scale(),
         players: vec![unknown; game.table.n_players()],
     }
 }
 
+/// A sampled estimate whose units share evaluation noise: variances add up, degrees of freedom by Satterthwaite.
+///
+/// # Formula
+/// se^2 = s^2/M + e^2 with degrees (s^2/M + e^2)^2 / ((s^2/M)^2/(M - 1) + e^4/degrees(e)); Student's t or, where asked
+/// for, the normal quantile. A bootstrap of the units cannot see what they share: it gives way to t.
+fn with_noise(estimate: &Estimate, shared: NoiseError, settings: &ShapleySettings) -> Estimate {
+    let Some(sampling) = estimate.standard_error else { return *estimate };
+    let (a, b) = (sampling.powi(2), shared.standard_error.powi(2));
+    if b.is_nan() || b == 0.0 {
+        return *estimate;
+    }
+    let standard_error = (a + b).sqrt();
+    let degrees = (a + b).powi(2) / (a * a / (estimate.n - 1) as f64 + b * b / shared.degrees);
+    let interval = match settings.interval {
+        IntervalMethod::Normal => {
+            ConfidenceInterval::normal(estimate.value, standard_error, settings.confidence)
+        }
+        IntervalMethod::StudentT | IntervalMethod::Bootstrap(_) => {
+            ConfidenceInterval::student_t(estimate.value, standard_error, degrees, settings.confidence)
+        }
+    };
+    Estimate { standard_error: Some(standard_error), interval: Some(interval), ..*estimate }
+}
+
 impl GameResult {
+    /// A biased value has no interval: none would cover the truth as often as it says.
+    fn drop_biased_intervals(&mut self) {
+        if self.biased {
+            self.players.iter_mut().for_each(|player| player.interval = None);
+        }
+    }
+
     fn close_efficiency(&mut self) {
         let values: Option<Vec<f64>> = self.players.iter().map(|player| player.shapley).collect();
         self.efficiency_gap = match (values, self.baseline, self.full) {
@@ -364,15 +405,28 @@ fn kernel(game: &Game, settings: &ShapleySettings) -> Result<GameResult, GameErr
         linear_result(game, Method::Kernel, &fit.values, fit.errors.as_deref(), settings.confidence);
     // Over fewer than all coalitions the fit is an approximation whose error no interval here covers.
     result.biased = game.table.complete_values().is_none();
+    result.drop_biased_intervals();
     Ok(result)
 }
 
-fn sampled_result(game: &Game, marginals: &UnitMarginals, settings: &ShapleySettings) -> GameResult {
+/// Estimates from independent units; `shared` is the evaluation noise that all units have in common.
+fn sampled_result(
+    game: &Game,
+    marginals: &UnitMarginals,
+    shared: Option<&[NoiseError]>,
+    settings: &ShapleySettings,
+) -> GameResult {
     let mut result = blank_result(game, Method::Permutation);
-    let estimates: Vec<Option<Estimate>> = (0..game.table.n_players())
-        .into_par_iter()
-        .map(|player| Estimate::of_mean(&marginals.of_player(player), settings.confidence, settings.interval))
-        .collect();
+    let estimate = |player: usize| {
+        let estimate =
+            Estimate::of_mean(&marginals.of_player(player), settings.confidence, settings.interval)?;
+        Some(match shared {
+            Some(shared) => with_noise(&estimate, shared[player], settings),
+            None => estimate,
+        })
+    };
+    let estimates: Vec<Option<Estimate>> =
+        (0..game.table.n_players()).into_par_iter().map(estimate).collect();
     for (player, estimate) in result.players.iter_mut().zip(estimates) {
         let Some(estimate) = estimate else { continue };
         player.shapley = Some(estimate.value);
@@ -383,17 +437,18 @@ fn sampled_result(game: &Game, marginals: &UnitMarginals, settings: &ShapleySett
     }
     if !game.walks.is_empty() {
         // The ends of the walks that were used: those of a walk without partner were not.
-        let used = &game.walks[..game.walks.len() - marginals.unpaired];
+        let used = || marginals.used_walks.iter().map(|walk| &game.walks[*walk]);
         let mean_end = |end: &dyn Fn(&Walk) -> Option<&f64>| {
-            let ends: Vec<f64> = used.iter().filter_map(end).copied().collect();
+            let ends: Vec<f64> = used().filter_map(end).copied().collect();
             (!ends.is_empty()).then(|| pairwise_sum(&ends) / ends.len() as f64)
         };
         result.baseline = mean_end(&|walk| walk.values.first());
         result.full = mean_end(&|walk| walk.values.last());
+        result.unpaired_walks = game.walks.len() - marginals.used_walks.len();
     }
     result.biased = marginals.incomplete;
     result.antithetic = Some(marginals.antithetic);
-    result.unpaired_walks = marginals.unpaired;
+    result.drop_biased_intervals();
     result.close_efficiency();
     result
 }

@@ -150,8 +150,19 @@ pub struct GameRow {
     /// Whether units are means of antithetic pairs; absent without permutations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub antithetic: Option<bool>,
+    /// Recorded permutations left out because they have no antithetic partner.
+    #[serde(default, skip_serializing_if = "is_none_left_out")]
+    pub walks_unpaired: usize,
+    /// Recorded permutations left out because their rows do not walk from empty to full.
+    #[serde(default, skip_serializing_if = "is_none_left_out")]
+    pub walks_bad: usize,
     /// Values in player order.
     pub players: Vec<PlayerRow>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
+fn is_none_left_out(n: &usize) -> bool {
+    *n == 0
 }
 
 /// One player's value in one game.
@@ -209,6 +220,12 @@ pub struct SummaryRow {
     pub p_adjusted: Option<f64>,
     /// p_adjusted below 1 - confidence.
     pub significant: Option<bool>,
+    /// Whether some game lacks coalitions, so that the mean is biased and has neither interval nor test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub biased: Option<bool>,
+    /// Games by the method their values came from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub games_by_method: BTreeMap<String, u64>,
 }
 
 /// What was read.
@@ -317,6 +334,10 @@ impl ShapleyDocument {
     }
 }
 
+fn named(counts: BTreeMap<Method, u64>) -> BTreeMap<String, u64> {
+    counts.into_iter().map(|(method, n)| (method.name().to_owned(), n)).collect()
+}
+
 /// Rows of all games; games of one campaign share the names of their slots.
 fn game_rows(games: &[GameResult]) -> Vec<GameRow> {
     let mut names: Vec<Arc<str>> = Vec::new();
@@ -347,6 +368,8 @@ impl GameRow {
             efficiency_gap: game.efficiency_gap,
             biased: game.biased,
             antithetic: game.antithetic,
+            walks_unpaired: game.unpaired_walks,
+            walks_bad: game.bad_walks,
             players: names.iter().zip(&game.players).map(|(id, player)| PlayerRow::of(id, player)).collect(),
         }
     }
@@ -397,6 +420,8 @@ impl SummaryRow {
             p_value: summary.p_value,
             p_adjusted: summary.p_adjusted,
             significant: summary.significant,
+            biased: Some(summary.biased),
+            games_by_method: named(summary.games_by_method),
         };
         (row, summary.unit_means)
     }
