@@ -103,6 +103,39 @@ fn a_document_reads_back_with_everything_it_was_made_with() {
     round_trip::<InspectionDocument>(&[&["inspect", "fixtures/simulated"], &json[..]].concat());
 }
 
+/// Settings that do not fit are damage, not an older document.
+#[test]
+fn damaged_settings_are_refused() {
+    let text = simic(&["normalize", "replay", "fixtures/simulated/steps.parquet", "--format", "json"]);
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    assert!(Measured::read(&document).is_ok());
+    for (key, value) in
+        [("rule", Value::from("x")), ("on_bad", Value::from("skp")), ("carry_over", Value::from(3))]
+    {
+        let mut damaged = document.clone();
+        damaged["settings"][key] = value;
+        let problem = Measured::read(&damaged).expect_err("refused");
+        assert!(problem.contains("damaged"), "{key}: {problem}");
+    }
+}
+
+/// Both mixed, but not alike: other approximations are no regression.
+#[test]
+fn mixtures_of_methods_are_told_apart() {
+    let text = simic(&["analyze", "shapley", "fixtures/simulated/campaign.parquet", "--format", "json"]);
+    let with_kernel = |n: usize| {
+        let mut document: Value = serde_json::from_str(&text).expect("JSON");
+        for game in document["games"].as_array_mut().expect("games").iter_mut().take(n) {
+            game["method"] = Value::from("kernel");
+        }
+        document["method"] = Value::from("mixed");
+        Measured::read(&document).expect("a result")
+    };
+    let changes = with_kernel(1).settings.differences(&with_kernel(3).settings);
+    assert_eq!(changes.len(), 1);
+    assert!(changes[0].name == "method_used" && changes[0].now.contains("3 kernel"), "{changes:?}");
+}
+
 fn measured(arguments: &[&str]) -> Measured {
     let text = simic(&[arguments, &["--format", "json"]].concat());
     Measured::read(&serde_json::from_str(&text).expect("JSON")).expect("a result")
@@ -133,9 +166,9 @@ fn every_setting_that_changes_numbers_is_told_apart_by_name() {
         (&["--clock", "episode-step"][..], "clock"),
         (&["--rollback", "keep"], "rollback"),
         (&["--carry-over"], "carry_over"),
-        (&["--initial-count", "5"], "rule"),
+        (&["--initial-count", "5"], "rule.initial_count"),
         (&["--target", "reward"], "target"),
-        (&["--momentum", "0.5"], "momentum"),
+        (&["--momentum", "0.5"], "rule.memory.kind"),
     ] {
         let other = measured(&[&steps[..], flags].concat());
         let changes = plain.settings.differences(&other.settings);

@@ -121,7 +121,7 @@ fn number(x: f64) -> String {
     if x == 0.0 {
         return "0".to_owned();
     }
-    if x.abs() < 1e-4 {
+    if x.abs() < 1e-4 || x.abs() >= 1e15 {
         return format!("{x:.3e}");
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few digits")]
@@ -327,6 +327,10 @@ fn test(
         };
         return PendingFinding::certain(undecided(finding, reason));
     };
+    if !difference.is_finite() {
+        let reason = "the values are so large that their squares overflow: nothing can be said".to_owned();
+        return PendingFinding::certain(undecided(finding, reason));
+    }
     let (difference, p_value) = match question {
         Question::Loss(direction) => {
             // A smaller value is the worse one where higher is better.
@@ -431,6 +435,17 @@ mod tests {
         assert_eq!(verdict(&old, &old, &Rules::default()).0, Verdict::Pass);
         let (found, reason) = verdict(&old, &[0.3], &Rules::default());
         assert!(found == Verdict::Inconclusive && reason.contains("at least 2"), "{reason}");
+    }
+
+    #[test]
+    fn values_whose_squares_overflow_decide_nothing() {
+        let old = [0.3, 0.4, 0.35];
+        for method in ["welch", "paired", "bootstrap"] {
+            let text =
+                format!(r#"{{"metric": "a/b", "mode": "noninferior", "margin": 1.0, "method": "{method}"}}"#);
+            let (found, reason) = verdict(&old, &[1e308, -1e308, 0.4], &rule(&text));
+            assert!(found == Verdict::Inconclusive && reason.contains("overflow"), "{method}: {reason}");
+        }
     }
 
     #[test]

@@ -196,6 +196,7 @@ impl CheckRow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckDocument {
     /// `simic.check/1`.
+    #[schemars(extend("const" = CHECK_SCHEMA))]
     pub schema: String,
     /// The checks, in order of name.
     pub checks: Vec<CheckRow>,
@@ -227,6 +228,7 @@ pub struct RecordDocument {
     /// What was stored.
     pub recorded: Vec<RecordedCheck>,
     /// `simic.check.record/1`.
+    #[schemars(extend("const" = RECORD_SCHEMA))]
     pub schema: String,
 }
 

@@ -21,6 +21,7 @@ const DIVISORS_SCHEMA: &str = "simic.normalize.divisors/1";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ComparisonDocument {
     /// `simic.normalize.compare/1`.
+    #[schemars(extend("const" = COMPARE_SCHEMA))]
     pub schema: String,
     /// obs, reward or return.
     pub target: String,
@@ -191,6 +192,7 @@ pub struct DivisorDocument {
     /// One row per run and framework.
     pub rows: Vec<DivisorRow>,
     /// `simic.normalize.divisors/1`.
+    #[schemars(extend("const" = DIVISORS_SCHEMA))]
     pub schema: String,
     /// Everything the numbers depend on besides the input and the framework; older documents lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,6 +12,7 @@ const DEVICES_SCHEMA: &str = "simic.devices/1";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceDocument {
     /// `simic.devices/1`.
+    #[schemars(extend("const" = DEVICES_SCHEMA))]
     pub schema: String,
     /// The devices `--device` can name.
     pub devices: Vec<DeviceRow>,

@@ -12,6 +12,7 @@ const INSPECT_SCHEMA: &str = "simic.inspect/1";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InspectionDocument {
     /// `simic.inspect/1`.
+    #[schemars(extend("const" = INSPECT_SCHEMA))]
     pub schema: String,
     /// Files in the order named.
     pub files: Vec<FileRow>,

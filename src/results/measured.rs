@@ -140,8 +140,20 @@ fn shapley_settings(document: &ShapleyDocument) -> BTreeMap<String, Value> {
         ])
     };
     settings.insert("value".to_owned(), Value::from(document.value.clone()));
-    settings.insert("method_used".to_owned(), Value::from(document.method.name()));
+    settings.insert("method_used".to_owned(), Value::from(method_used(document)));
     settings
+}
+
+/// The method of all games, or how many came by which.
+fn method_used(document: &ShapleyDocument) -> String {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for game in &document.games {
+        *counts.entry(game.method.name()).or_default() += 1;
+    }
+    match counts.len() {
+        0 | 1 => document.method.name().to_owned(),
+        _ => counts.iter().map(|(name, n)| format!("{n} {name}")).collect::<Vec<_>>().join(", "),
+    }
 }
 
 fn side_by_side(mut all: BTreeMap<String, Value>, one: BTreeMap<String, Value>) -> BTreeMap<String, Value> {

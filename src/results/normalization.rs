@@ -66,6 +66,7 @@ pub struct DeviceUsed {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NormalizationDocument {
     /// `simic.normalize.stats/1` or `simic.normalize.replay/1`.
+    #[schemars(extend("enum" = [STATS_SCHEMA, REPLAY_SCHEMA]))]
     pub schema: String,
     /// welford or ema.
     pub kind: String,
@@ -116,8 +117,9 @@ pub enum NormalizationSettings {
     Partial(ToldSettings),
 }
 
-/// The settings that every document tells.
+/// The settings that every document tells. Others beside them make a damaged complete value, not an old one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ToldSettings {
     /// Framework whose conventions were taken.
     pub preset: Option<String>,
@@ -431,6 +433,8 @@ impl NormalizationDocument {
         match &self.settings {
             NormalizationSettings::Complete(settings) => {
                 let mut settings = by_name(settings);
+                // The state it went on from counts by its content, wherever it lies.
+                settings.remove("state_in");
                 // As older documents tell the memory.
                 settings.insert("kind".to_owned(), Value::from(self.kind.clone()));
                 settings.insert("momentum".to_owned(), Value::from(self.momentum));

@@ -109,6 +109,8 @@ pub struct ReplayAnalysis {
     pub rule: RuleAnalysis,
     /// State file the statistics went on from.
     pub state_in: Option<String>,
+    /// Fingerprint of that file's bytes: its length and their hash (FNV-1a).
+    pub state_in_fingerprint: Option<String>,
     /// Rollouts that the learner normalized again at their end.
     #[schemars(with = "Option<String>")]
     pub learn_every: Option<Granularity>,

@@ -50,7 +50,14 @@ impl Settings {
     /// What differs: all settings count, or where one side tells only some, those that both tell.
     pub fn differences(&self, now: &Self) -> Vec<SettingChange> {
         let is_partial = matches!(self, Self::Partial(_)) || matches!(now, Self::Partial(_));
-        let (before, now) = (self.modern(), now.modern());
+        let (mut before, mut now) = (flat(self.modern()), flat(now.modern()));
+        if !is_partial {
+            // Told once, where the whole rule stands.
+            for settings in [&mut before, &mut now] {
+                settings.remove("kind");
+                settings.remove("momentum");
+            }
+        }
         let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
         let shown = |settings: &BTreeMap<String, Value>, name: &String| {
             settings.get(name).map_or_else(|| "nothing".to_owned(), ToString::to_string)
@@ -66,6 +73,21 @@ impl Settings {
             })
             .collect()
     }
+}
+
+/// Settings within settings under names of their own: `rule.memory.momentum`.
+fn flat(settings: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let mut flattened = BTreeMap::new();
+    for (name, value) in settings {
+        match value {
+            Value::Object(inner) if !inner.is_empty() => {
+                let inner = inner.into_iter().map(|(key, value)| (format!("{name}.{key}"), value));
+                flattened.extend(flat(inner.collect()));
+            }
+            value => drop(flattened.insert(name, value)),
+        }
+    }
+    flattened
 }
 
 /// A flag as the first baselines kept it, as the setting it is now.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,7 @@ impl MethodUsed {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ShapleyDocument {
     /// `simic.shapley/1`.
+    #[schemars(extend("const" = SHAPLEY_SCHEMA))]
     pub schema: String,
     /// Value column.
     pub value: String,
@@ -340,18 +342,25 @@ fn named(counts: BTreeMap<Method, u64>) -> BTreeMap<String, u64> {
 
 /// Rows of all games; games of one campaign share the names of their slots.
 fn game_rows(games: &[GameResult]) -> Vec<GameRow> {
-    let mut names: Vec<Arc<str>> = Vec::new();
-    let mut before: Option<&GameResult> = None;
-    let mut rows = Vec::with_capacity(games.len());
-    for game in games {
+    let mut lists: Vec<Vec<Arc<str>>> = Vec::new();
+    let mut list_of: Vec<usize> = Vec::with_capacity(games.len());
+    for (place, game) in games.iter().enumerate() {
+        let before = place.checked_sub(1).map(|before| &games[before]);
         if before.is_none_or(|before| !Arc::ptr_eq(&before.slot_ids, &game.slot_ids)) {
-            names = game.slot_ids.iter().map(|id| Arc::from(id.as_str())).collect();
+            lists.push(game.slot_ids.iter().map(|id| Arc::from(id.as_str())).collect());
         }
-        rows.push(GameRow::of(game, &names));
-        before = Some(game);
+        list_of.push(lists.len() - 1);
     }
-    rows
+    games
+        .par_iter()
+        .with_min_len(GAMES_TOGETHER)
+        .zip(&list_of)
+        .map(|(game, list)| GameRow::of(game, &lists[*list]))
+        .collect()
 }
+
+/// Games turned into rows by one thread at a time: fewer are not worth the handing over.
+const GAMES_TOGETHER: usize = 256;
 
 impl GameRow {
     fn of(game: &GameResult, names: &[Arc<str>]) -> Self {

@@ -10,6 +10,7 @@ const SIMULATE_SCHEMA: &str = "simic.simulate/1";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SimulationDocument {
     /// `simic.simulate/1`.
+    #[schemars(extend("const" = SIMULATE_SCHEMA))]
     pub schema: String,
     /// Files written.
     pub files: Vec<String>,

@@ -30,6 +30,7 @@ pub struct StatePlace {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StateDocument {
     /// `simic.normalizer/1`.
+    #[schemars(extend("const" = STATE_SCHEMA))]
     pub schema: String,
     /// welford or ema.
     pub kind: String,
@@ -78,6 +79,7 @@ pub struct StateDocument {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VerificationDocument {
     /// `simic.normalize.verify/1`.
+    #[schemars(extend("const" = VERIFY_SCHEMA))]
     pub schema: String,
     /// The state's file.
     pub state: String,

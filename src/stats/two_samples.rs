@@ -23,6 +23,15 @@ enum Uncertainty {
 }
 
 impl Difference {
+    /// Whether the difference and its spread are finite numbers: squares of values near the largest there are overflow.
+    pub fn is_finite(&self) -> bool {
+        self.value.is_finite()
+            && match &self.uncertainty {
+                Uncertainty::T { standard_error, .. } => standard_error.is_finite(),
+                Uncertainty::Bootstrap(resampled) => resampled.iter().all(|x| x.is_finite()),
+            }
+    }
+
     /// Mean of `new` minus mean of `old`, variances not assumed equal; `None` below two values on either side.
     ///
     /// # Formula

@@ -204,6 +204,12 @@ fn only_state<'a>(
     }
 }
 
+/// Fingerprint of a stored state's bytes; `None` where it cannot be read, which is told when it is.
+pub(super) fn state_fingerprint(path: &Path) -> Option<String> {
+    let bytes = std::fs::read(path).ok()?;
+    Some(format!("{}-{:016x}", bytes.len(), fnv1a(bytes)))
+}
+
 /// A state file is JSON or safetensors, by its name.
 pub(super) fn check_state_path(path: &Path) -> Result<(), CommandError> {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::device::{DeviceArg, tell_device};
-use super::outputs::{OutputArgs, OutputPaths, Outputs};
+use super::outputs::{OutputArgs, OutputPaths, Outputs, state_fingerprint};
 use super::pipeline::{Event, walk};
 use super::replayer::{Replayer, ValuesWanted};
 use super::settings::{MomentumArgs, Plan, RuleArgs};
@@ -60,6 +60,7 @@ impl ReplayArgs {
             learn_every: self.learn_every.or(RuleArgs::learn_every(&rule)),
             rule,
             state_in: self.outputs.states.state_in.as_ref().map(|path| path.to_string_lossy().into_owned()),
+            state_in_fingerprint: self.outputs.states.state_in.as_deref().and_then(state_fingerprint),
             device: self.device.into(),
             precision: self.outputs.precision.into(),
         })

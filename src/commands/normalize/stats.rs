@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::outputs::{OutputPaths, StateArgs};
+use super::outputs::{OutputPaths, StateArgs, state_fingerprint};
 use super::pipeline::{Event, walk};
 use super::replay::{open, settled, stored_start, tell_skips};
 use super::replayer::{N_WINDOWS, begin_lanes, expected_updates};
@@ -54,6 +54,7 @@ impl StatsArgs {
         Ok(ReplayAnalysis {
             rule: self.rule.analysis(context, self.momentum.momentum)?,
             state_in: self.states.state_in.as_ref().map(|path| path.to_string_lossy().into_owned()),
+            state_in_fingerprint: self.states.state_in.as_deref().and_then(state_fingerprint),
             learn_every: None,
             device: DeviceChoice::Cpu,
             precision: Precision::F64,
