@@ -12,6 +12,7 @@ mod normalization_laws;
 mod normalizers;
 mod program;
 mod reference;
+mod states;
 mod tidy;
 mod transcripts;
 

@@ -7,11 +7,11 @@ use serde_json::Value;
 use simic::records::{Clock, ColumnMap, OnBad, StepOptions, StepRecording, StepTarget, discover};
 use simic::stats::Rows;
 
-const STEPS: &str = "fixtures/normalizers/steps.parquet";
+pub(crate) const STEPS: &str = "fixtures/normalizers/steps.parquet";
 const EXPECTED: &str = "fixtures/normalizers/expected.parquet";
 const ESPER: &str = "fixtures/esper/transitions.parquet";
 
-fn simic(arguments: &[&str]) -> Output {
+pub(crate) fn simic(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_simic"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SIMIC_") {
@@ -21,21 +21,21 @@ fn simic(arguments: &[&str]) -> Output {
     command.env("NO_COLOR", "1").args(arguments).output().expect("the program starts")
 }
 
-fn json(arguments: &[&str]) -> Value {
+pub(crate) fn json(arguments: &[&str]) -> Value {
     let output = simic(&[arguments, &["--format", "json"]].concat());
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(matches!(output.status.code(), Some(0 | 1)), "{arguments:?}: {stderr}");
     serde_json::from_slice(&output.stdout).expect("valid JSON")
 }
 
-fn failure(arguments: &[&str]) -> (i32, String) {
+pub(crate) fn failure(arguments: &[&str]) -> (i32, String) {
     let output = simic(arguments);
     assert!(output.stdout.is_empty(), "{arguments:?} printed a result");
     (output.status.code().expect("a code"), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 /// One value column of a file, in file order.
-fn column(path: &str, target: StepTarget, name: &str) -> Vec<f64> {
+pub(crate) fn column(path: &str, target: StepTarget, name: &str) -> Vec<f64> {
     let mut mappings = vec![format!("{}={name}", target.field())];
     if path.contains("trace") {
         // Rows of a trace are told apart by their vector step, which several updates may share.
@@ -64,16 +64,16 @@ fn column(path: &str, target: StepTarget, name: &str) -> Vec<f64> {
     values
 }
 
-fn numbers(value: &Value) -> Vec<f64> {
+pub(crate) fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().expect("a list").iter().map(|x| x.as_f64().expect("a number")).collect()
 }
 
-fn worst(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn worst(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
-fn folder() -> (tempfile::TempDir, impl Fn(&str) -> String) {
+pub(crate) fn folder() -> (tempfile::TempDir, impl Fn(&str) -> String) {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path().to_owned();
     (directory, move |name: &str| root.join(name).display().to_string())
@@ -211,7 +211,7 @@ fn stored_states_of_every_format_are_verified() {
 }
 
 /// What verify says of a state made from a document by `change`.
-fn diagnosed(steps: &str, rule: &[&str], document: &Value) -> Value {
+pub(crate) fn diagnosed(steps: &str, rule: &[&str], document: &Value) -> Value {
     let (_directory, path) = folder();
     let state = path("state.json");
     std::fs::write(&state, document.to_string()).expect("written");
@@ -221,7 +221,7 @@ fn diagnosed(steps: &str, rule: &[&str], document: &Value) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
-fn stored(steps: &str, rule: &[&str]) -> Value {
+pub(crate) fn stored(steps: &str, rule: &[&str]) -> Value {
     let (_directory, path) = folder();
     let state = path("state.json");
     json(&[&["normalize", "stats", steps, "--state-out", &state], rule].concat());
@@ -266,7 +266,7 @@ fn a_state_that_differs_is_explained() {
 }
 
 /// Writes the vector steps `range` of the fixture as their own recording.
-fn part_of(steps: std::ops::Range<usize>, path: &str) {
+pub(crate) fn part_of(steps: std::ops::Range<usize>, path: &str) {
     let rows = column(STEPS, StepTarget::Obs, "obs");
     let mut text = String::new();
     for step in steps {
@@ -410,7 +410,7 @@ fn a_state_goes_on_where_it_stopped() {
 }
 
 /// A recording of lines.
-fn lines(path: &str, rows: &[&str]) {
+pub(crate) fn lines(path: &str, rows: &[&str]) {
     std::fs::write(path, rows.join("\n")).expect("written");
 }
 

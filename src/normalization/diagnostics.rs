@@ -75,9 +75,9 @@ impl Diagnostics {
             _ => state.prior_weight(),
         };
         let prior_share = (0..width).map(|d| {
-            let delta = rows.mean()[d] - rule.initial_mean;
+            let delta = rows.mean()[d] - state.initial_mean;
             if state.var[d] > 0.0 {
-                prior_weight * (rule.initial_var + delta * delta) / state.var[d]
+                prior_weight * (state.initial_var + delta * delta) / state.var[d]
             } else {
                 0.0
             }

@@ -43,16 +43,18 @@ pub fn merge_states(states: &[NormalizerState]) -> Result<NormalizerState, Merge
     }
     let mut merged = first.clone();
     for state in rest {
-        let Some(alone) = state.without_prior() else { continue };
         let weight = match state.memory {
-            Memory::Welford => state.count - state.initial_count,
+            Memory::Welford => (state.count - state.initial_count).max(0.0),
             Memory::Ema { .. } => 1.0 - state.prior_weight(),
         };
-        for d in 0..alone.mean.len() {
-            let segment = Segment::with_weight(state.memory, weight, alone.mean[d], alone.var[d]);
-            let before = MeanVar { mean: merged.mean[d], var: merged.var[d] };
-            let after = segment.apply(merged.count, before);
-            (merged.mean[d], merged.var[d]) = (after.mean, after.var);
+        // Rows that moved nothing (momentum 1) were seen all the same.
+        if let Some(alone) = state.without_prior() {
+            for d in 0..alone.mean.len() {
+                let segment = Segment::with_weight(state.memory, weight, alone.mean[d], alone.var[d]);
+                let before = MeanVar { mean: merged.mean[d], var: merged.var[d] };
+                let after = segment.apply(merged.count, before);
+                (merged.mean[d], merged.var[d]) = (after.mean, after.var);
+            }
         }
         merged.count += match state.memory {
             Memory::Welford => weight,
@@ -80,7 +82,7 @@ mod tests {
     #[test]
     fn shards_give_the_state_of_the_whole() {
         let batches = [[3.0, 1.0, 0.5], [5.0, 4.0, 2.0], [2.0, -1.0, 0.1], [7.0, 2.0, 3.0]];
-        for memory in [Memory::Welford, Memory::ema(0.8)] {
+        for memory in [Memory::Welford, Memory::ema(0.8), Memory::ema(1.0), Memory::ema(0.0)] {
             let rule = Rule { initial_count: 0.5, ..Rule::observations(memory) };
             let whole = state(rule, &batches);
             for split in 0..=4 {

@@ -42,6 +42,14 @@ impl Memory {
         }
     }
 
+    /// What its momentum is of; updates where there is none.
+    pub fn unit(self) -> MomentumUnit {
+        match self {
+            Self::Welford => MomentumUnit::Update,
+            Self::Ema { unit, .. } => unit,
+        }
+    }
+
     /// The momentum, where there is one.
     pub fn momentum(self) -> Option<f64> {
         match self {
@@ -190,6 +198,17 @@ impl Order {
     }
 }
 
+/// The state before any row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prior {
+    /// Its weight in rows (Welford).
+    pub count: f64,
+    /// Mean of every dimension.
+    pub mean: f64,
+    /// Variance of every dimension.
+    pub var: f64,
+}
+
 /// All conventions of a normalizer.
 ///
 /// # Formula
@@ -258,6 +277,17 @@ impl Rule {
         }
     }
 
+    /// The state before any row.
+    pub fn prior(&self) -> Prior {
+        Prior { count: self.initial_count, mean: self.initial_mean, var: self.initial_var }
+    }
+
+    /// The same rule from another initial state.
+    #[must_use]
+    pub fn from_prior(self, prior: Prior) -> Self {
+        Self { initial_count: prior.count, initial_mean: prior.mean, initial_var: prior.var, ..self }
+    }
+
     /// What keeps states under this rule from merging exactly, in words; `None` if nothing does.
     pub fn merge_obstacle(&self) -> Option<&'static str> {
         match (self.memory, self.warmup) {
@@ -272,6 +302,26 @@ impl Rule {
             _ if self.until.is_some() => Some("it was frozen on the way"),
             _ => None,
         }
+    }
+
+    /// What of a normalizer's past decides on its next update and is in no state file, in words; `None` if nothing.
+    pub fn resume_obstacle(&self) -> Option<&'static str> {
+        let uses_initial_weight = self.warmup == Warmup::Debias || self.correction != Correction::None;
+        match (self.memory, self.warmup) {
+            (Memory::Ema { .. }, Warmup::Welford(_)) if uses_initial_weight => {
+                Some("the weight its initial state has left after the warm-up")
+            }
+            (Memory::Ema { .. }, _) if uses_initial_weight && self.skip_first > 0 => {
+                Some("the weight its initial state has left after the updates that were not counted")
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the number of updates so far decides on the next one.
+    pub fn counts_updates(&self) -> bool {
+        let uses_initial_weight = self.warmup == Warmup::Debias || self.correction != Correction::None;
+        uses_initial_weight && matches!(self.memory, Memory::Ema { unit: MomentumUnit::Update, .. })
     }
 
     /// The contract's scalar reward normalizer: running sample deviation, no mean, the first sample raw.

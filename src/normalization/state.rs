@@ -1,18 +1,7 @@
 //! The state of a normalizer and its recurrence.
 
-use super::rule::{Correction, Memory, MomentumUnit, Rule, Warmup};
+use super::rule::{Correction, Memory, MomentumUnit, Prior, Rule, Warmup};
 use super::segment::{MeanVar, ema_weight, mixed};
-
-/// The state before any row.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Prior {
-    /// Its weight in rows (Welford).
-    pub count: f64,
-    /// Mean of every dimension.
-    pub mean: f64,
-    /// Variance of every dimension.
-    pub var: f64,
-}
 
 /// Moments of the rows a state has seen, the initial state left out; one number per dimension each.
 #[derive(Debug, Clone, PartialEq)]
@@ -156,8 +145,9 @@ impl Normalizer {
         }
     }
 
-    /// Goes on from a stored state.
+    /// Goes on from a stored state, which keeps the initial state it came from.
     pub fn resume(rule: Rule, state: &NormalizerState) -> Self {
+        let rule = rule.from_prior(state.prior());
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of rows")]
         let rows = match state.memory {
             Memory::Welford => (state.count - state.initial_count).max(0.0).round() as u64,

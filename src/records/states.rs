@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::error::{Problem, RecordError};
 use super::pickle::Pickle;
-use crate::normalization::{Memory, NormalizerState, Prior};
+use crate::normalization::{Memory, MomentumUnit, NormalizerState, Prior};
 use crate::results::{STATE_SCHEMA, StateDocument, StatePlace};
 
 /// Largest checkpoint read whole.
@@ -23,6 +23,8 @@ pub struct StoredState {
     pub kind: Option<String>,
     /// Momentum, where the file says.
     pub momentum: Option<f64>,
+    /// What it is the momentum of; updates where the file does not say.
+    pub momentum_unit: MomentumUnit,
     /// Count, where the file says.
     pub count: Option<f64>,
     /// Means.
@@ -41,6 +43,8 @@ pub struct StoredState {
     pub initial: Option<Prior>,
     /// What was normalized, where the file says.
     pub target: Option<String>,
+    /// What rewards were divided by the deviation of, where the file says: `return`, else themselves.
+    pub reward_scale: Option<String>,
     /// Why the state cannot be merged exactly, if so.
     pub merge_obstacle: Option<String>,
     /// Which rows were seen.
@@ -77,6 +81,7 @@ impl StoredState {
         Self {
             kind: Some(state.memory.name().to_owned()),
             momentum: state.memory.momentum(),
+            momentum_unit: state.memory.unit(),
             count: Some(state.count),
             mean: state.mean.clone(),
             var: state.var.clone(),
@@ -86,6 +91,7 @@ impl StoredState {
             fingerprint: None,
             initial: Some(state.prior()),
             target: None,
+            reward_scale: None,
             merge_obstacle: None,
             span: None,
             format: "simic JSON",
@@ -117,6 +123,7 @@ impl StoredState {
             schema: STATE_SCHEMA.to_owned(),
             kind: self.kind.clone().unwrap_or_else(|| "welford".to_owned()),
             momentum: self.momentum,
+            momentum_unit: (self.momentum_unit == MomentumUnit::Row).then_some(MomentumUnit::Row),
             count: self.count.unwrap_or(0.0),
             mean: self.mean.clone(),
             var: self.var.clone(),
@@ -128,6 +135,7 @@ impl StoredState {
             initial_mean: prior.map(|prior| prior.mean),
             initial_var: prior.map(|prior| prior.var),
             target: self.target.clone(),
+            reward_scale: self.reward_scale.clone(),
             merge_obstacle: self.merge_obstacle.clone(),
             from: self.span.as_ref().map(|span| span.first.clone()),
             to: self.span.as_ref().map(|span| span.last.clone()),
@@ -165,14 +173,24 @@ impl StoredState {
         bytes
     }
 
-    /// Reads a state; `prefix` picks one where a file holds several.
+    /// Reads a state that is to be used; `target` picks one where a file holds several.
+    ///
+    /// # Errors
+    /// As [`StoredState::read_claim`], and means or variances that no rows have.
+    pub fn read(path: &Path, target: &str) -> Result<Self, RecordError> {
+        let state = Self::read_claim(path, target)?;
+        state.check_moments().map_err(|detail| bad_state(path, detail))?;
+        Ok(state)
+    }
+
+    /// Reads a state that is to be judged: its means and variances may be anything.
     ///
     /// # Errors
     /// Files that cannot be read, are of no known format or hold no state of the asked kind, and states whose
-    /// mean and variance differ in length.
-    pub fn read(path: &Path, target: &str) -> Result<Self, RecordError> {
+    /// numbers beside the moments contradict themselves.
+    pub fn read_claim(path: &Path, target: &str) -> Result<Self, RecordError> {
         let name = path.display().to_string();
-        let failed = |detail: String| RecordError::file(&name, Problem::BadState(detail));
+        let failed = |detail: String| bad_state(path, detail);
         let size = std::fs::metadata(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => RecordError::file(&name, Problem::NotFound),
             _ => RecordError::file(&name, error),
@@ -196,20 +214,64 @@ impl StoredState {
             _ => Err("neither JSON, safetensors, npz, a pickle nor a PyTorch checkpoint".to_owned()),
         };
         let state = state.map_err(failed)?;
-        if state.mean.len() != state.var.len() {
-            return Err(failed(format!("{} means but {} variances", state.mean.len(), state.var.len())));
-        }
-        if state.mean.is_empty() {
-            return Err(failed("the state has no dimensions".to_owned()));
-        }
+        state.check_frame().map_err(failed)?;
         Ok(state)
     }
+
+    /// What must hold of every state: mean and variance of one length, at least 1; a count and an initial weight
+    /// and variance of at least 0; a momentum in \[0, 1\]; an epsilon and a clip of at least 0; all of them finite.
+    fn check_frame(&self) -> Result<(), String> {
+        if self.mean.len() != self.var.len() {
+            return Err(format!("{} means but {} variances", self.mean.len(), self.var.len()));
+        }
+        if self.mean.is_empty() {
+            return Err("the state has no dimensions".to_owned());
+        }
+        if let Some(momentum) = self.momentum.filter(|momentum| !(0.0..=1.0).contains(momentum)) {
+            return Err(format!("momentum {momentum} is not in [0, 1]"));
+        }
+        let initial = self.initial;
+        let numbers = [
+            ("count", self.count),
+            ("initial count", initial.map(|prior| prior.count)),
+            ("initial variance", initial.map(|prior| prior.var)),
+            ("epsilon", self.epsilon),
+            ("clip", self.clip),
+        ];
+        let is_bad = |value: f64| !value.is_finite() || value < 0.0;
+        let bad = numbers.iter().find_map(|(name, value)| value.filter(|x| is_bad(*x)).map(|x| (name, x)));
+        if let Some((name, value)) = bad {
+            return Err(format!("{name} {value} is not a number at or above 0"));
+        }
+        match initial.map(|prior| prior.mean).filter(|mean| !mean.is_finite()) {
+            Some(mean) => Err(format!("initial mean {mean} is not a finite number")),
+            None => Ok(()),
+        }
+    }
+
+    /// What must hold of the moments of any rows.
+    fn check_moments(&self) -> Result<(), String> {
+        if let Some(d) = (0..self.mean.len()).find(|d| !self.mean[*d].is_finite()) {
+            return Err(format!("the mean of dimension {d} is {}, not a finite number", self.mean[d]));
+        }
+        match (0..self.var.len()).find(|d| !self.var[*d].is_finite() || self.var[*d] < 0.0) {
+            Some(d) => {
+                Err(format!("the variance of dimension {d} is {}, not a number at or above 0", self.var[d]))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn bad_state(path: &Path, detail: String) -> RecordError {
+    RecordError::file(path.display().to_string(), Problem::BadState(detail))
 }
 
 fn bare(mean: Vec<f64>, var: Vec<f64>, count: Option<f64>, format: &'static str) -> StoredState {
     StoredState {
         kind: None,
         momentum: None,
+        momentum_unit: MomentumUnit::Update,
         count,
         mean,
         var,
@@ -219,6 +281,7 @@ fn bare(mean: Vec<f64>, var: Vec<f64>, count: Option<f64>, format: &'static str)
         fingerprint: None,
         initial: None,
         target: None,
+        reward_scale: None,
         merge_obstacle: None,
         span: None,
         format,
@@ -245,19 +308,22 @@ fn of_document(document: StateDocument, format: &'static str) -> Result<StoredSt
             document.kind, document.momentum
         ));
     }
-    let initial = (document.initial_count, document.initial_mean, document.initial_var);
+    let initial = match (document.initial_count, document.initial_mean, document.initial_var) {
+        (Some(count), Some(mean), Some(var)) => Some(Prior { count, mean, var }),
+        (None, None, None) => None,
+        _ => return Err("initial_count, initial_mean and initial_var go together".to_owned()),
+    };
     Ok(StoredState {
         kind: Some(document.kind),
         momentum: document.momentum,
+        momentum_unit: document.momentum_unit.unwrap_or(MomentumUnit::Update),
         epsilon: document.epsilon,
         clip: document.clip,
         batches: document.batches,
         fingerprint: document.fingerprint,
-        initial: match initial {
-            (Some(count), Some(mean), Some(var)) => Some(Prior { count, mean, var }),
-            _ => None,
-        },
+        initial,
         target: document.target,
+        reward_scale: document.reward_scale,
         merge_obstacle: document.merge_obstacle,
         span: document.from.zip(document.to).map(|(first, last)| StateSpan { first, last }),
         ..bare(document.mean, document.var, Some(document.count), format)
@@ -359,7 +425,8 @@ fn read_pickle(path: &Path, target: &str) -> Result<StoredState, String> {
     let root = pickle.root();
     let name = if target == "obs" { "obs_rms" } else { "ret_rms" };
     // VecNormalize holds two of them; a pickled RunningMeanStd is one itself.
-    let state = pickle.field(root, name).unwrap_or(root);
+    let named = pickle.field(root, name);
+    let state = named.unwrap_or(root);
     let numbers = |field: &str| pickle.field(state, field).and_then(|id| pickle.numbers(id));
     let (Some(mean), Some(var)) = (numbers("mean"), numbers("var")) else {
         let keys = pickle.keys(state);
@@ -380,6 +447,7 @@ fn read_pickle(path: &Path, target: &str) -> Result<StoredState, String> {
         epsilon: single("epsilon"),
         clip: single(if target == "obs" { "clip_obs" } else { "clip_reward" }),
         initial: Some(Prior { count: 1e-4, mean: 0.0, var: 1.0 }),
+        target: named.map(|_| target.to_owned()),
         ..bare(
             mean,
             var,

@@ -7,7 +7,7 @@ use super::normalization::dimension_names;
 use super::normalization_analysis::VerifyAnalysis;
 use super::numbers::{self, finite};
 use super::text::{grouped, short};
-use crate::normalization::{Claim, Diagnosis, Difference, NormalizerState};
+use crate::normalization::{Claim, Diagnosis, Difference, MomentumUnit, NormalizerState};
 
 /// Schema of a stored state.
 pub const STATE_SCHEMA: &str = "simic.normalizer/1";
@@ -36,6 +36,9 @@ pub struct StateDocument {
     pub kind: String,
     /// Momentum of a moving average.
     pub momentum: Option<f64>,
+    /// What it is the momentum of, where that is not an update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub momentum_unit: Option<MomentumUnit>,
     /// Rows seen, the initial count included (full history).
     pub count: f64,
     /// Mean per dimension.
@@ -64,6 +67,9 @@ pub struct StateDocument {
     /// What was normalized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// `return` where rewards were scaled by the deviation of their discounted return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward_scale: Option<String>,
     /// Why the state cannot be merged exactly, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merge_obstacle: Option<String>,

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::stored::{Expected, check, check_count};
 use crate::commands::{CommandError, Context, Outcome};
-use crate::normalization::{Memory, MergeError, merge_states};
+use crate::normalization::{Memory, MergeError, MomentumUnit, merge_states};
 use crate::records::{StateSpan, StoredState};
 use crate::report::{Format, write_merge};
 
@@ -38,6 +39,14 @@ pub fn run(args: &MergeArgs, context: &Context) -> Result<Outcome, CommandError>
     let stored: Vec<StoredState> =
         args.states.iter().map(|path| StoredState::read(path, "obs")).collect::<Result<_, _>>()?;
     check_order(args, &stored)?;
+    let target = stored.iter().find_map(|stored| stored.target.clone());
+    let reward_scale = stored.iter().find_map(|stored| stored.reward_scale.clone());
+    let expected = Expected {
+        target: target.as_deref(),
+        reward_scale: reward_scale.as_deref(),
+        width: None,
+        memory: None,
+    };
     let states: Vec<_> = stored
         .iter()
         .map(|stored| {
@@ -47,16 +56,18 @@ pub fn run(args: &MergeArgs, context: &Context) -> Result<Outcome, CommandError>
         })
         .collect();
     for (path, stored) in args.states.iter().zip(&stored) {
+        check(path, stored, expected)?;
         if let Some(obstacle) = &stored.merge_obstacle {
             return Err(CommandError::State(
                 format!("{}: cannot be merged exactly: {obstacle}", path.display()),
                 "replay the shards one after the other with --state-in instead".to_owned(),
             ));
         }
+        check_count(path, stored)?;
         let problem = if stored.initial.is_none() {
             Some("it does not say what it started from")
-        } else if stored.count.is_none() {
-            Some("it has no count")
+        } else if stored.momentum_unit == MomentumUnit::Row {
+            Some("its momentum is one of rows, not of updates")
         } else if stored.momentum.is_some() && stored.batches.is_none() {
             Some("it does not say how many updates it has seen")
         } else {
@@ -80,6 +91,7 @@ pub fn run(args: &MergeArgs, context: &Context) -> Result<Outcome, CommandError>
     })?;
     let first = &stored[0];
     let mut result = StoredState::of(&merged, first.epsilon.unwrap_or(1e-4), first.clip);
+    result.target = target;
     let spans: Option<Vec<_>> = stored.iter().map(|stored| stored.span.clone()).collect();
     result.span = spans.and_then(|spans| {
         Some(StateSpan { first: spans.first()?.first.clone(), last: spans.last()?.last.clone() })

@@ -9,6 +9,7 @@ pub mod replay;
 mod replayer;
 pub mod settings;
 pub mod stats;
+mod stored;
 pub mod verify;
 
 use clap::Subcommand;

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::pipeline::BatchedBlock;
 use super::settings::Plan;
+use super::stored::reward_scale;
 use crate::commands::simulate::CompressionArg;
 use crate::commands::{CommandError, Context};
 use crate::console::Console;
@@ -172,7 +173,13 @@ impl OutputPaths {
         // Moments of another device differ in their last digits: no fingerprint is better than one that never fits.
         stored.fingerprint = (device == "cpu").then(|| fingerprint(shown));
         stored.target = Some(analysis.target.name().to_owned());
-        stored.merge_obstacle = analysis.rule.merge_obstacle().map(str::to_owned);
+        stored.reward_scale = reward_scale(analysis).map(str::to_owned);
+        let obstacle = analysis.rule.merge_obstacle();
+        let by_return = stored
+            .reward_scale
+            .is_some()
+            .then_some("its rewards are scaled by returns that go on from shard to shard");
+        stored.merge_obstacle = obstacle.or(by_return).map(str::to_owned);
         let bytes = stored.to_bytes(path);
         let name = path.display().to_string();
         console

@@ -1,7 +1,5 @@
 //! `simic normalize replay`.
 
-use std::path::Path;
-
 use clap::Args;
 
 use super::device::{DeviceArg, tell_device};
@@ -9,9 +7,10 @@ use super::outputs::{OutputArgs, OutputPaths, Outputs, state_fingerprint};
 use super::pipeline::{Event, walk};
 use super::replayer::{Replayer, ValuesWanted};
 use super::settings::{MomentumArgs, Plan, RuleArgs};
+use super::stored::{check_resumable, stored_start};
 use crate::commands::{CommandError, Context, Outcome};
-use crate::normalization::{Granularity, NormalizerState, ReturnReset, UpdatesTold, open_device};
-use crate::records::{InputFile, StepRecording, StoredState, TraceRows};
+use crate::normalization::{Granularity, ReturnReset, UpdatesTold, open_device};
+use crate::records::{InputFile, StepRecording, TraceRows};
 use crate::report::write_normalization;
 use crate::results::{
     DeviceUsed, NormalizationDocument, Precision, REPLAY_SCHEMA, ReplayAnalysis, RollbackCounts, RuleAnalysis,
@@ -90,6 +89,7 @@ pub(in crate::commands) fn compute(
     paths: &OutputPaths,
     context: &Context,
 ) -> Result<NormalizationDocument, CommandError> {
+    check_resumable(analysis)?;
     let plan = Plan::of(&analysis.rule, paths.steps.is_some());
     paths.check_inputs(files)?;
     let engine = open_device(analysis.device)?;
@@ -183,57 +183,4 @@ pub(super) fn settled(asked: &RuleAnalysis, recording: &StepRecording) -> RuleAn
     let mut settled = asked.clone();
     settled.reading.values = recording.value_columns().to_vec();
     settled
-}
-
-/// A stored state to begin with, checked against what is asked.
-pub(super) fn stored_start(
-    analysis: &ReplayAnalysis,
-    plan: &Plan,
-    width: usize,
-) -> Result<Option<NormalizerState>, CommandError> {
-    let Some(path) = analysis.state_in.as_deref().map(Path::new) else { return Ok(None) };
-    let stored = StoredState::read(path, plan.target.name())?;
-    let name = path.display();
-    if stored.mean.len() != width {
-        return Err(CommandError::State(
-            format!("{name}: a state of {} dimensions for values of {width}", stored.mean.len()),
-            "a state goes on only over values like those it has seen".to_owned(),
-        ));
-    }
-    if stored.var.iter().any(|var| var.is_nan() || *var < 0.0)
-        || stored.mean.iter().any(|mean| !mean.is_finite())
-    {
-        return Err(CommandError::State(
-            format!("{name}: a variance is negative or a number is not finite"),
-            "simic normalize verify says more".to_owned(),
-        ));
-    }
-    if let Some(target) = stored.target.as_deref().filter(|target| *target != plan.target.name()) {
-        return Err(CommandError::State(
-            format!("{name}: a state of --target {target}, where --target {} goes on", plan.target.name()),
-            "a state goes on only over values like those it has seen".to_owned(),
-        ));
-    }
-    let memory = plan.rule.memory;
-    let differs = stored.kind.as_deref().is_some_and(|kind| kind != memory.name());
-    if differs || (stored.momentum.is_some() && stored.momentum != memory.momentum()) {
-        let words = |kind: &str, momentum: Option<f64>| {
-            momentum.map_or_else(|| kind.to_owned(), |momentum| format!("{kind} of momentum {momentum}"))
-        };
-        return Err(CommandError::State(
-            format!(
-                "{name}: the state is {}, the replay {}",
-                words(stored.kind.as_deref().unwrap_or("of unknown kind"), stored.momentum),
-                words(memory.name(), memory.momentum())
-            ),
-            "give the --momentum the state was made with".to_owned(),
-        ));
-    }
-    let mut state = stored.resume(memory);
-    if stored.initial.is_none() {
-        let rule = &plan.rule;
-        (state.initial_count, state.initial_mean, state.initial_var) =
-            (rule.initial_count, rule.initial_mean, rule.initial_var);
-    }
-    Ok(Some(state))
 }

@@ -4,9 +4,10 @@ use clap::Args;
 
 use super::outputs::{OutputPaths, StateArgs, state_fingerprint};
 use super::pipeline::{Event, walk};
-use super::replay::{open, settled, stored_start, tell_skips};
+use super::replay::{open, settled, tell_skips};
 use super::replayer::{N_WINDOWS, begin_lanes, expected_updates};
 use super::settings::{MomentumArgs, Plan, RuleArgs};
+use super::stored::{check_resumable, stored_start};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
     DeviceChoice, Diagnostics, Granularity, Lanes, Memory, Normalizer, NormalizerState, Output, Window,
@@ -83,6 +84,7 @@ pub(in crate::commands) fn compute(
     paths: &OutputPaths,
     context: &Context,
 ) -> Result<NormalizationDocument, CommandError> {
+    check_resumable(analysis)?;
     let plan = Plan::of(&analysis.rule, false);
     paths.check_inputs(files)?;
     let recording = open(files, &plan, context)?;

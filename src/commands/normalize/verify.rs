@@ -7,6 +7,7 @@ use clap::Args;
 use super::pipeline::{Event, walk};
 use super::replay::{open, settled, tell_skips};
 use super::settings::{MomentumArgs, Plan, RuleArgs};
+use super::stored::{Expected, check};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
     Block, Claim, Diagnosis, Granularity, Lanes, Memory, NormalizerState, Output, Replay, Rule, StaleProbe,
@@ -63,14 +64,19 @@ pub fn run(args: &VerifyArgs, context: &Context) -> Result<Outcome, CommandError
         super::settings::TargetArg::Obs => "obs",
         _ => "reward",
     };
-    let stored = StoredState::read(&args.state, target)?;
+    let stored = StoredState::read_claim(&args.state, target)?;
     // What the file says about itself is taken unless a flag says otherwise.
     let momentum = args.momentum.momentum.or(stored.momentum);
     let mut rule = args.rule.analysis(context, momentum)?;
     if let (Some(prior), None) = (stored.initial, args.rule.initial_count) {
-        (rule.rule.initial_count, rule.rule.initial_mean, rule.rule.initial_var) =
-            (prior.count, prior.mean, prior.var);
+        rule.rule = rule.rule.from_prior(prior);
     }
+    if let (Memory::Ema { unit, .. }, None) = (&mut rule.rule.memory, args.momentum.momentum)
+        && stored.momentum.is_some()
+    {
+        *unit = stored.momentum_unit;
+    }
+    check(&args.state, &stored, Expected::of_rule(&rule))?;
     let mut analysis = VerifyAnalysis { rule, run: args.run.clone(), tolerance: args.tolerance };
     let plan = Plan::of(&analysis.rule, false);
     if plan.per_env {
