@@ -3,8 +3,9 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use simic::normalization::{
-    Block, Conventions, Correction, DeviceChoice, Divisor, Engine, LaneRows, Lanes, Memory, MomentumUnit,
-    Order, Output, Preset, Replay, Rule, Target, UpdatesTold, Warmup, Window, open_device,
+    Block, Conventions, Correction, DeviceChoice, Divisor, Engine, EpisodeEnd, EpisodeRows, LaneRows, Lanes,
+    Memory, MomentumUnit, Order, Output, Preset, Replay, Rule, Target, UpdatesTold, Warmup, Window,
+    open_device,
 };
 use simic::stats::Rows;
 
@@ -383,7 +384,10 @@ fn environments_and_episodes_apart_are_what_the_cpu_says() {
     let lanes: Vec<u32> = (0..600u32).map(|row| row % 3).collect();
     let ends: Vec<usize> = (3..=n_rows).step_by(3).collect();
     let episodes: Vec<i64> = (0..n_rows as i64).map(|row| row % 3 + 3 * (row / 90)).collect();
-    let episode_ends: Vec<bool> = (0..n_rows).map(|row| row % 90 >= 87).collect();
+    let episode_ends: Vec<EpisodeEnd> = (0..n_rows)
+        .filter(|row| row % 90 >= 87)
+        .map(|row| EpisodeEnd { episode: episodes[row], after: row + 1 })
+        .collect();
     for engine in engines() {
         for by_episode in [false, true] {
             let run = |engine: Option<&Engine>| {
@@ -397,7 +401,8 @@ fn environments_and_episodes_apart_are_what_the_cpu_says() {
                     input: None,
                     ends: &ends,
                     lanes: &lanes,
-                    episodes: by_episode.then_some((&episodes, &episode_ends)),
+                    episodes: by_episode
+                        .then(|| EpisodeRows { episode: &episodes, ends: episode_ends.clone() }),
                 };
                 apart.process(&rows, Output::F64(&mut out), |_, _| {}).expect("the device works");
                 apart.finish(|_, _| {});

@@ -3,6 +3,7 @@
 #![allow(clippy::float_cmp, reason = "tests compare exact arithmetic exactly")]
 #![allow(clippy::print_stdout, reason = "what is skipped is said")]
 
+mod batches;
 mod checks;
 mod documents;
 mod engines;

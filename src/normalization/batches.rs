@@ -1,5 +1,7 @@
 //! Which rows make one update.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -122,9 +124,39 @@ impl Batcher {
     }
 }
 
+/// Rounds in replay order: each is one batch, so none comes back once another has begun.
+#[derive(Debug, Clone, Default)]
+pub struct Rounds {
+    current: Option<i64>,
+    over: BTreeSet<i64>,
+}
+
+impl Rounds {
+    /// The first of these rows, which follow those before, whose round was over already.
+    pub fn returned(&mut self, rounds: &[i64]) -> Option<usize> {
+        for (row, round) in rounds.iter().enumerate() {
+            if self.current == Some(*round) {
+                continue;
+            }
+            self.over.extend(self.current.replace(*round));
+            if self.over.contains(round) {
+                return Some(row);
+            }
+        }
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_round_that_is_over_does_not_come_back() {
+        let mut rounds = Rounds::default();
+        assert_eq!(rounds.returned(&[1, 1, 2]), None);
+        assert_eq!(rounds.returned(&[2, 5, 3, 3, 5]), Some(4));
+    }
 
     #[test]
     fn batches_cross_blocks() {

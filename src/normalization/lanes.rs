@@ -1,6 +1,7 @@
 //! Statistics shared by all environments, or one set for each.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -10,8 +11,26 @@ use super::replay::{Block, Replay};
 use super::update::{Update, UpdatesTold};
 use crate::stats::{RowMoments, Rows};
 
+/// An episode that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpisodeEnd {
+    /// Which.
+    pub episode: i64,
+    /// Rows of the block before its end. Its own last row need not be among them: that may have been left out.
+    pub after: usize,
+}
+
+/// Rows whose batches are episodes.
+#[derive(Debug, Clone)]
+pub struct EpisodeRows<'a> {
+    /// Episode of each row.
+    pub episode: &'a [i64],
+    /// Ends of episodes in order of time.
+    pub ends: Vec<EpisodeEnd>,
+}
+
 /// Rows of a block with what tells them apart.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct LaneRows<'a> {
     /// What the statistics see.
     pub rows: Rows<'a>,
@@ -21,8 +40,8 @@ pub struct LaneRows<'a> {
     pub ends: &'a [usize],
     /// Environment of each row, by place.
     pub lanes: &'a [u32],
-    /// Where batches are episodes: the episode of each row, and whether the row is the last of it.
-    pub episodes: Option<(&'a [i64], &'a [bool])>,
+    /// Where batches are episodes: which.
+    pub episodes: Option<EpisodeRows<'a>>,
 }
 
 /// The normalizers of one run.
@@ -72,8 +91,8 @@ impl Lanes {
         output: Output<'_>,
         mut on_update: impl FnMut(usize, Update<'_>),
     ) -> Result<(), DeviceError> {
-        if let Some((episodes, ends)) = block.episodes {
-            self.process_episodes(block, episodes, ends, output, &mut on_update)
+        if let Some(episodes) = &block.episodes {
+            self.process_episodes(block, episodes, output, &mut on_update)
         } else if let [replay] = &mut self.replays[..] {
             let block = Block { rows: block.rows, input: block.input, ends: block.ends };
             replay.process(&block, output, |update| on_update(0, update))
@@ -99,42 +118,49 @@ impl Lanes {
     fn process_episodes(
         &mut self,
         block: &LaneRows<'_>,
-        episodes: &[i64],
-        ends: &[bool],
+        episodes: &EpisodeRows<'_>,
         mut output: Output<'_>,
         on_update: &mut impl FnMut(usize, Update<'_>),
     ) -> Result<(), DeviceError> {
+        let mut row = 0;
+        for EpisodeEnd { episode, after } in episodes.ends.iter().copied() {
+            self.gather_episodes(block, episodes.episode, row..after, &mut output)?;
+            row = after;
+            let Some(moments) = self.open_episodes.remove(&episode) else { continue };
+            let last_row = (0..after).rev().find(|row| episodes.episode[*row] == episode);
+            let replay = &mut self.replays[0];
+            replay.update(&moments);
+            on_update(0, Update { last_row, n: moments.n(), normalizer: replay.normalizer() });
+        }
+        self.gather_episodes(block, episodes.episode, row..episodes.episode.len(), &mut output)
+    }
+
+    /// Rows up to the next end of an episode: the state stands still, the rows join their episodes.
+    fn gather_episodes(
+        &mut self,
+        block: &LaneRows<'_>,
+        episodes: &[i64],
+        range: Range<usize>,
+        output: &mut Output<'_>,
+    ) -> Result<(), DeviceError> {
+        if range.is_empty() {
+            return Ok(());
+        }
         let replay = &mut self.replays[0];
         let width = replay.normalizer().width();
-        let n_rows = episodes.len();
-        let mut row = 0;
-        while row < n_rows {
-            // The state stands still up to the next end of an episode.
-            let end = ends[row..].iter().position(|is_end| *is_end).map_or(n_rows, |n| row + n + 1);
-            let rows = Block {
-                rows: block.rows.slice(row..end, width),
-                input: block.input.map(|input| input.slice(row..end, width)),
-                ends: &[],
-            };
-            replay.normalize_only(&rows, output.slice(row * width, end * width))?;
-            let mut start = row;
-            while start < end {
-                let same = |next: &usize| episodes[*next] == episodes[start];
-                let stop = (start..end).find(|next| !same(next)).unwrap_or(end);
-                let open =
-                    self.open_episodes.entry(episodes[start]).or_insert_with(|| RowMoments::empty(width));
-                open.add_rows(block.rows.slice(start..stop, width));
-                start = stop;
-            }
-            if ends[end - 1]
-                && let Some(moments) = self.open_episodes.remove(&episodes[end - 1])
-            {
-                replay.update(&moments);
-                let update =
-                    Update { last_row: Some(end - 1), n: moments.n(), normalizer: replay.normalizer() };
-                on_update(0, update);
-            }
-            row = end;
+        let rows = Block {
+            rows: block.rows.slice(range.clone(), width),
+            input: block.input.map(|input| input.slice(range.clone(), width)),
+            ends: &[],
+        };
+        replay.normalize_only(&rows, output.slice(range.start * width, range.end * width))?;
+        let mut start = range.start;
+        while start < range.end {
+            let same = |next: &usize| episodes[*next] == episodes[start];
+            let stop = (start..range.end).find(|next| !same(next)).unwrap_or(range.end);
+            let open = self.open_episodes.entry(episodes[start]).or_insert_with(|| RowMoments::empty(width));
+            open.add_rows(block.rows.slice(start..stop, width));
+            start = stop;
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ mod verify;
 mod window;
 
 pub use act_learn::{ActLearnDifference, ActLearnProbe, RolloutRows};
-pub use batches::{Batcher, Granularity, Places};
+pub use batches::{Batcher, Granularity, Places, Rounds};
 pub use change::{Change, DimensionChange, Regimes, find_change};
 pub use conventions::{Conventions, ReturnScale, Target};
 pub use diagnostics::{ClipPhase, Diagnostics, lag_of};
@@ -44,7 +44,7 @@ pub use engine::{
     normalize_tensor, open_device,
 };
 pub use lag::{Lag, LagProbe, LagWatch, WatchedShift};
-pub use lanes::{LaneRows, Lanes};
+pub use lanes::{EpisodeEnd, EpisodeRows, LaneRows, Lanes};
 pub use merge::{MergeError, merge_states};
 pub use output::Output;
 pub use presets::Preset;

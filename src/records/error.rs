@@ -161,6 +161,14 @@ pub enum Problem {
     /// A file given twice under two names.
     #[error("the same bytes as {0}, so its rows would count twice")]
     CopiedFile(String),
+    /// A round that goes on after a later one has begun.
+    #[error("{step} is of round {round}, which was over: rows of another round came between in replay order")]
+    RoundReturns {
+        /// Which step.
+        step: String,
+        /// Its round.
+        round: i64,
+    },
     /// Observation of another width.
     #[error("an observation of {found} values after observations of {expected}")]
     ObservationWidth {
@@ -215,6 +223,10 @@ impl RecordError {
                 "tell rows apart by run_id, episode, step or env_id; --column FIELD=NAME maps other columns"
             }
             Problem::CopiedFile(_) => "name one of the two files",
+            Problem::RoundReturns { .. } => {
+                "environments are aligned row by row: --clock NAME aligns them by the column NAME instead, the \
+                 round's own for instance (--clock round)"
+            }
             Problem::ObservationWidth { .. } => {
                 "one analysis reads observations of one width; --on-bad skip leaves the others out"
             }

@@ -5,9 +5,11 @@ use std::ops::Range;
 
 use super::settings::Plan;
 use crate::commands::CommandError;
-use crate::normalization::{Batcher, Granularity, LaneRows, Order, Places, ReturnStep, Returns};
+use crate::normalization::{
+    Batcher, EpisodeEnd, EpisodeRows, Granularity, LaneRows, Order, Places, ReturnStep, Returns, Rounds,
+};
 use crate::progress::Progress;
-use crate::records::{StepBlock, StepRecording};
+use crate::records::{Problem, RecordError, StepBlock, StepRecording};
 use crate::results::Rollback;
 use crate::stats::Rows;
 
@@ -20,6 +22,8 @@ pub(super) struct BatchedBlock {
     pub(super) block: StepBlock,
     /// Ends of batches; the first may be 0 (it closes what came before).
     pub(super) ends: Vec<usize>,
+    /// Ends of episodes, where those are the batches.
+    episode_ends: Option<Vec<EpisodeEnd>>,
     /// Discounted return of each row, where rewards are scaled by it.
     pub(super) returns: Option<Vec<f64>>,
 }
@@ -35,23 +39,25 @@ impl BatchedBlock {
         let block = &self.block;
         let stored = block.values.rows().slice(range.clone(), block.width);
         let returns = self.returns.as_ref().map(|returns| Rows::F64(&returns[range.clone()]));
-        let episode_ends = block.episode_ends.as_ref();
+        let episodes = self.episode_ends.as_ref().map(|ends| EpisodeRows {
+            episode: &block.episode[range.clone()],
+            ends: (ends.iter().filter(|end| is_end_within(end.after, &range)))
+                .map(|end| EpisodeEnd { after: end.after - range.start, ..*end })
+                .collect(),
+        });
         LaneRows {
             rows: returns.unwrap_or(stored),
             input: returns.map(|_| stored),
             ends,
-            lanes: &block.lane[range.clone()],
-            episodes: episode_ends.map(|ends| (&block.episode[range.clone()], &ends[range])),
+            lanes: &block.lane[range],
+            episodes,
         }
     }
 
     /// Ends of the batches that end within `range`, counted from its start; the first range also has what ends
     /// before the block.
     pub(super) fn ends_within(&self, range: &Range<usize>) -> Vec<usize> {
-        let is_first = range.start == 0;
-        let is_within =
-            |end: &&usize| (**end > range.start || (is_first && **end == 0)) && **end <= range.end;
-        self.ends.iter().filter(is_within).map(|end| end - range.start).collect()
+        self.ends.iter().filter(|end| is_end_within(**end, range)).map(|end| end - range.start).collect()
     }
 
     /// The place of a row.
@@ -59,6 +65,12 @@ impl BatchedBlock {
         let block = &self.block;
         RowPlace { episode: block.episode[row], step: block.step[row], vector_step: block.vector_step[row] }
     }
+}
+
+/// Whether a batch that ends here does so within some rows of a block, the first of which also have what ends before
+/// the block.
+fn is_end_within(end: usize, range: &Range<usize>) -> bool {
+    (end > range.start || (range.start == 0 && end == 0)) && end <= range.end
 }
 
 /// Where a row stands in its run.
@@ -111,6 +123,7 @@ struct BatchAssembler<'a> {
     plan: &'a Plan,
     run: Option<usize>,
     batcher: Batcher,
+    rounds: Rounds,
     /// Rows of a batch not yet whole.
     held: Option<StepBlock>,
     returns: Option<Returns>,
@@ -124,6 +137,7 @@ impl<'a> BatchAssembler<'a> {
             plan,
             run: None,
             batcher: Batcher::new(plan.granularity),
+            rounds: Rounds::default(),
             held: None,
             returns: None,
             rolled_back: vec![RolledBack::default(); recording.runs().len()],
@@ -144,6 +158,7 @@ impl<'a> BatchAssembler<'a> {
         if self.plan.granularity == Granularity::Episode {
             return self.emit(block, Vec::new(), consume);
         }
+        self.check_rounds(&block)?;
         let places = Places { vector_step: &block.vector_step, round: block.round.as_deref() };
         let ends = self.batcher.ends(&places);
         let n_open = block.n_rows() - ends.last().copied().unwrap_or(0)
@@ -158,9 +173,23 @@ impl<'a> BatchAssembler<'a> {
         self.emit_whole(block, ends, consume)
     }
 
+    /// Refuses a round that goes on after another has begun: its batch is out.
+    fn check_rounds(&mut self, block: &StepBlock) -> Result<(), RecordError> {
+        let rounds = block.round.as_ref().filter(|_| self.plan.granularity == Granularity::Round);
+        let Some(rounds) = rounds else { return Ok(()) };
+        let Some(row) = self.rounds.returned(rounds) else { return Ok(()) };
+        let run = &self.recording.runs()[block.run].run_id;
+        let step = format!(
+            "run {run}, episode {}, step {}, env {}",
+            block.episode[row], block.step[row], block.env[row]
+        );
+        Err(RecordError::file("", Problem::RoundReturns { step, round: rounds[row] }))
+    }
+
     fn begin_run(&mut self, run: usize) {
         self.run = Some(run);
         self.batcher = Batcher::new(self.plan.granularity);
+        self.rounds = Rounds::default();
         let n_envs = self.recording.runs()[run].envs.len();
         self.returns = self.plan.return_scale.map(|scale| Returns::new(scale.gamma, scale.reset, n_envs));
     }
@@ -215,7 +244,7 @@ impl<'a> BatchAssembler<'a> {
         ends: Vec<usize>,
         consume: &mut Consumer<'_>,
     ) -> Result<(), CommandError> {
-        let (block, ends) = self.without_rolled_back(block, ends)?;
+        let BatchedBlock { block, ends, episode_ends, .. } = self.without_rolled_back(block, ends)?;
         let returns = self.returns.as_mut().map(|returns| {
             let rows = block.values.rows();
             let flag = |flags: &Option<Vec<bool>>, row: usize| flags.as_ref().is_some_and(|flags| flags[row]);
@@ -228,20 +257,21 @@ impl<'a> BatchAssembler<'a> {
             };
             (0..block.n_rows()).map(|row| returns.push(step(row))).collect()
         });
-        consume(Event::Rows(&BatchedBlock { block, ends, returns }))
+        consume(Event::Rows(&BatchedBlock { block, ends, episode_ends, returns }))
     }
 
-    /// Leaves out what was rolled back; ends of batches move along, batches left empty stay as empty ones.
+    /// Leaves out what was rolled back; ends of batches and episodes move along, batches left empty stay as empty ones.
     fn without_rolled_back(
         &mut self,
         block: StepBlock,
         ends: Vec<usize>,
-    ) -> Result<(StepBlock, Vec<usize>), CommandError> {
+    ) -> Result<BatchedBlock, CommandError> {
+        let episode_ends = episode_ends(&block);
         let Some(flags) = block.rolled_back.as_ref().filter(|_| self.plan.rollback != Rollback::Keep) else {
-            return Ok((block, ends));
+            return Ok(BatchedBlock { block, ends, episode_ends, returns: None });
         };
         if !flags.contains(&true) {
-            return Ok((block, ends));
+            return Ok(BatchedBlock { block, ends, episode_ends, returns: None });
         }
         let counts = &mut self.rolled_back[block.run];
         let mut keep: Vec<bool> = flags.iter().map(|is_rolled_back| !is_rolled_back).collect();
@@ -262,6 +292,15 @@ impl<'a> BatchAssembler<'a> {
             kept.push(kept[kept.len() - 1] + usize::from(*keep));
         }
         let ends = ends.iter().map(|end| kept[*end]).collect();
-        Ok((block.filter(&keep)?, ends))
+        let moved = |end: EpisodeEnd| EpisodeEnd { after: kept[end.after], ..end };
+        let episode_ends = episode_ends.map(|ends| ends.into_iter().map(moved).collect());
+        Ok(BatchedBlock { block: block.filter(&keep)?, ends, episode_ends, returns: None })
     }
+}
+
+/// Ends of the episodes whose last rows are in a block, where those are asked for.
+fn episode_ends(block: &StepBlock) -> Option<Vec<EpisodeEnd>> {
+    let is_last = block.episode_ends.as_ref()?;
+    let rows = (0..block.n_rows()).filter(|row| is_last[*row]);
+    Some(rows.map(|row| EpisodeEnd { episode: block.episode[row], after: row + 1 }).collect())
 }

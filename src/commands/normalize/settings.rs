@@ -339,6 +339,13 @@ impl RuleArgs {
                 "use one of the two",
             ));
         }
+        if update_every == Granularity::Episode && self.rollback == Some(RollbackArg::DropBatch) {
+            return Err(CommandError::usage(
+                "--update-every episode with --rollback drop-batch: an episode's first rows are out before a later \
+                 one is known to be rolled back",
+                "use --rollback drop, which leaves out the rows themselves, or --update-every rollout:N",
+            ));
+        }
         if matches!(rule.memory, Memory::Welford) && self.warmup.is_some_and(|w| w != Warmup::None) {
             return Err(CommandError::usage(
                 "--warmup is about a moving average",
