@@ -16,6 +16,7 @@ mod reference;
 mod states;
 mod tidy;
 mod transcripts;
+mod verification;
 
 /// Reads the coalition rows of one fixture.
 fn recording(path: &str) -> simic::records::CoalitionRecording {

@@ -56,5 +56,5 @@ pub use shift::{LocatedBlock, Shift};
 pub use state::{Normalizer, NormalizerState, RowsAlone};
 pub use timeline::{KnownStep, Timeline};
 pub use update::{Update, UpdatesTold};
-pub use verify::{Claim, Diagnosis, Difference, StaleProbe, finer_grid, momentum_grid};
+pub use verify::{Claim, Diagnosis, Difference, StaleProbe, StoredPrecision, finer_grid, momentum_grid};
 pub use window::Window;

@@ -1,6 +1,7 @@
 //! Does a stored state match what a recording implies, and if not, why.
 
 use super::rule::Rule;
+use super::segment::MeanVar;
 use super::state::{Normalizer, NormalizerState};
 
 /// A stored state as far as its file goes.
@@ -12,6 +13,8 @@ pub struct Claim {
     pub var: Vec<f64>,
     /// Count, where the file says.
     pub count: Option<f64>,
+    /// How exactly the file holds them.
+    pub precision: StoredPrecision,
 }
 
 /// One dimension that differs.
@@ -23,7 +26,7 @@ pub struct Difference {
     pub mean: (f64, f64),
     /// Stored and expected variance.
     pub var: (f64, f64),
-    /// max(|m - m'|/(sd' + |m'|), |v - v'|/v') with the expected m', v'.
+    /// The greater of the means' distance in standard deviations and the variances' relative one.
     pub distance: f64,
 }
 
@@ -85,35 +88,78 @@ pub enum Diagnosis {
     Unknown,
 }
 
-/// How far two values of one dimension lie apart.
-///
-/// # Formula
-/// max(|m - m'|/(sd' + |m'|), |v - v'|/v') with the expected m', v'; a variance of 0 counts as 1e-12.
-pub(super) fn distance(mean: f64, var: f64, expected_mean: f64, expected_var: f64) -> f64 {
-    let var_scale = expected_var.max(1e-12);
-    let mean_distance = (mean - expected_mean).abs() / (var_scale.sqrt() + expected_mean.abs());
-    let var_distance = (var - expected_var).abs() / var_scale;
-    // max() would drop a NaN.
-    if mean_distance.is_nan() || var_distance.is_nan() {
-        f64::INFINITY
-    } else {
-        mean_distance.max(var_distance)
+/// Units in the last place of a stored mean that are no difference: it was rounded on its way into the file, and once
+/// more by what read or wrote it.
+const LAST_PLACES: f64 = 4.0;
+
+/// How exactly a file holds numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredPrecision {
+    /// 32 bits.
+    Single,
+    /// 64 bits.
+    Double,
+}
+
+impl StoredPrecision {
+    /// A unit in the last place of 1.
+    fn last_place(self) -> f64 {
+        match self {
+            Self::Single => f64::from(f32::EPSILON),
+            Self::Double => f64::EPSILON,
+        }
     }
 }
 
+/// How far two values of one dimension lie apart.
+///
+/// # Formula
+/// max((|m - m'| - 4 u |m'|)/sd', |v - v'|/v') with the expected m', v' and u a unit in the last place of 1 at the
+/// stored precision: a mean's distance is one in standard deviations, whatever its size.
+///
+/// # Edge cases
+/// A variance of 0 counts as 1e-12; NaN is infinitely far.
+pub(super) fn distance(stored: MeanVar, expected: MeanVar, precision: StoredPrecision) -> f64 {
+    let var_scale = expected.var.max(1e-12);
+    let rounding = LAST_PLACES * precision.last_place() * expected.mean.abs();
+    let mean_apart = (stored.mean - expected.mean).abs() - rounding;
+    let var_distance = (stored.var - expected.var).abs() / var_scale;
+    // max() would drop a NaN.
+    if mean_apart.is_nan() || var_distance.is_nan() {
+        f64::INFINITY
+    } else {
+        (mean_apart / var_scale.sqrt()).max(0.0).max(var_distance)
+    }
+}
+
+/// Whether two counts of rows are the same: one row (and a millionth) is what initial counts and rounding make.
+fn is_count_near(stored: f64, expected: f64) -> bool {
+    (stored - expected).abs() <= 1.0 + 1e-6 * expected.abs()
+}
+
 impl Claim {
+    /// How far a dimension lies from an expected mean and variance.
+    fn apart(&self, dimension: usize, mean: f64, var: f64) -> f64 {
+        let stored = MeanVar { mean: self.mean[dimension], var: self.var[dimension] };
+        distance(stored, MeanVar { mean, var }, self.precision)
+    }
+
     /// The greatest distance over dimensions; infinite for another width.
     pub fn distance_to(&self, mean: &[f64], var: &[f64]) -> f64 {
         if self.mean.len() != mean.len() {
             return f64::INFINITY;
         }
-        (0..mean.len()).map(|d| distance(self.mean[d], self.var[d], mean[d], var[d])).fold(0.0, f64::max)
+        (0..mean.len()).map(|d| self.apart(d, mean[d], var[d])).fold(0.0, f64::max)
     }
 
     /// Whether it lies within `tolerance`, stopping at the first dimension that does not.
     pub fn is_close(&self, mean: &[f64], var: &[f64], tolerance: f64) -> bool {
-        self.mean.len() == mean.len()
-            && (0..mean.len()).all(|d| distance(self.mean[d], self.var[d], mean[d], var[d]) <= tolerance)
+        self.mean.len() == mean.len() && (0..mean.len()).all(|d| self.apart(d, mean[d], var[d]) <= tolerance)
+    }
+
+    /// Whether its count, if it has one, is the expected one.
+    pub fn has_count(&self, expected: f64) -> bool {
+        self.count.is_none_or(|count| is_count_near(count, expected))
     }
 
     /// Dimensions that differ by more than `tolerance`, worst first.
@@ -122,7 +168,7 @@ impl Claim {
             .map(|dimension| {
                 let mean = (self.mean[dimension], expected.mean[dimension]);
                 let var = (self.var[dimension], expected.var[dimension]);
-                Difference { dimension, mean, var, distance: distance(mean.0, var.0, mean.1, var.1) }
+                Difference { dimension, mean, var, distance: self.apart(dimension, mean.1, var.1) }
             })
             .filter(|difference| difference.distance > tolerance)
             .collect();
@@ -134,7 +180,7 @@ impl Claim {
     pub fn diagnose(&self, rule: &Rule, expected: &NormalizerState, tolerance: f64) -> Option<Diagnosis> {
         let is_bad =
             |d: &usize| !self.mean[*d].is_finite() || !self.var[*d].is_finite() || self.var[*d] < 0.0;
-        let swapped = Self { mean: self.var.clone(), var: self.mean.clone(), count: None };
+        let swapped = Self { mean: self.var.clone(), var: self.mean.clone(), ..self.clone() };
         if swapped.is_close(&expected.mean, &expected.var, tolerance) {
             return Some(Diagnosis::Swapped);
         }
@@ -149,9 +195,7 @@ impl Claim {
             let (stored, expected) = (self.mean.len(), expected.mean.len());
             return Some(Diagnosis::Shape { stored, expected, missing });
         }
-        let is_initial = |d: usize| {
-            distance(self.mean[d], self.var[d], rule.initial_mean, rule.initial_var) <= tolerance.min(1e-9)
-        };
+        let is_initial = |d: usize| self.apart(d, rule.initial_mean, rule.initial_var) <= tolerance.min(1e-9);
         if (0..self.mean.len()).all(is_initial) {
             return Some(Diagnosis::NeverUpdated);
         }
@@ -164,8 +208,7 @@ impl Claim {
         let mut taken = vec![false; expected.mean.len()];
         (0..self.mean.len())
             .map(|d| {
-                let apart =
-                    |e: &usize| distance(self.mean[d], self.var[d], expected.mean[*e], expected.var[*e]);
+                let apart = |e: &usize| self.apart(d, expected.mean[*e], expected.var[*e]);
                 let nearest = (0..expected.mean.len())
                     .filter(|e| !taken[*e])
                     .min_by(|a, b| apart(a).total_cmp(&apart(b)))
@@ -182,6 +225,15 @@ impl Claim {
 pub struct StaleProbe {
     tolerance: f64,
     best: Closest,
+    /// The same among states of the claimed count.
+    counted: Option<Counted>,
+}
+
+/// When a state of about the claimed count was close enough, and how far its count lay from it.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    updates: u64,
+    apart: f64,
 }
 
 /// When a state was closest, and how close.
@@ -194,24 +246,37 @@ struct Closest {
 impl StaleProbe {
     /// Watches for a distance of at most `tolerance`.
     pub fn new(tolerance: f64) -> Self {
-        Self { tolerance, best: Closest { updates: 0, distance: f64::INFINITY } }
+        Self { tolerance, best: Closest { updates: 0, distance: f64::INFINITY }, counted: None }
     }
 
     /// Looks at the state after an update.
     pub fn watch(&mut self, claim: &Claim, normalizer: &Normalizer) {
+        if claim.mean.len() != normalizer.width() {
+            return;
+        }
+        let count = normalizer.count();
+        let counted = claim.count.filter(|claimed| is_count_near(*claimed, count)).map(|x| (x - count).abs());
+        let counted = counted.filter(|apart| self.counted.is_none_or(|best| *apart < best.apart));
+        let limit = if counted.is_some() { self.tolerance } else { self.tolerance.min(self.best.distance) };
         // The first dimension nearly always decides.
-        let apart =
-            |d: usize| distance(claim.mean[d], claim.var[d], normalizer.mean()[d], normalizer.var()[d]);
-        if claim.mean.len() != normalizer.width() || apart(0) > self.tolerance.min(self.best.distance) {
+        if claim.apart(0, normalizer.mean()[0], normalizer.var()[0]) > limit {
             return;
         }
         let whole = claim.distance_to(normalizer.mean(), normalizer.var());
+        if let Some(apart) = counted.filter(|_| whole <= self.tolerance) {
+            self.counted = Some(Counted { updates: normalizer.updates(), apart });
+        }
         if whole < self.best.distance {
             self.best = Closest { updates: normalizer.updates(), distance: whole };
         }
     }
 
-    /// Updates after which the state was the claimed one, if it ever was.
+    /// Updates after which moments and count were the claimed ones, if they ever were.
+    pub fn found_by_count(&self) -> Option<u64> {
+        self.counted.map(|counted| counted.updates)
+    }
+
+    /// Updates after which the moments were the claimed ones, if they ever were.
     pub fn found(&self) -> Option<u64> {
         (self.best.distance <= self.tolerance).then_some(self.best.updates)
     }
@@ -248,7 +313,8 @@ mod tests {
     }
 
     fn diagnosis(mean: &[f64], var: &[f64]) -> Option<Diagnosis> {
-        let claim = Claim { mean: mean.to_vec(), var: var.to_vec(), count: None };
+        let precision = StoredPrecision::Double;
+        let claim = Claim { mean: mean.to_vec(), var: var.to_vec(), count: None, precision };
         claim.diagnose(&Rule::observations(Memory::Welford), &expected(), 1e-6)
     }
 
@@ -263,7 +329,10 @@ mod tests {
             diagnosis(&[1.0, 20.0, nan], &[0.5, 4.0, 9.0]),
             Some(Diagnosis::Invalid { dimensions: vec![2] })
         );
-        assert!(distance(nan, 1.0, 0.0, 1.0).is_infinite() && distance(0.0, nan, 0.0, 1.0).is_infinite());
+        for (mean, var) in [(nan, 1.0), (0.0, nan)] {
+            let expected = MeanVar { mean: 0.0, var: 1.0 };
+            assert!(distance(MeanVar { mean, var }, expected, StoredPrecision::Double).is_infinite());
+        }
         assert_eq!(diagnosis(&[0.5, 4.0, 9.0], &[1.0, 20.0, -3.0]), Some(Diagnosis::Swapped));
         assert_eq!(
             diagnosis(&[20.0, -3.0, 1.0], &[4.0, 9.0, 0.5]),
@@ -275,6 +344,22 @@ mod tests {
         );
         assert_eq!(diagnosis(&[0.0; 3], &[1.0; 3]), Some(Diagnosis::NeverUpdated));
         assert_eq!(diagnosis(&[1.0, 20.0, -2.0], &[0.5, 4.0, 9.0]), None);
+    }
+
+    #[test]
+    fn a_mean_is_off_by_deviations_whatever_its_size() {
+        let apart = |stored: f64, mean: f64, precision| {
+            distance(MeanVar { mean: stored, var: 0.25 }, MeanVar { mean, var: 0.25 }, precision)
+        };
+        for mean in [0.0, 1.0, -1e4, 1e8] {
+            assert!((apart(mean + 0.05, mean, StoredPrecision::Double) - 0.1).abs() < 1e-6, "{mean}");
+        }
+        // What 32 bits make of a mean is no difference; ten times that is.
+        let (rounded, unit) = (f64::from(10_000.1_f32), f64::from(f32::EPSILON) * 10_000.1);
+        let mean = 10_000.1;
+        assert_eq!(apart(rounded, mean, StoredPrecision::Single), 0.0);
+        assert!(apart(rounded, mean, StoredPrecision::Double) > 1e-5);
+        assert!((apart(mean + 10.0 * unit, mean, StoredPrecision::Single) - 12.0 * unit).abs() < 1e-9);
     }
 
     #[test]

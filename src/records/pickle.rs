@@ -125,6 +125,20 @@ impl Pickle {
         }
     }
 
+    /// Whether it is a NumPy array or scalar of 32-bit numbers.
+    pub(super) fn is_single(&self, id: usize) -> bool {
+        let Value::Object { class, arguments, state, .. } = &self.values[id] else { return false };
+        let Value::Global(name) = &self.values[*class] else { return false };
+        let parts = match (name.rsplit('.').next(), state) {
+            (Some("_reconstruct"), Some(state)) => (*state, 2),
+            (Some("scalar"), _) => (*arguments, 0),
+            _ => return false,
+        };
+        let Value::Sequence(places) = &self.values[parts.0] else { return false };
+        let dtype = places.get(parts.1).and_then(|id| self.dtype(*id));
+        dtype.is_some_and(|dtype| dtype.ends_with("f4"))
+    }
+
     /// State of a NumPy array: (version, shape, dtype, Fortran order, bytes).
     fn array(&self, state: usize) -> Option<Vec<f64>> {
         let Value::Sequence(parts) = &self.values[state] else { return None };

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::error::{Problem, RecordError};
 use super::pickle::Pickle;
-use crate::normalization::{Memory, MomentumUnit, NormalizerState, Prior};
+use crate::normalization::{Memory, MomentumUnit, NormalizerState, Prior, StoredPrecision};
 use crate::results::{STATE_SCHEMA, StateDocument, StatePlace};
 
 /// Largest checkpoint read whole.
@@ -49,6 +49,8 @@ pub struct StoredState {
     pub merge_obstacle: Option<String>,
     /// Which rows were seen.
     pub span: Option<StateSpan>,
+    /// How exactly the file holds its means.
+    pub precision: StoredPrecision,
     /// Which format the file has, in words.
     pub format: &'static str,
 }
@@ -94,6 +96,7 @@ impl StoredState {
             reward_scale: None,
             merge_obstacle: None,
             span: None,
+            precision: StoredPrecision::Double,
             format: "simic JSON",
         }
     }
@@ -267,14 +270,34 @@ fn bad_state(path: &Path, detail: String) -> RecordError {
     RecordError::file(path.display().to_string(), Problem::BadState(detail))
 }
 
-fn bare(mean: Vec<f64>, var: Vec<f64>, count: Option<f64>, format: &'static str) -> StoredState {
+/// Numbers of one tensor, array or list.
+struct Numbers {
+    values: Vec<f64>,
+    precision: StoredPrecision,
+}
+
+impl Numbers {
+    fn single(values: Vec<f64>) -> Self {
+        Self { values, precision: StoredPrecision::Single }
+    }
+
+    fn double(values: Vec<f64>) -> Self {
+        Self { values, precision: StoredPrecision::Double }
+    }
+
+    fn first(&self) -> Option<f64> {
+        self.values.first().copied()
+    }
+}
+
+fn bare(mean: Numbers, var: Numbers, count: Option<f64>, format: &'static str) -> StoredState {
     StoredState {
         kind: None,
         momentum: None,
         momentum_unit: MomentumUnit::Update,
         count,
-        mean,
-        var,
+        mean: mean.values,
+        var: var.values,
         epsilon: None,
         clip: None,
         batches: None,
@@ -284,6 +307,7 @@ fn bare(mean: Vec<f64>, var: Vec<f64>, count: Option<f64>, format: &'static str)
         reward_scale: None,
         merge_obstacle: None,
         span: None,
+        precision: mean.precision,
         format,
     }
 }
@@ -326,7 +350,7 @@ fn of_document(document: StateDocument, format: &'static str) -> Result<StoredSt
         reward_scale: document.reward_scale,
         merge_obstacle: document.merge_obstacle,
         span: document.from.zip(document.to).map(|(first, last)| StateSpan { first, last }),
-        ..bare(document.mean, document.var, Some(document.count), format)
+        ..bare(Numbers::double(document.mean), Numbers::double(document.var), Some(document.count), format)
     })
 }
 
@@ -349,7 +373,12 @@ fn of_esper(metadata: EsperMetadata) -> StoredState {
     StoredState {
         kind: Some(if metadata.momentum.is_some() { "ema" } else { "welford" }.to_owned()),
         momentum: metadata.momentum,
-        ..bare(metadata.mean, metadata.var, metadata.count, "esper-lite checkpoint metadata")
+        ..bare(
+            Numbers::double(metadata.mean),
+            Numbers::double(metadata.var),
+            metadata.count,
+            "esper-lite checkpoint metadata",
+        )
     }
 }
 
@@ -364,13 +393,17 @@ fn read_safetensors(path: &Path) -> Result<StoredState, String> {
         let document = serde_json::from_str(&text).map_err(|error| error.to_string())?;
         return of_document(document, "simic safetensors");
     }
-    let numbers = |name: &str| -> Result<Option<Vec<f64>>, String> {
+    let numbers = |name: &str| -> Result<Option<Numbers>, String> {
         let Ok(tensor) = tensors.tensor(name) else { return Ok(None) };
         let data = tensor.data();
-        let values: Option<Vec<f64>> = match tensor.dtype() {
-            safetensors::Dtype::F64 => Some(words(data, f64::from_le_bytes)),
-            safetensors::Dtype::F32 => Some(words(data, |raw| f64::from(f32::from_le_bytes(raw)))),
-            safetensors::Dtype::I64 => Some(words(data, |raw| i64::from_le_bytes(raw) as f64)),
+        let values = match tensor.dtype() {
+            safetensors::Dtype::F64 => Some(Numbers::double(words(data, f64::from_le_bytes))),
+            safetensors::Dtype::F32 => {
+                Some(Numbers::single(words(data, |raw| f64::from(f32::from_le_bytes(raw)))))
+            }
+            safetensors::Dtype::I64 => {
+                Some(Numbers::double(words(data, |raw| i64::from_le_bytes(raw) as f64)))
+            }
             _ => None,
         };
         values.map(Some).ok_or_else(|| format!("tensor {name} is neither f64, f32 nor i64"))
@@ -378,7 +411,7 @@ fn read_safetensors(path: &Path) -> Result<StoredState, String> {
     let missing = |name: &str| format!("no tensor '{name}' (there are: {})", tensors.names().join(", "));
     let mean = numbers("mean")?.ok_or_else(|| missing("mean"))?;
     let var = numbers("var")?.ok_or_else(|| missing("var"))?;
-    let count = numbers("count")?.and_then(|count| count.first().copied());
+    let count = numbers("count")?.and_then(|count| count.first());
     Ok(bare(mean, var, count, "safetensors"))
 }
 
@@ -400,22 +433,22 @@ fn read_npz(path: &Path, target: &str) -> Result<StoredState, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut archive = NpzReader::new(BufReader::new(file)).map_err(|error| error.to_string())?;
     let names = archive.names().map_err(|error| error.to_string())?;
-    let mut numbers = |field: &str| -> Result<Option<Vec<f64>>, String> {
+    let mut numbers = |field: &str| -> Result<Option<Numbers>, String> {
         let candidates = [field.to_owned(), format!("{target}_{field}"), format!("{target}_rms_{field}")];
         let is_it = |name: &&String| candidates.contains(&name.trim_end_matches(".npy").to_owned());
         let Some(name) = names.iter().find(is_it) else { return Ok(None) };
         if let Ok(array) = archive.by_name::<OwnedRepr<f64>, ndarray::IxDyn>(name) {
-            return Ok(Some(array.iter().copied().collect()));
+            return Ok(Some(Numbers::double(array.iter().copied().collect())));
         }
         if let Ok(array) = archive.by_name::<OwnedRepr<f32>, ndarray::IxDyn>(name) {
-            return Ok(Some(array.iter().map(|value| f64::from(*value)).collect()));
+            return Ok(Some(Numbers::single(array.iter().map(|value| f64::from(*value)).collect())));
         }
         let array: ArrayD<i64> = archive.by_name(name).map_err(|error| format!("array {name}: {error}"))?;
-        Ok(Some(array.iter().map(|value| *value as f64).collect()))
+        Ok(Some(Numbers::double(array.iter().map(|value| *value as f64).collect())))
     };
     let mean = numbers("mean")?;
     let var = numbers("var")?;
-    let count = numbers("count")?.and_then(|count| count.first().copied());
+    let count = numbers("count")?.and_then(|count| count.first());
     let missing = |field: &str| format!("no array '{field}' (there are: {})", names.join(", "));
     Ok(bare(mean.ok_or_else(|| missing("mean"))?, var.ok_or_else(|| missing("var"))?, count, "npz"))
 }
@@ -428,7 +461,12 @@ fn read_pickle(path: &Path, target: &str) -> Result<StoredState, String> {
     let named = pickle.field(root, name);
     let state = named.unwrap_or(root);
     let numbers = |field: &str| pickle.field(state, field).and_then(|id| pickle.numbers(id));
-    let (Some(mean), Some(var)) = (numbers("mean"), numbers("var")) else {
+    let stored = |field: &str| {
+        let values = numbers(field)?;
+        let is_single = pickle.field(state, field).is_some_and(|id| pickle.is_single(id));
+        Some(if is_single { Numbers::single(values) } else { Numbers::double(values) })
+    };
+    let (Some(mean), Some(var)) = (stored("mean"), stored("var")) else {
         let keys = pickle.keys(state);
         let several = keys
             .iter()
@@ -466,7 +504,7 @@ fn read_torch(path: &Path) -> Result<StoredState, String> {
     let reader = PytorchReader::new(path).map_err(|error| error.to_string())?;
     let mut names = reader.keys();
     names.sort();
-    let numbers = |ends: &[&str]| -> Result<Option<Vec<f64>>, String> {
+    let numbers = |ends: &[&str]| -> Result<Option<Numbers>, String> {
         let is_it = |name: &&String| {
             let last = name.rsplit('.').next().unwrap_or(name);
             ends.contains(&last) && !name.contains("critic")
@@ -476,16 +514,16 @@ fn read_torch(path: &Path) -> Result<StoredState, String> {
         };
         let bytes = tensor.read().map_err(|error| error.to_string())?;
         let values = match tensor.dtype() {
-            DType::F64 => words(&bytes, f64::from_le_bytes),
-            DType::F32 => words(&bytes, |raw| f64::from(f32::from_le_bytes(raw))),
-            DType::I64 => words(&bytes, |raw| i64::from_le_bytes(raw) as f64),
+            DType::F64 => Numbers::double(words(&bytes, f64::from_le_bytes)),
+            DType::F32 => Numbers::single(words(&bytes, |raw| f64::from(f32::from_le_bytes(raw)))),
+            DType::I64 => Numbers::double(words(&bytes, |raw| i64::from_le_bytes(raw) as f64)),
             other => return Err(format!("tensor {} is {other:?}, not f64, f32 or i64", tensor.name)),
         };
         Ok(Some(values))
     };
     let mean = numbers(&["_mean", "mean", "running_mean"])?;
     let var = numbers(&["_var", "var", "running_var"])?;
-    let count = numbers(&["count"])?.and_then(|count| count.first().copied());
+    let count = numbers(&["count"])?.and_then(|count| count.first());
     let missing = |what: &str| {
         let shown: Vec<&str> = names.iter().take(12).map(String::as_str).collect();
         format!("no tensor named {what} (there are: {})", shown.join(", "))

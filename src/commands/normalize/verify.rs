@@ -39,7 +39,7 @@ pub struct VerifyArgs {
     /// The run the state should be of [default: any of those recorded]
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
-    /// Largest distance: of means in units of sd + |mean|, of variances relative
+    /// Largest distance: of means in standard deviations, of variances relative
     #[arg(long, value_name = "X", default_value_t = 1e-4, allow_negative_numbers = true)]
     pub tolerance: f64,
     #[command(flatten)]
@@ -95,7 +95,12 @@ pub fn run(args: &VerifyArgs, context: &Context) -> Result<Outcome, CommandError
             format!("recorded are: {}", known.join(", ")),
         ));
     }
-    let claim = Claim { mean: stored.mean.clone(), var: stored.var.clone(), count: stored.count };
+    let claim = Claim {
+        mean: stored.mean.clone(),
+        var: stored.var.clone(),
+        count: stored.count,
+        precision: stored.precision,
+    };
     let progress = context.console.progress();
     let verifier = Verifier {
         recording: &recording,
@@ -143,6 +148,8 @@ struct Verifier<'a> {
 struct Replayed {
     state: NormalizerState,
     stale: Option<u64>,
+    /// Likewise, where its count was the stored one too.
+    stale_by_count: Option<u64>,
     rows: u64,
 }
 
@@ -155,25 +162,29 @@ impl Verifier<'_> {
                 self.analysis.run.as_ref().is_none_or(|id| *id == self.recording.runs()[*run].run_id)
             })
             .collect();
-        let is_match = |run: &usize| {
-            let state = &runs[*run].state;
+        let is_close = |run: &&usize| {
+            let state = &runs[**run].state;
             self.claim.is_close(&state.mean, &state.var, tolerance)
         };
-        let matching = candidates.iter().copied().find(is_match);
+        let has_count = |run: &&usize| self.claim.has_count(runs[**run].state.count);
         let nearest = |candidates: &[usize]| {
             let apart = |run: &usize| self.claim.distance_to(&runs[*run].state.mean, &runs[*run].state.var);
             candidates.iter().copied().min_by(|a, b| apart(a).total_cmp(&apart(b))).unwrap_or(0)
         };
-        let shown = matching.unwrap_or_else(|| nearest(&candidates));
-        let is_count_wrong = matching.is_some_and(|run| {
-            let expected = runs[run].state.count;
-            self.claim.count.is_some_and(|count| (count - expected).abs() > 1.0 + 1e-6 * expected.abs())
-        });
-        let diagnosis = match matching {
-            Some(_) => is_count_wrong.then_some(Diagnosis::Count),
-            None => Some(self.diagnose(&runs, shown)?),
-        };
-        Ok(Verified { run: shown, expected: runs.swap_remove(shown).state, diagnosis })
+        let (run, diagnosis) =
+            if let Some(run) = candidates.iter().find(|run| is_close(run) && has_count(run)) {
+                (*run, None)
+            } else if let Some(run) = candidates.iter().find(|run| runs[**run].stale_by_count.is_some()) {
+                // Statistics that have settled look alike early and late: the count tells.
+                let (updates, of) = (runs[*run].stale_by_count.unwrap_or(0), runs[*run].state.batches);
+                (*run, Some(Diagnosis::Stale { updates, of }))
+            } else if let Some(run) = candidates.iter().find(is_close) {
+                (*run, Some(Diagnosis::Count))
+            } else {
+                let run = nearest(&candidates);
+                (run, Some(self.diagnose(&runs, run)?))
+            };
+        Ok(Verified { run, expected: runs.swap_remove(run).state, diagnosis })
     }
 
     fn replay_all(&self) -> Result<Vec<Replayed>, CommandError> {
@@ -202,6 +213,7 @@ impl Verifier<'_> {
                     runs.push(Replayed {
                         state: normalizer.state(),
                         stale: probe.found(),
+                        stale_by_count: probe.found_by_count(),
                         rows: normalizer.rows(),
                     });
                 }
@@ -299,33 +311,42 @@ impl Verifier<'_> {
         Ok(start.filter(|_| fits).map(|(update, vector_step)| Diagnosis::Reset { update, vector_step }))
     }
 
-    /// The momentum whose state is closest, narrowed down grid by grid.
+    /// The momentum whose state is the stored one, narrowed down grid by grid; none if even the closest state lies
+    /// beyond the tolerance.
     fn find_momentum(&self, run: usize) -> Result<Option<Diagnosis>, CommandError> {
+        const MOST_PASSES: usize = 10;
         let base = Rule { warmup: Warmup::None, ..self.plan.rule };
+        let unit = self.plan.rule.memory.unit();
+        let of_momentum = |momentum: f64| Rule { memory: Memory::Ema { momentum, unit }, ..base };
         let mut grid = momentum_grid();
-        let mut found = (None, f64::INFINITY);
-        for pass in 0..4 {
-            let mut rules: Vec<Rule> =
-                grid.iter().map(|m| Rule { memory: Memory::ema(*m), ..base }).collect();
-            if pass == 0 {
-                rules.push(Rule { memory: Memory::Welford, ..base });
-            }
+        let mut found: (Option<f64>, f64) = (None, f64::INFINITY);
+        for pass in 0..MOST_PASSES {
+            let mut rules: Vec<Rule> = grid.iter().copied().map(of_momentum).collect();
+            // Full history once, and afterwards the momentum people would have chosen.
+            rules.push(match found.0 {
+                Some(momentum) if pass > 0 => of_momentum(rounded(momentum)),
+                _ => Rule { memory: Memory::Welford, ..base },
+            });
             let distances = self.distances(run, &rules)?;
-            let best = (0..rules.len()).min_by(|a, b| distances[*a].total_cmp(&distances[*b])).unwrap_or(0);
+            let nearest =
+                |n: usize| (0..n).min_by(|a, b| distances[*a].total_cmp(&distances[*b])).unwrap_or(0);
+            let (best, before) = (nearest(rules.len()), found.1);
             if distances[best] < found.1 {
                 found = (rules[best].memory.momentum(), distances[best]);
             }
-            if best >= grid.len() {
+            let is_settled = pass > 1 && found.1 > 0.5 * before;
+            if (pass > 0 && found.1 <= self.analysis.tolerance) || is_settled {
                 break;
             }
-            grid = finer_grid(&grid, best);
+            grid = finer_grid(&grid, nearest(grid.len()));
         }
         let (momentum, distance) = found;
         let is_same = momentum == self.plan.rule.memory.momentum();
-        // Near enough that no other explanation is likelier; the grid ends at about a thousandth.
-        let fits = distance <= self.analysis.tolerance.max(1e-2);
-        Ok((fits && !is_same)
-            .then_some(Diagnosis::OtherMomentum { momentum: momentum.map(rounded), distance }))
+        let fits = distance <= self.analysis.tolerance;
+        // What the grid met to the last digits is shown as people write it.
+        let shown = |found: f64| if (rounded(found) - found).abs() < 1e-12 { rounded(found) } else { found };
+        let momentum = momentum.map(shown);
+        Ok((fits && !is_same).then_some(Diagnosis::OtherMomentum { momentum, distance }))
     }
 
     /// Distances of the stored state from the final states of `rules`, in one pass.
