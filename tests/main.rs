@@ -8,6 +8,7 @@ mod checks;
 mod documents;
 mod engines;
 mod honest_records;
+mod hostile;
 mod laws;
 mod normalization_laws;
 mod normalizers;

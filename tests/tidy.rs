@@ -43,7 +43,7 @@ const HOMES: [(&str, &[&str]); 14] = [
     ("polars_arrow", &["records"]),
     ("polars_parquet", &["records"]),
     ("safetensors", &["records"]),
-    ("ndarray_npy", &["records"]),
+    ("zip", &["records"]),
     ("pytorch_reader", &["records"]),
     ("comfy_table", &["report"]),
     ("indicatif", &["console"]),

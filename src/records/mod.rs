@@ -4,6 +4,7 @@
 //! games (`coalitions`) or steps (`transitions`). Malformed rows and non-finite numbers stop here.
 
 mod baselines;
+mod budget;
 mod coalitions;
 mod columns;
 mod copies;
@@ -21,6 +22,7 @@ mod run_names;
 mod schema;
 mod skips;
 mod sources;
+mod state_files;
 mod states;
 mod steps;
 mod table;

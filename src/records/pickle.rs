@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use super::budget::Budget;
+
 /// What a pickle holds.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
@@ -33,10 +35,8 @@ pub(super) enum Value {
 pub(super) struct Pickle {
     values: Vec<Value>,
     root: usize,
+    budget: Budget,
 }
-
-/// Values a pickle may hold: more would be an attack on memory.
-const MAX_VALUES: usize = 1 << 22;
 
 struct Machine<'a> {
     bytes: &'a [u8],
@@ -45,6 +45,7 @@ struct Machine<'a> {
     stack: Vec<usize>,
     marks: Vec<usize>,
     memo: BTreeMap<u64, usize>,
+    budget: Budget,
 }
 
 type Result<T> = std::result::Result<T, String>;
@@ -59,9 +60,11 @@ impl Pickle {
             stack: Vec::new(),
             marks: Vec::new(),
             memo: BTreeMap::new(),
+            budget: Budget::new(),
         };
         let root = machine.run()?;
-        Ok(Self { values: machine.values, root })
+        // What was read is paid for; looking at it has a budget of its own.
+        Ok(Self { values: machine.values, root, budget: Budget::new() })
     }
 
     pub(super) fn root(&self) -> usize {
@@ -69,60 +72,97 @@ impl Pickle {
     }
 
     /// An entry of a dict, or of an object's state, by name.
-    pub(super) fn field(&self, id: usize, name: &str) -> Option<usize> {
-        let find = |entries: &[(usize, usize)]| {
-            let is_named = |key: &usize| matches!(&self.values[*key], Value::Text(text) if text == name);
-            entries.iter().find(|(key, _)| is_named(key)).map(|(_, value)| *value)
-        };
-        match &self.values[id] {
-            Value::Dict(entries) => find(entries),
-            Value::Object { state, items, .. } => {
-                find(items).or_else(|| state.and_then(|state| self.field(state, name)))
+    ///
+    /// # Errors
+    /// Objects whose states lead into each other, or more entries than the budget has.
+    pub(super) fn field(&self, id: usize, name: &str) -> Result<Option<usize>> {
+        let mut id = id;
+        for depth in 0.. {
+            Budget::depth(depth)?;
+            match &self.values[id] {
+                Value::Dict(entries) => return self.entry(entries, name),
+                Value::Object { state, items, .. } => match (self.entry(items, name)?, state) {
+                    (Some(found), _) => return Ok(Some(found)),
+                    (None, Some(state)) => id = *state,
+                    (None, None) => return Ok(None),
+                },
+                Value::Sequence(parts) => {
+                    // Objects with slots have a pair of dicts as their state.
+                    self.budget.items(parts.len())?;
+                    for part in parts {
+                        if let Value::Dict(entries) = &self.values[*part]
+                            && let Some(found) = self.entry(entries, name)?
+                        {
+                            return Ok(Some(found));
+                        }
+                    }
+                    return Ok(None);
+                }
+                _ => return Ok(None),
             }
-            Value::Sequence(parts) => {
-                // Objects with slots have a pair of dicts as their state.
-                parts
-                    .iter()
-                    .filter(|part| matches!(self.values[**part], Value::Dict(_)))
-                    .find_map(|part| self.field(*part, name))
-            }
-            _ => None,
         }
+        Ok(None)
     }
 
-    /// Names of a dict's entries.
+    fn entry(&self, entries: &[(usize, usize)], name: &str) -> Result<Option<usize>> {
+        self.budget.items(entries.len())?;
+        let is_named = |key: &usize| matches!(&self.values[*key], Value::Text(text) if text == name);
+        Ok(entries.iter().find(|(key, _)| is_named(key)).map(|(_, value)| *value))
+    }
+
+    /// Names of a dict's first entries, for messages: each cut short.
     pub(super) fn keys(&self, id: usize) -> Vec<String> {
-        match &self.values[id] {
-            Value::Dict(entries) => entries
-                .iter()
-                .filter_map(|(key, _)| {
-                    if let Value::Text(text) = &self.values[*key] { Some(text.clone()) } else { None }
-                })
-                .collect(),
-            Value::Object { state: Some(state), .. } => self.keys(*state),
-            _ => Vec::new(),
-        }
+        const SHOWN: usize = 24;
+        let entries = match &self.values[id] {
+            Value::Dict(entries) => entries,
+            Value::Object { state: Some(state), .. } => match &self.values[*state] {
+                Value::Dict(entries) => entries,
+                _ => return Vec::new(),
+            },
+            _ => return Vec::new(),
+        };
+        let text = |key: usize| match &self.values[key] {
+            Value::Text(text) => Some(text.chars().take(64).collect()),
+            _ => None,
+        };
+        entries.iter().take(SHOWN).filter_map(|(key, _)| text(*key)).collect()
     }
 
-    /// Numbers: a scalar, a list of numbers, or a NumPy array or scalar.
-    pub(super) fn numbers(&self, id: usize) -> Option<Vec<f64>> {
+    /// Numbers: a scalar, a list of numbers, or a NumPy array or scalar; `None` for anything else.
+    ///
+    /// # Errors
+    /// Lists that are nested deeper, or unfold to more numbers, than the budget has.
+    pub(super) fn numbers(&self, id: usize) -> Result<Option<Vec<f64>>> {
+        let mut numbers = Vec::new();
+        Ok(self.unfold(id, 0, &mut numbers)?.map(|()| numbers))
+    }
+
+    fn unfold(&self, id: usize, depth: usize, numbers: &mut Vec<f64>) -> Result<Option<()>> {
+        Budget::depth(depth)?;
+        self.budget.items(1)?;
         match &self.values[id] {
-            Value::Float(value) => Some(vec![*value]),
-            Value::Int(value) => Some(vec![*value as f64]),
+            Value::Float(value) => numbers.push(*value),
+            Value::Int(value) => numbers.push(*value as f64),
             Value::Sequence(parts) => {
-                let parts: Option<Vec<Vec<f64>>> = parts.iter().map(|part| self.numbers(*part)).collect();
-                Some(parts?.concat())
-            }
-            Value::Object { class, arguments, state, .. } => {
-                let Value::Global(name) = &self.values[*class] else { return None };
-                match name.rsplit('.').next()? {
-                    "_reconstruct" => self.array((*state)?),
-                    "scalar" => self.scalar(*arguments),
-                    _ => None,
+                for part in parts {
+                    if self.unfold(*part, depth + 1, numbers)?.is_none() {
+                        return Ok(None);
+                    }
                 }
             }
-            _ => None,
+            Value::Object { class, arguments, state, .. } => {
+                let Value::Global(name) = &self.values[*class] else { return Ok(None) };
+                let found = match (name.rsplit('.').next(), state) {
+                    (Some("_reconstruct"), Some(state)) => self.array(*state)?,
+                    (Some("scalar"), _) => self.scalar(*arguments)?,
+                    _ => None,
+                };
+                let Some(found) = found else { return Ok(None) };
+                numbers.extend(found);
+            }
+            _ => return Ok(None),
         }
+        Ok(Some(()))
     }
 
     /// Whether it is a NumPy array or scalar of 32-bit numbers.
@@ -140,18 +180,22 @@ impl Pickle {
     }
 
     /// State of a NumPy array: (version, shape, dtype, Fortran order, bytes).
-    fn array(&self, state: usize) -> Option<Vec<f64>> {
-        let Value::Sequence(parts) = &self.values[state] else { return None };
-        let [_, _, dtype, _, bytes] = parts[..] else { return None };
-        let Value::Bytes(bytes) = &self.values[bytes] else { return None };
-        decode_numbers(&self.dtype(dtype)?, bytes)
+    fn array(&self, state: usize) -> Result<Option<Vec<f64>>> {
+        let Value::Sequence(parts) = &self.values[state] else { return Ok(None) };
+        let [_, _, dtype, _, bytes] = parts[..] else { return Ok(None) };
+        self.decode(dtype, bytes)
     }
 
-    fn scalar(&self, arguments: usize) -> Option<Vec<f64>> {
-        let Value::Sequence(parts) = &self.values[arguments] else { return None };
-        let [dtype, bytes] = parts[..] else { return None };
-        let Value::Bytes(bytes) = &self.values[bytes] else { return None };
-        decode_numbers(&self.dtype(dtype)?, bytes)
+    fn scalar(&self, arguments: usize) -> Result<Option<Vec<f64>>> {
+        let Value::Sequence(parts) = &self.values[arguments] else { return Ok(None) };
+        let [dtype, bytes] = parts[..] else { return Ok(None) };
+        self.decode(dtype, bytes)
+    }
+
+    fn decode(&self, dtype: usize, bytes: usize) -> Result<Option<Vec<f64>>> {
+        let Value::Bytes(bytes) = &self.values[bytes] else { return Ok(None) };
+        self.budget.items(bytes.len() / 4)?;
+        Ok(self.dtype(dtype).and_then(|dtype| decode_numbers(&dtype, bytes)))
     }
 
     /// A dtype's name with its byte order, `<f8` for instance.
@@ -171,7 +215,7 @@ impl Pickle {
 }
 
 /// Little-endian numbers of a NumPy type.
-fn decode_numbers(dtype: &str, bytes: &[u8]) -> Option<Vec<f64>> {
+pub(super) fn decode_numbers(dtype: &str, bytes: &[u8]) -> Option<Vec<f64>> {
     let kind = dtype.trim_start_matches(['<', '|', '=']);
     macro_rules! decode {
         ($number:ty, $convert:expr) => {{
@@ -226,11 +270,14 @@ impl Machine<'_> {
     }
 
     fn push(&mut self, value: Value) -> Result<()> {
-        if self.values.len() >= MAX_VALUES {
-            return Err("more values than a checkpoint of statistics has".to_owned());
-        }
         self.values.push(value);
-        self.stack.push(self.values.len() - 1);
+        self.put(self.values.len() - 1)
+    }
+
+    /// Puts a known value on the stack; every step of a pickle that makes it larger comes by here.
+    fn put(&mut self, id: usize) -> Result<()> {
+        self.budget.items(1)?;
+        self.stack.push(id);
         Ok(())
     }
 
@@ -307,7 +354,10 @@ impl Machine<'_> {
                 b'.' => return self.pop(),
                 0x80 => drop(self.take(1)?),
                 0x95 => drop(self.take(8)?),
-                b'(' => self.marks.push(self.stack.len()),
+                b'(' => {
+                    self.budget.items(1)?;
+                    self.marks.push(self.stack.len());
+                }
                 b'N' => self.push(Value::None)?,
                 0x88 => self.push(Value::Bool(true))?,
                 0x89 => self.push(Value::Bool(false))?,
@@ -424,6 +474,7 @@ impl Machine<'_> {
                     else {
                         return Err("a class without a name".to_owned());
                     };
+                    self.budget.bytes(module.len() + name.len())?;
                     let name = format!("{module}.{name}");
                     self.push(Value::Global(name))?;
                 }
@@ -456,18 +507,18 @@ impl Machine<'_> {
                 b'h' | b'j' => {
                     let key = self.number(if opcode == b'h' { 1 } else { 4 })?;
                     let known = self.memo.get(&key).copied().ok_or("a memo that was never written")?;
-                    self.stack.push(known);
+                    self.put(known)?;
                 }
                 b'g' => {
                     let key: u64 = self.line()?.parse().map_err(|_| "a memo without a number".to_owned())?;
                     let known = self.memo.get(&key).copied().ok_or("a memo that was never written")?;
-                    self.stack.push(known);
+                    self.put(known)?;
                 }
                 b'0' => drop(self.pop()?),
                 b'1' => drop(self.pop_mark()?),
                 b'2' => {
                     let top = self.top()?;
-                    self.stack.push(top);
+                    self.put(top)?;
                 }
                 other => {
                     return Err(format!("opcode {other:#04x} is not one a checkpoint of statistics needs"));
@@ -486,7 +537,10 @@ mod tests {
         // pickle.dumps({"mean": [1.5, 2], "n": 300}, protocol=4)
         let bytes = b"\x80\x04\x95\x24\0\0\0\0\0\0\0}\x94(\x8c\x04mean\x94]\x94(G?\xf8\0\0\0\0\0\0K\x02e\x8c\x01n\x94M,\x01u.";
         let pickle = Pickle::read(bytes).expect("a pickle");
-        let numbers = |name| pickle.field(pickle.root(), name).and_then(|id| pickle.numbers(id));
+        let numbers = |name| {
+            let id = pickle.field(pickle.root(), name).expect("no attack").expect("there");
+            pickle.numbers(id).expect("no attack")
+        };
         assert_eq!(numbers("mean"), Some(vec![1.5, 2.0]));
         assert_eq!(numbers("n"), Some(vec![300.0]));
     }

@@ -1,0 +1,76 @@
+//! How much a file of a stored state may ask of this machine, whatever it claims of itself.
+
+use std::cell::Cell;
+use std::io::Read;
+
+/// Bytes of a file that is read whole (JSON, pickles, npz): a state is small.
+pub(super) const FILE_BYTES: u64 = 8 << 20;
+
+/// Bytes of a safetensors file, which may hold a model beside the state.
+pub(super) const MODEL_BYTES: u64 = 128 << 20;
+
+/// Bytes of what describes a file's tensors: a safetensors header, the pickle of a PyTorch checkpoint.
+pub(super) const HEADER_BYTES: u64 = 1 << 20;
+
+/// What one file may still ask for. Every recursive or unfolding reader spends from it before it acts.
+#[derive(Debug)]
+pub(super) struct Budget {
+    items: Cell<u64>,
+    bytes: Cell<u64>,
+}
+
+impl Budget {
+    /// Levels of nesting.
+    pub(super) const DEPTH: usize = 64;
+    /// Values read, looked at or unfolded.
+    const ITEMS: u64 = 1 << 20;
+    /// Bytes copied or inflated.
+    const BYTES: u64 = 32 << 20;
+
+    /// The budget of one file.
+    pub(super) fn new() -> Self {
+        Self { items: Cell::new(Self::ITEMS), bytes: Cell::new(Self::BYTES) }
+    }
+
+    /// Spends values.
+    pub(super) fn items(&self, n: usize) -> Result<(), String> {
+        let left = self.items.get().checked_sub(n as u64);
+        self.items.set(
+            left.ok_or_else(|| format!("it unfolds to more than {} values (item budget)", Self::ITEMS))?,
+        );
+        Ok(())
+    }
+
+    /// Spends bytes.
+    pub(super) fn bytes(&self, n: usize) -> Result<(), String> {
+        let left = self.bytes.get().checked_sub(n as u64);
+        self.bytes
+            .set(left.ok_or_else(|| format!("it unfolds to more than {} bytes (byte budget)", Self::BYTES))?);
+        Ok(())
+    }
+
+    /// Refuses what is nested too deep.
+    pub(super) fn depth(depth: usize) -> Result<(), String> {
+        if depth > Self::DEPTH {
+            return Err(format!("its values are nested deeper than {} levels (depth budget)", Self::DEPTH));
+        }
+        Ok(())
+    }
+
+    /// Reads to the end, spending bytes.
+    pub(super) fn read(&self, reader: impl Read) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        let most = self.bytes.get() + 1;
+        reader.take(most).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        self.bytes(bytes.len())?;
+        Ok(bytes)
+    }
+}
+
+/// Refuses a file, or a part of one, that is larger than it may be.
+pub(super) fn check_size(what: &str, size: u64, most: u64) -> Result<(), String> {
+    if size > most {
+        return Err(format!("{what} of {size} bytes, where a state needs at most {most} (byte budget)"));
+    }
+    Ok(())
+}

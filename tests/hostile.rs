@@ -1,0 +1,100 @@
+//! Stored states that ask for more than a state needs: an error that says which budget, at once.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use super::normalizers::{STEPS, failure, folder};
+
+/// `{"mean": VALUE, "var": VALUE}` as a pickle; VALUE leaves one value on the stack.
+fn pickle(value: &[u8]) -> Vec<u8> {
+    [b"\x80\x04}X\x04\0\0\0mean", value, b"sX\x03\0\0\0var", value, b"s."].concat()
+}
+
+/// An archive with one entry.
+fn archive(name: &str, data: &[u8]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    writer.start_file(name, options).expect("started");
+    writer.write_all(data).expect("written");
+    writer.finish().expect("finished").into_inner()
+}
+
+/// A NumPy file that claims `shape`.
+fn npy(shape: &str, data: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let length = u16::try_from(header.len()).expect("short").to_le_bytes();
+    [b"\x93NUMPY\x01\0", &length[..], header.as_bytes(), data].concat()
+}
+
+/// Every verb that reads states refuses these bytes, and says this.
+fn check(name: &str, bytes: &[u8], expected: &str) {
+    let (_directory, path) = folder();
+    let state = path(name);
+    std::fs::write(&state, bytes).expect("written");
+    for verb in [&["verify", STEPS, "--state"][..], &["replay", STEPS, "--state-in"], &["merge"]] {
+        let start = Instant::now();
+        let (code, stderr) = failure(&[&["normalize"], verb, &[&state]].concat());
+        assert!(code == 3 && stderr.contains(expected), "{name} {verb:?}: {code} {stderr}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{name} {verb:?}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn pickles_that_unfold_are_refused() {
+    check("itself.pkl", &pickle(b"]\x94h\0a"), "depth budget");
+    check("deep.pkl", &pickle(&[&b"]".repeat(3000)[..], &b"a".repeat(2999)].concat()), "depth budget");
+    // Each list holds the one before twice.
+    let mut doubling = b"]G\x3f\xf0\0\0\0\0\0\0a\x94".to_vec();
+    for level in 0..40u8 {
+        doubling.extend_from_slice(&[b"]h", &[level][..], b"ah", &[level], b"a\x94"].concat());
+    }
+    check("doubling.pkl", &pickle(&[&doubling[..], b"h\x28"].concat()), "item budget");
+    check("stack.pkl", &[&b"\x80\x04N"[..], &b"2".repeat(2 << 20), b"."].concat(), "item budget");
+    check("marks.pkl", &[&b"\x80\x04"[..], &b"(".repeat(2 << 20), b"."].concat(), "item budget");
+    // An object that is its own state.
+    check("object.pkl", b"\x80\x04ca\nb\n)R\x94h\0b.", "depth budget");
+    // One long name, joined with itself again and again.
+    let long = [&b"X\0\0\x10\0"[..], &vec![b'a'; 1 << 20], b"\x94", &b"h\0h\0\x93".repeat(100)].concat();
+    check("names.pkl", &[&b"\x80\x04"[..], &long, b"."].concat(), "byte budget");
+    check("large.pkl", &vec![b'N'; 9 << 20], "byte budget");
+}
+
+#[test]
+fn archives_that_inflate_are_refused() {
+    let zeros = vec![0u8; 40 << 20];
+    check("bomb.npz", &archive("mean.npy", &npy("(5242880,)", &zeros)), "byte budget");
+    check("claim.npz", &archive("mean.npy", &npy("(1000000000000000,)", &[0; 16])), "for 2 numbers");
+    check("claims.npz", &archive("mean.npy", &npy("(4611686018427387904, 4)", &[])), "for 0 numbers");
+    check("cut.npz", &archive("mean.npy", b"\x93NUMPY\x02\0\xff\xff\xff\xff{"), "ends early");
+    let nones = vec![b'N'; 40 << 20];
+    check("bomb.pt", &archive("model/data.pkl", &nones), "byte budget");
+    check("large.pt", &[&b"\x80\x02"[..], &vec![b'N'; 3 << 20]].concat(), "byte budget");
+}
+
+#[test]
+fn headers_that_claim_too_much_are_refused() {
+    let header = |length: u64, text: &[u8]| [&length.to_le_bytes()[..], text].concat();
+    check("claim.safetensors", &header(u64::MAX, b"{}"), "byte budget");
+    check("long.safetensors", &header(2 << 20, &vec![b' '; 2 << 20]), "byte budget");
+    let deep = [&b"[".repeat(100_000)[..], b"]"].concat();
+    check("deep.json", &deep, "recursion");
+    check("large.json", &vec![b' '; 9 << 20], "byte budget");
+}
+
+#[test]
+fn compressed_arrays_are_read() {
+    let (_directory, path) = folder();
+    let state = path("state.npz");
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    for (name, values) in [("mean.npy", [1.0f64, 2.0]), ("var.npy", [3.0, 4.0])] {
+        writer.start_file(name, options).expect("started");
+        let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        writer.write_all(&npy("(2,)", &data)).expect("written");
+    }
+    std::fs::write(&state, writer.finish().expect("finished").into_inner()).expect("written");
+    let stored = simic::records::StoredState::read(std::path::Path::new(&state), "obs").expect("readable");
+    assert_eq!((stored.mean, stored.var, stored.count), (vec![1.0, 2.0], vec![3.0, 4.0], None));
+}
