@@ -195,3 +195,39 @@ fn merged_states_keep_their_target_and_what_moved_nothing() {
         failure(&["normalize", "merge", &one, &write("obs.json", &[("momentum", json!(1.0))])]);
     assert!(code == 3 && stderr.contains("--target obs"), "{stderr}");
 }
+
+#[test]
+fn values_whose_squares_overflow_are_named() {
+    let (_directory, path) = folder();
+    let (steps, state) = (path("steps.csv"), path("state.json"));
+    lines(&steps, &["step,obs,reward", "0,1,1e100", "1,-1e200,1e200", "2,3,1e100"]);
+    let rewards: &[&str] = &["--target", "reward"];
+    for (verb, more, expected) in [
+        ("stats", &[][..], "run steps: obs = -1e200"),
+        ("stats", &["--momentum", "0.5"], "run steps, episode 0, step 1, env 0: obs = -1e200"),
+        ("replay", &[], "step 1, env 0: obs = -1e200"),
+        ("replay", rewards, "step 1, env 0: reward = 1e200"),
+        ("compare", &[], "obs = -1e200"),
+    ] {
+        let (code, stderr) = failure(&[&["normalize", verb, &steps], more].concat());
+        assert!(code == 3 && stderr.contains(expected) && stderr.contains("overflows"), "{verb}: {stderr}");
+    }
+    // Just below the bound nothing is null, and the state is one.
+    lines(&steps, &["step,obs", "0,1e153", "1,-1e153", "2,3"]);
+    for more in [&["--momentum", "0"][..], &[], &["--momentum", "0.5", "--update-every", "rollout:2"]] {
+        let found =
+            report(&[&["normalize", "stats", &steps, "--state-out", &state, "--force"], more].concat());
+        assert!(numbers(&found["var"])[0].is_finite());
+        report(&[&["normalize", "stats", &steps, "--state-in", &state], more].concat());
+    }
+    // A return sums what its rewards do not.
+    lines(&steps, &["step,reward", "0,1e153", "1,1e153", "2,1e153", "3,1e153"]);
+    let returns = ["--target", "reward", "--reward-scale", "return", "--gamma", "1"];
+    let (code, stderr) = failure(&[&["normalize", "replay", &steps][..], &returns].concat());
+    assert!(code == 3 && stderr.contains("discounted return"), "{stderr}");
+    let mut far = document();
+    far["mean"] = json!([1e200]);
+    std::fs::write(&state, far.to_string()).expect("written");
+    let (code, stderr) = failure(&["normalize", "merge", &state]);
+    assert!(code == 3 && stderr.contains("1e200: its square overflows"), "{stderr}");
+}

@@ -51,7 +51,7 @@ pub use presets::Preset;
 pub use replay::{Block, Replay, moments_of};
 pub use returns::{ReturnReset, ReturnStep, Returns};
 pub use rule::{Correction, Divisor, Memory, MomentumUnit, Order, Prior, Rule, Warmup};
-pub use segment::{MeanVar, Segment};
+pub use segment::{MeanVar, Segment, largest_magnitude};
 pub use shift::{LocatedBlock, Shift};
 pub use state::{Normalizer, NormalizerState, RowsAlone};
 pub use timeline::{KnownStep, Timeline};

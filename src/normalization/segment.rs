@@ -120,6 +120,15 @@ impl Segment {
     }
 }
 
+/// The largest magnitude of values whose statistics over `n_rows` rows are sure to be finite.
+///
+/// # Formula
+/// sqrt(max/n)/4: differences of two such values, squared and summed over all rows, stay below a quarter of the largest
+/// 64-bit number.
+pub fn largest_magnitude(n_rows: u64) -> f64 {
+    (f64::MAX / n_rows.max(1) as f64).sqrt() / 4.0
+}
+
 /// Moments of a mixture in which `own` weighs `w` and `before` what is left.
 ///
 /// What is all but replaced leaves no rounding behind: an initial variance of 1 beside one of 1e-18, say.

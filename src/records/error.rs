@@ -161,6 +161,14 @@ pub enum Problem {
     /// A file given twice under two names.
     #[error("the same bytes as {0}, so its rows would count twice")]
     CopiedFile(String),
+    /// A value too large for statistics.
+    #[error("{what} is so large that its square, summed over {n_rows} rows, overflows a 64-bit number")]
+    SquaresOverflow {
+        /// Which value, and where.
+        what: String,
+        /// Rows of the recording.
+        n_rows: u64,
+    },
     /// A round that goes on after a later one has begun.
     #[error("{step} is of round {round}, which was over: rows of another round came between in replay order")]
     RoundReturns {
@@ -223,6 +231,7 @@ impl RecordError {
                 "tell rows apart by run_id, episode, step or env_id; --column FIELD=NAME maps other columns"
             }
             Problem::CopiedFile(_) => "name one of the two files",
+            Problem::SquaresOverflow { .. } => "rescale the column before it is recorded",
             Problem::RoundReturns { .. } => {
                 "environments are aligned row by row: --clock NAME aligns them by the column NAME instead, the \
                  round's own for instance (--clock round)"

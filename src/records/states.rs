@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::normalization::{Memory, MomentumUnit, NormalizerState, Prior, StoredPrecision};
+use crate::normalization::{
+    Memory, MomentumUnit, NormalizerState, Prior, StoredPrecision, largest_magnitude,
+};
 use crate::results::{STATE_SCHEMA, StateDocument, StatePlace};
 
 /// A stored state with what its file says about it.
@@ -184,9 +186,16 @@ impl StoredState {
     }
 
     /// What must hold of the moments of any rows.
-    pub(super) fn check_moments(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// What does not.
+    pub fn check_moments(&self) -> Result<(), String> {
         if let Some(d) = (0..self.mean.len()).find(|d| !self.mean[*d].is_finite()) {
             return Err(format!("the mean of dimension {d} is {}, not a finite number", self.mean[d]));
+        }
+        let most = largest_magnitude(1);
+        if let Some(d) = (0..self.mean.len()).find(|d| self.mean[*d].abs() > most) {
+            return Err(format!("the mean of dimension {d} is {:e}: its square overflows", self.mean[d]));
         }
         match (0..self.var.len()).find(|d| !self.var[*d].is_finite() || self.var[*d] < 0.0) {
             Some(d) => {

@@ -21,6 +21,15 @@ impl Rows<'_> {
         }
     }
 
+    /// The first value whose magnitude exceeds `most`.
+    pub fn find_beyond(&self, most: f64) -> Option<usize> {
+        match self {
+            Self::F32(_) if most >= f64::from(f32::MAX) => None,
+            Self::F32(values) => values.iter().position(|x| f64::from(x.abs()) > most),
+            Self::F64(values) => values.iter().position(|x| x.abs() > most),
+        }
+    }
+
     /// Number of values.
     pub fn len(&self) -> usize {
         match self {

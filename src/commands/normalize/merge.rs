@@ -92,6 +92,10 @@ pub fn run(args: &MergeArgs, context: &Context) -> Result<Outcome, CommandError>
     let first = &stored[0];
     let mut result = StoredState::of(&merged, first.epsilon.unwrap_or(1e-4), first.clip);
     result.target = target;
+    result.check_moments().map_err(|detail| {
+        let advice = "a shard whose initial state still weighs nearly all cannot be taken apart".to_owned();
+        CommandError::State(format!("the merged state is none: {detail}"), advice)
+    })?;
     let spans: Option<Vec<_>> = stored.iter().map(|stored| stored.span.clone()).collect();
     result.span = spans.and_then(|spans| {
         Some(StateSpan { first: spans.first()?.first.clone(), last: spans.last()?.last.clone() })

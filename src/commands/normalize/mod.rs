@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod device;
+mod magnitude;
 pub mod merge;
 pub mod outputs;
 mod pipeline;

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::magnitude::check_rows;
 use super::settings::Plan;
 use crate::commands::CommandError;
 use crate::normalization::{
@@ -255,8 +256,9 @@ impl<'a> BatchAssembler<'a> {
                 terminated: flag(&block.terminated, row),
                 ended: flag(&block.ended, row),
             };
-            (0..block.n_rows()).map(|row| returns.push(step(row))).collect()
+            (0..block.n_rows()).map(|row| returns.push(step(row))).collect::<Vec<f64>>()
         });
+        check_rows(self.recording, &block, returns.as_deref())?;
         consume(Event::Rows(&BatchedBlock { block, ends, episode_ends, returns }))
     }
 

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::magnitude::check_extremes;
 use super::outputs::{OutputPaths, StateArgs, state_fingerprint};
 use super::pipeline::{Event, walk};
 use super::replay::{open, settled, tell_skips};
@@ -138,6 +139,7 @@ fn merged_runs(
             let mut rows = 0;
             for moments in pieces {
                 let first_update = expected_updates(plan, rows, steps_of(rows), 1);
+                check_extremes(recording, 0, &moments)?;
                 rows += moments.n();
                 windows[0].push(window_of(first_update, moments));
             }
@@ -155,6 +157,7 @@ fn merged_runs(
         for from in (0..n_rows).step_by(per_window) {
             let part = from..n_rows.min(from + per_window);
             let moments = moments_of(rows.slice(part.clone(), width), width);
+            check_extremes(recording, block.run, &moments)?;
             let first_update = expected_updates(plan, seen[block.run], block.vector_step[from], 1);
             windows[block.run].push(window_of(first_update, moments));
             seen[block.run] += part.len() as u64;
