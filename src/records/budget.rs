@@ -3,14 +3,20 @@
 use std::cell::Cell;
 use std::io::Read;
 
-/// Bytes of a file that is read whole (JSON, pickles, npz): a state is small.
-pub(super) const FILE_BYTES: u64 = 8 << 20;
+/// Bytes of a file whose structure is its own (foreign JSON, pickles, npz): a state is small.
+pub(super) const FILE_BYTES: u64 = 4 << 20;
+
+/// Bytes of our own JSON, of which nothing but numbers takes memory.
+pub(super) const DOCUMENT_BYTES: u64 = 16 << 20;
 
 /// Bytes of a safetensors file, which may hold a model beside the state.
 pub(super) const MODEL_BYTES: u64 = 128 << 20;
 
-/// Bytes of what describes a file's tensors: a safetensors header, the pickle of a PyTorch checkpoint.
-pub(super) const HEADER_BYTES: u64 = 1 << 20;
+/// Bytes of a safetensors header, which holds our own document.
+pub(super) const HEADER_BYTES: u64 = 4 << 20;
+
+/// Bytes of the pickle of a PyTorch checkpoint: every one may become an object of a hundred.
+pub(super) const TORCH_BYTES: u64 = 1 << 19;
 
 /// What one file may still ask for. Every recursive or unfolding reader spends from it before it acts.
 #[derive(Debug)]

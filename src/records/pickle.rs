@@ -281,6 +281,12 @@ impl Machine<'_> {
         Ok(())
     }
 
+    fn remember(&mut self, key: u64, id: usize) -> Result<()> {
+        self.budget.items(1)?;
+        self.memo.insert(key, id);
+        Ok(())
+    }
+
     fn pop(&mut self) -> Result<usize> {
         let floor = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() <= floor {
@@ -492,17 +498,17 @@ impl Machine<'_> {
                 }
                 0x94 => {
                     let (next, top) = (self.memo.len() as u64, self.top()?);
-                    self.memo.insert(next, top);
+                    self.remember(next, top)?;
                 }
                 b'q' | b'r' => {
                     let key = self.number(if opcode == b'q' { 1 } else { 4 })?;
                     let top = self.top()?;
-                    self.memo.insert(key, top);
+                    self.remember(key, top)?;
                 }
                 b'p' => {
                     let key = self.line()?.parse().map_err(|_| "a memo without a number".to_owned())?;
                     let top = self.top()?;
-                    self.memo.insert(key, top);
+                    self.remember(key, top)?;
                 }
                 b'h' | b'j' => {
                     let key = self.number(if opcode == b'h' { 1 } else { 4 })?;

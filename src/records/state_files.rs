@@ -165,8 +165,12 @@ fn of_document(document: StateDocument, format: &'static str) -> Result<StoredSt
 }
 
 fn read_json(path: &Path) -> Result<StoredState, String> {
-    let text =
-        String::from_utf8(read_bytes(path, budget::FILE_BYTES)?).map_err(|_| "not UTF-8 text".to_owned())?;
+    let text = String::from_utf8(read_bytes(path, budget::DOCUMENT_BYTES)?)
+        .map_err(|_| "not UTF-8 text".to_owned())?;
+    if let Ok(document) = serde_json::from_str::<StateDocument>(&text) {
+        return of_document(document, "simic JSON");
+    }
+    budget::check_size("a file", text.len() as u64, budget::FILE_BYTES)?;
     let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     // A checkpoint's metadata may stand by itself or under its key.
     for place in [Some(&value), value.get("metadata"), value.get("checkpoint_metadata")].into_iter().flatten()
@@ -355,7 +359,7 @@ fn check_torch(path: &Path) -> Result<(), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let size = file.metadata().map_err(|error| error.to_string())?.len();
     let Ok(mut archive) = zip::ZipArchive::new(BufReader::new(file)) else {
-        return budget::check_size("a file", size, budget::HEADER_BYTES);
+        return budget::check_size("a file", size, budget::TORCH_BYTES);
     };
     let is_pickle = |name: &std::borrow::Cow<'_, str>| name.rsplit('/').next() == Some("data.pkl");
     let Some(name) =
@@ -364,7 +368,7 @@ fn check_torch(path: &Path) -> Result<(), String> {
         return Ok(());
     };
     let pickle = archive.by_name(&name).map_err(|error| error.to_string())?;
-    let most = budget::HEADER_BYTES;
+    let most = budget::TORCH_BYTES;
     let inflated = std::io::copy(&mut pickle.take(most + 1), &mut std::io::sink());
     budget::check_size("a pickle", inflated.map_err(|error| error.to_string())?, most)
 }

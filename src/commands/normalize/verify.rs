@@ -320,6 +320,8 @@ impl Verifier<'_> {
         let of_momentum = |momentum: f64| Rule { memory: Memory::Ema { momentum, unit }, ..base };
         let mut grid = momentum_grid();
         let mut found: (Option<f64>, f64) = (None, f64::INFINITY);
+        // A grid may happen to lie no better than the one before; two in a row have nothing left to find.
+        let mut n_stalled = 0;
         for pass in 0..MOST_PASSES {
             let mut rules: Vec<Rule> = grid.iter().copied().map(of_momentum).collect();
             // Full history once, and afterwards the momentum people would have chosen.
@@ -334,8 +336,8 @@ impl Verifier<'_> {
             if distances[best] < found.1 {
                 found = (rules[best].memory.momentum(), distances[best]);
             }
-            let is_settled = pass > 1 && found.1 > 0.5 * before;
-            if (pass > 0 && found.1 <= self.analysis.tolerance) || is_settled {
+            n_stalled = if found.1 > 0.5 * before { n_stalled + 1 } else { 0 };
+            if (pass > 0 && found.1 <= self.analysis.tolerance) || n_stalled > 1 {
                 break;
             }
             grid = finer_grid(&grid, nearest(grid.len()));
