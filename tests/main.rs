@@ -7,6 +7,7 @@ mod batches;
 mod checks;
 mod documents;
 mod engines;
+mod flags;
 mod honest_records;
 mod hostile;
 mod laws;

@@ -106,7 +106,7 @@ fn tidy(documents: &[ShapleyDocument]) -> Grid {
     let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     for document in documents {
         for game in &document.games {
-            for row in &game.players {
+            for row in game.players.rows() {
                 grid.row(vec![
                     document.value.clone(),
                     "game".into(),
@@ -240,7 +240,7 @@ fn write_game(
     out: &mut dyn Write,
     is_markdown: bool,
 ) -> io::Result<()> {
-    let all = || game.players.iter();
+    let all = || game.players.rows();
     let places = decimals(all().flat_map(|p| [p.shapley, p.bound_low, p.bound_high]).flatten());
     let ends = [game.baseline, game.full];
     let end_places = decimals(ends.into_iter().flatten());
@@ -251,7 +251,7 @@ fn write_game(
         fixed(game.baseline, end_places),
         fixed(game.full, end_places),
         grouped(game.n_coalitions as u64),
-        game.players.len(),
+        game.players.n_players(),
         match game.antithetic {
             Some(true) => "antithetic pairs",
             Some(false) => "independent permutations",

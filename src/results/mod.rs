@@ -46,7 +46,7 @@ pub use normalization_analysis::{
 pub use schemas::{SCHEMAS, schema};
 pub use settings::{SettingChange, Settings};
 pub use shapley::{
-    GameRow, MethodUsed, PlayerRow, SHAPLEY_SCHEMA, ShapleyDocument, ShapleyInput, SummaryRow,
+    GameRow, MethodUsed, PlayerRow, Players, SHAPLEY_SCHEMA, ShapleyDocument, ShapleyInput, SummaryRow,
 };
 pub use simulation::{SimulationDocument, TrueValue};
 pub use skips::{BadPlaceRow, InputCounts, Skipped, StepInput};

@@ -1,18 +1,20 @@
 //! Shapley values: the document `simic.shapley/1`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::analysis::{IntervalKind, ShapleyAnalysis};
 use super::metric::{Direction, Metric};
 use super::skips::{InputCounts, Skipped};
 use crate::attribution::{
-    Cluster, GameKey, GameResult, Method, MethodRequest, PlayerSummary, PlayerValue, UnitMean, unit_means,
+    Cluster, GameKey, GameResult, Method, MethodRequest, PlayerSummary, PlayerValue, ShapleyBounds, UnitMean,
+    unit_means,
 };
+use crate::stats::ConfidenceInterval;
 
 /// Schema of the document.
 pub const SHAPLEY_SCHEMA: &str = "simic.shapley/1";
@@ -159,7 +161,42 @@ pub struct GameRow {
     #[serde(default, skip_serializing_if = "is_none_left_out")]
     pub walks_bad: usize,
     /// Values in player order.
-    pub players: Vec<PlayerRow>,
+    #[schemars(with = "Vec<PlayerRow>")]
+    pub players: Players,
+}
+
+/// The players of a game with their values, as the analysis gave them: rows are made when they are asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Players {
+    /// Shared by all games of a campaign.
+    slot_ids: Arc<[String]>,
+    values: Vec<PlayerValue>,
+}
+
+impl Players {
+    /// One row per player.
+    pub fn rows(&self) -> impl Iterator<Item = PlayerRow<'_>> {
+        self.slot_ids.iter().zip(&self.values).map(|(id, player)| PlayerRow::of(id, player))
+    }
+
+    /// Number of players.
+    pub fn n_players(&self) -> usize {
+        self.values.len()
+    }
+}
+
+impl Serialize for Players {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.rows())
+    }
+}
+
+impl<'de> Deserialize<'de> for Players {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let rows: Vec<PlayerRow<'static>> = Vec::deserialize(deserializer)?;
+        let values = rows.iter().map(PlayerRow::value).collect();
+        Ok(Self { slot_ids: rows.into_iter().map(|row| row.slot_id.into_owned()).collect(), values })
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
@@ -169,9 +206,9 @@ fn is_none_left_out(n: &usize) -> bool {
 
 /// One player's value in one game.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct PlayerRow {
+pub struct PlayerRow<'a> {
     /// The slot.
-    pub slot_id: Arc<str>,
+    pub slot_id: Cow<'a, str>,
     /// Shapley value.
     pub shapley: Option<f64>,
     /// Sample standard deviation of the independent units (n - 1).
@@ -275,11 +312,11 @@ impl ShapleyDocument {
     pub fn new(
         settings: ShapleyAnalysis,
         value: &str,
-        games: &[GameResult],
+        games: Vec<GameResult>,
         summary: Vec<PlayerSummary>,
         input: ShapleyInput,
     ) -> Self {
-        let games = game_rows(games);
+        let games: Vec<GameRow> = games.into_iter().map(GameRow::of).collect();
         let (summary, unit_means) = summary.into_iter().map(SummaryRow::of).unzip();
         Self {
             schema: SHAPLEY_SCHEMA.to_owned(),
@@ -340,32 +377,10 @@ fn named(counts: BTreeMap<Method, u64>) -> BTreeMap<String, u64> {
     counts.into_iter().map(|(method, n)| (method.name().to_owned(), n)).collect()
 }
 
-/// Rows of all games; games of one campaign share the names of their slots.
-fn game_rows(games: &[GameResult]) -> Vec<GameRow> {
-    let mut lists: Vec<Vec<Arc<str>>> = Vec::new();
-    let mut list_of: Vec<usize> = Vec::with_capacity(games.len());
-    for (place, game) in games.iter().enumerate() {
-        let before = place.checked_sub(1).map(|before| &games[before]);
-        if before.is_none_or(|before| !Arc::ptr_eq(&before.slot_ids, &game.slot_ids)) {
-            lists.push(game.slot_ids.iter().map(|id| Arc::from(id.as_str())).collect());
-        }
-        list_of.push(lists.len() - 1);
-    }
-    games
-        .par_iter()
-        .with_min_len(GAMES_TOGETHER)
-        .zip(&list_of)
-        .map(|(game, list)| GameRow::of(game, &lists[*list]))
-        .collect()
-}
-
-/// Games turned into rows by one thread at a time: fewer are not worth the handing over.
-const GAMES_TOGETHER: usize = 256;
-
 impl GameRow {
-    fn of(game: &GameResult, names: &[Arc<str>]) -> Self {
+    fn of(game: GameResult) -> Self {
         Self {
-            run_id: Arc::clone(&game.key.run_id),
+            run_id: game.key.run_id,
             episode: game.key.episode,
             env_id: game.key.env_id,
             batch: game.key.batch,
@@ -379,7 +394,7 @@ impl GameRow {
             antithetic: game.antithetic,
             walks_unpaired: game.unpaired_walks,
             walks_bad: game.bad_walks,
-            players: names.iter().zip(&game.players).map(|(id, player)| PlayerRow::of(id, player)).collect(),
+            players: Players { slot_ids: game.slot_ids, values: game.players },
         }
     }
 
@@ -394,14 +409,14 @@ impl GameRow {
     }
 
     fn value_of(&self, slot_id: &str) -> Option<f64> {
-        self.players.iter().find(|player| &*player.slot_id == slot_id)?.shapley
+        self.players.rows().find(|player| player.slot_id == slot_id)?.shapley
     }
 }
 
-impl PlayerRow {
-    fn of(slot_id: &Arc<str>, player: &PlayerValue) -> Self {
+impl<'a> PlayerRow<'a> {
+    fn of(slot_id: &'a str, player: &PlayerValue) -> Self {
         Self {
-            slot_id: Arc::clone(slot_id),
+            slot_id: Cow::Borrowed(slot_id),
             shapley: player.shapley,
             sd: player.sd,
             stderr: player.standard_error,
@@ -410,6 +425,17 @@ impl PlayerRow {
             ci_high: player.interval.map(|interval| interval.high),
             bound_low: player.bounds.map(|bounds| bounds.low),
             bound_high: player.bounds.map(|bounds| bounds.high),
+        }
+    }
+
+    fn value(&self) -> PlayerValue {
+        PlayerValue {
+            shapley: self.shapley,
+            sd: self.sd,
+            standard_error: self.stderr,
+            n_samples: self.n_samples,
+            interval: self.ci_low.zip(self.ci_high).map(|(low, high)| ConfidenceInterval { low, high }),
+            bounds: self.bound_low.zip(self.bound_high).map(|(low, high)| ShapleyBounds { low, high }),
         }
     }
 }

@@ -13,6 +13,9 @@ pub enum IntervalMethod {
     Bootstrap(BootstrapSettings),
 }
 
+/// Fewest units a bootstrap is made of: resamples of three values are not a sample of anything.
+pub const FEWEST_BOOTSTRAP_UNITS: u64 = 4;
+
 /// The mean of a sample of independent units with its uncertainty.
 ///
 /// `sd` divides by n - 1, `standard_error` = sd/sqrt(n). One unit has neither, and no interval.
@@ -35,7 +38,7 @@ impl Estimate {
     ///
     /// # Edge cases
     /// One unit: value only. A constant sample: sd 0 and an interval of zero width.
-    /// A bootstrap of such a sample falls back to the point itself.
+    /// A bootstrap of such a sample falls back to the point itself; one of fewer than four units has no interval.
     pub fn of_mean(sample: &[f64], level: ConfidenceLevel, method: IntervalMethod) -> Option<Self> {
         let moments = SampleMoments::of(sample);
         let value = moments.mean()?;
@@ -47,12 +50,14 @@ impl Estimate {
         let standard_error = sd / (n as f64).sqrt();
         let interval = match method {
             IntervalMethod::StudentT => {
-                ConfidenceInterval::student_t(value, standard_error, (n - 1) as f64, level)
+                Some(ConfidenceInterval::student_t(value, standard_error, (n - 1) as f64, level))
             }
-            IntervalMethod::Normal => ConfidenceInterval::normal(value, standard_error, level),
-            IntervalMethod::Bootstrap(settings) => bca_interval(sample, level, settings),
+            IntervalMethod::Normal => Some(ConfidenceInterval::normal(value, standard_error, level)),
+            IntervalMethod::Bootstrap(settings) => {
+                (n >= FEWEST_BOOTSTRAP_UNITS).then(|| bca_interval(sample, level, settings))
+            }
         };
-        Some(Self { value, sd: Some(sd), standard_error: Some(standard_error), n, interval: Some(interval) })
+        Some(Self { value, sd: Some(sd), standard_error: Some(standard_error), n, interval })
     }
 }
 

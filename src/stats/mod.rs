@@ -19,7 +19,7 @@ mod two_samples;
 pub(crate) use batch_table::BatchTable;
 pub use bootstrap::{BootstrapSettings, bca_interval};
 pub use distribution::{normal_quantile, student_t_quantile, student_t_two_sided_p};
-pub use estimate::{Estimate, IntervalMethod};
+pub use estimate::{Estimate, FEWEST_BOOTSTRAP_UNITS, IntervalMethod};
 pub use hypothesis::{TTest, holm_adjust, one_sample_t_test};
 pub use interval::{ConfidenceInterval, ConfidenceLevel};
 pub use moments::SampleMoments;

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 
 use crate::attribution::{
-    Cluster, GameResult, MethodRequest, MissingPolicy, Repeats, ShapleyEngine, ValueRange, summarize,
+    Cluster, GameResult, Method, MethodRequest, MissingPolicy, Repeats, ShapleyEngine, ValueRange, summarize,
 };
 use crate::commands::common::OnBadArg;
 use crate::commands::{CommandError, Context, Outcome};
@@ -16,7 +16,7 @@ use crate::results::{
     CoalitionReading, Direction, InputCounts, IntervalKind, OnBad, ShapleyAnalysis, ShapleyDocument,
     ShapleyInput,
 };
-use crate::stats::ConfidenceLevel;
+use crate::stats::{ConfidenceLevel, FEWEST_BOOTSTRAP_UNITS};
 
 /// How each slot's share of the value is computed: exactly from all coalitions, from permutations with honest
 /// intervals, by a fit, or as bounds.
@@ -211,6 +211,12 @@ impl ShapleyArgs {
                 "name the range unseen values can lie in, for instance --range 0,1",
             ));
         }
+        if self.range.is_some() && self.method != MethodArg::Bounds {
+            return Err(CommandError::usage(
+                "--range is the range of unseen values, which only --method bounds asks for",
+                "add --method bounds, or leave --range out",
+            ));
+        }
         if self.permutations == 0 {
             return Err(CommandError::usage(
                 "--permutations must be at least 1",
@@ -289,7 +295,9 @@ pub(in crate::commands) fn compute(
             progress.begin("computing", recording.n_games() as u64);
             let games = games(analysis, console, recording, &engine, value, &progress)?;
             remark(analysis, console, &games.results, &names[value]);
-            Ok(document(analysis, recording, &names[value], &games))
+            let document = document(analysis, recording, &names[value], games);
+            check_bootstrap(&document, console)?;
+            Ok(document)
         })
         .collect()
 }
@@ -345,7 +353,7 @@ fn document(
     analysis: &ShapleyAnalysis,
     recording: &CoalitionRecording,
     value: &str,
-    games: &Games,
+    games: Games,
 ) -> ShapleyDocument {
     let settings = analysis.engine();
     let summary = summarize(&games.results, analysis.cluster, settings.confidence, settings.interval);
@@ -357,7 +365,38 @@ fn document(
         better: analysis.better.or_else(|| Direction::of_column(value)),
         ..analysis.clone()
     };
-    ShapleyDocument::new(settled, value, &games.results, summary, input)
+    ShapleyDocument::new(settled, value, games.results, summary, input)
+}
+
+/// Units from which on a bootstrap is worth its name.
+const BOOTSTRAP_UNITS: u64 = 10;
+
+/// Refuses a bootstrap where nothing has enough units for one, and warns where some have few.
+fn check_bootstrap(document: &ShapleyDocument, console: &Console) -> Result<(), CommandError> {
+    if document.ci != IntervalKind::Bootstrap {
+        return Ok(());
+    }
+    let over_games = document.summary.iter().map(|row| row.n_units);
+    let sampled = document.games.iter().filter(|game| game.method == Method::Permutation);
+    let within_games = sampled.flat_map(|game| game.players.rows().map(|row| row.n_samples));
+    let counts: Vec<u64> = over_games.chain(within_games).filter(|n| *n > 1).collect();
+    let (Some(fewest), Some(most)) = (counts.iter().min(), counts.iter().max()) else { return Ok(()) };
+    if *most < FEWEST_BOOTSTRAP_UNITS {
+        return Err(CommandError::usage(
+            format!(
+                "--ci bootstrap of {most} units says nothing: it needs at least {FEWEST_BOOTSTRAP_UNITS}"
+            ),
+            "use --ci t, which knows how little so few units tell",
+        ));
+    }
+    if *fewest < FEWEST_BOOTSTRAP_UNITS {
+        console.warn(&format!(
+            "--ci bootstrap: no interval where there are fewer than {FEWEST_BOOTSTRAP_UNITS} units; --ci t has one"
+        ));
+    } else if *fewest < BOOTSTRAP_UNITS {
+        console.warn(&format!("--ci bootstrap of {fewest} units is too narrow; --ci t is not"));
+    }
+    Ok(())
 }
 
 /// Tells what changes how the result is read.

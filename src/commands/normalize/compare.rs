@@ -108,6 +108,12 @@ fn divisors(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErr
         return Err(CommandError::usage("--divisors is about rewards", "add --target reward"));
     }
     let asked = args.rule.analysis(context, None)?;
+    if asked.is_per_env() {
+        return Err(CommandError::usage(
+            "--divisors are those of all environments together; --scope env would change nothing",
+            "leave --scope out",
+        ));
+    }
     context.check_output()?;
     let files = context.discover(&args.runs)?.files;
     let mut rows = Vec::new();

@@ -55,6 +55,12 @@ impl ReplayArgs {
     /// Arguments that contradict each other.
     pub(in crate::commands) fn analysis(&self, context: &Context) -> Result<ReplayAnalysis, CommandError> {
         let rule = self.rule.analysis(context, self.momentum.momentum)?;
+        if self.learn_every.is_some() && rule.is_per_env() {
+            return Err(CommandError::usage(
+                "--learn-every compares rollouts of all environments; --scope env keeps them apart",
+                "use one of the two",
+            ));
+        }
         Ok(ReplayAnalysis {
             learn_every: self.learn_every.or(RuleArgs::learn_every(&rule)),
             rule,

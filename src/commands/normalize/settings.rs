@@ -282,6 +282,7 @@ impl RuleArgs {
         let update_every = self.update_every.unwrap_or(conventions.granularity);
         self.check(&rule, update_every)?;
         let return_scale = self.return_scale(&conventions)?;
+        self.check_effect(&rule, return_scale.is_some())?;
         Ok(RuleAnalysis {
             preset: self.preset.map(Preset::from),
             update_every,
@@ -322,6 +323,38 @@ impl RuleArgs {
             // What rsl_rl collects between two updates of the policy, unless told otherwise.
             (true, _) => Some(Granularity::Rollout(24)),
         }
+    }
+
+    /// Refuses flags that would change nothing.
+    fn check_effect(&self, rule: &Rule, has_return_scale: bool) -> Result<(), CommandError> {
+        let is_moving = matches!(rule.memory, Memory::Ema { .. });
+        let has_exact_correction = rule.correction == Correction::Exact;
+        let idle = if self.gamma.is_some() && !has_return_scale {
+            Some((
+                "--gamma discounts a return, and nothing is scaled by one",
+                "add --target reward --reward-scale return",
+            ))
+        } else if self.return_reset.is_some() && !has_return_scale {
+            Some((
+                "--return-reset is about a return, and nothing is scaled by one",
+                "add --target reward --reward-scale return",
+            ))
+        } else if self.initial_count.is_some() && is_moving && !matches!(rule.warmup, Warmup::Welford(_)) {
+            Some((
+                "--initial-count weighs the initial state of full history; a moving average has none",
+                "leave it out, or leave --momentum out",
+            ))
+        } else if self.bias_correction.is_some_and(|c| c != CorrectionArg::None) && !is_moving {
+            Some(("--bias-correction is about a moving average", "give --momentum M, or leave it out"))
+        } else if rule.warmup == Warmup::Debias && has_exact_correction {
+            Some((
+                "--warmup debias leaves nothing of the initial state that --bias-correction exact could remove",
+                "use one of the two",
+            ))
+        } else {
+            None
+        };
+        idle.map_or(Ok(()), |(message, hint)| Err(CommandError::usage(message, hint)))
     }
 
     /// Refuses arguments that contradict each other.
