@@ -6,7 +6,7 @@ const EXPONENT: usize = usize::MAX;
 /// Significant digits of the largest number in a column.
 const SIGNIFICANT: i32 = 5;
 
-/// Decimals that give the largest of `values` [`SIGNIFICANT`] digits.
+/// Decimals that give the largest of `values` five significant digits.
 pub fn decimals(values: impl Iterator<Item = f64>) -> usize {
     let largest = values.filter(|value| value.is_finite()).map(f64::abs).fold(0.0, f64::max);
     if largest == 0.0 {
@@ -20,7 +20,7 @@ pub fn decimals(values: impl Iterator<Item = f64>) -> usize {
     usize::try_from((SIGNIFICANT - 1 - magnitude).clamp(0, 12)).unwrap_or(0)
 }
 
-/// Above this, and where even [`decimals`] would show only zeros, numbers are written with an exponent.
+/// Above this, and where even `decimals` would show only zeros, numbers are written with an exponent.
 const LARGEST_FIXED: f64 = 1e15;
 
 /// A number with fixed decimals, or with an exponent where fixed notation says nothing; a dash where there is
