@@ -226,7 +226,7 @@ fn compare(
         Mode::Close(tolerance) => {
             let margin = tolerance.of(old.value);
             let change = (new.value - old.value).abs();
-            let is_close = change <= margin;
+            let is_close = change <= margin.max(rounding(old, new));
             let reason = if is_close {
                 "within the tolerance".to_owned()
             } else {
@@ -290,6 +290,11 @@ fn drift(
     }
 }
 
+/// Size below which differences of a metric are rounding.
+fn rounding(old: &Metric, new: &Metric) -> f64 {
+    old.rounding.unwrap_or(0.0).max(new.rounding.unwrap_or(0.0))
+}
+
 /// A statistical rule.
 fn test(
     old: &Metric,
@@ -309,6 +314,11 @@ fn test(
     if !before.is_empty() && old.samples == new.samples {
         // The same units with the same values: nothing changed, however few they are. It stays one of the check's tests.
         let reason = "the same units, the same values".to_owned();
+        return decided(Finding { margin: Some(margin), p_value: Some(1.0), ..finding }, true, reason);
+    }
+    let floor = rounding(old, new);
+    if is_same_units && floor > 0.0 && before.iter().zip(&now).all(|(old, new)| (new - old).abs() <= floor) {
+        let reason = "the units differ by rounding alone".to_owned();
         return decided(Finding { margin: Some(margin), p_value: Some(1.0), ..finding }, true, reason);
     }
     let (name, difference) = match method {
@@ -371,6 +381,7 @@ mod tests {
             stderr: (values.len() > 1).then_some(0.1),
             ci: None,
             n: values.len() as u64,
+            rounding: None,
             unit: "val_accuracy".to_owned(),
             direction: Some(Direction::Higher),
             samples,
@@ -435,6 +446,21 @@ mod tests {
         assert_eq!(verdict(&old, &old, &Rules::default()).0, Verdict::Pass);
         let (found, reason) = verdict(&old, &[0.3], &Rules::default());
         assert!(found == Verdict::Inconclusive && reason.contains("at least 2"), "{reason}");
+    }
+
+    /// A null player's values are the rest of sums that cancel: another order of the same sums is no change.
+    #[test]
+    fn rounding_is_no_regression() {
+        let settings = Judgement { alpha: 0.05, strict: false, other_runs: false, seed: 0 };
+        let null = |values: [f64; 4]| Metric { rounding: Some(1e-14), ..metric("a/b", &values) };
+        let (old, new) = (null([1e-17, 2e-17, 1e-17, 2e-17]), null([-3e-17, -2e-17, -3e-17, -2e-17]));
+        for rules in [Rules::default(), rule(r#"{"metric": "a/b", "mode": "close", "rel": 0.01}"#)] {
+            let result = judge(std::slice::from_ref(&old), std::slice::from_ref(&new), &rules, &settings);
+            assert_eq!(result.findings[0].verdict, Verdict::Pass, "{:?}", result.findings);
+        }
+        let unguarded = |metric: &Metric| Metric { rounding: None, ..metric.clone() };
+        let result = judge(&[unguarded(&old)], &[unguarded(&new)], &Rules::default(), &settings);
+        assert_eq!(result.findings[0].verdict, Verdict::Regressed);
     }
 
     #[test]

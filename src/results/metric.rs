@@ -123,6 +123,9 @@ pub struct Metric {
     pub id: String,
     /// Independent units behind the value.
     pub n: u64,
+    /// Size below which differences are rounding, where the values are sums of larger ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounding: Option<f64>,
     /// The units' own values, by name: a test can be chosen later, and pairs are found by name.
     pub samples: BTreeMap<String, f64>,
     /// Standard error of the value.
@@ -150,6 +153,7 @@ impl Metric {
             direction,
             id,
             n: moments.n(),
+            rounding: None,
             stderr,
             unit: unit.to_owned(),
             value: moments.mean()?,

@@ -12,7 +12,7 @@ use super::metric::{Direction, Metric};
 use super::skips::{InputCounts, Skipped};
 use crate::attribution::{
     Cluster, GameKey, GameResult, Method, MethodRequest, PlayerSummary, PlayerValue, ShapleyBounds, UnitMean,
-    unit_means,
+    rounding_floor, unit_means,
 };
 use crate::stats::ConfidenceInterval;
 
@@ -349,6 +349,9 @@ impl ShapleyDocument {
             let games: Vec<_> = keys.iter().zip(self.games.iter().map(value)).collect();
             unit_means(&games, self.cluster)
         };
+        // What a value of 0 is the rest of: the document tells the ends, not every coalition.
+        let scale = self.games.iter().flat_map(|game| [game.full, game.baseline]).flatten().map(f64::abs);
+        let scale = scale.chain(self.summary.iter().map(|row| row.mean.abs())).fold(0.0, f64::max);
         let mut metrics = Vec::new();
         for (place, summary) in self.summary.iter().enumerate() {
             let means = match self.unit_means.get(place) {
@@ -360,6 +363,7 @@ impl ShapleyDocument {
                 value: summary.mean,
                 stderr: summary.stderr.or(metric.stderr),
                 ci: summary.ci_low.zip(summary.ci_high),
+                rounding: Some(rounding_floor(scale)),
                 ..metric
             }));
         }
