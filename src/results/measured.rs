@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::metric::Metric;
@@ -45,7 +46,7 @@ impl Measured {
         let damaged = |error: serde_json::Error| format!("a damaged {schema} document: {error}");
         match schema.as_str() {
             SHAPLEY_SCHEMA => {
-                let read = |document: &&Value| serde_json::from_value((*document).clone());
+                let read = |document: &&Value| ShapleyDocument::deserialize(*document);
                 let documents: Vec<ShapleyDocument> =
                     documents.iter().map(read).collect::<Result<_, _>>().map_err(damaged)?;
                 Self::of_shapley(&documents)
@@ -54,8 +55,7 @@ impl Measured {
                 let [document] = documents[..] else {
                     return Err("several normalizers in an array".to_owned());
                 };
-                let document: NormalizationDocument =
-                    serde_json::from_value(document.clone()).map_err(damaged)?;
+                let document = NormalizationDocument::deserialize(document).map_err(damaged)?;
                 Self::of_normalization(&document)
             }
             other => Err(format!(
