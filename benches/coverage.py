@@ -6,7 +6,9 @@
 
 A game of six slots with pairs, a triple and a threshold; the truth by brute force here. 400 recordings of it each: drawn
 permutations, exact and fitted values of repeated noisy evaluations (ends cached and written fifty times over in some),
-recorded walks whose reverses stand in a block of their own, some walks broken and skipped. Nominal 95 %.
+recorded walks whose reverses stand in a block of their own, some walks broken and skipped. Then means over campaigns
+of 3 and of 10 runs whose episodes share effects of their run: what intervals over runs and over episodes cover, by each
+of the three ways to make them. Nominal 95 %.
 """
 
 import json
@@ -88,6 +90,27 @@ def coverage(simic, folder, header, rows_of_a_game, flags):
     return covered / len(intervals), len(intervals)
 
 
+def over_games(simic, folder, n_runs, run_sd, flags, n_campaigns=300, n_episodes=6):
+    """Coverage of the mean over runs: two slots, effects 0.1 and 0.2, episodes of deviation 0.1 around their run's."""
+    path = os.path.join(folder, "games.csv")
+    truth = (0.1, 0.2)
+    covered = total = 0
+    for _ in range(n_campaigns):
+        with open(path, "w", encoding="utf-8") as file:
+            print("run_id,episode,mask,val_accuracy", file=file)
+            for run in range(n_runs):
+                of_run = run_sd * RANDOM.normal(size=2)
+                for episode in range(n_episodes):
+                    x, y = np.add(truth, of_run + 0.1 * RANDOM.normal(size=2)).tolist()
+                    for mask, v in enumerate((0.0, x, y, x + y)):
+                        print(f"r{run}", episode, mask, v, sep=",", file=file)
+        command = [simic, "analyze", "shapley", path, "--slots", "a,b", "--format", "json", "--no-config", "-q", *flags]
+        summary = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["summary"]
+        total += len(summary)
+        covered += sum(row["ci_low"] <= t <= row["ci_high"] for row, t in zip(summary, truth))
+    return covered / total, total
+
+
 def main():
     simic = os.path.abspath(sys.argv[1])
     methods = {
@@ -98,6 +121,14 @@ def main():
         "1,000 antithetic pairs": ["--method", "permutation", "--permutations", "2000"],
     }
     with tempfile.TemporaryDirectory() as folder:
+        for n_runs in (3, 10):
+            for run_sd in (0.0, 0.1):
+                for flags in ([], ["--ci", "normal"], ["--ci", "bootstrap"], ["--cluster", "episode"]):
+                    if n_runs == 3 and "bootstrap" in flags:
+                        continue
+                    found = over_games(simic, folder, n_runs, run_sd, flags)
+                    words = " ".join(flags) or "default"
+                    print(f"{n_runs} runs, their effects {run_sd}, {words}: {found[0]:.3f} of {found[1]}", flush=True)
         for noise in (0.0, 0.1):
             for n_broken in (0, 5):
                 flags = ["--method", "permutation", "--on-bad", "skip"]

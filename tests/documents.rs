@@ -62,7 +62,7 @@ fn a_document_reads_back_with_everything_it_was_made_with() {
     let steps = "fixtures/simulated/steps.parquet";
     let json = ["--format", "json"];
     let shapley: ShapleyDocument = round_trip(
-        &[&["analyze", "shapley", "fixtures/simulated/walks.parquet", "--duplicates", "first"], &json[..]]
+        &[&["analyze", "shapley", "fixtures/simulated/repeats.parquet", "--duplicates", "first"], &json[..]]
             .concat(),
     );
     let settings = serde_json::to_value(shapley.settings.expect("settings")).expect("JSON");
@@ -143,14 +143,13 @@ fn measured(arguments: &[&str]) -> Measured {
 
 #[test]
 fn every_setting_that_changes_numbers_is_told_apart_by_name() {
-    let campaign = ["analyze", "shapley", "fixtures/simulated/campaign.parquet"];
+    let campaign = ["analyze", "shapley", "fixtures/simulated/campaign.parquet", "--method", "permutation"];
     let plain = measured(&campaign);
     for (flags, name) in [
         (&["--permutations", "10"][..], "permutations"),
         (&["--missing", "skip"], "missing"),
         (&["--duplicates", "last"], "duplicates"),
-        (&["--method", "kernel"], "method"),
-        (&["--cluster", "run"], "cluster"),
+        (&["--cluster", "episode"], "cluster"),
         (&["--confidence", "0.9"], "confidence"),
         (&["--on-bad", "skip"], "on_bad"),
         (&["--better", "lower"], "better"),
@@ -160,6 +159,8 @@ fn every_setting_that_changes_numbers_is_told_apart_by_name() {
         let changes = plain.settings.differences(&other.settings);
         assert!(changes.iter().any(|change| change.name == name), "{name}: {changes:?}");
     }
+    let kernel = measured(&[&campaign[..3], &["--method", "kernel"]].concat());
+    assert!(plain.settings.differences(&kernel.settings).iter().any(|change| change.name == "method"));
     let steps = ["normalize", "stats", "fixtures/simulated/steps.parquet"];
     let plain = measured(&steps);
     for (flags, name) in [

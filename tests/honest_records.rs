@@ -402,3 +402,28 @@ fn files_and_rows_of_steps_that_were_left_out_are_in_the_document() {
     let (document, _) = folder.json(&rounds);
     assert_eq!((&document["rows"], &document["input"]["skipped"]), (&3.into(), &1.into()));
 }
+
+#[test]
+fn runs_are_the_independent_unit_where_there_are_several() {
+    let folder = Folder::new();
+    let games = |runs: &[&str]| {
+        let mut text = "run_id,episode,mask,val_accuracy\n".to_owned();
+        for (run, name) in runs.iter().enumerate() {
+            for episode in 0..2 {
+                // Effects 1 + 2 run -+ 1: runs differ by 2, episodes by 2.
+                let effect = 2 * run + 2 * episode;
+                text += &format!("{name},{episode},0,0\n{name},{episode},1,{effect}\n");
+            }
+        }
+        folder.text("games.csv", &text);
+        folder.json(&["analyze", "shapley", "games.csv"]).0
+    };
+    let several = games(&["a", "b", "c"]);
+    assert_eq!((&several["cluster"], &several["summary"][0]["n_units"]), (&"run".into(), &3.into()));
+    // Means 1, 3, 5: MSB = 2 * 4 = 8, MSW = 2, n0 = 2; between = 3, within = 2.
+    assert!((several["between_runs"].as_f64().expect("a share") - 0.6).abs() < 1e-12, "{several}");
+    assert_eq!(several["settings"]["cluster"], "run");
+    let one = games(&["a"]);
+    assert_eq!((&one["cluster"], &one["summary"][0]["n_units"]), (&"episode".into(), &2.into()));
+    assert!(one["between_runs"].is_null());
+}

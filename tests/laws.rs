@@ -3,8 +3,8 @@
 use crate::{complete_game, settings};
 use proptest::prelude::*;
 use simic::attribution::{
-    CoalitionTable, ExactKernel, GameResult, MethodRequest, Repeats, ShapleyEngine, ValueRange, Walk,
-    kernel_values, recorded_marginals, shapley_bounds, shapley_weights,
+    ClusterRequest, CoalitionTable, ExactKernel, GameResult, MethodRequest, Repeats, ShapleyEngine,
+    ValueRange, Walk, kernel_values, recorded_marginals, shapley_bounds, shapley_weights, summarize,
 };
 use simic::simulation::{CoalitionSimulation, Design, Interaction};
 use simic::stats::{ConfidenceLevel, Estimate, IntervalMethod};
@@ -215,6 +215,7 @@ fn covered_under_noise(method: MethodRequest, antithetic: bool, repeats: usize, 
             baseline: 0.5,
             effects: vec![0.1, 0.0, -0.05],
             interactions: vec![Interaction { first: 0, second: 1, effect: 0.2 }],
+            run_spread: 0.0,
             spread: 0.0,
             noise: 0.1,
             design: Design::Factorial { repeats },
@@ -263,6 +264,52 @@ fn noise_intervals_cover_the_truth_at_their_level() {
             "{method:?}, antithetic {antithetic}, {repeats} repeats, {copies} copies: {covered} of 400"
         );
     }
+}
+
+/// How many of 400 intervals of one player's mean over five runs of six episodes cover its true value, where runs and
+/// episodes differ by the same deviation.
+fn covered_over_runs(cluster: ClusterRequest) -> u32 {
+    let level = ConfidenceLevel::new(0.95).expect("a level");
+    let covers = |seed: u64| {
+        let simulation = CoalitionSimulation {
+            n_runs: 5,
+            n_episodes: 6,
+            n_envs: 1,
+            baseline: 0.5,
+            effects: vec![0.1, -0.05],
+            interactions: Vec::new(),
+            run_spread: 0.1,
+            spread: 0.1,
+            noise: 0.0,
+            design: Design::Factorial { repeats: 1 },
+            seed,
+        };
+        let engine = ShapleyEngine::new(settings(MethodRequest::Exact));
+        let games: Vec<GameResult> = (0..5)
+            .flat_map(|run| (0..6).map(move |episode| (run, episode)))
+            .map(|(run, episode)| {
+                let values = simulation.game(run, episode, 0).iter().map(|row| row.accuracy).collect();
+                let mut game = complete_game(values);
+                game.key.run_id = format!("run{run}").into();
+                game.key.episode = i64::try_from(episode).expect("small");
+                engine.game(&game).expect("values")
+            })
+            .collect();
+        let summary = summarize(&games, cluster, level, IntervalMethod::StudentT);
+        let player = usize::try_from(seed).expect("small") % 2;
+        summary.players[player].interval.is_some_and(|interval| interval.contains(simulation.effects[player]))
+    };
+    (0..400).map(|seed| u32::from(covers(seed))).sum()
+}
+
+#[test]
+fn intervals_over_runs_cover_the_truth_where_episodes_share_their_run() {
+    // Binomial(400, 0.95): mean 380, sd 4.4; four standard deviations either way.
+    let by_run = covered_over_runs(ClusterRequest::Auto);
+    assert!((362..=398).contains(&by_run), "{by_run} of 400");
+    // Taken as independent, thirty episodes claim what five runs cannot tell.
+    let by_episode = covered_over_runs(ClusterRequest::Episode);
+    assert!(by_episode < 300, "{by_episode} of 400");
 }
 
 #[test]

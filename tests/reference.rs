@@ -157,12 +157,12 @@ fn the_real_recording_agrees_with_an_independent_computation() {
         let level = engine.settings().confidence;
         let summary = simic::attribution::summarize(
             &games,
-            simic::attribution::Cluster::Episode,
+            simic::attribution::ClusterRequest::Episode,
             level,
             simic::stats::IntervalMethod::StudentT,
         );
-        assert_eq!(summary.len(), 6);
-        for slot in summary {
+        assert_eq!(summary.players.len(), 6);
+        for slot in summary.players {
             let expected = &document[value][&slot.slot_id];
             let close = |actual: Option<f64>, key: &str| {
                 let (actual, expected) = (actual.expect("a value"), expected[key].as_f64().expect("a value"));

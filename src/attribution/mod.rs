@@ -3,6 +3,7 @@
 //! Pure computation: no I/O, no clock, no hidden randomness. Definitions and sources stand in docs/methods.md.
 
 mod bounds;
+mod cluster;
 pub mod coalition;
 mod exact;
 mod game;
@@ -10,21 +11,23 @@ mod inference;
 mod least_squares;
 mod permutation;
 mod shapley;
+mod slot_order;
 mod weights;
 
 pub use bounds::{ShapleyBounds, ValueRange, shapley_bounds};
+pub use cluster::{Cluster, ClusterRequest, UnitMean, n_runs, unit_means};
 pub use exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 pub(crate) use game::CoalitionTableBuilder;
 pub use game::{
     CoalitionTable, Degrees, Game, GameKey, Noise, NoiseVariances, RepeatedCoalition, Repeats, Walk,
 };
-pub(crate) use inference::natural_order;
-pub use inference::{Cluster, PlayerSummary, UnitMean, rounding_floor, summarize, unit_means};
+pub use inference::{PlayerSummary, Summary, rounding_floor, summarize};
 pub use least_squares::{KernelFit, kernel_values};
 pub use permutation::{
     MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, drawn_noise, recorded_marginals,
 };
 pub use shapley::{GameResult, Method, MethodRequest, PlayerValue, ShapleyEngine, ShapleySettings};
+pub(crate) use slot_order::natural_order;
 pub use weights::shapley_weights;
 
 /// Why a game has no value under the method asked for.

@@ -13,6 +13,9 @@ use crate::simulation::{CoalitionRow, CoalitionSimulation, Design, Interaction, 
 /// Rows per row group.
 const ROWS_PER_GROUP: usize = 1 << 17;
 
+/// Shift planted unless told otherwise, in standard deviations.
+const DEFAULT_SHIFT: f64 = 3.0;
+
 /// Largest factorial written: 2^26 rows a game.
 const MAX_FACTORIAL: usize = 26;
 
@@ -68,7 +71,10 @@ pub struct CoalitionArgs {
     /// Value of the empty coalition
     #[arg(long, value_name = "X", default_value_t = 0.5, allow_hyphen_values = true)]
     pub baseline: f64,
-    /// Standard deviation of effects over episodes
+    /// Standard deviation of effects over runs
+    #[arg(long, value_name = "SD", default_value_t = 0.0)]
+    pub run_spread: f64,
+    /// Standard deviation of effects over episodes of a run
     #[arg(long, value_name = "SD", default_value_t = 0.02)]
     pub spread: f64,
     /// Standard deviation of one evaluation
@@ -111,9 +117,9 @@ pub struct TransitionArgs {
     /// Vector step at which observations shift
     #[arg(long, value_name = "STEP")]
     pub shift_at: Option<u32>,
-    /// Size of the shift in standard deviations
-    #[arg(long, value_name = "X", default_value_t = 3.0, allow_hyphen_values = true)]
-    pub shift: f64,
+    /// Size of the shift in standard deviations [default: 3]
+    #[arg(long, value_name = "X", requires = "shift_at", allow_hyphen_values = true)]
+    pub shift: Option<f64>,
 }
 
 /// Parquet compression.
@@ -303,10 +309,10 @@ fn coalition_simulation(
             "name fewer --slots",
         ));
     }
-    if [args.spread, args.noise].iter().any(|sd| *sd < 0.0) {
+    if [args.run_spread, args.spread, args.noise].iter().any(|sd| *sd < 0.0) {
         return Err(CommandError::usage(
             "a standard deviation is negative",
-            "--spread and --noise are at least 0",
+            "--run-spread, --spread and --noise are at least 0",
         ));
     }
     let default_effect = |i: usize| {
@@ -327,6 +333,7 @@ fn coalition_simulation(
         baseline: args.baseline,
         effects,
         interactions,
+        run_spread: args.run_spread,
         spread: args.spread,
         noise: args.noise,
         design: match args.walks {
@@ -422,7 +429,7 @@ fn transitions(args: &TransitionArgs, context: &Context) -> Result<Outcome, Comm
         episode_length: args.episode_length as usize,
         offset: args.offset,
         shift_at: args.shift_at.map(|step| step as usize),
-        shift: args.shift,
+        shift: args.shift.unwrap_or(DEFAULT_SHIFT),
         seed: context.common.seed,
     };
     let paths = targets(context, args.file.n_runs)?;

@@ -34,3 +34,16 @@ pub enum Format {
     /// A Markdown table.
     Markdown,
 }
+
+impl Format {
+    /// The word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+            Self::Markdown => "markdown",
+        }
+    }
+}

@@ -339,7 +339,37 @@ fn write_summary(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: b
             grouped(summary.n_games),
         ]);
     }
-    write_grid(&grid, out, is_markdown)
+    write_grid(&grid, out, is_markdown)?;
+    write_independence(document, out, is_markdown)
+}
+
+/// Runs from which on intervals over them are no longer wide for their number alone: t of 5 degrees is within a third
+/// of the normal.
+const SEVERAL_RUNS: usize = 6;
+
+/// What the unit means for the intervals, where there are several runs.
+fn write_independence(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
+    let n_runs = document.n_runs();
+    if n_runs < 2 {
+        return Ok(());
+    }
+    if is_markdown {
+        writeln!(out)?;
+    }
+    if let Some(Some(share)) = document.between_runs {
+        writeln!(out, "{:.0} % of the variance between episodes lies between runs", 100.0 * share)?;
+    }
+    match document.cluster {
+        Cluster::Run if n_runs < SEVERAL_RUNS => writeln!(
+            out,
+            "{n_runs} runs make wide intervals; those of --cluster episode are of these runs only, not of others"
+        ),
+        Cluster::Run => Ok(()),
+        Cluster::Episode | Cluster::Game => writeln!(
+            out,
+            "intervals and tests are of these {n_runs} runs only, not of others; --cluster run has those"
+        ),
+    }
 }
 
 /// A bar of full blocks for a positive value, of light ones for a negative.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::metric::Direction;
 use crate::attribution::{
-    Cluster, MethodRequest, MissingPolicy, PermutationSettings, Repeats, ShapleySettings, ValueRange,
+    ClusterRequest, MethodRequest, MissingPolicy, PermutationSettings, Repeats, ShapleySettings, ValueRange,
 };
 use crate::stats::{BootstrapSettings, ConfidenceLevel, IntervalMethod};
 
@@ -74,8 +74,8 @@ pub struct ShapleyAnalysis {
     pub ci: IntervalKind,
     /// Resamples of a bootstrap.
     pub resamples: u32,
-    /// Independent unit over games.
-    pub cluster: Cluster,
+    /// Independent unit over games; in a document the one used.
+    pub cluster: ClusterRequest,
     /// Seed of everything random.
     pub seed: u64,
     /// How rows are read.

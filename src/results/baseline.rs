@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::measured::Measured;
 use super::metric::Metric;
 use super::settings::Settings;
+use crate::attribution::Cluster;
 
 /// Schema this version writes: settings are complete.
 pub const BASELINE_SCHEMA: &str = "simic.baseline/2";
@@ -63,6 +64,11 @@ impl Baseline {
             settings,
             simic: env!("CARGO_PKG_VERSION").to_owned(),
         }
+    }
+
+    /// The independent unit of its numbers, where it is about games.
+    pub fn cluster(&self) -> Option<Cluster> {
+        self.settings.get("cluster").and_then(|value| Cluster::deserialize(value).ok())
     }
 
     /// What is wrong with the document, if anything: hashes that do not fit, or nothing in it.

@@ -11,10 +11,10 @@ use super::analysis::{IntervalKind, ShapleyAnalysis};
 use super::metric::{Direction, Metric};
 use super::skips::{InputCounts, Skipped};
 use crate::attribution::{
-    Cluster, GameKey, GameResult, Method, MethodRequest, PlayerSummary, PlayerValue, ShapleyBounds, UnitMean,
-    rounding_floor, unit_means,
+    Cluster, GameKey, GameResult, Method, MethodRequest, PlayerSummary, PlayerValue, ShapleyBounds, Summary,
+    UnitMean, n_runs, rounding_floor, unit_means,
 };
-use crate::stats::ConfidenceInterval;
+use crate::stats::{ConfidenceInterval, VarianceComponents};
 
 /// Schema of the document.
 pub const SHAPLEY_SCHEMA: &str = "simic.shapley/1";
@@ -88,6 +88,12 @@ pub struct ShapleyDocument {
     pub ci: IntervalKind,
     /// Independent unit over games.
     pub cluster: Cluster,
+    /// Share of the variance of episodes that lies between runs (intraclass correlation), over all slots together;
+    /// null where nothing tells it.
+    /// Documents written before 0.2 lack it.
+    #[serde(default, deserialize_with = "told", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<f64>")]
+    pub between_runs: Option<Option<f64>>,
     /// Seed.
     #[serde(default)]
     pub seed: u64,
@@ -117,6 +123,11 @@ fn exact() -> Method {
 
 fn usual() -> f64 {
     0.95
+}
+
+/// A key that is there, null or not.
+fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<f64>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// The values of one game.
@@ -154,6 +165,9 @@ pub struct GameRow {
     /// Whether units are means of antithetic pairs; absent without permutations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub antithetic: Option<bool>,
+    /// Permutations the recording has of its own, those left out not counted.
+    #[serde(default, skip_serializing_if = "is_none_left_out")]
+    pub walks_recorded: usize,
     /// Recorded permutations left out because they have no antithetic partner.
     #[serde(default, skip_serializing_if = "is_none_left_out")]
     pub walks_unpaired: usize,
@@ -253,7 +267,7 @@ pub struct SummaryRow {
     pub ci_high: Option<f64>,
     /// t statistic of mean = 0; null where it is infinite (constant units) or there is no test.
     pub t: Option<f64>,
-    /// Two-sided p value.
+    /// Two-sided p value of mean = 0, by the distribution the interval is made by (`ci`).
     pub p_value: Option<f64>,
     /// Holm-adjusted over the slots.
     pub p_adjusted: Option<f64>,
@@ -265,6 +279,9 @@ pub struct SummaryRow {
     /// Games by the method their values came from.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub games_by_method: BTreeMap<String, u64>,
+    /// Share of the variance of the slot's episodes that lies between runs; absent where nothing tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub between_runs: Option<f64>,
 }
 
 /// What was read.
@@ -313,11 +330,13 @@ impl ShapleyDocument {
         settings: ShapleyAnalysis,
         value: &str,
         games: Vec<GameResult>,
-        summary: Vec<PlayerSummary>,
+        summary: Summary,
         input: ShapleyInput,
     ) -> Self {
         let games: Vec<GameRow> = games.into_iter().map(GameRow::of).collect();
-        let (summary, unit_means) = summary.into_iter().map(SummaryRow::of).unzip();
+        let (cluster, between_runs) = (summary.cluster, summary.between_runs);
+        let settings = ShapleyAnalysis { cluster: cluster.into(), ..settings };
+        let (summary, unit_means) = summary.players.into_iter().map(SummaryRow::of).unzip();
         Self {
             schema: SHAPLEY_SCHEMA.to_owned(),
             value: value.to_owned(),
@@ -326,7 +345,8 @@ impl ShapleyDocument {
             requested_method: settings.method,
             confidence: settings.confidence.get(),
             ci: settings.ci,
-            cluster: settings.cluster,
+            cluster,
+            between_runs: Some(between_runs),
             seed: settings.seed,
             games,
             summary,
@@ -334,6 +354,12 @@ impl ShapleyDocument {
             settings: Some(settings),
             unit_means,
         }
+    }
+
+    /// Runs behind the games.
+    pub fn n_runs(&self) -> usize {
+        let keys: Vec<GameKey> = self.games.iter().map(GameRow::key).collect();
+        n_runs(&keys)
     }
 
     /// Numbers for checks: every slot's mean, and the values of the full and the empty coalition, each over the
@@ -396,6 +422,7 @@ impl GameRow {
             efficiency_gap: game.efficiency_gap,
             biased: game.biased,
             antithetic: game.antithetic,
+            walks_recorded: game.n_recorded_walks,
             walks_unpaired: game.unpaired_walks,
             walks_bad: game.bad_walks,
             players: Players { slot_ids: game.slot_ids, values: game.players },
@@ -461,6 +488,7 @@ impl SummaryRow {
             significant: summary.significant,
             biased: Some(summary.biased),
             games_by_method: named(summary.games_by_method),
+            between_runs: summary.components.and_then(VarianceComponents::share_between),
         };
         (row, summary.unit_means)
     }

@@ -35,7 +35,7 @@ pub enum Design {
 ///
 /// # Formula
 /// v(S) = baseline + sum over i in S of e_i + sum over pairs in S of their effect + noise, with
-/// e_i = effect_i + spread · N(0, 1) drawn per (run, episode). The true Shapley value of slot i is effect_i plus
+/// e_i = effect_i + run_spread · N(0, 1) drawn per run + spread · N(0, 1) drawn per (run, episode). The true Shapley value of slot i is effect_i plus
 /// half of each of its pairs' effects. The loss is 1.2 (1 - v) plus noise of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CoalitionSimulation {
@@ -51,7 +51,9 @@ pub struct CoalitionSimulation {
     pub effects: Vec<f64>,
     /// Effects of pairs.
     pub interactions: Vec<Interaction>,
-    /// Standard deviation of the slots' effects over episodes.
+    /// Standard deviation of the slots' effects over runs: what the episodes of one run share.
+    pub run_spread: f64,
+    /// Standard deviation of the slots' effects over episodes of a run.
     pub spread: f64,
     /// Standard deviation of one evaluation.
     pub noise: f64,
@@ -88,8 +90,12 @@ impl CoalitionSimulation {
     /// Rows of one game in recorded order.
     pub fn game(&self, run: usize, episode: usize, env: usize) -> Vec<CoalitionRow> {
         let mut shared = random_stream(self.seed, StreamKey::named("effects", run as u64, episode as u64), 0);
-        let effects: Vec<f64> =
-            self.effects.iter().map(|effect| effect + self.spread * normal(&mut shared)).collect();
+        let mut of_run = random_stream(self.seed, StreamKey::named("run effects", run as u64, 0), 0);
+        let effects: Vec<f64> = self
+            .effects
+            .iter()
+            .map(|effect| effect + self.run_spread * normal(&mut of_run) + self.spread * normal(&mut shared))
+            .collect();
         let key = StreamKey::named("coalitions", run as u64, episode as u64);
         let mut rng = random_stream(self.seed, key, env as u64);
         let mut row = |mask: u64, walk: Option<(i64, i64)>| {
@@ -157,6 +163,7 @@ mod tests {
             baseline: 0.5,
             effects: vec![0.1, 0.05, -0.02, 0.0],
             interactions: vec![Interaction { first: 0, second: 2, effect: 0.04 }],
+            run_spread: 0.0,
             spread: 0.0,
             noise,
             design,
@@ -182,6 +189,14 @@ mod tests {
         assert!(rows.chunks(5).all(|walk| walk[0].mask == 0 && walk[4].mask == 15));
         // The first half of a walk is the complement of the second half of its reverse.
         assert_eq!(rows[1].mask ^ 15, rows[5 + 3].mask);
+    }
+
+    #[test]
+    fn episodes_of_a_run_share_its_effects() {
+        let with_runs =
+            CoalitionSimulation { run_spread: 1.0, ..simulation(0.0, Design::Factorial { repeats: 1 }) };
+        assert_eq!(with_runs.game(0, 0, 0), with_runs.game(0, 1, 0));
+        assert_ne!(with_runs.game(0, 0, 0), with_runs.game(1, 0, 0));
     }
 
     #[test]

@@ -15,50 +15,90 @@ pub struct BootstrapSettings {
     pub seed: u64,
 }
 
-/// BCa interval for the mean of `sample`.
+/// The bias-corrected and accelerated bootstrap of a mean: its resampled means and their two corrections.
 ///
 /// # Formula
 /// z0 = Phi^-1(share of resampled means below the mean, ties counted half);
-/// a = sum (m - m_(j))^3 / (6 (sum (m - m_(j))^2)^(3/2)) over the leave-one-out means m_(j);
-/// the ends are the order statistics at Phi(z0 + (z0 + z)/(1 - a (z0 + z))).
+/// a = sum (m - m_(j))^3 / (6 (sum (m - m_(j))^2)^(3/2)) over the leave-one-out means m_(j).
 /// Resample r draws from its own stream, so the result does not depend on threads.
-///
-/// # Edge cases
-/// A constant sample, or one value: the point itself.
 ///
 /// # Source
 /// Efron, *JASA* 82(397), 1987; DiCiccio and Efron, *Statistical Science* 11(3), 1996.
-pub fn bca_interval(
-    sample: &[f64],
-    level: ConfidenceLevel,
-    settings: BootstrapSettings,
-) -> ConfidenceInterval {
-    let moments = SampleMoments::of(sample);
-    let mean = moments.mean().unwrap_or(f64::NAN);
-    if sample.len() < 2 || moments.sum_of_squares() == 0.0 {
-        return ConfidenceInterval { low: mean, high: mean };
+#[derive(Debug, Clone)]
+pub struct BcaBootstrap {
+    mean: f64,
+    /// Resampled means, ascending; empty for a constant sample or one value.
+    resampled: Vec<f64>,
+    bias: f64,
+    acceleration: f64,
+}
+
+impl BcaBootstrap {
+    /// Resamples the mean of `sample`.
+    pub fn of_mean(sample: &[f64], settings: BootstrapSettings) -> Self {
+        let moments = SampleMoments::of(sample);
+        let mean = moments.mean().unwrap_or(f64::NAN);
+        if sample.len() < 2 || moments.sum_of_squares() == 0.0 {
+            return Self { mean, resampled: Vec::new(), bias: 0.0, acceleration: 0.0 };
+        }
+        let key = StreamKey::named("bca", sample.len() as u64, 0);
+        let mut resampled: Vec<f64> = (0..settings.n_resamples.max(1))
+            .into_par_iter()
+            .map(|replicate| resampled_mean(sample, settings.seed, key, replicate as u64))
+            .collect();
+        resampled.sort_by(f64::total_cmp);
+        let bias = normal_quantile(share_below(&resampled, mean));
+        Self { mean, resampled, bias, acceleration: acceleration(sample, &moments) }
     }
-    let key = StreamKey::named("bca", sample.len() as u64, 0);
-    let mut means: Vec<f64> = (0..settings.n_resamples.max(1))
-        .into_par_iter()
-        .map(|replicate| resampled_mean(sample, settings.seed, key, replicate as u64))
-        .collect();
-    means.sort_by(f64::total_cmp);
-    let acceleration = acceleration(sample, &moments);
-    let below = means.partition_point(|m| *m < mean);
-    let not_above = means.partition_point(|m| *m <= mean);
-    let replicates = means.len() as f64;
-    // Kept off 0 and 1 by half a replicate: the correction stays finite in lopsided samples.
-    let share =
-        ((below + not_above) as f64 / 2.0 / replicates).clamp(0.5 / replicates, 1.0 - 0.5 / replicates);
-    let bias = normal_quantile(share);
-    let end = |tail: f64| {
-        let z = bias + normal_quantile(tail);
-        let adjusted = normal_cdf(bias + z / (1.0 - acceleration * z));
-        order_statistic(&means, adjusted)
-    };
-    let tail = (1.0 - level.get()) / 2.0;
-    ConfidenceInterval { low: end(tail), high: end(1.0 - tail) }
+
+    /// Interval of the mean: the order statistics at Phi(z0 + (z0 + z)/(1 - a (z0 + z))).
+    ///
+    /// # Edge cases
+    /// A constant sample, or one value: the point itself.
+    pub fn interval(&self, level: ConfidenceLevel) -> ConfidenceInterval {
+        if self.resampled.is_empty() {
+            return ConfidenceInterval { low: self.mean, high: self.mean };
+        }
+        let end = |tail: f64| {
+            let z = self.bias + normal_quantile(tail);
+            let adjusted = normal_cdf(self.bias + z / (1.0 - self.acceleration * z));
+            order_statistic(&self.resampled, adjusted)
+        };
+        let tail = (1.0 - level.get()) / 2.0;
+        ConfidenceInterval { low: end(tail), high: end(1.0 - tail) }
+    }
+
+    /// Two-sided p value of mean = 0: twice the tail at which an end of the interval reaches 0.
+    ///
+    /// # Formula
+    /// With w = Phi^-1(share of resampled means below 0) - z0: z = w/(1 + a w) - z0, p = 2 min(Phi(z), Phi(-z)),
+    /// never below the 1/(B + 1) that B resamples can tell.
+    ///
+    /// # Edge cases
+    /// A constant sample, or one value: `None`.
+    pub fn p_value(&self) -> Option<f64> {
+        if self.resampled.is_empty() {
+            return None;
+        }
+        let least = 1.0 / (self.resampled.len() + 1) as f64;
+        let w = normal_quantile(share_below(&self.resampled, 0.0)) - self.bias;
+        let scale = 1.0 + self.acceleration * w;
+        // Past the pole of the correction no level reaches 0.
+        if scale <= 0.0 {
+            return Some(least);
+        }
+        let z = w / scale - self.bias;
+        Some((2.0 * normal_cdf(-z.abs())).clamp(least, 1.0))
+    }
+}
+
+/// Share of the ascending `means` below `x`, ties counted half; kept off 0 and 1 by half a mean, so that its normal
+/// quantile stays finite in lopsided samples.
+fn share_below(means: &[f64], x: f64) -> f64 {
+    let below = means.partition_point(|mean| *mean < x);
+    let not_above = means.partition_point(|mean| *mean <= x);
+    let n = means.len() as f64;
+    ((below + not_above) as f64 / 2.0 / n).clamp(0.5 / n, 1.0 - 0.5 / n)
 }
 
 fn resampled_mean(sample: &[f64], seed: u64, key: StreamKey, replicate: u64) -> f64 {
@@ -93,6 +133,7 @@ fn order_statistic(sorted: &[f64], p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::{Estimate, IntervalMethod, one_sample_test};
 
     const SETTINGS: BootstrapSettings = BootstrapSettings { n_resamples: 4000, seed: 7 };
 
@@ -103,7 +144,7 @@ mod tests {
     #[test]
     fn a_symmetric_sample_gives_nearly_the_normal_interval() {
         let sample: Vec<f64> = (0..200).map(|i| f64::from(i) / 199.0 - 0.5).collect();
-        let interval = bca_interval(&sample, level(), SETTINGS);
+        let interval = BcaBootstrap::of_mean(&sample, SETTINGS).interval(level());
         // The bootstrap's own standard error: sqrt(population variance / n).
         let moments = SampleMoments::of(&sample);
         let half = 1.959_964 * (moments.sum_of_squares() / 200.0 / 200.0).sqrt();
@@ -115,13 +156,31 @@ mod tests {
     fn a_skewed_sample_shifts_the_interval_to_the_long_tail() {
         let sample: Vec<f64> = (1..=60).map(|i| -(1.0 - f64::from(i) / 61.0).ln()).collect();
         let mean = SampleMoments::of(&sample).mean().expect("a mean");
-        let interval = bca_interval(&sample, level(), SETTINGS);
+        let interval = BcaBootstrap::of_mean(&sample, SETTINGS).interval(level());
         assert!(interval.high - mean > mean - interval.low);
     }
 
     #[test]
     fn constant_samples_are_a_point() {
-        let interval = bca_interval(&[2.5; 9], level(), SETTINGS);
-        assert_eq!(interval, ConfidenceInterval { low: 2.5, high: 2.5 });
+        let constant = BcaBootstrap::of_mean(&[2.5; 9], SETTINGS);
+        assert_eq!(constant.p_value(), None);
+        assert_eq!(constant.interval(level()), ConfidenceInterval { low: 2.5, high: 2.5 });
+    }
+    /// The p value is the one at which the interval's end is 0, and near the t test's in a large symmetric sample.
+    #[test]
+    fn the_p_value_is_that_of_the_interval() {
+        let sample: Vec<f64> = (0..80).map(|i| f64::from(i * 37 % 80) / 80.0 - 0.44).collect();
+        let bootstrap = BcaBootstrap::of_mean(&sample, SETTINGS);
+        let p = bootstrap.p_value().expect("a p value");
+        let at = |level: f64| bootstrap.interval(ConfidenceLevel::new(level).expect("a level"));
+        let (inside, outside) = (at(1.0 - p * 0.9), at(1.0 - p * 1.1));
+        assert!(inside.low < 0.0 && outside.low > 0.0, "{p}: {inside:?} {outside:?}");
+        let estimate = Estimate::of_mean(&sample, level(), IntervalMethod::StudentT).expect("a mean");
+        let t = one_sample_test(&sample, &estimate, IntervalMethod::StudentT).expect("a test");
+        assert!((p - t.p_value).abs() < 0.02, "{p} {}", t.p_value);
+        let far: Vec<f64> = sample.iter().map(|x| x + 10.0).collect();
+        let p = BcaBootstrap::of_mean(&far, SETTINGS).p_value().expect("a p value");
+        // As small as 4,000 resamples can tell.
+        assert!((1.0 / 4001.0..2.0 / 4001.0).contains(&p), "{p}");
     }
 }

@@ -1,6 +1,6 @@
 //! Estimates with their uncertainty.
 
-use super::{BootstrapSettings, ConfidenceInterval, ConfidenceLevel, SampleMoments, bca_interval};
+use super::{BcaBootstrap, BootstrapSettings, ConfidenceInterval, ConfidenceLevel, SampleMoments};
 
 /// How an interval is made from a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,7 +54,7 @@ impl Estimate {
             }
             IntervalMethod::Normal => Some(ConfidenceInterval::normal(value, standard_error, level)),
             IntervalMethod::Bootstrap(settings) => {
-                (n >= FEWEST_BOOTSTRAP_UNITS).then(|| bca_interval(sample, level, settings))
+                (n >= FEWEST_BOOTSTRAP_UNITS).then(|| BcaBootstrap::of_mean(sample, settings).interval(level))
             }
         };
         Some(Self { value, sd: Some(sd), standard_error: Some(standard_error), n, interval })

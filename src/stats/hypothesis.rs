@@ -1,30 +1,41 @@
 //! Tests and their adjustment for multiplicity.
 
-use super::{Estimate, student_t_two_sided_p};
+use super::distribution::normal_cdf;
+use super::estimate::{Estimate, FEWEST_BOOTSTRAP_UNITS, IntervalMethod};
+use super::{BcaBootstrap, student_t_two_sided_p};
 
-/// A two-sided one-sample t test of mean = 0.
+/// A two-sided one-sample test of mean = 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TTest {
+pub struct MeanTest {
     /// mean/stderr; infinite when the units are constant and not 0.
     pub t: f64,
     /// Two-sided p value.
     pub p_value: f64,
 }
 
-/// Tests whether the mean behind `estimate` is 0; `None` below two units.
+/// Tests whether the mean of `sample`, estimated by `estimate`, is 0; `None` below two units.
+///
+/// The p value is of the distribution the interval is made by, so that it falls below 1 - level exactly where the
+/// interval leaves 0 out: Student's t with n - 1 degrees of freedom, the normal, or the bootstrap.
 ///
 /// # Edge cases
-/// Constant units: p = 0 if they differ from 0, else p = 1 with t = 0.
-pub fn one_sample_t_test(estimate: &Estimate) -> Option<TTest> {
+/// Constant units: p = 0 if they differ from 0, else p = 1 with t = 0. A bootstrap of fewer than four units: `None`.
+pub fn one_sample_test(sample: &[f64], estimate: &Estimate, method: IntervalMethod) -> Option<MeanTest> {
     let standard_error = estimate.standard_error?;
     if standard_error > 0.0 {
         let t = estimate.value / standard_error;
-        return Some(TTest { t, p_value: student_t_two_sided_p(t, (estimate.n - 1) as f64) });
+        let p_value = match method {
+            IntervalMethod::StudentT => student_t_two_sided_p(t, (estimate.n - 1) as f64),
+            IntervalMethod::Normal => 2.0 * normal_cdf(-t.abs()),
+            IntervalMethod::Bootstrap(_) if estimate.n < FEWEST_BOOTSTRAP_UNITS => return None,
+            IntervalMethod::Bootstrap(settings) => BcaBootstrap::of_mean(sample, settings).p_value()?,
+        };
+        return Some(MeanTest { t, p_value });
     }
     Some(if estimate.value == 0.0 {
-        TTest { t: 0.0, p_value: 1.0 }
+        MeanTest { t: 0.0, p_value: 1.0 }
     } else {
-        TTest { t: f64::INFINITY.copysign(estimate.value), p_value: 0.0 }
+        MeanTest { t: f64::INFINITY.copysign(estimate.value), p_value: 0.0 }
     })
 }
 
@@ -55,7 +66,7 @@ pub fn holm_adjust(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::{ConfidenceLevel, IntervalMethod};
+    use crate::stats::ConfidenceLevel;
 
     #[test]
     fn holm_by_hand() {
@@ -76,16 +87,27 @@ mod tests {
         assert_eq!(adjusted, [Some(1.0), Some(1.0), Some(0.6000000000000001)]);
     }
 
+    fn test(sample: &[f64], method: IntervalMethod) -> MeanTest {
+        let level = ConfidenceLevel::new(0.95).expect("a level");
+        let estimate = Estimate::of_mean(sample, level, method).expect("a mean");
+        one_sample_test(sample, &estimate, method).expect("a test")
+    }
+
     #[test]
     fn constant_units_are_decided_without_a_statistic() {
-        let level = ConfidenceLevel::new(0.95).expect("a level");
-        let of = |sample: &[f64]| {
-            Estimate::of_mean(sample, level, IntervalMethod::StudentT)
-                .as_ref()
-                .and_then(one_sample_t_test)
-                .expect("a test")
-        };
-        assert_eq!(of(&[0.0, 0.0]), TTest { t: 0.0, p_value: 1.0 });
-        assert_eq!(of(&[-2.0, -2.0]), TTest { t: f64::NEG_INFINITY, p_value: 0.0 });
+        let of = |sample: &[f64]| test(sample, IntervalMethod::StudentT);
+        assert_eq!(of(&[0.0, 0.0]), MeanTest { t: 0.0, p_value: 1.0 });
+        assert_eq!(of(&[-2.0, -2.0]), MeanTest { t: f64::NEG_INFINITY, p_value: 0.0 });
+    }
+
+    #[test]
+    fn p_values_follow_the_interval() {
+        // Mean 2, sd 1, stderr 1/sqrt(3), t = 2 sqrt(3); scipy: t.sf of 2 degrees and norm.sf, doubled.
+        let sample = [1.0, 2.0, 3.0];
+        let t = test(&sample, IntervalMethod::StudentT);
+        let normal = test(&sample, IntervalMethod::Normal);
+        assert!((t.p_value - 0.074_179_900_227_4).abs() < 1e-9, "{}", t.p_value);
+        assert!((normal.p_value / 5.320_055_051_392_5e-4 - 1.0).abs() < 1e-6, "{}", normal.p_value);
+        assert_eq!(t.t, normal.t);
     }
 }

@@ -1,5 +1,6 @@
 //! `simic analyze`: attribution of coalition values to slots.
 
+pub(in crate::commands) mod idle;
 pub mod shapley;
 
 use clap::Subcommand;

@@ -3,8 +3,10 @@
 use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 
+use super::idle::{Given, refuse_idle};
 use crate::attribution::{
-    Cluster, GameResult, Method, MethodRequest, MissingPolicy, Repeats, ShapleyEngine, ValueRange, summarize,
+    ClusterRequest, GameResult, Method, MethodRequest, MissingPolicy, Repeats, ShapleyEngine, ValueRange,
+    summarize,
 };
 use crate::commands::common::OnBadArg;
 use crate::commands::{CommandError, Context, Outcome};
@@ -43,43 +45,52 @@ pub struct ShapleyArgs {
     /// How values are computed
     #[arg(long, value_enum, default_value = "auto")]
     pub method: MethodArg,
-    /// Permutations to draw, reverses included, where the recording has no walks of its own
-    #[arg(long, value_name = "M", default_value_t = 1000)]
-    pub permutations: usize,
+    /// Permutations to draw, reverses included, where the recording has no walks of its own [default: 1000]
+    #[arg(long, value_name = "M")]
+    pub permutations: Option<usize>,
     /// Draw independent permutations instead of antithetic pairs
     #[arg(long)]
     pub no_antithetic: bool,
-    /// What a permutation through an unrecorded coalition does; skip marks results biased
-    #[arg(long, value_enum, default_value = "error")]
-    pub missing: MissingArg,
+    /// What a permutation through an unrecorded coalition does; skip marks results biased [default: error]
+    #[arg(long, value_enum)]
+    pub missing: Option<MissingArg>,
     /// Range unseen values can lie in, for --method bounds
     #[arg(long, value_name = "LO,HI", allow_hyphen_values = true)]
     pub range: Option<ValueRange>,
     /// Confidence level of intervals and tests
     #[arg(long, value_name = "LEVEL", default_value = "0.95")]
     pub confidence: ConfidenceLevel,
-    /// How intervals are made from samples
-    #[arg(long, value_enum, default_value = "t")]
-    pub ci: CiArg,
-    /// Resamples of --ci bootstrap
-    #[arg(long, value_name = "B", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(100..))]
-    pub resamples: u32,
-    /// The independent unit over games
-    #[arg(long, value_enum, default_value = "episode")]
+    /// How intervals and p values are made from units [default: t]
+    #[arg(long, value_enum)]
+    pub ci: Option<CiArg>,
+    /// Resamples of --ci bootstrap [default: 2000]
+    #[arg(long, value_name = "B", value_parser = clap::value_parser!(u32).range(100..))]
+    pub resamples: Option<u32>,
+    /// The independent unit over games: auto is the run where there are at least two, else the episode
+    #[arg(long, value_enum, default_value = "auto")]
     pub cluster: ClusterArg,
-    /// Several rows for one coalition: average them and carry their spread, refuse, or take one
-    #[arg(long, value_enum, default_value = "mean")]
-    pub duplicates: DuplicatesArg,
+    /// Several rows for one coalition: average them and carry their spread, refuse, or take one [default: mean]
+    #[arg(long, value_enum)]
+    pub duplicates: Option<DuplicatesArg>,
     /// Slot ids of bare masks, in bit order
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     pub slots: Vec<String>,
     /// Malformed rows and files, and games the method has no value for
     #[arg(long, value_enum, default_value = "error")]
     pub on_bad: OnBadArg,
-    /// Games to list in a table
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub games: usize,
+    /// Games to list in a table [default: 3]
+    #[arg(long, value_name = "N")]
+    pub games: Option<usize>,
 }
+
+/// Permutations drawn unless told otherwise: 500 antithetic pairs.
+const DEFAULT_PERMUTATIONS: usize = 1000;
+
+/// Resamples of a bootstrap unless told otherwise; the least its sources ask for.
+const DEFAULT_RESAMPLES: u32 = 2000;
+
+/// Games listed in a table unless told otherwise.
+const DEFAULT_GAMES: usize = 3;
 
 /// Method of attribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -128,6 +139,8 @@ pub enum CiArg {
 /// Independent unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ClusterArg {
+    /// The run where there are at least two, else the episode
+    Auto,
     /// Each game
     Game,
     /// Each (run, episode), its games averaged first
@@ -169,38 +182,52 @@ impl ShapleyArgs {
                 MethodArg::Kernel => MethodRequest::Kernel,
                 MethodArg::Bounds => MethodRequest::Bounds,
             },
-            permutations: self.permutations,
+            permutations: self.permutations.unwrap_or(DEFAULT_PERMUTATIONS),
             antithetic: !self.no_antithetic,
             missing: match self.missing {
-                MissingArg::Error => MissingPolicy::Error,
-                MissingArg::Skip => MissingPolicy::Skip,
+                None | Some(MissingArg::Error) => MissingPolicy::Error,
+                Some(MissingArg::Skip) => MissingPolicy::Skip,
             },
             range: self.range,
             confidence: self.confidence,
             ci: match self.ci {
-                CiArg::T => IntervalKind::T,
-                CiArg::Normal => IntervalKind::Normal,
-                CiArg::Bootstrap => IntervalKind::Bootstrap,
+                None | Some(CiArg::T) => IntervalKind::T,
+                Some(CiArg::Normal) => IntervalKind::Normal,
+                Some(CiArg::Bootstrap) => IntervalKind::Bootstrap,
             },
-            resamples: self.resamples,
+            resamples: self.resamples.unwrap_or(DEFAULT_RESAMPLES),
             cluster: match self.cluster {
-                ClusterArg::Game => Cluster::Game,
-                ClusterArg::Episode => Cluster::Episode,
-                ClusterArg::Run => Cluster::Run,
+                ClusterArg::Auto => ClusterRequest::Auto,
+                ClusterArg::Game => ClusterRequest::Game,
+                ClusterArg::Episode => ClusterRequest::Episode,
+                ClusterArg::Run => ClusterRequest::Run,
             },
             seed: context.common.seed,
             reading: CoalitionReading {
                 columns: context.columns()?.to_map(),
                 slots: (!self.slots.is_empty()).then(|| self.slots.clone()),
                 duplicates: match self.duplicates {
-                    DuplicatesArg::Mean => Repeats::Mean,
-                    DuplicatesArg::Error => Repeats::Error,
-                    DuplicatesArg::First => Repeats::First,
-                    DuplicatesArg::Last => Repeats::Last,
+                    None | Some(DuplicatesArg::Mean) => Repeats::Mean,
+                    Some(DuplicatesArg::Error) => Repeats::Error,
+                    Some(DuplicatesArg::First) => Repeats::First,
+                    Some(DuplicatesArg::Last) => Repeats::Last,
                 },
                 on_bad: self.on_bad.into(),
             },
         })
+    }
+
+    /// Flags given whose effect depends on the recording.
+    pub(in crate::commands) fn given(&self) -> Vec<Given> {
+        let given = [
+            (Given::Permutations, self.permutations.is_some()),
+            (Given::NoAntithetic, self.no_antithetic),
+            (Given::Missing, self.missing.is_some()),
+            (Given::Ci, self.ci.is_some_and(|ci| ci != CiArg::T)),
+            (Given::Duplicates, self.duplicates.is_some()),
+            (Given::Slots, !self.slots.is_empty()),
+        ];
+        given.into_iter().filter(|(_, is_given)| *is_given).map(|(flag, _)| flag).collect()
     }
 
     /// Refuses arguments that contradict each other.
@@ -217,7 +244,13 @@ impl ShapleyArgs {
                 "add --method bounds, or leave --range out",
             ));
         }
-        if self.permutations == 0 {
+        if self.resamples.is_some() && self.ci != Some(CiArg::Bootstrap) {
+            return Err(CommandError::usage(
+                "--resamples is about --ci bootstrap",
+                "add --ci bootstrap, or leave --resamples out",
+            ));
+        }
+        if self.permutations == Some(0) {
             return Err(CommandError::usage(
                 "--permutations must be at least 1",
                 "more permutations, narrower intervals",
@@ -240,10 +273,13 @@ impl ShapleyArgs {
 /// Unreadable input, games without a value under the method, or an output that cannot be written.
 pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandError> {
     let analysis = args.analysis(context)?;
+    context.check_table_flag("--games", args.games.is_some())?;
     context.check_output()?;
     let recording = read(&analysis, &context.console, &context.discover(&args.runs)?.files)?;
     let documents = compute(&analysis, &context.console, &recording)?;
-    context.write(|out| write_shapley(&documents, context.format(), args.games, out))?;
+    refuse_idle(&args.given(), &recording, &documents)?;
+    let n_games = args.games.unwrap_or(DEFAULT_GAMES);
+    context.write(|out| write_shapley(&documents, context.format(), n_games, out))?;
     Ok(Outcome::Clean)
 }
 
@@ -296,7 +332,7 @@ pub(in crate::commands) fn compute(
             let games = games(analysis, console, recording, &engine, value, &progress)?;
             remark(analysis, console, &games.results, &names[value]);
             let document = document(analysis, recording, &names[value], games);
-            check_bootstrap(&document, console)?;
+            check_interval(&document, console)?;
             Ok(document)
         })
         .collect()
@@ -371,9 +407,12 @@ fn document(
 /// Units from which on a bootstrap is worth its name.
 const BOOTSTRAP_UNITS: u64 = 10;
 
-/// Refuses a bootstrap where nothing has enough units for one, and warns where some have few.
-fn check_bootstrap(document: &ShapleyDocument, console: &Console) -> Result<(), CommandError> {
-    if document.ci != IntervalKind::Bootstrap {
+/// Units from which on the normal quantile covers nearly what it says: of 30, 94 % at 95 %.
+const NORMAL_UNITS: u64 = 30;
+
+/// Refuses a bootstrap where nothing has enough units for one, and warns where some have too few for what was asked.
+fn check_interval(document: &ShapleyDocument, console: &Console) -> Result<(), CommandError> {
+    if document.ci == IntervalKind::T {
         return Ok(());
     }
     let over_games = document.summary.iter().map(|row| row.n_units);
@@ -381,6 +420,12 @@ fn check_bootstrap(document: &ShapleyDocument, console: &Console) -> Result<(), 
     let within_games = sampled.flat_map(|game| game.players.rows().map(|row| row.n_samples));
     let counts: Vec<u64> = over_games.chain(within_games).filter(|n| *n > 1).collect();
     let (Some(fewest), Some(most)) = (counts.iter().min(), counts.iter().max()) else { return Ok(()) };
+    if document.ci == IntervalKind::Normal {
+        if *fewest < NORMAL_UNITS {
+            console.warn(&format!("--ci normal of {fewest} units is too narrow; --ci t is not"));
+        }
+        return Ok(());
+    }
     if *most < FEWEST_BOOTSTRAP_UNITS {
         return Err(CommandError::usage(
             format!(
@@ -406,11 +451,6 @@ fn remark(analysis: &ShapleyAnalysis, console: &Console, games: &[GameResult], v
         console.warn(&format!(
             "{bad_walks} recorded permutations left out: their rows do not walk from empty to full"
         ));
-    }
-    if !analysis.antithetic && games.iter().any(|game| game.n_recorded_walks > 0) {
-        console.note(
-            "--no-antithetic is about permutations simic draws; in recorded ones antithetic pairs are detected",
-        );
     }
     let unpaired: usize = games.iter().map(|game| game.unpaired_walks).sum();
     if unpaired > 0 {

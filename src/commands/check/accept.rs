@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::analysis::{Analysed, AnalysisCache};
 use super::compare::{CheckOutcome, compare, ids, judged};
-use super::plan::{TargetArgs, plans};
+use super::plan::{OtherRunsArgs, TargetArgs, plans};
 use super::record::store;
 use crate::commands::{CommandError, Context, Outcome};
 use crate::records::read_baseline;
@@ -24,6 +24,8 @@ const ROUNDING: f64 = 1e-9;
 pub struct AcceptArgs {
     #[command(flatten)]
     target: TargetArgs,
+    #[command(flatten)]
+    other_runs: OtherRunsArgs,
 }
 
 /// Compares, shows, stores.
@@ -32,13 +34,16 @@ pub struct AcceptArgs {
 /// Unreadable input, no baseline yet, one that cannot be compared with, or one that cannot be written.
 pub fn run(args: &AcceptArgs, context: &Context) -> Result<Outcome, CommandError> {
     context.check_output()?;
-    let plans = plans(&args.target, context)?;
+    let mut plans = plans(&args.target, context)?;
+    args.other_runs.apply(&mut plans);
     let mut cache = AnalysisCache::new(context, &plans);
     let mut rows = Vec::new();
     let mut accepted = Vec::new();
     for plan in &plans {
         let stored = read_baseline(&plan.baseline)?;
-        let new = cache.analyse(plan)?;
+        // A baseline replaced as a whole takes the unit that the new runs suggest.
+        let kept = (!context.common.force).then_some(&stored);
+        let new = cache.analyse(plan, kept)?;
         plan.check_rules(&ids(&stored, &new))?;
         let mut outcome = compare(&stored, &new, Some(&plan.name), &plan.rules, &plan.judgement);
         let baseline = match &outcome {

@@ -8,6 +8,8 @@ use clap::{Args, Command, FromArgMatches};
 use toml::Table;
 
 use super::plan::CheckPlan;
+use crate::attribution::{Cluster, ClusterRequest};
+use crate::commands::analyze::idle::{Given, refuse_idle};
 use crate::commands::analyze::shapley::{self, ShapleyArgs};
 use crate::commands::normalize::OutputPaths;
 use crate::commands::normalize::replay::{self, ReplayArgs};
@@ -17,7 +19,7 @@ use crate::config;
 use crate::records::{
     CoalitionRecording, FileKind, InputFile, Table as RecordTable, fingerprints, read_result_or_baseline,
 };
-use crate::results::{CoalitionReading, Measured, ReplayAnalysis, ShapleyAnalysis};
+use crate::results::{Baseline, CoalitionReading, Measured, ReplayAnalysis, ShapleyAnalysis};
 
 /// Flags that would have a check write files, or that are the check's own.
 const NOT_IN_A_CHECK: [&str; 8] =
@@ -40,6 +42,8 @@ enum Asked {
 /// An analysis and the files it reads.
 struct Request {
     asked: Asked,
+    /// Flags whose effect depends on the recording.
+    given: Vec<Given>,
     files: Vec<InputFile>,
 }
 
@@ -78,17 +82,22 @@ impl<'a> AnalysisCache<'a> {
         Self { context, requests, coalitions: Vec::new(), done: Vec::new() }
     }
 
-    /// The new side of a check.
+    /// The new side of a check; where the independent unit is left open, it is that of the baseline `stored`, so
+    /// that a run more or less does not change what is compared.
     ///
     /// # Errors
     /// Unreadable input, flags the analysis does not have, or a result that is none.
-    pub(super) fn analyse(&mut self, plan: &CheckPlan) -> Result<Analysed, CommandError> {
+    pub(super) fn analyse(
+        &mut self,
+        plan: &CheckPlan,
+        stored: Option<&Baseline>,
+    ) -> Result<Analysed, CommandError> {
         let analysed = match &plan.result {
             Some(path) => {
                 let stored = read_result_or_baseline(path)?;
                 Analysed { result: stored.measured(), inputs: stored.inputs }
             }
-            None => self.run(plan)?,
+            None => self.run(plan, stored.and_then(Baseline::cluster))?,
         };
         if analysed.result.metrics.is_empty() {
             return Err(CommandError::State(
@@ -100,11 +109,16 @@ impl<'a> AnalysisCache<'a> {
     }
 
     /// Runs the check's analysis, or takes what another check's run gave.
-    fn run(&mut self, plan: &CheckPlan) -> Result<Analysed, CommandError> {
-        let request = match self.requests.remove(&plan.name) {
+    fn run(&mut self, plan: &CheckPlan, stored: Option<Cluster>) -> Result<Analysed, CommandError> {
+        let mut request = match self.requests.remove(&plan.name) {
             Some(request) => request?,
             None => request(plan, self.context)?,
         };
+        if let (Asked::Shapley(analysis), Some(cluster)) = (&mut request.asked, stored)
+            && analysis.cluster == ClusterRequest::Auto
+        {
+            analysis.cluster = cluster.into();
+        }
         let known =
             self.done.iter().find(|(other, _)| other.is_same(&request)).map(|(_, known)| known.clone());
         let result = if let Some(result) = known {
@@ -127,7 +141,9 @@ impl<'a> AnalysisCache<'a> {
             Asked::Shapley(analysis) => {
                 let place = self.coalitions_of(request, analysis)?;
                 let recording = &self.coalitions[place].recording;
-                Measured::of_shapley(&shapley::compute(analysis, &self.context.console, recording)?)
+                let documents = shapley::compute(analysis, &self.context.console, recording)?;
+                refuse_idle(&request.given, recording, &documents)?;
+                Measured::of_shapley(&documents)
             }
             Asked::Stats(analysis) => {
                 let document = stats::compute(analysis, &request.files, &paths, self.context)?;
@@ -205,9 +221,11 @@ fn request(plan: &CheckPlan, context: &Context) -> Result<Request, CommandError>
         Some(command) => command.as_str(),
         None => told_by(&files, context)?,
     };
+    let mut given = Vec::new();
     let asked = match command {
         "analyze shapley" => {
             let (args, context) = parse::<ShapleyArgs>(command, plan, context)?;
+            given = args.given();
             Asked::Shapley(args.analysis(&context)?)
         }
         "normalize stats" => {
@@ -225,7 +243,7 @@ fn request(plan: &CheckPlan, context: &Context) -> Result<Request, CommandError>
             ));
         }
     };
-    Ok(Request { asked, files })
+    Ok(Request { asked, given, files })
 }
 
 /// The analysis that fits the first file.

@@ -30,9 +30,21 @@ pub struct TargetArgs {
     /// Take this result (printed by an analysis with --format json) instead of running the analysis
     #[arg(long, value_name = "FILE", conflicts_with = "runs")]
     pub result: Option<PathBuf>,
+}
+
+/// Whether the new side is another campaign.
+#[derive(Debug, Clone, Args)]
+pub struct OtherRunsArgs {
     /// Units of the new side are other runs than the stored ones: none is missed
     #[arg(long)]
     pub other_runs: bool,
+}
+
+impl OtherRunsArgs {
+    /// What the flag says goes for every check.
+    pub(super) fn apply(&self, plans: &mut [CheckPlan]) {
+        plans.iter_mut().for_each(|plan| plan.judgement.other_runs |= self.other_runs);
+    }
 }
 
 /// One check, ready to run.
@@ -193,7 +205,7 @@ fn plan(
         judgement: Judgement {
             alpha,
             strict: text.strict.unwrap_or(false),
-            other_runs: args.other_runs || text.other_runs.unwrap_or(false),
+            other_runs: text.other_runs.unwrap_or(false),
             seed: context.common.seed,
         },
         baseline,

@@ -36,7 +36,7 @@ pub fn run(args: &RecordArgs, context: &Context) -> Result<Outcome, CommandError
     let mut cache = AnalysisCache::new(context, &plans);
     let mut recorded = Vec::with_capacity(plans.len());
     for plan in &plans {
-        let analysed = cache.analyse(plan)?;
+        let analysed = cache.analyse(plan, None)?;
         let ids: Vec<&str> = analysed.result.metrics.iter().map(|metric| metric.id.as_str()).collect();
         plan.check_rules(&ids)?;
         recorded.push((plan, Baseline::new(&plan.name, analysed.result, analysed.inputs)));

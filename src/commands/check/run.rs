@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::analysis::AnalysisCache;
 use super::compare::{CheckOutcome, compare, ids};
-use super::plan::{CheckPlan, TargetArgs, plans};
+use super::plan::{CheckPlan, OtherRunsArgs, TargetArgs, plans};
 use crate::commands::{CommandError, Context, FormatArg, Outcome};
 use crate::records::{read_baseline, read_baseline_revision};
 use crate::report::{CheckFormat, write_checks};
@@ -21,6 +21,8 @@ use crate::results::{CheckDocument, CheckRow, CheckStatus};
 pub struct RunArgs {
     #[command(flatten)]
     pub(super) target: TargetArgs,
+    #[command(flatten)]
+    other_runs: OtherRunsArgs,
     /// Compare with this baseline instead of simic-baselines/NAME.json
     #[arg(long, value_name = "FILE", conflicts_with = "baseline_rev")]
     pub baseline: Option<PathBuf>,
@@ -51,6 +53,7 @@ fn report_target(text: &str) -> Result<(CheckFormat, PathBuf), String> {
 pub fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandError> {
     context.check_output()?;
     let mut plans = plans(&args.target, context)?;
+    args.other_runs.apply(&mut plans);
     if args.baseline.is_some() && plans.len() > 1 {
         return Err(CommandError::usage("one --baseline for several checks", "choose one with --name"));
     }
@@ -98,7 +101,7 @@ fn check(
     };
     let outcome = match stored {
         Err(error) => unusable(error.to_string(), Some(error.hint().to_owned())),
-        Ok(stored) => match cache.analyse(plan) {
+        Ok(stored) => match cache.analyse(plan, Some(&stored)) {
             Ok(new) => {
                 plan.check_rules(&ids(&stored, &new))?;
                 // A document named on the command line may have any name.

@@ -46,9 +46,9 @@ pub struct CompareArgs {
     /// What every framework would divide these rewards by, side by side (--target reward)
     #[arg(long, conflicts_with_all = ["momentum", "welford", "shift_at"])]
     pub divisors: bool,
-    /// Dimensions to list for each setting in a table
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub dimensions: usize,
+    /// Dimensions to list for each setting in a table [default: none]
+    #[arg(long, value_name = "N")]
+    pub dimensions: Option<usize>,
 }
 
 /// Reads, replays everything at once, reports.
@@ -56,6 +56,7 @@ pub struct CompareArgs {
 /// # Errors
 /// Unreadable input, or an output that cannot be written.
 pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandError> {
+    context.check_table_flag("--dimensions", args.dimensions.is_some())?;
     if args.divisors {
         return divisors(args, context);
     }
@@ -98,7 +99,7 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
     let input = CompareInput::new(recording.n_files(), (&recording.skips().report).into());
     let settled = CompareAnalysis { rule: settled(&analysis.rule, &recording), ..analysis.clone() };
     let document = ComparisonDocument::new(settled, runs.collect(), input);
-    context.write(|out| write_comparison(&document, context.format(), args.dimensions, out))?;
+    context.write(|out| write_comparison(&document, context.format(), args.dimensions.unwrap_or(0), out))?;
     Ok(Outcome::Clean)
 }
 

@@ -22,9 +22,6 @@ pub struct MergeArgs {
     /// State files, moving averages in order of time
     #[arg(value_name = "STATE", required = true, num_args = 1..)]
     pub states: Vec<PathBuf>,
-    /// Momentum, where the files do not say
-    #[arg(long, value_name = "M", value_parser = super::settings::momentum)]
-    pub momentum: Option<f64>,
 }
 
 /// Reads, merges, writes.
@@ -49,11 +46,8 @@ pub fn run(args: &MergeArgs, context: &Context) -> Result<Outcome, CommandError>
     };
     let states: Vec<_> = stored
         .iter()
-        .map(|stored| {
-            let momentum = stored.momentum.or(args.momentum);
-            let is_ema = stored.kind.as_deref() == Some("ema") || momentum.is_some();
-            stored.resume(momentum.filter(|_| is_ema).map_or(Memory::Welford, Memory::ema))
-        })
+        // A file that does not say what it is cannot be merged exactly and is refused below.
+        .map(|stored| stored.resume(stored.momentum.map_or(Memory::Welford, Memory::ema)))
         .collect();
     for (path, stored) in args.states.iter().zip(&stored) {
         check(path, stored, expected)?;

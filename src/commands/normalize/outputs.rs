@@ -35,12 +35,31 @@ pub struct OutputArgs {
     pub trace: Option<PathBuf>,
     #[command(flatten)]
     pub(super) states: StateArgs,
-    /// Precision of the values written
-    #[arg(long, value_enum, default_value = "f32")]
-    pub precision: PrecisionArg,
-    /// Compression of the files written
-    #[arg(long, value_enum, default_value = "zstd")]
-    pub compression: CompressionArg,
+    /// Precision of the values written [default: f32]
+    #[arg(long, value_enum)]
+    pub precision: Option<PrecisionArg>,
+    /// Compression of the files written [default: zstd]
+    #[arg(long, value_enum)]
+    pub compression: Option<CompressionArg>,
+}
+
+/// What a table shows.
+#[derive(Debug, Clone, Args)]
+pub struct TableArgs {
+    /// Dimensions to list in a table [default: 12]
+    #[arg(long, value_name = "N")]
+    pub dimensions: Option<usize>,
+}
+
+impl TableArgs {
+    /// Dimensions to list.
+    ///
+    /// # Errors
+    /// A number of them where no table is written.
+    pub(super) fn dimensions(&self, context: &Context) -> Result<usize, CommandError> {
+        context.check_table_flag("--dimensions", self.dimensions.is_some())?;
+        Ok(self.dimensions.unwrap_or(12))
+    }
 }
 
 /// Precision of values.
@@ -52,11 +71,12 @@ pub enum PrecisionArg {
     F64,
 }
 
-impl From<PrecisionArg> for Precision {
-    fn from(precision: PrecisionArg) -> Self {
-        match precision {
-            PrecisionArg::F32 => Self::F32,
-            PrecisionArg::F64 => Self::F64,
+impl OutputArgs {
+    /// Precision of the values written.
+    pub(super) fn precision(&self) -> Precision {
+        match self.precision {
+            None | Some(PrecisionArg::F32) => Precision::F32,
+            Some(PrecisionArg::F64) => Precision::F64,
         }
     }
 }
@@ -90,9 +110,20 @@ impl OutputPaths {
             steps: context.common.output.clone(),
             trace: args.trace.clone(),
             state: args.states.state_out.clone(),
-            compression: args.compression.into(),
+            compression: args.compression.unwrap_or(CompressionArg::Zstd).into(),
             force: context.common.force,
         };
+        let idle = if args.precision.is_some() && paths.steps.is_none() {
+            Some(("--precision is about the rows written with -o, and none are", "add -o FILE.parquet"))
+        } else if args.compression.is_some() && paths.steps.is_none() && paths.trace.is_none() {
+            let message = "--compression is about the files written with -o and --trace, and none are";
+            Some((message, "add -o FILE.parquet or --trace FILE.parquet"))
+        } else {
+            None
+        };
+        if let Some((message, hint)) = idle {
+            return Err(CommandError::usage(message, hint));
+        }
         paths.check()?;
         Ok(paths)
     }

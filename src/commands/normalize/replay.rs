@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::device::{DeviceArg, tell_device};
-use super::outputs::{OutputArgs, OutputPaths, Outputs, state_fingerprint};
+use super::outputs::{OutputArgs, OutputPaths, Outputs, TableArgs, state_fingerprint};
 use super::pipeline::{Event, walk};
 use super::replayer::{Replayer, ValuesWanted};
 use super::settings::{MomentumArgs, Plan, RuleArgs};
@@ -40,9 +40,8 @@ pub struct ReplayArgs {
     /// Compare with what the learner saw, which normalized each ROLLOUT again at its end [presets brax, rsl-rl]
     #[arg(long, value_name = "rollout:N", value_parser = <Granularity as std::str::FromStr>::from_str)]
     pub learn_every: Option<Granularity>,
-    /// Dimensions to list in a table
-    #[arg(long, value_name = "N", default_value_t = 12)]
-    pub dimensions: usize,
+    #[command(flatten)]
+    table: TableArgs,
     /// Where rows are gone through: cpu at 64 bits, every other device at 32 (simic devices lists them)
     #[arg(long, value_enum, default_value = "cpu")]
     pub device: DeviceArg,
@@ -67,7 +66,7 @@ impl ReplayArgs {
             state_in: self.outputs.states.state_in.as_ref().map(|path| path.to_string_lossy().into_owned()),
             state_in_fingerprint: self.outputs.states.state_in.as_deref().and_then(state_fingerprint),
             device: self.device.into(),
-            precision: self.outputs.precision.into(),
+            precision: self.outputs.precision(),
         })
     }
 }
@@ -77,13 +76,14 @@ impl ReplayArgs {
 /// # Errors
 /// Unreadable input, a state that does not fit, or outputs that cannot be written.
 pub fn run(args: &ReplayArgs, context: &Context) -> Result<Outcome, CommandError> {
+    let dimensions = args.table.dimensions(context)?;
     let analysis = args.analysis(context)?;
     let paths = OutputPaths::of_replay(&args.outputs, context)?;
     let files = context.discover(&args.runs)?.files;
     let document = compute(&analysis, &files, &paths, context)?;
     context
         .console
-        .output(None, false, |out| write_normalization(&document, context.format(), args.dimensions, out))
+        .output(None, false, |out| write_normalization(&document, context.format(), dimensions, out))
         .map_err(|source| CommandError::Output { target: "the result".to_owned(), source })?;
     Ok(Outcome::Clean)
 }

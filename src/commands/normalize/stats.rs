@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::magnitude::check_extremes;
-use super::outputs::{OutputPaths, StateArgs, state_fingerprint};
+use super::outputs::{OutputPaths, StateArgs, TableArgs, state_fingerprint};
 use super::pipeline::{Event, walk};
 use super::replay::{open, settled, tell_skips};
 use super::replayer::{N_WINDOWS, begin_lanes, expected_updates};
@@ -42,9 +42,8 @@ pub struct StatsArgs {
     pub(super) rule: RuleArgs,
     #[command(flatten)]
     pub(super) states: StateArgs,
-    /// Dimensions to list in a table
-    #[arg(long, value_name = "N", default_value_t = 12)]
-    pub dimensions: usize,
+    #[command(flatten)]
+    table: TableArgs,
 }
 
 impl StatsArgs {
@@ -69,12 +68,13 @@ impl StatsArgs {
 /// # Errors
 /// Unreadable input, a state that does not fit, or outputs that cannot be written.
 pub fn run(args: &StatsArgs, context: &Context) -> Result<Outcome, CommandError> {
+    let dimensions = args.table.dimensions(context)?;
     let analysis = args.analysis(context)?;
     context.check_output()?;
     let paths = OutputPaths::of_state(&args.states, context)?;
     let files = context.discover(&args.runs)?.files;
     let document = compute(&analysis, &files, &paths, context)?;
-    context.write(|out| write_normalization(&document, context.format(), args.dimensions, out))?;
+    context.write(|out| write_normalization(&document, context.format(), dimensions, out))?;
     Ok(Outcome::Clean)
 }
 

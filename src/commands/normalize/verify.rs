@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::outputs::TableArgs;
 use super::pipeline::{Event, walk};
 use super::replay::{open, settled, tell_skips};
 use super::settings::{MomentumArgs, Plan, RuleArgs};
@@ -46,9 +47,8 @@ pub struct VerifyArgs {
     pub(super) momentum: MomentumArgs,
     #[command(flatten)]
     pub(super) rule: RuleArgs,
-    /// Dimensions to list in a table
-    #[arg(long, value_name = "N", default_value_t = 12)]
-    pub dimensions: usize,
+    #[command(flatten)]
+    table: TableArgs,
 }
 
 /// Reads, replays, compares, reports.
@@ -56,6 +56,7 @@ pub struct VerifyArgs {
 /// # Errors
 /// Unreadable input or state, or an output that cannot be written.
 pub fn run(args: &VerifyArgs, context: &Context) -> Result<Outcome, CommandError> {
+    let dimensions = args.table.dimensions(context)?;
     context.check_output()?;
     if args.tolerance.is_nan() || args.tolerance < 0.0 {
         return Err(CommandError::usage("--tolerance must be at least 0", "for instance --tolerance 1e-4"));
@@ -124,7 +125,7 @@ pub fn run(args: &VerifyArgs, context: &Context) -> Result<Outcome, CommandError
             diagnosis: verified.diagnosis.as_ref(),
         },
     );
-    context.write(|out| write_verification(&document, context.format(), args.dimensions, out))?;
+    context.write(|out| write_verification(&document, context.format(), dimensions, out))?;
     Ok(if document.matches { Outcome::Clean } else { Outcome::Findings })
 }
 

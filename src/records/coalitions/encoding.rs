@@ -45,6 +45,14 @@ impl PartColumns {
 }
 
 impl CoalitionEncoding {
+    /// Whether the rows name their slots themselves.
+    pub(super) fn names_slots(&self) -> bool {
+        match self {
+            Self::Config { slot_ids, .. } | Self::Mask { slot_ids, .. } => slot_ids.is_some(),
+            Self::SlotColumns(_) => true,
+        }
+    }
+
     /// The columns in the order [`read_encoding`] takes them.
     pub(super) fn columns(&self) -> Vec<String> {
         match self {

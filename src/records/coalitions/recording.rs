@@ -48,6 +48,7 @@ pub struct CoalitionRecording {
     on_bad: OnBad,
     skipped: SkipReport,
     notes: Vec<String>,
+    has_unnamed_slots: bool,
 }
 
 impl CoalitionRecording {
@@ -83,7 +84,13 @@ impl CoalitionRecording {
             on_bad: options.on_bad,
             skipped,
             notes,
+            has_unnamed_slots: files.columns.iter().any(|columns| !columns.encoding.names_slots()),
         })
+    }
+
+    /// Whether some file's rows do not name their slots, so that it is for the reader to name them.
+    pub fn has_unnamed_slots(&self) -> bool {
+        self.has_unnamed_slots
     }
 
     /// Value columns read, in the order asked for.

@@ -1,0 +1,95 @@
+//! Flags of `analyze shapley` that did nothing on the recording at hand: refused, with the reason.
+//!
+//! What the arguments alone tell is refused before anything is read; here is what only the recording tells.
+
+use crate::attribution::Method;
+use crate::commands::CommandError;
+use crate::records::CoalitionRecording;
+use crate::results::{GameRow, ShapleyDocument};
+
+/// A flag that was given and whose effect depends on the recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::commands) enum Given {
+    Permutations,
+    NoAntithetic,
+    Missing,
+    Ci,
+    Duplicates,
+    Slots,
+}
+
+impl Given {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Permutations => "--permutations",
+            Self::NoAntithetic => "--no-antithetic",
+            Self::Missing => "--missing",
+            Self::Ci => "--ci",
+            Self::Duplicates => "--duplicates",
+            Self::Slots => "--slots",
+        }
+    }
+
+    /// Why the flag did nothing; `None` if it did something.
+    fn idle_because(
+        self,
+        recording: &CoalitionRecording,
+        games: &[&GameRow],
+        has_units: bool,
+    ) -> Option<String> {
+        let uses_walks = |game: &GameRow| game.walks_recorded > 0 && game.method == Method::Permutation;
+        match self {
+            Self::Slots => (!recording.has_unnamed_slots())
+                .then(|| "it names the slots of bare masks, and these rows name their own".to_owned()),
+            Self::Permutations | Self::NoAntithetic | Self::Missing => {
+                let is_drawn = |game: &&GameRow| game.method == Method::Permutation && game.walks_recorded == 0;
+                (!games.iter().any(is_drawn)).then(|| {
+                    format!("it is about permutations that simic draws, and none was: {}", source(games))
+                })
+            }
+            Self::Duplicates => games.iter().all(|game| uses_walks(game)).then(|| {
+                "every recorded permutation uses the values of its own rows, so that no coalition is there twice"
+                    .to_owned()
+            }),
+            Self::Ci => (!has_units && games.iter().all(|game| game.method != Method::Permutation)).then(|| {
+                "it is about intervals from a sample of units, and there is one unit; \
+                 what interval there is comes from repeated evaluations, by Student's t"
+                    .to_owned()
+            }),
+        }
+    }
+}
+
+/// Where values came from instead of drawn permutations.
+fn source(games: &[&GameRow]) -> &'static str {
+    let is_all = |method: Method| games.iter().all(|game| game.method == method);
+    if is_all(Method::Permutation) {
+        "the recording has walks of its own, and they are the sample"
+    } else if is_all(Method::Exact) {
+        "every game is complete, and its values are exact"
+    } else {
+        "--method permutation draws them"
+    }
+}
+
+/// Refuses flags that changed nothing.
+///
+/// # Errors
+/// The first of `given` without effect, with the reason.
+pub(in crate::commands) fn refuse_idle(
+    given: &[Given],
+    recording: &CoalitionRecording,
+    documents: &[ShapleyDocument],
+) -> Result<(), CommandError> {
+    let games: Vec<&GameRow> = documents.iter().flat_map(|document| &document.games).collect();
+    let has_units = documents.iter().flat_map(|document| &document.summary).any(|row| row.n_units > 1);
+    for flag in given {
+        if let Some(reason) = flag.idle_because(recording, &games, has_units) {
+            return Err(CommandError::usage(
+                format!("{} changes nothing here: {reason}", flag.name()),
+                format!("leave {} out", flag.name()),
+            ));
+        }
+    }
+    Ok(())
+}
