@@ -6,6 +6,7 @@
 mod batches;
 mod checks;
 mod documents;
+mod drift;
 mod engines;
 mod flags;
 mod honest_records;

@@ -610,7 +610,7 @@ fn compare_finds_the_shift_and_measures_the_lag() {
     let settings = run["settings"].as_array().expect("settings");
     for (setting, expected) in settings.iter().zip([21.85, 229.1]) {
         for lag in numbers(&setting["lag_updates_mean"]) {
-            // ln 0.1/ln m, give or take the noise of a stationary process.
+            // ln 0.1/ln m, give or take the noise of a stationary process (tests/drift.rs has none).
             assert!((0.5..2.0).contains(&(lag / expected)), "{lag} for {expected}");
         }
     }

@@ -1,7 +1,8 @@
 //! What the numbers of a replay hide: clipping, drift, dead dimensions, priors that never fade.
 
-use super::change::{Change, find_change};
-use super::rule::{Memory, Rule};
+use super::change::{Drift, find_drift};
+use super::pace::Pace;
+use super::rule::{Memory, MomentumUnit, Rule};
 use super::window::Window;
 use crate::stats::RowMoments;
 
@@ -39,8 +40,11 @@ pub struct Diagnostics {
     pub prior_weight: f64,
     /// Batches a moving average effectively looks at, (1+m)/(1-m); `None` for full history.
     pub effective_batches: Option<f64>,
-    /// Updates until a moving average has 90 % of a shift behind it: ln 0.1/ln m.
+    /// Updates until a moving average has 90 % of a shift behind it: ln 0.1/ln m, over the rows of an update where m is
+    /// a momentum per row.
     pub lag_updates: Option<f64>,
+    /// The same in vector steps, as fast as this run made updates.
+    pub lag_vector_steps: Option<f64>,
     /// Dimensions whose mean is so large beside their spread that 32-bit moments cancel: mean^2/var > 2^24.
     pub cancelling: Vec<usize>,
     /// Rows after which a 32-bit running mean stands still: a row one deviation away moves it by less than half
@@ -50,17 +54,18 @@ pub struct Diagnostics {
     pub single_count_saturates: bool,
     /// Whether the rows look normalized already.
     pub looks_normalized: bool,
-    /// The strongest change.
-    pub change: Option<Change>,
-    /// Mean over windows of |mean - window mean| in window deviations, per dimension.
+    /// What the windows say of a change.
+    pub drift: Drift,
+    /// Mean over windows of |mean in use - window mean| in window deviations, per dimension.
+    /// The mean in use is that of the states the window's rows were normalized with.
     pub mean_distance: Vec<f64>,
-    /// Mean over windows of |ln(var/window var)|, per dimension.
+    /// Mean over windows of |ln(var in use/window var)|, per dimension.
     pub var_distance: Vec<f64>,
 }
 
 impl Diagnostics {
     /// Draws the conclusions from the windows of a replay and its final state.
-    pub fn of(rule: &Rule, windows: &[Window], state: &super::NormalizerState) -> Self {
+    pub fn of(rule: &Rule, windows: &[Window], state: &super::NormalizerState, pace: Pace) -> Self {
         let width = state.mean.len();
         let mut rows = RowMoments::empty(width);
         windows.iter().for_each(|window| rows.merge(&window.moments));
@@ -82,10 +87,10 @@ impl Diagnostics {
                 0.0
             }
         });
-        let momentum = match rule.memory {
-            Memory::Ema { momentum, .. } => Some(momentum),
-            Memory::Welford => None,
-        };
+        let updates =
+            state.batches - windows.first().map_or(0, |window| window.first_update).min(state.batches);
+        let average = Average::of(rule.memory, rows.n() as f64 / updates.max(1) as f64);
+        let steps_per_update = pace.vector_steps as f64 / updates.max(1) as f64;
         let cancels = |d: &usize| rows.var(*d) > 0.0 && rows.mean()[*d].powi(2) / rows.var(*d) > 16_777_216.0;
         let (mean_distance, var_distance) = distances(windows, width);
         Self {
@@ -96,13 +101,14 @@ impl Diagnostics {
             below_epsilon,
             prior_share: prior_share.collect(),
             prior_weight,
-            effective_batches: momentum.map(|m| if m < 1.0 { (1.0 + m) / (1.0 - m) } else { f64::INFINITY }),
-            lag_updates: momentum.map(lag_of),
+            effective_batches: average.map(|average| average.effective_updates),
+            lag_updates: average.map(|average| average.lag_updates),
+            lag_vector_steps: average.map(|average| average.lag_updates * steps_per_update),
             cancelling: (0..width).filter(is_live).filter(cancels).collect(),
             single_freeze: single_freeze(&rows, &constant),
             single_count_saturates: rows.n() > 1 << 24,
             looks_normalized: looks_normalized(&rows, &constant),
-            change: find_change(windows, width),
+            drift: find_drift(windows, width, pace),
             constant,
             mean_distance,
             var_distance,
@@ -111,7 +117,27 @@ impl Diagnostics {
     }
 }
 
-/// Updates after which a moving average has 90 % of a shift behind it.
+/// How much a moving average looks back.
+#[derive(Debug, Clone, Copy)]
+struct Average {
+    effective_updates: f64,
+    lag_updates: f64,
+}
+
+impl Average {
+    /// Of updates of so many rows each; `None` for full history.
+    fn of(memory: Memory, rows_per_update: f64) -> Option<Self> {
+        let Memory::Ema { momentum, unit } = memory else { return None };
+        let per_update = match unit {
+            MomentumUnit::Update => 1.0,
+            MomentumUnit::Row => rows_per_update.max(1.0),
+        };
+        let effective = if momentum < 1.0 { (1.0 + momentum) / (1.0 - momentum) } else { f64::INFINITY };
+        Some(Self { effective_updates: effective / per_update, lag_updates: lag_of(momentum) / per_update })
+    }
+}
+
+/// Updates (rows, where it is a momentum per row) after which a moving average has 90 % of a shift behind it.
 pub fn lag_of(momentum: f64) -> f64 {
     if momentum <= 0.0 {
         1.0
@@ -164,12 +190,12 @@ fn looks_normalized(rows: &RowMoments, constant: &[usize]) -> bool {
 
 fn distances(windows: &[Window], width: usize) -> (Vec<f64>, Vec<f64>) {
     let (mut means, mut vars, mut n) = (vec![0.0; width], vec![0.0; width], vec![0u64; width]);
-    for window in windows.iter().filter(|window| !window.mean.is_empty() && window.moments.n() > 1) {
+    for window in windows.iter().filter(|window| window.in_use.n > 0 && window.moments.n() > 1) {
         for d in 0..width {
             let truth = window.moments.var(d);
-            if truth > 0.0 && window.var[d] > 0.0 {
-                means[d] += (window.mean[d] - window.moments.mean()[d]).abs() / truth.sqrt();
-                vars[d] += (window.var[d] / truth).ln().abs();
+            if truth > 0.0 && window.in_use.var[d] > 0.0 {
+                means[d] += (window.in_use.mean[d] - window.moments.mean()[d]).abs() / truth.sqrt();
+                vars[d] += (window.in_use.var[d] / truth).ln().abs();
                 n[d] += 1;
             }
         }
@@ -180,11 +206,52 @@ fn distances(windows: &[Window], width: usize) -> (Vec<f64>, Vec<f64>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Block, Order, Output, Replay};
     use super::*;
+    use crate::stats::Rows;
 
     #[test]
     fn lags_by_hand() {
         assert!((lag_of(0.99) - 229.1).abs() < 0.1);
         assert_eq!((lag_of(0.0), lag_of(1.0)), (1.0, f64::INFINITY));
+    }
+
+    /// Replays batches of one dimension; what is known of it in windows of one update each.
+    fn replayed(rule: Rule, batches: &[[f64; 2]], vector_steps: u64) -> Diagnostics {
+        let rows: Vec<f64> = batches.iter().flatten().copied().collect();
+        let ends: Vec<usize> = (1..=batches.len()).map(|batch| 2 * batch).collect();
+        let mut replay = Replay::new(rule, 1, 1, 512);
+        replay
+            .process(&Block { rows: Rows::F64(&rows), input: None, ends: &ends }, Output::None, |_| {})
+            .expect("no device");
+        replay.finish(|_| {});
+        let pace = Pace { vector_steps, ..Pace::default() };
+        Diagnostics::of(&rule, replay.windows(), &replay.normalizer().state(), pace)
+    }
+
+    #[test]
+    fn rows_are_compared_with_the_state_they_were_normalized_with() {
+        // Momentum 0: the state after a window is the window's own mean, off by nothing. Before it, it is that of the
+        // window before: 4 off at a deviation of 1, and at first 3 off the initial mean of 0.
+        let batches = [[2.0, 4.0], [6.0, 8.0], [10.0, 12.0]];
+        let rule = Rule { initial_mean: 0.0, ..Rule::observations(Memory::ema(0.0)) };
+        let first = Rule { order: Order::NormalizeFirst, ..rule };
+        assert_eq!(replayed(first, &batches, 3).mean_distance, [(3.0 + 4.0 + 4.0) / 3.0]);
+        let updated = Rule { order: Order::UpdateFirst, ..rule };
+        assert_eq!(replayed(updated, &batches, 3).mean_distance, [0.0]);
+    }
+
+    #[test]
+    fn the_lag_of_a_momentum_per_row_is_in_updates_and_vector_steps() {
+        let memory = Memory::Ema { momentum: 0.99, unit: MomentumUnit::Row };
+        let batches = [[0.0, 1.0]; 12];
+        // Updates of two rows, each of them two vector steps of one environment: 229.1 rows.
+        let found = replayed(Rule::observations(memory), &batches, 24);
+        let close = |found: Option<f64>, expected: f64| (found.expect("a lag") - expected).abs() < 0.01;
+        assert!(close(found.lag_updates, 229.105 / 2.0) && close(found.lag_vector_steps, 229.105));
+        assert!(close(found.effective_batches, 199.0 / 2.0));
+        // Updates of two rows, half a vector step each (of four environments).
+        let found = replayed(Rule::observations(Memory::ema(0.99)), &batches, 6);
+        assert!(close(found.lag_updates, 229.105) && close(found.lag_vector_steps, 229.105 / 2.0));
     }
 }

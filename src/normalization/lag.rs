@@ -6,6 +6,7 @@ use super::replay::{Block, Replay};
 use super::segment::MeanVar;
 use super::shift::{LocatedBlock, Shift};
 use super::state::Normalizer;
+use super::timeline::KnownStep;
 use crate::stats::Rows;
 
 /// Share of the shift (mean) or of the new value (variance) that may be left.
@@ -22,6 +23,10 @@ pub struct Lag {
     pub mean: Vec<Option<u64>>,
     /// Updates until the variance is within 10 % of its new value, the mean having arrived, per dimension.
     pub var: Vec<Option<u64>>,
+    /// The same as `mean`, in vector steps.
+    pub mean_steps: Vec<Option<u64>>,
+    /// The same as `var`, in vector steps.
+    pub var_steps: Vec<Option<u64>>,
     /// Dimensions whose mean shifts enough for a lag to have a meaning.
     pub shifted: Vec<bool>,
     /// Least variance in use after the shift over the new one, per dimension.
@@ -35,15 +40,15 @@ pub struct Lag {
 /// Watches one normalizer after a shift.
 #[derive(Debug, Clone)]
 pub struct LagProbe {
-    update: u64,
+    place: KnownStep,
     before: Vec<MeanVar>,
     after: Vec<MeanVar>,
     lag: Lag,
 }
 
 impl LagProbe {
-    /// Begins to watch after `update` updates; moments before and after the shift.
-    pub fn new(update: u64, before: &[MeanVar], after: &[MeanVar]) -> Self {
+    /// Begins to watch at a shift; moments before and after it.
+    pub fn new(place: KnownStep, before: &[MeanVar], after: &[MeanVar]) -> Self {
         let width = after.len();
         let shifted = before.iter().zip(after).map(|(before, after)| {
             after.var > 0.0 && (after.mean - before.mean).abs() >= LEAST_SHIFT * after.var.sqrt()
@@ -51,30 +56,35 @@ impl LagProbe {
         let lag = Lag {
             mean: vec![None; width],
             var: vec![None; width],
+            mean_steps: vec![None; width],
+            var_steps: vec![None; width],
             shifted: shifted.collect(),
             least_var_ratio: vec![f64::INFINITY; width],
             greatest_var_ratio: vec![0.0; width],
             watched: 0,
         };
-        Self { update, before: before.to_vec(), after: after.to_vec(), lag }
+        Self { place, before: before.to_vec(), after: after.to_vec(), lag }
     }
 
     /// Moves the shift to where a closer look found it; what was watched before is forgotten.
-    pub fn move_to(&mut self, update: u64) {
+    pub fn move_to(&mut self, place: KnownStep) {
         let width = self.after.len();
-        self.update = update;
-        self.lag.mean = vec![None; width];
-        self.lag.var = vec![None; width];
+        self.place = place;
+        for lags in [&mut self.lag.mean, &mut self.lag.var, &mut self.lag.mean_steps, &mut self.lag.var_steps]
+        {
+            *lags = vec![None; width];
+        }
         self.lag.least_var_ratio = vec![f64::INFINITY; width];
         self.lag.greatest_var_ratio = vec![0.0; width];
     }
 
-    /// Looks at the state after an update.
-    pub fn watch(&mut self, normalizer: &Normalizer) {
-        if normalizer.updates() <= self.update {
+    /// Looks at the state after an update, `steps` vector steps having begun by then.
+    pub fn watch(&mut self, normalizer: &Normalizer, steps: u64) {
+        if normalizer.updates() <= self.place.updates {
             return;
         }
-        self.lag.watched = normalizer.updates() - self.update;
+        self.lag.watched = normalizer.updates() - self.place.updates;
+        let steps = steps.saturating_sub(self.place.vector_step);
         for d in 0..self.after.len() {
             let (old, MeanVar { mean, var }) = (self.before[d].mean, self.after[d]);
             if var <= 0.0 {
@@ -88,13 +98,13 @@ impl LagProbe {
                 && lag.mean[d].is_none()
                 && (normalizer.mean()[d] - mean).abs() <= CLOSE * (mean - old).abs()
             {
-                lag.mean[d] = Some(lag.watched);
+                (lag.mean[d], lag.mean_steps[d]) = (Some(lag.watched), Some(steps));
             }
             // While the mean is on its way the variance swells past its new value: only after the mean has
             // arrived does it mean anything to be near.
             let has_mean = !lag.shifted[d] || lag.mean[d].is_some();
             if has_mean && lag.var[d].is_none() && (ratio - 1.0).abs() <= CLOSE {
-                lag.var[d] = Some(lag.watched);
+                (lag.var[d], lag.var_steps[d]) = (Some(lag.watched), Some(steps));
             }
         }
     }
@@ -112,6 +122,8 @@ pub struct LagWatch {
     /// One per replay; replays run side by side.
     probes: Vec<Mutex<LagProbe>>,
     shift: Shift,
+    /// Vector steps begun so far.
+    steps: u64,
 }
 
 /// A shift, to the batch where it was found, with the lag of each setting behind it.
@@ -126,8 +138,8 @@ pub struct WatchedShift {
 impl LagWatch {
     /// Watches replays that have not begun.
     pub fn new(replays: Vec<Replay>, shift: Shift) -> Self {
-        let probe = |_: &Replay| LagProbe::new(shift.update, &shift.before, &shift.after).into();
-        Self { probes: replays.iter().map(probe).collect(), replays, shift }
+        let probe = |_: &Replay| LagProbe::new(shift.place(), &shift.before, &shift.after).into();
+        Self { probes: replays.iter().map(probe).collect(), replays, shift, steps: 0 }
     }
 
     /// Replays a block whose batches end at `ends`, with the vector step of each row.
@@ -136,14 +148,16 @@ impl LagWatch {
         let (width, updates_before) = (first.normalizer().width(), first.normalizer().updates());
         if self.shift.look(&LocatedBlock { rows, width, ends, vector_step, updates_before }) {
             for probe in &mut self.probes {
-                probe.get_mut().unwrap_or_else(PoisonError::into_inner).move_to(self.shift.update);
+                probe.get_mut().unwrap_or_else(PoisonError::into_inner).move_to(self.shift.place());
             }
         }
         let block = Block { rows, input: None, ends };
-        let probes = &self.probes;
+        let (probes, before) = (&self.probes, self.steps);
         Replay::process_together(&mut self.replays, &block, |i, update| {
-            probes[i].lock().unwrap_or_else(PoisonError::into_inner).watch(update.normalizer);
+            let steps = update.last_row.map_or(before, |row| vector_step[row] + 1);
+            probes[i].lock().unwrap_or_else(PoisonError::into_inner).watch(update.normalizer, steps);
         });
+        self.steps = vector_step.last().map_or(before, |step| step + 1);
     }
 
     /// The run is over.
@@ -156,22 +170,28 @@ impl LagWatch {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Memory, Rule, lag_of};
+    use super::super::{Memory, Order, Rule, lag_of};
     use super::*;
+
+    const START: KnownStep = KnownStep { updates: 0, vector_step: 0 };
+
+    fn moments(mean: f64, var: f64) -> MeanVar {
+        MeanVar { mean, var }
+    }
 
     #[test]
     fn the_lag_of_a_moving_average_is_the_formula() {
         let rule = Rule { initial_mean: 0.0, ..Rule::observations(Memory::ema(0.9)) };
         let mut normalizer = Normalizer::new(rule, 1);
-        let moments = |mean| MeanVar { mean, var: 1.0 };
-        let mut probe = LagProbe::new(0, &[moments(0.0)], &[moments(5.0)]);
-        for _ in 0..200 {
+        let mut probe = LagProbe::new(START, &[moments(0.0, 1.0)], &[moments(5.0, 1.0)]);
+        for step in 1..=200 {
             normalizer.update(1, &[5.0], &[1.0]);
-            probe.watch(&normalizer);
+            // Two vector steps make an update.
+            probe.watch(&normalizer, 2 * step);
         }
         let lag = probe.finish();
         // ln 0.1/ln 0.9 = 21.85: the 22nd update.
-        assert_eq!(lag.mean[0], Some(22));
+        assert_eq!((lag.mean[0], lag.mean_steps[0]), (Some(22), Some(44)));
         assert_eq!(lag_of(0.9).ceil(), 22.0);
         // Var = 1 + 25 m^k (1 - m^k): at most 1 + 25/4, within 10 % once 25 m^k (1 - m^k) <= 0.1.
         let expected = (1..200u64).find(|k| {
@@ -180,5 +200,49 @@ mod tests {
         });
         assert_eq!(lag.var[0], expected);
         assert!((lag.greatest_var_ratio[0] - 7.25).abs() < 0.02);
+    }
+
+    #[test]
+    fn a_moving_average_behind_steps_and_ramps_is_where_the_formulas_say() {
+        for momentum in [0.5, 0.9, 0.99, 0.999] {
+            let rule = Rule {
+                initial_mean: 0.0,
+                order: Order::UpdateFirst,
+                ..Rule::observations(Memory::ema(momentum))
+            };
+            // A step of 1: 1 - 1/e of it is behind after -1/ln m updates.
+            let mut normalizer = Normalizer::new(rule, 1);
+            let closed = (1..20_000u32).find(|_| {
+                normalizer.update(1, &[1.0], &[0.0]);
+                normalizer.mean()[0] >= 1.0 - (-1.0f64).exp()
+            });
+            let updates = -1.0 / f64::ln(momentum);
+            assert_eq!(closed.map(f64::from), Some(updates.ceil()), "momentum {momentum}");
+            // A ramp of 1 an update: the average lags by m/(1 - m) updates.
+            let mut normalizer = Normalizer::new(rule, 1);
+            for update in 1..=20_000u32 {
+                normalizer.update(1, &[f64::from(update)], &[0.0]);
+            }
+            let lag = 20_000.0 - normalizer.mean()[0];
+            assert!(
+                (lag / (momentum / (1.0 - momentum)) - 1.0).abs() < 1e-3,
+                "{lag} for momentum {momentum}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_lag_probe_is_within_two_percent_of_the_formula() {
+        for momentum in [0.98, 0.99, 0.999] {
+            let rule = Rule { initial_mean: 2.0, ..Rule::observations(Memory::ema(momentum)) };
+            let mut normalizer = Normalizer::new(rule, 1);
+            let mut probe = LagProbe::new(START, &[moments(2.0, 1.0)], &[moments(-3.0, 1.0)]);
+            for step in 1..=20_000 {
+                normalizer.update(4, &[-3.0], &[1.0]);
+                probe.watch(&normalizer, step);
+            }
+            let found = probe.finish().mean[0].expect("it arrives") as f64;
+            assert!((found / lag_of(momentum) - 1.0).abs() < 0.02, "{found} for momentum {momentum}");
+        }
     }
 }

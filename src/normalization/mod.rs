@@ -10,9 +10,11 @@
 //! - *window*: consecutive updates that the diagnostics summarize together.
 
 mod act_learn;
+mod autocorrelation;
 mod batches;
 mod change;
 mod conventions;
+mod cusum;
 mod diagnostics;
 mod engine;
 mod lag;
@@ -20,6 +22,7 @@ mod lanes;
 mod merge;
 mod on_device;
 mod output;
+mod pace;
 mod presets;
 mod replay;
 mod returns;
@@ -36,7 +39,9 @@ mod window;
 
 pub use act_learn::{ActLearnDifference, ActLearnProbe, RolloutRows};
 pub use batches::{Batcher, Granularity, Places, Rounds};
-pub use change::{Change, DimensionChange, Regimes, find_change};
+pub use change::{
+    Change, ChangedStatistic, DRIFT_LEVEL, DimensionChange, Drift, Regimes, Untold, UntoldReason, find_drift,
+};
 pub use conventions::{Conventions, ReturnScale, Target};
 pub use diagnostics::{ClipPhase, Diagnostics, lag_of};
 pub use engine::{
@@ -47,6 +52,7 @@ pub use lag::{Lag, LagProbe, LagWatch, WatchedShift};
 pub use lanes::{EpisodeEnd, EpisodeRows, LaneRows, Lanes};
 pub use merge::{MergeError, merge_states};
 pub use output::Output;
+pub use pace::{EpisodeCount, Pace};
 pub use presets::Preset;
 pub use replay::{Block, Replay, moments_of};
 pub use returns::{ReturnReset, ReturnStep, Returns};

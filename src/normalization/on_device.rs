@@ -40,6 +40,25 @@ impl Scanned {
     }
 }
 
+/// Rows of a tile by the state they count as normalized with: between its first and last one the state goes evenly.
+struct TileUses {
+    before: u64,
+    after: u64,
+}
+
+impl TileUses {
+    /// Of `n` rows in so many batches: the state before the tile is the first one's if values are normalized first,
+    /// the state after it the last one's if not.
+    fn of(n: u64, batches: u64, order: Order) -> Self {
+        let later = match order {
+            Order::NormalizeFirst => batches.saturating_sub(1),
+            Order::UpdateFirst => batches + 1,
+        };
+        let after = (n * later / (2 * batches).max(1)).min(n);
+        Self { before: n - after, after }
+    }
+}
+
 /// A group whose values are under way.
 struct Finishing {
     group: TileGroup,
@@ -139,6 +158,7 @@ impl Replay {
         let shape = BlockShape { n_rows, ends: &[], n_open: 0 };
         for group in plan_tiles(&rule, self.normalizer.clock(), settings, shape) {
             self.windows.begin(&self.normalizer);
+            self.windows.use_state(&self.normalizer, group.rows.len() as u64);
             let rows = pass.upload_input(&group, width)?;
             let n_tiles = group.layout.n_tiles();
             let states = (0..n_tiles).map(|tile| Some(self.state_before(&rows, tile, None))).collect();
@@ -169,9 +189,14 @@ impl Replay {
             match step {
                 ScanStep::WholeBatches { tile, share, clock, last_row, last_n } => {
                     pass.set_before(at, tile, self);
-                    self.add_to_window(moments, tile, pass.n_rows(at, tile));
+                    let n = pass.n_rows(at, tile);
+                    self.add_to_window(moments, tile, n);
+                    let batches = clock.updates() - self.normalizer.updates();
+                    let uses = TileUses::of(n, batches, self.normalizer.rule().order);
+                    self.windows.use_state(&self.normalizer, uses.before);
                     let own = tile * width..(tile + 1) * width;
                     self.normalizer.append(share, &moments.mean[own.clone()], &moments.var[own], clock);
+                    self.windows.use_state(&self.normalizer, uses.after);
                     on_update(Update { last_row: Some(last_row), n: last_n, normalizer: &self.normalizer });
                     self.windows.end_if_full(&self.normalizer);
                 }
@@ -179,6 +204,7 @@ impl Replay {
                     self.open.merge_batch(pass.n_rows(at, tile), &view(moments, tile, width));
                     if is_first {
                         pass.set_before(at, tile, self);
+                        self.windows.use_state(&self.normalizer, pass.n_rows(at, tile));
                     } else {
                         pass.open_tiles.push(TilePlace { group: at, tile });
                         pass.set_updates(at, tile, self.normalizer.updates());
@@ -192,6 +218,7 @@ impl Replay {
                     self.normalizer.update(batch.n(), batch.mean(), &batch.vars());
                     for TilePlace { group, tile } in std::mem::take(&mut pass.open_tiles) {
                         pass.set_scaling(group, tile, self);
+                        self.windows.use_state(&self.normalizer, pass.n_rows(group, tile));
                     }
                     on_update(Update { last_row, n: batch.n(), normalizer: &self.normalizer });
                     self.windows.end_if_full(&self.normalizer);

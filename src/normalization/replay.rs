@@ -70,6 +70,13 @@ impl Replay {
         }
     }
 
+    /// In windows of a multiple of so many updates, so that each holds whole vector steps; before any rows.
+    #[must_use]
+    pub fn in_steps_of(mut self, updates: u64) -> Self {
+        self.windows = self.windows.in_steps_of(updates);
+        self
+    }
+
     /// Goes through rows on a device, at 32 bits; the state stays at 64.
     #[must_use]
     pub fn on_device(mut self, engine: Option<Engine>, told: UpdatesTold) -> Self {
@@ -157,7 +164,7 @@ impl Replay {
             self.apply(&open);
             on_update(Update { last_row: None, n: open.n(), normalizer: &self.normalizer });
         }
-        self.windows.close(&self.normalizer);
+        self.windows.close();
     }
 
     fn apply(&mut self, batch: &RowMoments) {
@@ -267,16 +274,21 @@ impl Replay {
         self.centers.resize(table.len() * width, 0.0);
         self.inverses.resize(table.len() * width, 0.0);
         let order = self.normalizer.rule().order;
+        let mut before = 0;
         for (batch, end) in ends.iter().enumerate() {
             let range = batch * width..(batch + 1) * width;
             let (center, inverse) = (&mut self.centers[range.clone()], &mut self.inverses[range]);
+            let n_rows = (end - before) as u64;
+            before = *end;
             if order == Order::NormalizeFirst {
                 self.normalizer.scaling(center, inverse);
+                self.windows.use_state(&self.normalizer, n_rows);
             }
             let view = table.view(batch);
             self.normalizer.update(table.n[batch], view.mean, view.var);
             if order == Order::UpdateFirst {
                 self.normalizer.scaling(center, inverse);
+                self.windows.use_state(&self.normalizer, n_rows);
             }
             if table.n[batch] > 0 {
                 let last_row = (start + end).checked_sub(1);
@@ -310,6 +322,7 @@ impl Replay {
         };
         let clipped = normalize_batches(self.normalizer.rule(), &batches, width, output);
         self.windows.count_clipped(&clipped, n_rows as u64);
+        self.windows.use_state(&self.normalizer, n_rows as u64);
     }
 }
 

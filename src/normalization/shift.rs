@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::change::{Regimes, find_change};
+use super::change::{ChangedStatistic, Regimes, find_drift};
+use super::pace::Pace;
 use super::segment::MeanVar;
 use super::timeline::{KnownStep, Timeline};
 use super::window::Window;
@@ -33,13 +34,32 @@ impl Shift {
     }
 
     /// The strongest shift in windows of so many updates, if there is one.
-    pub fn find(windows: &[Window], window_updates: u64, width: usize, timeline: &Timeline) -> Option<Self> {
-        let change = find_change(windows, width)?;
+    pub fn find(
+        windows: &[Window],
+        window_updates: u64,
+        width: usize,
+        timeline: &Timeline,
+        pace: Pace,
+    ) -> Option<Self> {
+        let change = find_drift(windows, width, pace).change?;
         let near = change.update.saturating_sub(window_updates)..change.update + window_updates;
-        let strongest = change.dimensions.first().map_or(0, |change| change.dimension);
-        let locator = ShiftLocator::new(strongest, near);
+        let strongest = change.dimensions.first()?;
+        let (before, after) = (&change.regimes.before, &change.regimes.after);
+        let d = strongest.dimension;
+        let located = match strongest.statistic {
+            ChangedStatistic::Variance => {
+                LocatedBy::Squares { about: f64::midpoint(before.mean()[d], after.mean()[d]) }
+            }
+            ChangedStatistic::Mean | ChangedStatistic::Both => LocatedBy::Values,
+        };
+        let locator = ShiftLocator::new(d, located, near);
         let vector_step = timeline.step_at(change.update);
         Some(Self::new(vector_step, change.update, &change.regimes, Some(locator)))
+    }
+
+    /// Where it is.
+    pub(super) fn place(&self) -> KnownStep {
+        KnownStep { updates: self.update, vector_step: self.vector_step }
     }
 
     fn new(vector_step: u64, update: u64, regimes: &Regimes, locator: Option<ShiftLocator>) -> Self {
@@ -79,10 +99,23 @@ pub struct LocatedBlock<'a> {
     pub updates_before: u64,
 }
 
-/// Batch means of one dimension around a shift that windows have found.
+/// What of a dimension shifts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum LocatedBy {
+    /// Its values.
+    Values,
+    /// Their squares about a centre, where the variance alone changes.
+    Squares {
+        /// The centre.
+        about: f64,
+    },
+}
+
+/// Batch means of one dimension (or of its squares) around a shift that windows have found.
 #[derive(Debug, Clone)]
 struct ShiftLocator {
     dimension: usize,
+    located: LocatedBy,
     /// Updates around the shift.
     updates: Range<u64>,
     means: Vec<f64>,
@@ -91,8 +124,8 @@ struct ShiftLocator {
 }
 
 impl ShiftLocator {
-    fn new(dimension: usize, updates: Range<u64>) -> Self {
-        Self { dimension, updates, means: Vec::new(), steps: Vec::new() }
+    fn new(dimension: usize, located: LocatedBy, updates: Range<u64>) -> Self {
+        Self { dimension, located, updates, means: Vec::new(), steps: Vec::new() }
     }
 
     /// Gathers what a block holds of those updates; whether all of them were seen.
@@ -101,7 +134,13 @@ impl ShiftLocator {
         for (i, end) in block.ends.iter().enumerate() {
             let update = block.updates_before + i as u64;
             if self.updates.contains(&update) && *end > start {
-                let values = (start..*end).map(|row| block.rows.get(row * block.width + self.dimension));
+                let values = (start..*end).map(|row| {
+                    let x = block.rows.get(row * block.width + self.dimension);
+                    match self.located {
+                        LocatedBy::Values => x,
+                        LocatedBy::Squares { about } => (x - about).powi(2),
+                    }
+                });
                 self.means.push(values.sum::<f64>() / (end - start) as f64);
                 self.steps.push(block.vector_step[end - 1]);
             }
@@ -150,10 +189,27 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_the_variance_is_located_by_squares() {
+        let rows: Vec<f64> = (0..20).flat_map(|i| if i < 12 { [4.9, 5.1] } else { [1.0, 9.0] }).collect();
+        let ends: Vec<usize> = (1..=20).map(|batch| 2 * batch).collect();
+        let steps: Vec<u64> = (0..20).flat_map(|step| [step, step]).collect();
+        let mut locator = ShiftLocator::new(0, LocatedBy::Squares { about: 5.0 }, 0..20);
+        let block = LocatedBlock {
+            rows: Rows::F64(&rows),
+            width: 1,
+            ends: &ends,
+            vector_step: &steps,
+            updates_before: 0,
+        };
+        assert!(locator.gather(&block));
+        assert_eq!(locator.found(), Some(KnownStep { updates: 12, vector_step: 12 }));
+    }
+
+    #[test]
     fn a_shift_between_windows_is_located_over_blocks() {
         // Batches of two rows around updates 10..16; the second dimension shifts from update 13 on.
         let value = |update: u64| if update < 13 { 1.0 } else { 5.0 };
-        let mut locator = ShiftLocator::new(1, 10..16);
+        let mut locator = ShiftLocator::new(1, LocatedBy::Values, 10..16);
         for first in [8, 12] {
             let rows: Vec<f64> = (first..first + 4).flat_map(|u| [0.0, value(u), 9.0, value(u)]).collect();
             let steps: Vec<u64> = (first..first + 4).flat_map(|update| [2 * update, 2 * update]).collect();

@@ -289,6 +289,17 @@ impl Normalizer {
         }
     }
 
+    /// The state as it is used: corrected, variances divided by n - ddof; nothing where values are left as they are.
+    pub(super) fn in_use(&self) -> impl Iterator<Item = MeanVar> {
+        let is_used = self.clock.rows >= self.rule.raw_below;
+        let unbias = self.unbias();
+        let states = self.mean.iter().zip(&self.var).filter(move |_| is_used);
+        states.map(move |(mean, var)| {
+            let MeanVar { mean, var } = self.corrected(MeanVar { mean: *mean, var: *var });
+            MeanVar { mean, var: var * unbias }
+        })
+    }
+
     #[inline]
     fn corrected(&self, state: MeanVar) -> MeanVar {
         let share = 1.0 - self.clock.prior;

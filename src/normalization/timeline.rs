@@ -21,6 +21,11 @@ impl Timeline {
         self.known.push(KnownStep { updates, vector_step });
     }
 
+    /// The last known place.
+    pub fn end(&self) -> Option<KnownStep> {
+        self.known.last().copied()
+    }
+
     /// The vector step of the last known place after at most so many updates.
     pub fn known_step_at(&self, updates: u64) -> Option<u64> {
         self.known.iter().rev().find(|known| known.updates <= updates).map(|known| known.vector_step)
@@ -66,6 +71,7 @@ mod tests {
         assert_eq!((timeline.step_at(3), timeline.known_step_at(3)), (0, None));
         timeline.push(2, 10);
         timeline.push(6, 30);
+        assert_eq!(timeline.end(), Some(KnownStep { updates: 6, vector_step: 30 }));
         assert_eq!([0, 2, 3, 6, 9].map(|updates| timeline.step_at(updates)), [10, 10, 15, 30, 30]);
         assert_eq!([5, 15, 40].map(|step| timeline.updates_at(step)), [2, 3, 6]);
         assert_eq!([1, 5, 6].map(|updates| timeline.known_step_at(updates)), [None, Some(10), Some(30)]);

@@ -1,5 +1,6 @@
 //! Windows: consecutive updates that the diagnostics summarize together.
 
+use super::segment::MeanVar;
 use super::state::Normalizer;
 use crate::stats::RowMoments;
 
@@ -17,21 +18,67 @@ pub struct Window {
     pub clipped: Vec<u64>,
     /// Values normalized, per dimension.
     pub normalized: u64,
-    /// The state at its end: means.
+    /// The state its rows were normalized with, averaged over them.
+    pub in_use: StateInUse,
+    /// Whether nothing more comes.
+    pub(super) is_over: bool,
+}
+
+/// States that rows were normalized with, averaged over rows.
+#[derive(Debug, Clone, Default)]
+pub struct StateInUse {
+    /// Rows.
+    pub n: u64,
+    /// Means, one per dimension; none without rows.
     pub mean: Vec<f64>,
-    /// The state at its end: variances.
+    /// Variances, likewise.
     pub var: Vec<f64>,
 }
 
+impl StateInUse {
+    /// Adds `n` rows that were normalized with one state, where there was one.
+    pub(super) fn add(&mut self, n: u64, state: impl Iterator<Item = MeanVar>) {
+        if n == 0 {
+            return;
+        }
+        let mut state = state.peekable();
+        if state.peek().is_none() {
+            return;
+        }
+        if self.n == 0 {
+            (self.mean, self.var) = state.map(|own| (own.mean, own.var)).unzip();
+            self.n = n;
+            return;
+        }
+        self.n += n;
+        let share = n as f64 / self.n as f64;
+        for ((mean, var), own) in self.mean.iter_mut().zip(&mut self.var).zip(state) {
+            *mean += share * (own.mean - *mean);
+            *var += share * (own.var - *var);
+        }
+    }
+
+    /// Means and variances, one pair per dimension.
+    fn pairs(&self) -> impl Iterator<Item = MeanVar> {
+        self.mean.iter().zip(&self.var).map(|(mean, var)| MeanVar { mean: *mean, var: *var })
+    }
+}
+
 impl Window {
+    /// Rows known by their moments, normalized with nothing.
+    pub fn of_rows(first_update: u64, moments: RowMoments) -> Self {
+        let width = moments.mean().len();
+        Self { moments, is_over: true, ..Self::new(first_update, width) }
+    }
+
     fn new(first_update: u64, width: usize) -> Self {
         Self {
             first_update,
             moments: RowMoments::empty(width),
             clipped: vec![0; width],
             normalized: 0,
-            mean: Vec::new(),
-            var: Vec::new(),
+            in_use: StateInUse::default(),
+            is_over: false,
         }
     }
 
@@ -40,7 +87,8 @@ impl Window {
         self.moments.merge(&later.moments);
         self.clipped.iter_mut().zip(&later.clipped).for_each(|(sum, n)| *sum += n);
         self.normalized += later.normalized;
-        (self.mean, self.var) = (later.mean, later.var);
+        self.in_use.add(later.in_use.n, later.in_use.pairs());
+        self.is_over = later.is_over;
     }
 }
 
@@ -56,6 +104,12 @@ impl Windows {
     /// About `n_windows` of them over so many updates.
     pub(super) fn new(expected_updates: u64, n_windows: u64) -> Self {
         Self { updates_each: expected_updates.div_ceil(n_windows.max(1)).max(1), windows: Vec::new() }
+    }
+
+    /// The same in windows of a multiple of so many updates.
+    pub(super) fn in_steps_of(mut self, updates: u64) -> Self {
+        self.updates_each = self.updates_each.next_multiple_of(updates.max(1));
+        self
     }
 
     /// Windows so far.
@@ -92,7 +146,7 @@ impl Windows {
         let updates = normalizer.updates();
         let is_full = |window: &Window| updates - window.first_update >= self.updates_each;
         if self.windows.last().is_none_or(is_full) {
-            self.close(normalizer);
+            self.close();
             self.windows.push(Window::new(updates, normalizer.width()));
         }
     }
@@ -101,15 +155,21 @@ impl Windows {
     pub(super) fn end_if_full(&mut self, normalizer: &Normalizer) {
         let updates = normalizer.updates();
         if self.windows.last().is_some_and(|window| updates - window.first_update >= self.updates_each) {
-            self.close(normalizer);
+            self.close();
         }
     }
 
-    /// Closes the last window where it is open.
-    pub(super) fn close(&mut self, normalizer: &Normalizer) {
-        if let Some(window) = self.windows.last_mut().filter(|window| window.mean.is_empty()) {
-            window.mean = normalizer.mean().to_vec();
-            window.var = normalizer.var().to_vec();
+    /// Closes the last window.
+    pub(super) fn close(&mut self) {
+        if let Some(window) = self.windows.last_mut() {
+            window.is_over = true;
+        }
+    }
+
+    /// Rows of the last window are normalized with the state as it is.
+    pub(super) fn use_state(&mut self, normalizer: &Normalizer, n_rows: u64) {
+        if let Some(window) = self.windows.last_mut() {
+            window.in_use.add(n_rows, normalizer.in_use());
         }
     }
 
@@ -123,7 +183,7 @@ impl Windows {
 
     /// Joins neighbours, so that any number of updates has a bounded number of windows.
     fn halve(&mut self) {
-        if self.windows.last().is_some_and(|window| window.mean.is_empty()) {
+        if self.windows.last().is_some_and(|window| !window.is_over) {
             return;
         }
         let mut joined: Vec<Window> = Vec::with_capacity(self.windows.len() / 2 + 1);

@@ -56,7 +56,10 @@ fn write_compared(
             (Some(step), true) => format!("shift given at vector step {}", grouped(step)),
             (Some(step), false) => format!("shift found at vector step {}", grouped(step)),
             (None, true) => "the recording ends before the shift given".to_owned(),
-            (None, false) => "no shift found".to_owned(),
+            (None, false) => match &run.shift_reason {
+                Some(reason) => format!("cannot tell whether it shifts, for {reason}"),
+                None => "no shift found".to_owned(),
+            },
         };
         writeln!(out, "run {}: {shift}", printable(&run.run_id))?;
         show(&settings_grid(run), out)?;
@@ -68,8 +71,9 @@ fn write_compared(
     writeln!(out)?;
     writeln!(
         out,
-        "mean off: |mean - windowed mean| in windowed sd, averaged; sd off: how many times too large or small; lag: \
-         updates until within 10 %"
+        "mean off: |mean in use - windowed mean| in windowed sd, averaged; sd off: how many times too large or small; \
+         lag: updates until within 10 %{}",
+        if has_other_steps(report) { " (vector steps)" } else { "" }
     )
 }
 
@@ -118,8 +122,14 @@ fn settings_grid(run: &ComparedRunRow) -> Grid {
             setting.name(),
             short(average(&setting.mean_distance)),
             format!("{}x", short((average(&setting.log_var_distance) / 2.0).exp())),
-            lag_cell(setting.lag_updates_mean.as_deref(), is_shifted),
-            lag_cell(setting.lag_updates_var.as_deref(), |dim| !constant.contains(&dim)),
+            lag_cell(
+                setting.lag_updates_mean.as_deref(),
+                setting.lag_vector_steps_mean.as_deref(),
+                is_shifted,
+            ),
+            lag_cell(setting.lag_updates_var.as_deref(), setting.lag_vector_steps_var.as_deref(), |dim| {
+                !constant.contains(&dim)
+            }),
             extreme(setting.least_var_ratio.as_deref(), f64::min, f64::INFINITY),
             extreme(setting.greatest_var_ratio.as_deref(), f64::max, 0.0),
             format!("{} %", short(100.0 * setting.clip_fraction)),
@@ -131,9 +141,30 @@ fn settings_grid(run: &ComparedRunRow) -> Grid {
     grid
 }
 
-/// The slowest lag, where there is a shift.
-fn lag_cell(lags: Option<&[Option<u64>]>, counted: impl Fn(usize) -> bool) -> String {
-    lags.map_or_else(|| "-".to_owned(), |lags| slowest(lags, counted))
+/// The slowest lag in updates, where there is a shift, and in vector steps, where those are others.
+fn lag_cell(
+    lags: Option<&[Option<u64>]>,
+    steps: Option<&[Option<u64>]>,
+    counted: impl Fn(usize) -> bool,
+) -> String {
+    let Some(lags) = lags else { return "-".to_owned() };
+    let updates = slowest(lags, &counted);
+    let others = steps.filter(|steps| *steps != lags && lags.iter().any(Option::is_some));
+    match others.map(|steps| slowest(steps, &counted)).filter(|steps| *steps != updates) {
+        Some(steps) => format!("{updates} ({steps})"),
+        None => updates,
+    }
+}
+
+/// Whether some lag is another number in vector steps.
+fn has_other_steps(report: &ComparisonDocument) -> bool {
+    let differs = |updates: &Option<Vec<Option<u64>>>, steps: &Option<Vec<Option<u64>>>| {
+        steps.is_some() && updates != steps
+    };
+    report.runs.iter().flat_map(|run| &run.settings).any(|setting| {
+        differs(&setting.lag_updates_mean, &setting.lag_vector_steps_mean)
+            || differs(&setting.lag_updates_var, &setting.lag_vector_steps_var)
+    })
 }
 
 /// The extreme of the ratios that can be said, beginning from `start`.

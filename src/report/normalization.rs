@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::Format;
 use super::grid::{Align, Grid, printable};
 use crate::results::text::{fixed, grouped, short};
-use crate::results::{NormalizationDocument, RunRow};
+use crate::results::{DriftDimensionRow, NormalizationDocument, RunRow};
 
 fn name(run: &RunRow) -> String {
     let id = printable(&run.run_id).into_owned();
@@ -196,11 +196,7 @@ fn remark(run: &RunRow, dim: usize) -> String {
     }
     let change = d.drift.as_ref().and_then(|change| change.dimensions.iter().find(|c| c.dimension == dim));
     if let Some(change) = change {
-        remarks.push(format!(
-            "shifts {:+.1} sd at update {}",
-            change.shift.unwrap_or(f64::INFINITY),
-            grouped(change.update)
-        ));
+        remarks.push(format!("{} at update {}", changed(change), grouped(change.update)));
     }
     if d.prior_share_of_variance[dim] > 0.5 && !d.constant_dimensions.contains(&dim) {
         remarks.push(format!(
@@ -209,6 +205,24 @@ fn remark(run: &RunRow, dim: usize) -> String {
         ));
     }
     remarks.join("; ")
+}
+
+/// How a dimension changes.
+fn changed(change: &DriftDimensionRow) -> String {
+    let shift = || format!("shifts {:+.1} sd", change.shift.unwrap_or(f64::INFINITY));
+    let spread = || {
+        let ratio = change.sd_ratio.unwrap_or(f64::INFINITY);
+        if ratio < 1.0 {
+            format!("sd falls {:.1} times", 1.0 / ratio)
+        } else {
+            format!("sd rises {ratio:.1} times")
+        }
+    };
+    match change.statistic.as_deref() {
+        Some("variance") => spread(),
+        Some("mean and variance") => format!("{}, {}", shift(), spread()),
+        _ => shift(),
+    }
 }
 
 /// What a reader should know, in sentences.
@@ -222,11 +236,17 @@ fn findings(document: &NormalizationDocument, run: &RunRow) -> Vec<String> {
         let noun = if n == 1 { "dimension changes" } else { "dimensions change" };
         found.push(format!("drift: {n} {noun} at update {}{at}", grouped(change.update)));
     }
+    if let Some(reason) = d.drift_test.as_ref().and_then(|test| test.reason.as_ref()) {
+        found.push(format!("drift: cannot tell for {reason}"));
+    }
     if let (Some(lag), Some(batches)) = (d.lag_updates, d.effective_batches) {
+        let updates = lag.ceil();
+        let steps = d.lag_vector_steps.map(f64::ceil).filter(|steps| *steps != updates);
+        let steps = steps.map_or_else(String::new, |steps| format!(" ({} vector steps)", short(steps)));
         found.push(format!(
-            "the moving average looks at {} batches; after a shift 10 % of it is left after {} updates",
+            "the moving average looks at {} batches; after a shift 10 % of it is left after {} updates{steps}",
             short(batches),
-            short(lag.ceil())
+            short(updates)
         ));
     } else if document.momentum == Some(1.0) {
         found.push("momentum 1: the statistics never move".to_owned());

@@ -67,6 +67,9 @@ pub struct ComparedRunRow {
     pub shift_at: Option<u64>,
     /// Whether the user named it.
     pub shift_given: bool,
+    /// Why a shift cannot be told, where none was given or found; absent where one could.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift_reason: Option<String>,
     /// One per setting.
     pub settings: Vec<ComparedSettingRow>,
 }
@@ -89,16 +92,22 @@ pub struct ComparedSettingRow {
     /// Its variance.
     #[serde(deserialize_with = "numbers::list")]
     pub var: Vec<f64>,
-    /// Mean |mean - windowed mean| in windowed deviations, per dimension.
+    /// Mean |mean in use - windowed mean| in windowed deviations, per dimension.
     #[serde(deserialize_with = "numbers::list")]
     pub mean_distance: Vec<f64>,
-    /// Mean |log(variance/windowed variance)|, per dimension.
+    /// Mean |log(variance in use/windowed variance)|, per dimension.
     #[serde(deserialize_with = "numbers::list")]
     pub log_var_distance: Vec<f64>,
     /// Updates until the mean is within 10 % of its new value; null where it never is.
     pub lag_updates_mean: Option<Vec<Option<u64>>>,
     /// Updates until the variance is within 10 % of its new value.
     pub lag_updates_var: Option<Vec<Option<u64>>>,
+    /// The lags of the mean in vector steps; absent without a shift and in older documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_vector_steps_mean: Option<Vec<Option<u64>>>,
+    /// Those of the variance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_vector_steps_var: Option<Vec<Option<u64>>>,
     /// Least variance in use after the shift over the new one.
     pub least_var_ratio: Option<Vec<Option<f64>>>,
     /// Greatest variance in use after the shift over the new one.
@@ -145,6 +154,8 @@ impl ComparedSettingRow {
             log_var_distance: d.var_distance.clone(),
             lag_updates_mean: lag.map(|lag| lag.mean.clone()),
             lag_updates_var: lag.map(|lag| lag.var.clone()),
+            lag_vector_steps_mean: lag.map(|lag| lag.mean_steps.clone()),
+            lag_vector_steps_var: lag.map(|lag| lag.var_steps.clone()),
             least_var_ratio: ratios(&|lag| &lag.least_var_ratio),
             greatest_var_ratio: ratios(&|lag| &lag.greatest_var_ratio),
             clip_fraction: d.clip_fraction,

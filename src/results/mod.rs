@@ -10,6 +10,7 @@ mod baseline;
 mod check;
 mod comparison;
 mod devices;
+mod drift;
 mod inspection;
 mod measured;
 mod metric;
@@ -33,6 +34,7 @@ pub use comparison::{
     CompareInput, ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument, DivisorRow,
 };
 pub use devices::{DeviceDocument, DeviceRow};
+pub use drift::{DriftDimensionRow, DriftRow, DriftTestRow, UntoldRow, untold_reason};
 pub use inspection::{FileRow, GamesRow, InspectAnalysis, InspectionDocument};
 pub use measured::Measured;
 pub use metric::{Direction, Metric};

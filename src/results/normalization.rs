@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::drift::{DriftRow, DriftTestRow};
 use super::metric::{Direction, Metric};
 use super::normalization_analysis::ReplayAnalysis;
 use super::numbers::{self, finite};
@@ -214,16 +215,22 @@ pub struct DiagnosticsRow {
     pub effective_batches: Option<f64>,
     /// Updates after which 10 % of a shift is left; null likewise.
     pub lag_updates: Option<f64>,
+    /// The same in vector steps, as fast as this run made updates; absent likewise and in older documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_vector_steps: Option<f64>,
     /// Limits of 32-bit statistics.
     pub float32: Float32Row,
     /// Whether the input looks normalized already.
     pub looks_normalized: bool,
-    /// Where the distribution changes.
+    /// Where the distribution changes; null where no change was found (`drift_test` says why, if none could be).
     pub drift: Option<DriftRow>,
-    /// Mean |mean - windowed mean| in windowed deviations, per dimension; null where nothing was normalized.
+    /// How the change was looked for; older documents lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_test: Option<DriftTestRow>,
+    /// Mean |mean in use - windowed mean| in windowed deviations, per dimension; null where nothing was normalized.
     #[serde(deserialize_with = "numbers::optional_list")]
     pub mean_distance: Option<Vec<f64>>,
-    /// Mean |log(variance/windowed variance)|, per dimension; null likewise.
+    /// Mean |log(variance in use/windowed variance)|, per dimension; null likewise.
     #[serde(deserialize_with = "numbers::optional_list")]
     pub log_var_distance: Option<Vec<f64>>,
     /// The same row normalized when the policy acted and when it learned.
@@ -256,30 +263,6 @@ pub struct Float32Row {
     pub cancelling_dimensions: Vec<usize>,
 }
 
-/// A change of the distribution.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct DriftRow {
-    /// First update of the new regime, to the length of a window.
-    pub update: u64,
-    /// The vector step of it.
-    pub vector_step: Option<u64>,
-    /// Dimensions that changed, strongest first.
-    pub dimensions: Vec<DriftDimensionRow>,
-}
-
-/// How one dimension changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct DriftDimensionRow {
-    /// The dimension.
-    pub dimension: usize,
-    /// First update of its new regime.
-    pub update: u64,
-    /// Change of the mean in deviations within the regimes; null if infinite.
-    pub shift: Option<f64>,
-    /// Deviation after over before; null if infinite.
-    pub sd_ratio: Option<f64>,
-}
-
 impl DiagnosticsRow {
     fn of(run: &NormalizedRun) -> Self {
         let d = &run.diagnostics;
@@ -304,6 +287,7 @@ impl DiagnosticsRow {
             prior_share_of_variance: d.prior_share.clone(),
             effective_batches: d.effective_batches.and_then(finite),
             lag_updates: d.lag_updates.and_then(finite),
+            lag_vector_steps: d.lag_vector_steps.and_then(finite),
             float32: Float32Row {
                 count_saturates: d.single_count_saturates,
                 mean_freezes_after_rows: d.single_freeze.map(|freeze| freeze.0),
@@ -311,20 +295,8 @@ impl DiagnosticsRow {
                 cancelling_dimensions: d.cancelling.clone(),
             },
             looks_normalized: d.looks_normalized,
-            drift: d.change.as_ref().map(|change| DriftRow {
-                update: change.update,
-                vector_step: run.change_step,
-                dimensions: change
-                    .dimensions
-                    .iter()
-                    .map(|change| DriftDimensionRow {
-                        dimension: change.dimension,
-                        update: change.update,
-                        shift: finite(change.shift),
-                        sd_ratio: finite(change.ratio),
-                    })
-                    .collect(),
-            }),
+            drift: d.drift.change.as_ref().map(|change| DriftRow::of(change, run.change_step)),
+            drift_test: Some(DriftTestRow::of(&d.drift)),
             mean_distance: is_normalized.then(|| d.mean_distance.clone()),
             log_var_distance: is_normalized.then(|| d.var_distance.clone()),
             act_learn: run.act_learn.clone(),

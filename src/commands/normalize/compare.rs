@@ -4,19 +4,19 @@ use clap::{Args, ValueEnum};
 
 use super::pipeline::{Event, walk};
 use super::replay::{open, settled, tell_skips};
-use super::replayer::{N_WINDOWS, expected_updates};
+use super::replayer::{N_WINDOWS, expected_updates, updates_per_step};
 use super::settings::{Plan, PresetArg, RuleArgs, TargetArg, momentum};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
-    Block, Diagnostics, Granularity, LagWatch, Lanes, Memory, Output, Preset, Replay, Rule, Shift, Target,
-    Timeline, Warmup, WatchedShift,
+    Block, Diagnostics, EpisodeCount, Granularity, KnownStep, LagWatch, Lanes, Memory, Output, Pace, Preset,
+    Replay, Rule, Shift, Target, Timeline, Warmup, WatchedShift, find_drift,
 };
 use crate::progress::Progress;
 use crate::records::StepRecording;
 use crate::report::{write_comparison, write_divisors};
 use crate::results::{
     CompareAnalysis, CompareInput, ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument,
-    DivisorRow,
+    DivisorRow, untold_reason,
 };
 
 /// Replays many settings over one recording, side by side; batch moments are computed once for all.
@@ -73,6 +73,7 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
     let rules = rules(&analysis);
     let progress = context.console.progress();
     let first = first_pass(&recording, &plan, &rules, &progress)?;
+    check_shift(analysis.shift_at, &first)?;
     let shifts = first
         .iter()
         .enumerate()
@@ -82,9 +83,10 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
     drop(progress);
     let runs = first.iter().enumerate().map(|(run, finished)| {
         let watched = watched[run].as_ref();
+        let pace = finished.pace(&recording, run);
         let settings = finished.replays.iter().enumerate().map(|(i, replay)| {
             let state = replay.normalizer().state();
-            let diagnostics = Diagnostics::of(replay.normalizer().rule(), replay.windows(), &state);
+            let diagnostics = Diagnostics::of(replay.normalizer().rule(), replay.windows(), &state, pace);
             let lag = watched.and_then(|watched| watched.lags.get(i));
             ComparedSettingRow::new(&state, &diagnostics, lag)
         });
@@ -92,6 +94,7 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
             run_id: recording.runs()[run].run_id.clone(),
             shift_at: watched.map(|watched| watched.shift.vector_step),
             shift_given: analysis.shift_at.is_some(),
+            shift_reason: shift_reason(watched, analysis.shift_at, finished, recording.width(), pace),
             settings: settings.collect(),
         }
     });
@@ -217,6 +220,35 @@ fn check(plan: &Plan) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Refuses a shift beyond the end of every run: it would change nothing.
+fn check_shift(shift_at: Option<u64>, finished: &[Finished]) -> Result<(), CommandError> {
+    let longest = finished.iter().filter_map(|run| run.timeline.end()).max_by_key(|end| end.vector_step);
+    let (Some(step), Some(KnownStep { updates, vector_step: steps })) = (shift_at, longest) else {
+        return Ok(());
+    };
+    if step < steps {
+        return Ok(());
+    }
+    Err(CommandError::usage(
+        format!(
+            "--shift-at {step} lies beyond the recording, which has {steps} vector steps and {updates} updates"
+        ),
+        format!("name a vector step from 0 to {}, or leave --shift-at out and have it found", steps - 1),
+    ))
+}
+
+/// Why no shift can be told, where none was given or found.
+fn shift_reason(
+    watched: Option<&WatchedShift>,
+    given: Option<u64>,
+    finished: &Finished,
+    width: usize,
+    pace: Pace,
+) -> Option<String> {
+    let replay = finished.replays.first().filter(|_| watched.is_none() && given.is_none())?;
+    untold_reason(&find_drift(replay.windows(), width, pace))
+}
+
 /// The rules asked for: with a preset and nothing else, that preset's own.
 fn rules(analysis: &CompareAnalysis) -> Vec<Rule> {
     let base = analysis.rule.rule;
@@ -243,12 +275,22 @@ struct Finished {
     replays: Vec<Replay>,
     /// Vector steps at the beginning and the end of every block.
     timeline: Timeline,
+    episodes: EpisodeCount,
+}
+
+impl Finished {
+    fn pace(&self, recording: &StepRecording, run: usize) -> Pace {
+        self.episodes.pace(recording.runs()[run].n_vector_steps)
+    }
 }
 
 fn begin(recording: &StepRecording, plan: &Plan, rules: &[Rule], run: usize) -> Vec<Replay> {
     let info = &recording.runs()[run];
     let expected = expected_updates(plan, info.n_rows, info.n_vector_steps, 1);
-    rules.iter().map(|rule| Replay::new(*rule, recording.width(), expected, N_WINDOWS)).collect()
+    let per_step = updates_per_step(plan, info);
+    let replay =
+        |rule: &Rule| Replay::new(*rule, recording.width(), expected, N_WINDOWS).in_steps_of(per_step);
+    rules.iter().map(replay).collect()
 }
 
 fn first_pass(
@@ -263,11 +305,13 @@ fn first_pass(
             Event::Begin(run) => finished.push(Finished {
                 replays: begin(recording, plan, rules, run),
                 timeline: Timeline::default(),
+                episodes: EpisodeCount::new(recording.runs()[run].envs.len()),
             }),
             Event::Rows(rows) => {
-                let Some(Finished { replays, timeline }) = finished.last_mut() else {
+                let Some(Finished { replays, timeline, episodes }) = finished.last_mut() else {
                     unreachable!("a run has begun")
                 };
+                episodes.add(&rows.block.lane, &rows.block.episode, rows.block.ended.as_deref());
                 let block = Block { rows: rows.block.values.rows(), input: None, ends: &rows.ends };
                 let before = replays[0].normalizer().updates();
                 Replay::process_together(replays, &block, |_, _| {});
@@ -294,9 +338,9 @@ fn shift_of(given: Option<u64>, recording: &StepRecording, run: usize, finished:
     let replay = finished.replays.first()?;
     let (windows, width, timeline) = (replay.windows(), recording.width(), &finished.timeline);
     match given {
-        Some(step) if step >= recording.runs()[run].n_vector_steps => None,
+        Some(step) if timeline.end().is_none_or(|end| step >= end.vector_step) => None,
         Some(step) => Some(Shift::at_step(step, windows, width, timeline)),
-        None => Shift::find(windows, replay.window_updates(), width, timeline),
+        None => Shift::find(windows, replay.window_updates(), width, timeline, finished.pace(recording, run)),
     }
 }
 

@@ -6,10 +6,10 @@ use super::pipeline::{BatchedBlock, RowPlace};
 use super::settings::Plan;
 use crate::commands::CommandError;
 use crate::normalization::{
-    ActLearnProbe, Diagnostics, Engine, Granularity, Lanes, NormalizerState, Output, Places, Replay,
-    Timeline, Update, UpdatesTold,
+    ActLearnProbe, Diagnostics, Engine, EpisodeCount, Granularity, Lanes, NormalizerState, Output, Places,
+    Replay, Timeline, Update, UpdatesTold,
 };
-use crate::records::{NormalizedValues, StepRecording, TraceRows};
+use crate::records::{NormalizedValues, RunInfo, StepRecording, TraceRows};
 use crate::results::{NormalizedRun, RollbackCounts};
 
 /// Windows the diagnostics divide a run into.
@@ -39,6 +39,7 @@ pub(super) struct Replayer<'a> {
     rows: u64,
     /// Place of each lane's last row, for batches that a later block closes.
     last_places: Vec<RowPlace>,
+    episodes: EpisodeCount,
     /// Vector step of the first row after each window's end.
     window_steps: Timeline,
     pub(super) done: Vec<NormalizedRun>,
@@ -64,6 +65,7 @@ impl<'a> Replayer<'a> {
             probe: None,
             rows: 0,
             last_places: Vec::new(),
+            episodes: EpisodeCount::default(),
             window_steps: Timeline::default(),
             done: Vec::new(),
         }
@@ -80,6 +82,7 @@ impl<'a> Replayer<'a> {
         let n_lanes = if self.plan.per_env { info.envs.len() } else { 1 };
         self.last_places = vec![RowPlace::default(); n_lanes];
         self.window_steps = Timeline::default();
+        self.episodes = EpisodeCount::new(info.envs.len());
         self.rows = 0;
         self.probe = self
             .learn_every
@@ -99,6 +102,7 @@ impl<'a> Replayer<'a> {
     ) -> Result<Option<NormalizedValues>, CommandError> {
         let n_rows = rows.block.n_rows();
         self.rows += n_rows as u64;
+        self.episodes.add(&rows.block.lane, &rows.block.episode, rows.block.ended.as_deref());
         let n_values = n_rows * self.recording.width();
         let mut values = match (wanted, &self.probe) {
             (ValuesWanted::None, None) => None,
@@ -207,11 +211,12 @@ impl<'a> Replayer<'a> {
             probe.learn(lanes.replays()[0].normalizer());
             probe.finish()
         });
+        let pace = self.episodes.pace(info.n_vector_steps);
         for (lane, replay) in lanes.replays().iter().enumerate() {
             let normalizer = replay.normalizer();
             let state = normalizer.state();
-            let diagnostics = Diagnostics::of(&self.plan.rule, replay.windows(), &state);
-            let change = diagnostics.change.as_ref();
+            let diagnostics = Diagnostics::of(&self.plan.rule, replay.windows(), &state, pace);
+            let change = diagnostics.drift.change.as_ref();
             let change_step = change.and_then(|change| self.window_steps.known_step_at(change.update));
             self.done.push(NormalizedRun {
                 run_id: info.run_id.clone(),
@@ -249,7 +254,8 @@ pub(super) fn begin_lanes(
         (None, Some(state)) => Replay::resume(plan.rule, state, expected, N_WINDOWS),
         (None, None) => Replay::new(plan.rule, recording.width(), expected, N_WINDOWS),
     };
-    Lanes::new((0..n_lanes).map(replay).collect())
+    let per_step = updates_per_step(plan, info);
+    Lanes::new((0..n_lanes).map(|lane| replay(lane).in_steps_of(per_step)).collect())
 }
 
 /// Updates a run will have, as far as its size tells.
@@ -261,6 +267,19 @@ pub(super) fn expected_updates(plan: &Plan, n_rows: u64, n_steps: u64, n_lanes: 
         // Rounds and episodes are few beside steps: windows of one update each, up to a point.
         Granularity::Round | Granularity::Episode => 1,
     }
+}
+
+/// Updates of one vector step, where it has several: windows of the diagnostics hold whole ones.
+pub(super) fn updates_per_step(plan: &Plan, info: &RunInfo) -> u64 {
+    match plan.granularity {
+        Granularity::Row if !plan.per_env => rows_per_step(info),
+        _ => 1,
+    }
+}
+
+/// Rows of a vector step, as far as even environments tell.
+pub(super) fn rows_per_step(info: &RunInfo) -> u64 {
+    info.n_rows.div_ceil(info.n_vector_steps.max(1)).max(1)
 }
 
 fn push_update(trace: &mut TraceRows, run_id: &str, env: i64, place: RowPlace, update: &Update<'_>) {

@@ -6,16 +6,16 @@ use super::magnitude::check_extremes;
 use super::outputs::{OutputPaths, StateArgs, TableArgs, state_fingerprint};
 use super::pipeline::{Event, walk};
 use super::replay::{open, settled, tell_skips};
-use super::replayer::{N_WINDOWS, begin_lanes, expected_updates};
+use super::replayer::{N_WINDOWS, begin_lanes, expected_updates, rows_per_step};
 use super::settings::{MomentumArgs, Plan, RuleArgs};
 use super::stored::{check_resumable, stored_start};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
-    DeviceChoice, Diagnostics, Granularity, Lanes, Memory, Normalizer, NormalizerState, Output, Window,
-    moments_of,
+    DeviceChoice, Diagnostics, EpisodeCount, Granularity, Lanes, Memory, Normalizer, NormalizerState, Output,
+    Pace, Window, moments_of,
 };
 use crate::progress::Progress;
-use crate::records::{InputFile, StepRecording};
+use crate::records::{InputFile, RunInfo, StepRecording};
 use crate::report::write_normalization;
 use crate::results::{
     DeviceUsed, NormalizationDocument, NormalizedRun, Precision, ReplayAnalysis, Rollback, RollbackCounts,
@@ -131,9 +131,8 @@ fn merged_runs(
 ) -> Result<Vec<NormalizedRun>, CommandError> {
     let width = recording.width();
     let mut windows: Vec<Vec<Window>> = vec![Vec::new(); recording.runs().len()];
-    if let Some(first) = recording.runs().first() {
-        let per_window = usize::try_from(first.n_rows.div_ceil(N_WINDOWS)).unwrap_or(usize::MAX).max(1);
-        if let Some(pieces) = recording.column_moments(per_window, progress)? {
+    if let Some(first) = recording.runs().first().filter(|run| recording.has_told_episodes(run)) {
+        if let Some(pieces) = recording.column_moments(rows_per_window(first), progress)? {
             // Vector steps before a row, as far as even environments tell.
             let steps_of = |rows: u64| rows * first.n_vector_steps / first.n_rows.max(1);
             let mut rows = 0;
@@ -141,36 +140,40 @@ fn merged_runs(
                 let first_update = expected_updates(plan, rows, steps_of(rows), 1);
                 check_extremes(recording, 0, &moments)?;
                 rows += moments.n();
-                windows[0].push(window_of(first_update, moments));
+                windows[0].push(Window::of_rows(first_update, moments));
             }
-            return Ok(finish_merged(recording, plan, start, windows));
+            let episodes = first.n_episodes as f64 / first.envs.len().max(1) as f64;
+            let pace = Pace { vector_steps: first.n_vector_steps, episodes };
+            return Ok(finish_merged(recording, plan, start, windows, &[pace]));
         }
     }
     let mut seen = vec![0u64; recording.runs().len()];
+    let mut episodes: Vec<EpisodeCount> =
+        recording.runs().iter().map(|run| EpisodeCount::new(run.envs.len())).collect();
     recording.stream_as_recorded(progress, |block| -> Result<(), CommandError> {
         let rows = block.values.rows();
         let n_rows = block.n_rows();
+        episodes[block.run].add(&block.lane, &block.episode, block.ended.as_deref());
         // Windows of the diagnostics; a large block makes several.
-        let per_window = usize::try_from(recording.runs()[block.run].n_rows.div_ceil(N_WINDOWS))
-            .unwrap_or(usize::MAX)
-            .max(1);
+        let per_window = rows_per_window(&recording.runs()[block.run]);
         for from in (0..n_rows).step_by(per_window) {
             let part = from..n_rows.min(from + per_window);
             let moments = moments_of(rows.slice(part.clone(), width), width);
             check_extremes(recording, block.run, &moments)?;
             let first_update = expected_updates(plan, seen[block.run], block.vector_step[from], 1);
-            windows[block.run].push(window_of(first_update, moments));
+            windows[block.run].push(Window::of_rows(first_update, moments));
             seen[block.run] += part.len() as u64;
         }
         Ok(())
     })?;
-    Ok(finish_merged(recording, plan, start, windows))
+    let paces = episodes.iter().zip(recording.runs()).map(|(count, run)| count.pace(run.n_vector_steps));
+    Ok(finish_merged(recording, plan, start, windows, &paces.collect::<Vec<_>>()))
 }
 
-/// Rows without a state of their own.
-fn window_of(first_update: u64, moments: RowMoments) -> Window {
-    let clipped = vec![0; moments.mean().len()];
-    Window { first_update, moments, clipped, normalized: 0, mean: Vec::new(), var: Vec::new() }
+/// Rows of a window of the diagnostics: whole vector steps.
+fn rows_per_window(run: &RunInfo) -> usize {
+    let rows = run.n_rows.div_ceil(N_WINDOWS).next_multiple_of(rows_per_step(run));
+    usize::try_from(rows).unwrap_or(usize::MAX).max(1)
 }
 
 /// The state of each run from the moments of its windows.
@@ -179,10 +182,11 @@ fn finish_merged(
     plan: &Plan,
     start: Option<&NormalizerState>,
     windows: Vec<Vec<Window>>,
+    paces: &[Pace],
 ) -> Vec<NormalizedRun> {
     let width = recording.width();
     let ordered = recording.is_ordered();
-    let runs = recording.runs().iter().zip(windows).map(|(info, windows)| {
+    let runs = recording.runs().iter().zip(windows).zip(paces).map(|((info, windows), pace)| {
         let mut whole = RowMoments::empty(width);
         windows.iter().for_each(|window| whole.merge(&window.moments));
         let mut normalizer = match start {
@@ -193,10 +197,10 @@ fn finish_merged(
         let mut state = normalizer.state();
         let before = start.map_or(0, |state| state.batches);
         state.batches = before + expected_updates(plan, info.n_rows, info.n_vector_steps, 1);
-        let mut diagnostics = Diagnostics::of(&plan.rule, &windows, &state);
+        let mut diagnostics = Diagnostics::of(&plan.rule, &windows, &state, *pace);
         if !ordered {
             // Windows in file order say nothing about time.
-            diagnostics.change = None;
+            diagnostics.drift = diagnostics.drift.unordered();
         }
         finished(info.run_id.clone(), None, whole.n(), state, diagnostics, &normalizer)
     });
@@ -211,23 +215,27 @@ fn replayed_runs(
     progress: &Progress,
 ) -> Result<Vec<NormalizedRun>, CommandError> {
     let mut lanes: Option<Lanes> = None;
+    let mut episodes = EpisodeCount::default();
     let mut done = Vec::new();
     let rolled_back = walk(recording, plan, progress, &mut |event| {
         match event {
             Event::Begin(run) => {
                 lanes = Some(begin_lanes(recording, plan, run, lanes.take(), start));
+                episodes = EpisodeCount::new(recording.runs()[run].envs.len());
             }
             Event::Rows(rows) => {
                 let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
+                episodes.add(&rows.block.lane, &rows.block.episode, rows.block.ended.as_deref());
                 lanes.process(&rows.lane_rows(), Output::None, |_, _| {})?;
             }
             Event::End(run) => {
                 let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
                 lanes.finish(|_, _| {});
                 let info = &recording.runs()[run];
+                let pace = episodes.pace(info.n_vector_steps);
                 for (lane, replay) in lanes.replays().iter().enumerate() {
                     let state = replay.normalizer().state();
-                    let diagnostics = Diagnostics::of(&plan.rule, replay.windows(), &state);
+                    let diagnostics = Diagnostics::of(&plan.rule, replay.windows(), &state, pace);
                     let env = plan.per_env.then(|| info.envs[lane]);
                     let rows = diagnostics.rows.n();
                     let id = info.run_id.clone();

@@ -150,6 +150,7 @@ fn run_info(run: &RunScan, clock: &Clock, order: &Order) -> RunInfo {
         n_rows: run.n_rows,
         envs: run.numbers.keys().copied().collect(),
         span: (pair(span.first), pair(span.last)),
+        n_episodes: run.n_episodes,
         n_vector_steps,
     }
 }

@@ -108,6 +108,15 @@ impl StepRecording {
         self.files.names.iter().any(is_alone)
     }
 
+    /// Whether the episodes of a run are those that its rows number: not where the ends of episodes are recorded and
+    /// their numbers are not.
+    pub fn has_told_episodes(&self, run: &RunInfo) -> bool {
+        let has_ends = |names: &KeyNames| {
+            names.done.is_some() || names.terminated.is_some() || names.truncated.is_some()
+        };
+        run.n_episodes > run.envs.len() as u64 || !self.files.names.iter().any(has_ends)
+    }
+
     /// Remarks for the user.
     pub fn notes(&self) -> &[String] {
         &self.notes

@@ -9,6 +9,9 @@ pub struct RunInfo {
     pub n_rows: u64,
     /// Environments in ascending order.
     pub envs: Vec<i64>,
+    /// Stretches of rows of one episode of one environment, as recorded: the episodes of all environments where the rows
+    /// of each come in order.
+    pub n_episodes: u64,
     /// Vector steps.
     pub n_vector_steps: u64,
     /// Least and greatest (episode, step).

@@ -33,6 +33,7 @@ pub(super) struct RunScan {
     pub(super) numbers: BTreeMap<i64, usize>,
     last: Option<(ClockTime, i64)>,
     pub(super) n_times: u64,
+    pub(super) n_episodes: u64,
     pub(super) span: Option<PlaceRange>,
     /// Position in `envs` of the row before.
     cursor: usize,
@@ -133,6 +134,7 @@ impl RunScan {
         self.cursor = number;
         let scan = &mut self.envs[number];
         let time = time.unwrap_or(ClockTime::of(scan.n_rows as i64));
+        self.n_episodes += u64::from(scan.n_rows == 0 || place.episode != scan.last.episode);
         let is_later = scan.n_rows == 0 || place > scan.last;
         scan.n_rows += 1;
         scan.last = place;
