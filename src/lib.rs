@@ -26,8 +26,8 @@
 //!
 //! # Invariants
 //! 1. Each outside crate has one home: clap in `cli`, `config` and `commands`, polars in `records`, comfy-table in
-//!    `report`, indicatif in `console`, burn in `normalization`, statrs in `stats`, random numbers in `stats` and the
-//!    samplers; schemars describes settings where they are defined and documents in `results`.
+//!    `report`, indicatif in `console`, burn in `normalization`, nalgebra in `attribution`, statrs in `stats`, random
+//!    numbers in `stats` and the samplers; schemars describes settings where they are defined and documents in `results`.
 //! 2. Analysis does no I/O, reads no clock, holds no hidden randomness, never prints and never exits.
 //! 3. Non-finite numbers and malformed rows stop at `records`.
 //! 4. No iteration over hash maps reaches a result.

@@ -136,6 +136,50 @@ fn mixtures_of_methods_are_told_apart() {
     assert!(changes[0].name == "method_used" && changes[0].now.contains("3 kernel"), "{changes:?}");
 }
 
+/// What a fit tells of itself: null and absent where there is nothing to tell.
+#[test]
+fn a_fit_tells_how_far_to_believe_it() {
+    let kernel = |file: &str, method: &str| -> Value {
+        let text = simic(&["analyze", "shapley", file, "--method", method, "--format", "json"]);
+        serde_json::from_str::<Value>(&text).expect("JSON")["games"][0].clone()
+    };
+    let game = kernel("fixtures/simulated/repeats.parquet", "kernel");
+    assert!((game["kernel"]["condition"].as_f64().expect("a number") - 2.0).abs() < 1e-12, "all coalitions");
+    for (player, row) in game["players"].as_array().expect("players").iter().enumerate() {
+        let variance = game["kernel"]["covariance"][player][player].as_f64().expect("noise");
+        let stderr = row["stderr"].as_f64().expect("noise");
+        assert!((variance.sqrt() - stderr).abs() < 1e-15, "{player}");
+    }
+    let game = kernel("tests/cli/data/missing.csv", "kernel");
+    assert!(game["kernel"]["covariance"].is_null() && game["kernel"]["r_squared"].as_f64().is_some());
+    assert!(kernel("fixtures/simulated/repeats.parquet", "exact").get("kernel").is_none());
+    round_trip::<ShapleyDocument>(&[
+        "analyze",
+        "shapley",
+        "fixtures/simulated/repeats.parquet",
+        "--method",
+        "kernel",
+        "--format",
+        "json",
+    ]);
+}
+
+/// Coalitions {i, i-1, i-3}: errors grow by 1.4656 from player to player.
+#[test]
+fn a_fit_that_loses_digits_says_so() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_simic"))
+        .args(["analyze", "shapley", "tests/cli/data/chain.csv"])
+        .output()
+        .expect("the program starts");
+    let warnings = String::from_utf8(output.stderr).expect("text");
+    assert!(output.status.success(), "{warnings}");
+    assert!(
+        warnings.contains("in 1 of 1 games the recorded coalitions hardly tell some players apart"),
+        "{warnings}"
+    );
+    assert!(warnings.contains("about 9 of 16 digits are lost"), "{warnings}");
+}
+
 fn measured(arguments: &[&str]) -> Measured {
     let text = simic(&[arguments, &["--format", "json"]].concat());
     Measured::read(&serde_json::from_str(&text).expect("JSON")).expect("a result")

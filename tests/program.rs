@@ -42,7 +42,7 @@ fn results_do_not_depend_on_threads() {
     let drawn = ["--method", "permutation", "--permutations", "101"];
     let bootstrap = ["--ci", "bootstrap"];
     for (file, flags) in [
-        (CAMPAIGN, [&["--ci", "bootstrap", "--cluster", "episode"][..], &drawn, &[]]),
+        (CAMPAIGN, [&["--ci", "bootstrap", "--cluster", "episode"][..], &drawn, &["--method", "kernel"]]),
         ("fixtures/simulated/walks.parquet", [&bootstrap, &["--confidence", "0.9"], &[]]),
         ("fixtures/digits_regions.parquet", [&bootstrap, &drawn, &[]]),
     ] {

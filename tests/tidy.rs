@@ -37,7 +37,7 @@ const IMPORTS: [(&str, &[&str]); 12] = [
 ];
 
 /// Outside crates and the modules they may appear in.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: [(&str, &[&str]); 15] = [
     ("clap", &["cli", "config", "commands"]),
     ("polars", &["records"]),
     ("polars_arrow", &["records"]),
@@ -52,6 +52,7 @@ const HOMES: [(&str, &[&str]); 14] = [
     ("toml", &["config", "commands"]),
     ("schemars", &["results", "attribution", "normalization"]),
     ("burn", &["normalization"]),
+    ("nalgebra", &["attribution"]),
 ];
 
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {

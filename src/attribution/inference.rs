@@ -248,6 +248,7 @@ mod tests {
             bad_walks: 0,
             n_recorded_walks: 0,
             scale: 1.0,
+            kernel: None,
             players: values
                 .iter()
                 .map(|(_, value)| PlayerValue {

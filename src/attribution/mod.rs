@@ -22,13 +22,16 @@ pub use game::{
     CoalitionTable, Degrees, Game, GameKey, Noise, NoiseVariances, RepeatedCoalition, Repeats, Walk,
 };
 pub use inference::{PlayerSummary, Summary, rounding_floor, summarize};
-pub use least_squares::{KernelFit, kernel_values};
+pub use least_squares::{COVARIANCE_PLAYERS, KernelFit, KernelQuality, kernel_values};
 pub use permutation::{
     MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, drawn_noise, recorded_marginals,
 };
 pub use shapley::{GameResult, Method, MethodRequest, PlayerValue, ShapleyEngine, ShapleySettings};
 pub(crate) use slot_order::natural_order;
 pub use weights::shapley_weights;
+
+/// Groups of players spelled out in a message.
+const GROUPS_NAMED: usize = 3;
 
 /// Why a game has no value under the method asked for.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -67,10 +70,19 @@ pub enum GameError {
         total: f64,
     },
     /// The recorded coalitions leave some values undetermined.
-    #[error("the recorded coalitions determine {rank} of the n - 1 differences a fit needs")]
+    #[error(
+        "the recorded coalitions determine {rank} of the {needed} differences between players that a fit needs: {}",
+        apart(groups)
+    )]
     NotIdentifiable {
-        /// Rank found.
+        /// Differences determined.
         rank: usize,
+        /// n - 1.
+        needed: usize,
+        /// Players that cannot be told apart, group by group, spelled out.
+        groups: Vec<String>,
+        /// A coalition that determines one difference more, spelled out.
+        evaluation: String,
     },
     /// No method applies to what was recorded.
     #[error("no method applies: {recorded} of {} coalitions are recorded; missing: {}", power(*total), named(.missing, *total - *recorded as f64))]
@@ -123,15 +135,42 @@ impl GameError {
             Self::NoEmptyCoalition | Self::NoFullCoalition => Some(
                 "a fit needs both ends; --method bounds --range LO,HI works with any coalitions".to_owned(),
             ),
-            Self::NotIdentifiable { .. } => {
-                Some("record more coalitions, or use --method bounds --range LO,HI".to_owned())
-            }
+            Self::NotIdentifiable { .. } => self
+                .evaluation()
+                .map(|evaluation| format!("{evaluation}; or use --method bounds --range LO,HI")),
             Self::TooManyPlayers(_) => Some("use --method permutation or kernel".to_owned()),
             Self::OutsideRange { .. } => Some("widen --range so that it holds every recorded value".to_owned()),
             Self::Overflow => Some("rescale the value column before it is recorded".to_owned()),
             Self::NoRange | Self::NoPermutations => None,
         }
     }
+
+    /// What to record so that a fit becomes possible, where that is what is missing.
+    fn evaluation(&self) -> Option<String> {
+        let Self::NotIdentifiable { rank, needed, evaluation, .. } = self else { return None };
+        Some(match needed - rank {
+            1 => format!("record {evaluation}: that one evaluation settles it"),
+            evaluations => format!(
+                "record {evaluation} next; {evaluations} well-chosen evaluations settle it, one difference each"
+            ),
+        })
+    }
+}
+
+/// Groups of players that cannot be told apart.
+fn apart(groups: &[String]) -> String {
+    let mut text = String::new();
+    for (place, group) in groups.iter().take(GROUPS_NAMED).enumerate() {
+        text.push_str(if place == 0 { "" } else { ", nor can " });
+        text.push_str(group);
+        text.push_str(if place == 0 { " cannot be told apart" } else { "" });
+    }
+    match groups.len() {
+        0 | 1 => text.push_str("; only their sum is known"),
+        n if n <= GROUPS_NAMED => text.push_str("; only the sum of each group is known"),
+        n => text.push_str(&format!(", nor {} groups more; only the sum of each is known", n - GROUPS_NAMED)),
+    }
+    text
 }
 
 /// A number of coalitions: written out while it is exact, else as a power of two.

@@ -11,7 +11,7 @@ use super::bounds::{ShapleyBounds, ValueRange, shapley_bounds};
 use super::coalition;
 use super::exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 use super::game::{CoalitionTable, Game, GameKey, Walk};
-use super::least_squares::kernel_values;
+use super::least_squares::{KernelQuality, kernel_values};
 use super::permutation::{
     MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, drawn_noise, recorded_marginals,
 };
@@ -128,6 +128,8 @@ pub struct GameResult {
     pub n_recorded_walks: usize,
     /// Greatest distance of a recorded value from v(empty): what rounding is measured by.
     pub scale: f64,
+    /// How well the coalitions determine the values, under [`Method::Kernel`].
+    pub kernel: Option<KernelQuality>,
     /// Values in player order.
     pub players: Vec<PlayerValue>,
 }
@@ -180,11 +182,17 @@ impl ShapleyEngine {
         if !game.walks.is_empty() {
             return self.permutation(game);
         }
-        kernel(game, &self.settings).map_err(|_| GameError::NoMethod {
-            recorded: game.table.n_coalitions(),
-            total: n_coalitions(&game.table),
-            missing: spell_missing(game),
-            advice: bounds_advice(&game.table),
+        kernel(game, &self.settings).map_err(|error| {
+            let bounds = bounds_advice(&game.table);
+            GameError::NoMethod {
+                recorded: game.table.n_coalitions(),
+                total: n_coalitions(&game.table),
+                missing: spell_missing(game),
+                advice: match error.evaluation() {
+                    Some(evaluation) => format!("for a fit {evaluation}; {bounds}"),
+                    None => bounds,
+                },
+            }
         })
     }
 
@@ -330,6 +338,7 @@ fn blank_result(game: &Game, method: Method) -> GameResult {
         bad_walks: game.n_bad_walks,
         n_recorded_walks: game.walks.len(),
         scale: game.table.scale(),
+        kernel: None,
         players: vec![unknown; game.table.n_players()],
     }
 }
@@ -400,9 +409,10 @@ fn linear_result(
 }
 
 fn kernel(game: &Game, settings: &ShapleySettings) -> Result<GameResult, GameError> {
-    let fit = kernel_values(&game.table)?;
+    let fit = kernel_values(&game.table, &game.players)?;
     let mut result =
         linear_result(game, Method::Kernel, &fit.values, fit.errors.as_deref(), settings.confidence);
+    result.kernel = Some(fit.quality);
     // Over fewer than all coalitions the fit is an approximation whose error no interval here covers.
     result.biased = game.table.complete_values().is_none();
     result.drop_biased_intervals();

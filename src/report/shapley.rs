@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Format;
 use super::grid::{Align, Grid, printable};
 use crate::attribution::Cluster;
-use crate::results::text::{decimals, fixed, grouped, probability};
+use crate::results::text::{decimals, fixed, grouped, percent, probability, short};
 use crate::results::{Direction, GameRow, ShapleyDocument};
 
 /// Cells of the bar beside a value.
@@ -201,6 +201,9 @@ fn write_one(
             count(document.games.len() as u64, "game")
         )?;
     }
+    if let Some(note) = fit_note(&document.games) {
+        writeln!(out, "{note}")?;
+    }
     let has_units = document.summary.iter().any(|summary| summary.n_units > 1);
     let shown = if has_units || document.games.len() > n_games_shown.max(1) {
         n_games_shown.min(document.games.len())
@@ -228,6 +231,27 @@ fn write_one(
         )?;
     }
     Ok(())
+}
+
+/// How additive fitted games are over what was recorded, and how well that determines the fit.
+fn fit_note(games: &[GameRow]) -> Option<String> {
+    let fits: Vec<_> = games.iter().filter_map(|game| game.kernel.as_ref()).collect();
+    let condition = short(fits.iter().map(|fit| fit.condition).reduce(f64::max)?);
+    let shares: Vec<f64> = fits.iter().filter_map(|fit| fit.r_squared).collect();
+    let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = shares.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    Some(match (fits.len(), shares.len()) {
+        (_, 0) => format!("recorded values between the ends do not differ; condition {condition}"),
+        (1, _) => format!(
+            "the additive fit explains {} (weighted R²) of what was recorded between the ends; condition {condition}",
+            percent(most)
+        ),
+        _ => format!(
+            "additive fits explain {} to {} (weighted R²) of what was recorded between the ends; condition up to {condition}",
+            percent(least),
+            percent(most)
+        ),
+    })
 }
 
 fn count(n: u64, noun: &str) -> String {

@@ -12,6 +12,7 @@ mod comparison;
 mod devices;
 mod drift;
 mod inspection;
+mod kernel;
 mod measured;
 mod metric;
 mod normalization;
@@ -36,6 +37,7 @@ pub use comparison::{
 pub use devices::{DeviceDocument, DeviceRow};
 pub use drift::{DriftDimensionRow, DriftRow, DriftTestRow, UntoldRow, untold_reason};
 pub use inspection::{FileRow, GamesRow, InspectAnalysis, InspectionDocument};
+pub use kernel::KernelRow;
 pub use measured::Measured;
 pub use metric::{Direction, Metric};
 pub use normalization::{

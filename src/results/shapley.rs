@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::analysis::{IntervalKind, ShapleyAnalysis};
+use super::kernel::KernelRow;
 use super::metric::{Direction, Metric};
 use super::skips::{InputCounts, Skipped};
 use crate::attribution::{
@@ -174,6 +175,9 @@ pub struct GameRow {
     /// Recorded permutations left out because their rows do not walk from empty to full.
     #[serde(default, skip_serializing_if = "is_none_left_out")]
     pub walks_bad: usize,
+    /// How far to believe a fit; absent under other methods, and in documents written before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelRow>,
     /// Values in player order.
     #[schemars(with = "Vec<PlayerRow>")]
     pub players: Players,
@@ -425,6 +429,7 @@ impl GameRow {
             walks_recorded: game.n_recorded_walks,
             walks_unpaired: game.unpaired_walks,
             walks_bad: game.bad_walks,
+            kernel: game.kernel.map(KernelRow::of),
             players: Players { slot_ids: game.slot_ids, values: game.players },
         }
     }

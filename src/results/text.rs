@@ -66,6 +66,17 @@ pub fn short(value: f64) -> String {
     }
 }
 
+/// A share as a percentage, with two digits of what is missing from the whole: 98.7 %, 99.9985 %; 100 % is all of it.
+pub fn percent(share: f64) -> String {
+    let missing = (1.0 - share) * 100.0;
+    if missing.abs() < 1e-10 {
+        return "100 %".to_owned();
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "between 1 and 11")]
+    let places = (1.0 - missing.abs().log10().floor()).clamp(1.0, 11.0) as i32;
+    format!("{:.*} %", usize::try_from(places).unwrap_or(1), share * 100.0)
+}
+
 /// A whole number with thousands separated.
 pub fn grouped(value: u64) -> String {
     let digits = value.to_string();
@@ -98,5 +109,12 @@ mod tests {
             ("7".into(), "1,234".into(), "1,234,567".into())
         );
         assert_eq!((probability(Some(0.04)), probability(Some(1e-7))), ("0.040".into(), "1.0e-7".into()));
+    }
+
+    #[test]
+    fn a_percentage_shows_what_is_missing() {
+        let shown = [0.9873, 0.99999985, 0.1, 0.0, -0.25, 0.999, 1.0, 1.0 - 1e-15].map(percent);
+        let expected = ["98.7 %", "99.999985 %", "10.0 %", "0.0 %", "-25.0 %", "99.90 %", "100 %", "100 %"];
+        assert_eq!(shown, expected);
     }
 }

@@ -464,8 +464,26 @@ fn remark(analysis: &ShapleyAnalysis, console: &Console, games: &[GameResult], v
             games.len()
         ));
     }
+    remark_condition(console, games);
     if analysis.better.is_none() && Direction::of_column(value).is_none() {
         console
             .note(&format!("the name {value} does not say which way is better; --better higher|lower does"));
     }
+}
+
+/// The factor on errors of recorded values from which on a fit comes with a warning.
+const LARGEST_CONDITION: f64 = 1e6;
+
+/// Warns of fits whose coalitions hardly tell some players apart.
+fn remark_condition(console: &Console, games: &[GameResult]) {
+    let conditions = games.iter().filter_map(|game| game.kernel.as_ref()).map(|fit| fit.condition);
+    let large: Vec<f64> = conditions.filter(|condition| *condition >= LARGEST_CONDITION).collect();
+    let Some(worst) = large.iter().copied().reduce(f64::max) else { return };
+    console.warn(&format!(
+        "in {} of {} games the recorded coalitions hardly tell some players apart: errors of recorded values enter up to \
+         {worst:.0e} times larger, about {:.0} of 16 digits are lost; evaluations of single players would help",
+        large.len(),
+        games.len(),
+        worst.log10().floor()
+    ));
 }
