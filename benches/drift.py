@@ -234,13 +234,11 @@ def policies(runs, trials, rng):
                 return runs.told([id, *(column[order] for column in columns)], ["run_id", *names])
 
             whole = lambda column: table[:, column].astype(np.int64)
-            by_episode = ordered((table[:, 1], table[:, 4], table[:, 3], table[:, 0]),
-                                 [whole(3), whole(4), whole(1), *values], ["episode", "step", "env_id", *dims])
-            runs.line(f"{name}, {rows:,}, {n_envs}, episode and step", by_episode)
-            flags = table[:, 5] == 1
-            by_tick = ordered((table[:, 1], table[:, 2], table[:, 0]),
-                              [whole(2), whole(1), flags, *values], ["step", "env_id", "done", *dims])
-            runs.line(f"{name}, {rows:,}, {n_envs}, step and end flags", by_tick)
+            keys, done = (table[:, 1], table[:, 2], table[:, 0]), table[:, 5] == 1
+            numbered = ordered(keys, [whole(3), whole(4), whole(1), *values], ["episode", "step", "env_id", *dims])
+            runs.line(f"{name}, {rows:,}, {n_envs}, episode numbers", numbered)
+            flagged = ordered(keys, [whole(2), whole(1), done, *values], ["step", "env_id", "done", *dims])
+            runs.line(f"{name}, {rows:,}, {n_envs}, end flags", flagged)
 
 
 def critical(series=400_000, seed=1):

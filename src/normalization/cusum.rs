@@ -11,7 +11,7 @@ pub(super) const FEWEST_BLOCKS: usize = 10;
 const FEWEST_ON_A_SIDE: usize = 3;
 
 /// Share of the variance of a block's sum that its dependence on the neighbours may hide (and that is put back).
-const HIDDEN_SHARE: f64 = 0.125;
+const HIDDEN_SHARE: f64 = 1.0 / 6.0;
 
 /// Episodes of a block, where rows depend on their episode: shorter ones cut too many.
 const EPISODES_OF_A_BLOCK: f64 = 2.0;
@@ -75,7 +75,7 @@ pub(super) struct Split {
 /// # Formula
 /// u_i = n_i (x_i - x) are the windows' sums about the mean of all N rows, r_i what is left of them once the best split
 /// and a trend on either side are taken out, T the autocorrelation time of r ([`Dependence`]). Blocks of
-/// `b = (T - 1/T)/(2 * 0.125)` windows keep 1/8 of their variance in what they share with their neighbours if the
+/// `b = 3 (T - 1/T)` windows keep 1/6 of their variance in what they share with their neighbours if the
 /// series is a first-order autoregression; where the values are not independent, blocks also hold two episodes, whose
 /// share is then `L/(3b)`. With K blocks of sums U_j and N_j rows, C_k = U_1 + ... + U_k, and k at the greatest |C_k| of
 /// 3 <= k <= K - 3: `S = |C_k|/sqrt(N s^2)`, with `s^2 = K/(K - 2) sum_j R_j^2/(N (1 - share))` and R_j the U_j about
