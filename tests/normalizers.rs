@@ -4,12 +4,15 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use simic::normalization::{Preset, Target};
 use simic::records::{Clock, ColumnMap, OnBad, StepOptions, StepRecording, StepTarget, discover};
 use simic::stats::Rows;
 
 pub(crate) const STEPS: &str = "fixtures/normalizers/steps.parquet";
 const EXPECTED: &str = "fixtures/normalizers/expected.parquet";
-const ESPER: &str = "fixtures/esper/transitions.parquet";
+pub(crate) const ESPER: &str = "fixtures/esper/transitions.parquet";
+pub(crate) const RETURNS: &str = "fixtures/normalizers/returns.parquet";
+pub(crate) const NEXT_STEP: &str = "fixtures/normalizers/next_step.parquet";
 
 pub(crate) fn simic(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_simic"));
@@ -79,70 +82,233 @@ pub(crate) fn folder() -> (tempfile::TempDir, impl Fn(&str) -> String) {
     (directory, move |name: &str| root.join(name).display().to_string())
 }
 
-#[test]
-fn observations_are_what_each_framework_made_of_them() {
-    let (_directory, path) = folder();
-    // Gymnasium and Stable-Baselines3 hand out 32-bit values; the others were run at 64 bits.
-    let cases = [
-        ("sb3", "sb3_obs", 1e-6),
-        ("gymnasium", "gymnasium_obs", 1e-6),
-        ("torchrl", "torchrl_obs", 1e-10),
-        ("rsl-rl", "rsl_rl_obs", 1e-12),
-        ("brax", "brax_act_obs", 1e-10),
-    ];
-    for (preset, expected, tolerance) in cases {
-        let out = path(&format!("{preset}.parquet"));
-        let report =
-            json(&["normalize", "replay", STEPS, "--preset", preset, "--precision", "f64", "-o", &out]);
-        assert_eq!(report["schema"], "simic.normalize.replay/1");
-        let found = column(&out, StepTarget::Obs, "obs");
-        let apart = worst(&found, &column(EXPECTED, StepTarget::Obs, expected));
-        assert!(apart <= tolerance, "{preset}: {apart}");
+/// What a framework's own class made of recorded steps.
+struct Reference {
+    preset: Preset,
+    target: Target,
+    steps: &'static str,
+    /// Where its values lie, row by row.
+    expected: Expected,
+    column: &'static str,
+    tolerance: f64,
+}
+
+/// Where a reference's values lie.
+enum Expected {
+    /// In a file of their own.
+    File(&'static str),
+    /// Beside the steps.
+    Beside,
+}
+
+/// Gymnasium, Stable-Baselines3 and esper-lite's trainer hand out 32-bit values; the others were run at 64 bits.
+const REFERENCES: [Reference; 13] = [
+    of(Preset::Esper, Target::Obs, ESPER, Expected::Beside, "obs_norm", 1e-6),
+    of(Preset::Esper, Target::Reward, ESPER, Expected::Beside, "reward_norm", 1e-6),
+    of(Preset::Esper, Target::Return, RETURNS, Expected::Beside, "esper_return", 1e-12),
+    of(Preset::Sb3, Target::Obs, STEPS, Expected::File(EXPECTED), "sb3_obs", 1e-6),
+    of(Preset::Sb3, Target::Reward, STEPS, Expected::File(EXPECTED), "sb3_reward", 1e-6),
+    of(Preset::Gymnasium, Target::Obs, STEPS, Expected::File(EXPECTED), "gymnasium_obs", 1e-6),
+    of(Preset::Gymnasium, Target::Reward, STEPS, Expected::File(EXPECTED), "gymnasium_reward", 1e-6),
+    of(Preset::RslRl, Target::Obs, STEPS, Expected::File(EXPECTED), "rsl_rl_obs", 1e-12),
+    of(Preset::RslRl, Target::Reward, STEPS, Expected::File(EXPECTED), "rsl_rl_reward", 1e-12),
+    of(Preset::TorchRl, Target::Obs, STEPS, Expected::File(EXPECTED), "torchrl_obs", 1e-10),
+    of(Preset::TorchRl, Target::Reward, RETURNS, Expected::Beside, "torchrl_reward", 1e-10),
+    of(Preset::Brax, Target::Obs, STEPS, Expected::File(EXPECTED), "brax_act_obs", 1e-10),
+    // Environments that reset in the next step, as Gymnasium's do unless told otherwise.
+    of(Preset::Gymnasium, Target::Reward, NEXT_STEP, Expected::Beside, "gymnasium_reward", 1e-6),
+];
+
+const fn of(
+    preset: Preset,
+    target: Target,
+    steps: &'static str,
+    expected: Expected,
+    column: &'static str,
+    tolerance: f64,
+) -> Reference {
+    Reference { preset, target, steps, expected, column, tolerance }
+}
+
+fn step_target(target: Target) -> StepTarget {
+    match target {
+        Target::Obs => StepTarget::Obs,
+        Target::Reward => StepTarget::Reward,
+        Target::Return => StepTarget::Return,
     }
 }
 
 #[test]
-fn rewards_are_what_each_framework_made_of_them() {
+fn values_are_what_each_framework_made_of_them() {
     let (_directory, path) = folder();
-    // Gymnasium accumulates returns at 32 bits.
-    for (preset, expected, tolerance) in [
-        ("sb3", "sb3_reward", 1e-6),
-        ("gymnasium", "gymnasium_reward", 1e-6),
-        ("rsl-rl", "rsl_rl_reward", 1e-12),
-    ] {
-        let out = path(&format!("{preset}.parquet"));
-        let arguments =
-            ["normalize", "replay", STEPS, "--preset", preset, "--target", "reward", "--precision", "f64"];
-        json(&[&arguments[..], &["-o", &out]].concat());
-        let found = column(&out, StepTarget::Reward, "reward_normalized");
-        let apart = worst(&found, &column(EXPECTED, StepTarget::Reward, expected));
-        assert!(apart <= tolerance, "{preset}: {apart}");
+    for (i, reference) in REFERENCES.iter().enumerate() {
+        let Reference { preset, target, steps, .. } = reference;
+        let (name, target_name) = (preset.name(), target.name());
+        let out = path(&format!("{i}.parquet"));
+        let report = json(&[
+            "normalize",
+            "replay",
+            steps,
+            "--preset",
+            name,
+            "--target",
+            target_name,
+            "--precision",
+            "f64",
+            "-o",
+            &out,
+        ]);
+        assert_eq!(report["schema"], "simic.normalize.replay/1");
+        let values =
+            if *target == Target::Obs { "obs".to_owned() } else { format!("{target_name}_normalized") };
+        let found = column(&out, step_target(*target), &values);
+        let expected = match reference.expected {
+            Expected::File(file) => file,
+            // Rows in replay order, those rolled back left out.
+            Expected::Beside => &out,
+        };
+        let expected = column(expected, step_target(*target), reference.column);
+        let apart = worst(&found, &expected);
+        assert!(
+            !found.is_empty() && apart <= reference.tolerance,
+            "{name} {target_name} of {steps}: {apart}"
+        );
     }
+}
+
+#[test]
+fn every_preset_and_target_has_a_reference() {
+    for preset in Preset::ALL {
+        for target in [Target::Obs, Target::Reward, Target::Return] {
+            let is_normalized = preset.conventions(target).is_some();
+            let has_reference =
+                REFERENCES.iter().any(|reference| (reference.preset, reference.target) == (preset, target));
+            assert_eq!(is_normalized, has_reference, "{} {}", preset.name(), target.name());
+        }
+    }
+}
+
+fn states(path: &str) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).expect("there")).expect("JSON")
+}
+
+/// Asserts that a report's state is one that a framework had.
+fn assert_state(report: &Value, expected: &Value, tolerance: f64) {
+    for field in ["mean", "var"] {
+        let (found, expected) = (numbers(&report[field]), numbers(&expected[field]));
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(
+                (found - expected).abs() <= tolerance * expected.abs().max(1e-3),
+                "{field}: {found}, {expected}"
+            );
+        }
+    }
+    let count = |value: &Value| value["count"].as_f64().expect("a count");
+    assert!((count(report) - count(expected)).abs() < 1e-6, "{} rows", report["count"]);
 }
 
 #[test]
 fn final_states_are_those_of_the_frameworks() {
-    let states: Value =
-        serde_json::from_str(&std::fs::read_to_string("fixtures/normalizers/states.json").expect("there"))
-            .expect("JSON");
-    for (preset, key) in [("sb3", "sb3"), ("rsl-rl", "rsl_rl"), ("brax", "brax")] {
-        let report = json(&["normalize", "stats", STEPS, "--preset", preset]);
-        for field in ["mean", "var"] {
-            let (found, expected) = (numbers(&report[field]), numbers(&states[key][field]));
-            for (found, expected) in found.iter().zip(&expected) {
-                assert!((found - expected).abs() <= 1e-9 * expected.abs().max(1e-3), "{preset} {field}");
-            }
-        }
-        let count = |value: &Value| value.as_f64().expect("a count");
-        assert!((count(&report["count"]) - count(&states[key]["count"])).abs() < 1e-6, "{preset}");
+    let of_steps = states("fixtures/normalizers/states.json");
+    // Gymnasium keeps its observations' state at 32 bits until the first update.
+    for (preset, key) in [("sb3", "sb3"), ("gymnasium", "gymnasium"), ("rsl-rl", "rsl_rl"), ("brax", "brax")]
+    {
+        assert_state(&json(&["normalize", "stats", STEPS, "--preset", preset]), &of_steps[key], 1e-9);
     }
-    let report = json(&["normalize", "stats", STEPS, "--preset", "sb3", "--target", "reward"]);
-    assert!(
-        (report["var"][0].as_f64().expect("var") / states["sb3_reward"]["var"][0].as_f64().expect("var")
-            - 1.0)
-            .abs()
-            < 1e-9
+    let rewards = |steps: &str, preset: &str| {
+        json(&["normalize", "stats", steps, "--preset", preset, "--target", "reward"])
+    };
+    assert_state(&rewards(STEPS, "sb3"), &of_steps["sb3_reward"], 1e-9);
+    let of_returns = states("fixtures/normalizers/returns.json");
+    assert_state(&rewards(RETURNS, "torchrl"), &of_returns["torchrl_reward"], 1e-9);
+    // Gymnasium accumulates returns at 32 bits.
+    assert_state(
+        &rewards(NEXT_STEP, "gymnasium"),
+        &states("fixtures/normalizers/next_step.json")["returns"],
+        1e-6,
     );
+    // esper-lite's after every round.
+    let (_directory, path) = folder();
+    let trace = path("trace.parquet");
+    json(&["normalize", "replay", RETURNS, "--preset", "esper", "--target", "return", "--trace", &trace]);
+    let rounds = of_returns["esper_return"].as_array().expect("rounds");
+    for field in ["mean", "var", "count"] {
+        let found = column(&trace, StepTarget::Obs, field);
+        let expected: Vec<f64> =
+            rounds.iter().map(|round| round[field].as_f64().expect("a number")).collect();
+        assert!(worst(&found, &expected) < 1e-10, "{field}: {found:?}");
+    }
+}
+
+#[test]
+fn rows_that_only_reset_an_environment_are_told_apart() {
+    let states = states("fixtures/normalizers/next_step.json");
+    let replay = |steps: &str, more: &[&str]| {
+        let arguments = ["normalize", "replay", steps, "--preset", "gymnasium", "--target", "reward"];
+        let output = simic(&[&arguments[..], more, &["--format", "json"]].concat());
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{stderr}");
+        (serde_json::from_slice::<Value>(&output.stdout).expect("JSON"), stderr)
+    };
+    let (report, stderr) = replay(NEXT_STEP, &[]);
+    assert!(stderr.contains("reset in the step after the end of an episode"), "{stderr}");
+    let found = &report["diagnostics"];
+    assert_eq!((&found["autoreset"], &found["reset_rows"]), (&"next_step".into(), &states["reset_rows"]));
+    let n_rows = 480 - states["reset_rows"].as_u64().expect("a count");
+    assert_eq!(report["rows"], n_rows);
+    // Said or found, it is the same; in which order the rows lie too.
+    let (said, _) = replay(NEXT_STEP, &["--autoreset", "next-step"]);
+    assert_eq!((&said["mean"], &said["var"]), (&report["mean"], &report["var"]));
+    // As every row a step: what Gymnasium did before 1.3.
+    let (steps, _) = replay(NEXT_STEP, &["--autoreset", "same-step", "--return-reset", "termination-only"]);
+    assert_eq!((&steps["diagnostics"]["reset_rows"], &steps["rows"]), (&0.into(), &480.into()));
+    assert_state(&steps, &states["returns_before_1_3"], 1e-6);
+    // Rows after an end that have rewards are steps.
+    let (report, stderr) = replay(STEPS, &[]);
+    assert_eq!(report["diagnostics"]["autoreset"], "same_step");
+    assert!(stderr.is_empty(), "{stderr}");
+    let arguments = ["normalize", "stats", STEPS, "--preset", "gymnasium", "--target", "reward"];
+    let (code, stderr) = failure(&[&arguments[..], &["--autoreset", "next-step"]].concat());
+    assert!(code == 3 && stderr.contains("follows the end of an episode and has reward"), "{stderr}");
+    // Observations of resets count like any other.
+    let (code, stderr) =
+        failure(&["normalize", "stats", STEPS, "--preset", "gymnasium", "--autoreset", "next-step"]);
+    assert!(code == 2 && stderr.contains("--autoreset"), "{stderr}");
+}
+
+#[test]
+fn observations_of_resets_count_like_any_other() {
+    let (_directory, path) = folder();
+    let out = path("out.parquet");
+    let report =
+        json(&["normalize", "replay", NEXT_STEP, "--preset", "gymnasium", "--precision", "f64", "-o", &out]);
+    let apart =
+        worst(&column(&out, StepTarget::Obs, "obs"), &column(NEXT_STEP, StepTarget::Obs, "gymnasium_obs"));
+    assert!(apart <= 1e-6, "{apart}");
+    assert_state(&report, &states("fixtures/normalizers/next_step.json")["recorded"], 1e-9);
+    assert!(report["diagnostics"]["autoreset"].is_null());
+}
+
+#[test]
+fn rewards_that_tell_nothing_of_resets_are_said() {
+    let (_directory, path) = folder();
+    let steps = path("steps.csv");
+    // A reward at the end of each episode alone: rows after ends have none, as all first steps.
+    let rows = (0..40).map(|row| format!("{},{},{},{}", row / 4, row % 4, row % 4 / 3, row % 4 / 3));
+    let rows: Vec<String> =
+        std::iter::once("episode,step,reward,terminated".to_owned()).chain(rows).collect();
+    lines(&steps, &rows.iter().map(String::as_str).collect::<Vec<_>>());
+    let arguments =
+        ["normalize", "stats", &steps, "--target", "reward", "--reward-scale", "return", "--format", "json"];
+    let output = simic(&arguments);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let found = &report["diagnostics"];
+    assert_eq!((&found["autoreset"], &found["reset_rows"]), (&"undecided".into(), &0.into()));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--autoreset next-step or same-step"));
+    // No word, no note.
+    let said = json(&[&arguments[..7], &["--autoreset", "same-step"]].concat());
+    assert_eq!(said["var"], report["var"]);
 }
 
 #[test]
@@ -785,6 +951,10 @@ fn every_framework_divides_rewards_by_its_own_deviation() {
         let found = rewards[last] / column(EXPECTED, StepTarget::Reward, expected)[last];
         assert!((divisor(preset) / found - 1.0).abs() < 1e-6, "{preset}");
     }
+    // TorchRL subtracts a mean besides: the divisor follows from two rows of one value step.
+    let torchrl = column(RETURNS, StepTarget::Reward, "torchrl_reward");
+    let found = (rewards[last] - rewards[last - 1]) / (torchrl[last] - torchrl[last - 1]);
+    assert!((divisor("torchrl") / found - 1.0).abs() < 1e-9);
     let mean = rewards.iter().sum::<f64>() / rewards.len() as f64;
     let sample: f64 = rewards.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / last as f64;
     assert!((divisor("esper") - sample.sqrt()).abs() < 1e-12);

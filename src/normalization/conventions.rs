@@ -28,6 +28,15 @@ impl Target {
             Self::Return => "return",
         }
     }
+
+    /// Its name in a sentence.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Obs => "observations",
+            Self::Reward => "rewards",
+            Self::Return => "returns",
+        }
+    }
 }
 
 /// Statistics of the discounted return instead of the reward.

@@ -11,6 +11,7 @@
 
 mod act_learn;
 mod autocorrelation;
+mod autoreset;
 mod batches;
 mod change;
 mod conventions;
@@ -21,6 +22,7 @@ mod lag;
 mod lanes;
 mod merge;
 mod on_device;
+mod one_step;
 mod output;
 mod pace;
 mod presets;
@@ -38,6 +40,7 @@ mod verify;
 mod window;
 
 pub use act_learn::{ActLearnDifference, ActLearnProbe, RolloutRows};
+pub use autoreset::{Autoreset, AutoresetProbe, AutoresetRow, AutoresetRule, ProbeNeeds};
 pub use batches::{Batcher, Granularity, Places, Rounds};
 pub use change::{
     Change, ChangedStatistic, DRIFT_LEVEL, DimensionChange, Drift, Regimes, Untold, UntoldReason, find_drift,
@@ -51,6 +54,7 @@ pub use engine::{
 pub use lag::{Lag, LagProbe, LagWatch, WatchedShift};
 pub use lanes::{EpisodeEnd, EpisodeRows, LaneRows, Lanes};
 pub use merge::{MergeError, merge_states};
+pub use one_step::NextStep;
 pub use output::Output;
 pub use pace::{EpisodeCount, Pace};
 pub use presets::Preset;

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::autoreset::Autoreset;
+
 /// When an environment's accumulator begins anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -15,6 +17,21 @@ pub enum ReturnReset {
     TerminationOnly,
     /// Never.
     Never,
+    /// As Gymnasium: [`ReturnReset::TerminationOnly`] where environments reset in the step after the end of an episode,
+    /// [`ReturnReset::TerminalStep`] elsewhere.
+    Autoreset,
+}
+
+impl ReturnReset {
+    /// The same where environments reset like this; never [`ReturnReset::Autoreset`].
+    #[must_use]
+    pub fn under(self, autoreset: Autoreset) -> Self {
+        match (self, autoreset) {
+            (Self::Autoreset, Autoreset::NextStep) => Self::TerminationOnly,
+            (Self::Autoreset, _) => Self::TerminalStep,
+            (reset, _) => reset,
+        }
+    }
 }
 
 /// One accumulator per environment: R = gamma R + r.
@@ -52,11 +69,11 @@ pub struct ReturnStep {
 
 impl Returns {
     /// Accumulators of `n_envs` environments at zero.
-    pub fn new(gamma: f64, reset: ReturnReset, n_envs: usize) -> Self {
-        Self { gamma, reset, envs: vec![Accumulator::default(); n_envs] }
+    pub fn new(gamma: f64, reset: ReturnReset, autoreset: Autoreset, n_envs: usize) -> Self {
+        Self { gamma, reset: reset.under(autoreset), envs: vec![Accumulator::default(); n_envs] }
     }
 
-    /// The return after this step.
+    /// The return after this step; rows that only reset an environment are no steps and must not come here.
     ///
     /// An episode ends where the recording says so, or where the next row of the environment has another one.
     pub fn push(&mut self, step: ReturnStep) -> f64 {
@@ -78,7 +95,11 @@ mod tests {
     use super::*;
 
     fn run(reset: ReturnReset) -> Vec<f64> {
-        let mut returns = Returns::new(0.5, reset, 1);
+        run_under(reset, Autoreset::SameStep)
+    }
+
+    fn run_under(reset: ReturnReset, autoreset: Autoreset) -> Vec<f64> {
+        let mut returns = Returns::new(0.5, reset, autoreset, 1);
         let step =
             |reward, terminated, ended, episode| ReturnStep { lane: 0, episode, reward, terminated, ended };
         // Terminated after 2, truncated (told by the next episode number alone) after 4.
@@ -99,5 +120,12 @@ mod tests {
         assert_eq!(run(ReturnReset::TerminalStep), [1.0, 2.0, 3.0, 5.5, 5.0]);
         assert_eq!(run(ReturnReset::TerminationOnly), [1.0, 2.0, 4.0, 6.0, 8.0]);
         assert_eq!(run(ReturnReset::Never), [1.0, 2.5, 4.25, 6.125, 8.0625]);
+        for (autoreset, same) in [
+            (Autoreset::NextStep, ReturnReset::TerminationOnly),
+            (Autoreset::SameStep, ReturnReset::TerminalStep),
+            (Autoreset::Undecided, ReturnReset::TerminalStep),
+        ] {
+            assert_eq!(run_under(ReturnReset::Autoreset, autoreset), run(same));
+        }
     }
 }

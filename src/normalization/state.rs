@@ -233,6 +233,12 @@ impl Normalizer {
         }
     }
 
+    /// Weight an update with `n` more rows would have; `None` where it would leave the state alone.
+    pub fn next_weight(&self, n: u64) -> Option<f64> {
+        let mut clock = self.clock;
+        clock.advance(&self.rule, n)
+    }
+
     /// How far it has come.
     pub(super) fn clock(&self) -> Clock {
         self.clock

@@ -1,5 +1,6 @@
 //! Does a stored state match what a recording implies, and if not, why.
 
+use super::presets::Preset;
 use super::rule::Rule;
 use super::segment::MeanVar;
 use super::state::{Normalizer, NormalizerState};
@@ -79,6 +80,26 @@ pub enum Diagnosis {
     },
     /// Mean and variance are right, the count is not: the next updates would weigh wrongly.
     Count,
+    /// The state of one vector step more than is recorded, as far as that can be checked.
+    OneStepMore {
+        /// Rows of the step.
+        rows: u64,
+    },
+    /// The state of the recording without its last vector step.
+    OneStepLess {
+        /// Rows of the step.
+        rows: u64,
+    },
+    /// Variances that divide by n - 1 where the rule's divide by n.
+    SampleVariance {
+        /// Rows seen.
+        rows: u64,
+    },
+    /// The state of another framework's conventions than those asked for.
+    OtherPreset {
+        /// Which.
+        preset: Preset,
+    },
     /// The state of another run.
     OtherRun {
         /// Which.
@@ -90,7 +111,7 @@ pub enum Diagnosis {
 
 /// Units in the last place of a stored mean that are no difference: it was rounded on its way into the file, and once
 /// more by what read or wrote it.
-const LAST_PLACES: f64 = 4.0;
+pub(super) const LAST_PLACES: f64 = 4.0;
 
 /// How exactly a file holds numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +124,7 @@ pub enum StoredPrecision {
 
 impl StoredPrecision {
     /// A unit in the last place of 1.
-    fn last_place(self) -> f64 {
+    pub(super) fn last_place(self) -> f64 {
         match self {
             Self::Single => f64::from(f32::EPSILON),
             Self::Double => f64::EPSILON,
@@ -160,6 +181,18 @@ impl Claim {
     /// Whether its count, if it has one, is the expected one.
     pub fn has_count(&self, expected: f64) -> bool {
         self.count.is_none_or(|count| is_count_near(count, expected))
+    }
+
+    /// Whether it is close with its variances taken for sample ones: divided by n - 1, n the rows seen, where the
+    /// expected ones divide by n.
+    pub fn has_sample_variances(&self, expected: &NormalizerState, rows: u64, tolerance: f64) -> bool {
+        if rows < 2 {
+            return false;
+        }
+        let biased = (rows - 1) as f64 / rows as f64;
+        let var = self.var.iter().map(|var| var * biased).collect();
+        let population = Self { var, ..self.clone() };
+        population.is_close(&expected.mean, &expected.var, tolerance)
     }
 
     /// Dimensions that differ by more than `tolerance`, worst first.
@@ -344,6 +377,21 @@ mod tests {
         );
         assert_eq!(diagnosis(&[0.0; 3], &[1.0; 3]), Some(Diagnosis::NeverUpdated));
         assert_eq!(diagnosis(&[1.0, 20.0, -2.0], &[0.5, 4.0, 9.0]), None);
+    }
+
+    #[test]
+    fn sample_variances_are_told_from_population_ones() {
+        let expected = expected();
+        let of = |factor: f64| Claim {
+            mean: expected.mean.clone(),
+            var: expected.var.iter().map(|var| var * factor).collect(),
+            count: None,
+            precision: StoredPrecision::Double,
+        };
+        assert!(of(100.0 / 99.0).has_sample_variances(&expected, 100, 1e-6));
+        assert!(!of(100.0 / 99.0).has_sample_variances(&expected, 50, 1e-6));
+        assert!(!of(1.0).has_sample_variances(&expected, 100, 1e-6));
+        assert!(!of(2.0).has_sample_variances(&expected, 1, 1e-6));
     }
 
     #[test]

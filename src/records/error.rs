@@ -169,6 +169,16 @@ pub enum Problem {
         /// Rows of the recording.
         n_rows: u64,
     },
+    /// A row after the end of an episode that is a step, where it should be a reset.
+    #[error(
+        "{step} follows the end of an episode and has reward {reward}: a step, not a reset in the next step"
+    )]
+    ResetWithReward {
+        /// Which step.
+        step: String,
+        /// Its reward.
+        reward: f64,
+    },
     /// A round that goes on after a later one has begun.
     #[error("{step} is of round {round}, which was over: rows of another round came between in replay order")]
     RoundReturns {
@@ -232,6 +242,9 @@ impl RecordError {
             }
             Problem::CopiedFile(_) => "name one of the two files",
             Problem::SquaresOverflow { .. } => "rescale the column before it is recorded",
+            Problem::ResetWithReward { .. } => {
+                "leave --autoreset out: the rows then show when environments reset"
+            }
             Problem::RoundReturns { .. } => {
                 "environments are aligned row by row: --clock NAME aligns them by the column NAME instead, the \
                  round's own for instance (--clock round)"

@@ -19,6 +19,23 @@ pub enum NormalizedValues {
     F64(Vec<f64>),
 }
 
+impl NormalizedValues {
+    /// The same values, one per row, with a zero for every row that `is_zero` marks.
+    #[must_use]
+    pub fn with_zeros(self, is_zero: &[bool]) -> Self {
+        fn spread<T: Copy + Default>(values: &[T], is_zero: &[bool]) -> Vec<T> {
+            let mut values = values.iter().copied();
+            let mut next =
+                |is_zero: &bool| if *is_zero { T::default() } else { values.next().unwrap_or_default() };
+            is_zero.iter().map(&mut next).collect()
+        }
+        match self {
+            Self::F32(values) => Self::F32(spread(&values, is_zero)),
+            Self::F64(values) => Self::F64(spread(&values, is_zero)),
+        }
+    }
+}
+
 /// Writes the rows of a recording in replay order with their values normalized.
 ///
 /// Observations take the place of the recorded ones, under the same column names; rewards and returns get a

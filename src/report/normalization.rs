@@ -303,6 +303,7 @@ fn findings(document: &NormalizationDocument, run: &RunRow) -> Vec<String> {
             short(worst)
         ));
     }
+    found.extend(d.reset_finding());
     if d.unfinished_episodes > 0 {
         found.push(format!("{} unfinished episodes count as batches of their own", d.unfinished_episodes));
     }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::Format;
 use super::grid::{Align, Grid, printable};
 use crate::results::text::{grouped, short};
-use crate::results::{StateDocument, VerificationDocument};
+use crate::results::{StateDocument, TriedRow, VerificationDocument};
 
 /// Writes a merged state: the document itself as JSON, a summary for people.
 ///
@@ -65,8 +65,6 @@ pub fn write_verification(
         }
         Format::Csv => differences_grid(report, usize::MAX, true).write_csv(out),
         Format::Table | Format::Markdown => {
-            let memory =
-                report.momentum.map_or_else(|| "full history".to_owned(), |m| format!("momentum {m}"));
             let n_dimensions_recorded = report.n_dimensions.unwrap_or(report.differences.len());
             let differ = if report.distance.is_some() || !report.differences.is_empty() {
                 report.differences.len()
@@ -76,10 +74,10 @@ pub fn write_verification(
             let verdict = if report.matches { "matches" } else { "does not match" };
             writeln!(
                 out,
-                "{} ({}) {verdict} run {} under {memory}: {} of {} dimensions differ by more than {}, the worst by {}",
+                "{} ({}) {verdict} {}: {} of {} dimensions differ by more than {}, the worst by {}",
                 printable(&report.state),
                 report.format,
-                printable(&report.run_id),
+                printable(&compared_words(report)),
                 differ,
                 n_dimensions_recorded,
                 short(report.tolerance),
@@ -95,6 +93,9 @@ pub fn write_verification(
                 report.stored_count.map_or_else(|| "none".to_owned(), count),
                 count(report.expected_count)
             )?;
+            if report.tried.len() > 1 {
+                writeln!(out, "rules that {}", printable(&tried_words(&report.tried)))?;
+            }
             if report.differences.is_empty() {
                 return Ok(());
             }
@@ -103,6 +104,32 @@ pub fn write_verification(
             if format == Format::Markdown { grid.write_markdown(out) } else { grid.write_table(out) }
         }
     }
+}
+
+/// What it was compared with: the rule, how much of the past that remembers, and the run.
+fn compared_words(report: &VerificationDocument) -> String {
+    let memory = report.momentum.map_or_else(|| "full history".to_owned(), |m| format!("momentum {m}"));
+    let run = &report.run_id;
+    match report.settings.as_ref().and_then(|settings| settings.rule.preset) {
+        Some(preset) => format!("under {} (run {run}, {memory})", preset.name()),
+        None => format!("run {run} under {memory}"),
+    }
+}
+
+/// Every rule it was compared with: those that match, those that do not with their distance, those left out.
+fn tried_words(tried: &[TriedRow]) -> String {
+    let name = |row: &TriedRow| match row.preset {
+        Some(preset) => preset.name().to_owned(),
+        None => "the state's own".to_owned(),
+    };
+    let apart = |row: &TriedRow| row.distance.map_or_else(|| "unlike".to_owned(), short);
+    let matching = tried.iter().filter(|row| row.matches).map(name).collect::<Vec<String>>();
+    let others = tried.iter().filter(|row| !row.matches && row.left_out.is_none());
+    let others = others.map(|row| format!("{} ({})", name(row), apart(row))).collect::<Vec<String>>();
+    let left_out = tried.iter().filter(|row| row.left_out.is_some()).map(name).collect::<Vec<String>>();
+    let parts = [("match", matching), ("differ", others), ("cannot apply", left_out)];
+    let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
+    parts.map(|(what, names)| format!("{what}: {}", names.join(", "))).collect::<Vec<String>>().join("; ")
 }
 
 /// A count of rows, its fraction left out where it is only the initial one.

@@ -10,6 +10,7 @@ mod baseline;
 mod check;
 mod comparison;
 mod devices;
+mod diagnoses;
 mod drift;
 mod inspection;
 mod kernel;
@@ -18,6 +19,7 @@ mod metric;
 mod normalization;
 mod normalization_analysis;
 mod numbers;
+mod resets;
 mod schemas;
 mod settings;
 mod shapley;
@@ -45,7 +47,8 @@ pub use normalization::{
     RollbackCounts, RunRow, STATS_SCHEMA,
 };
 pub use normalization_analysis::{
-    CompareAnalysis, Precision, ReplayAnalysis, Rollback, RuleAnalysis, Scope, StepReading, VerifyAnalysis,
+    AskedRule, CompareAnalysis, Precision, ReplayAnalysis, Rollback, RuleAnalysis, Scope, StepReading,
+    VerifyAnalysis,
 };
 pub use schemas::{SCHEMAS, schema};
 pub use settings::{SettingChange, Settings};
@@ -55,6 +58,6 @@ pub use shapley::{
 pub use simulation::{SimulationDocument, TrueValue};
 pub use skips::{BadPlaceRow, InputCounts, Skipped, StepInput};
 pub use states::{
-    DifferenceRow, STATE_SCHEMA, StateComparison, StateDocument, StatePlace, VERIFY_SCHEMA,
+    DifferenceRow, STATE_SCHEMA, StateComparison, StateDocument, StatePlace, TriedRow, VERIFY_SCHEMA,
     VerificationDocument,
 };

@@ -12,7 +12,7 @@ use super::normalization_analysis::ReplayAnalysis;
 use super::numbers::{self, finite};
 use super::settings::{Settings, by_name};
 use super::skips::StepInput;
-use crate::normalization::{ActLearnDifference, Diagnostics, NormalizerState};
+use crate::normalization::{ActLearnDifference, Autoreset, Diagnostics, NormalizerState};
 
 /// Schema of the final statistics.
 pub const STATS_SCHEMA: &str = "simic.normalize.stats/1";
@@ -52,6 +52,10 @@ pub struct NormalizedRun {
     pub act_learn: Option<ActLearnDifference>,
     /// Episodes still open at the end of the run, counted as they are.
     pub unfinished_episodes: usize,
+    /// When its environments reset, where rewards are scaled by their return.
+    pub autoreset: Option<Autoreset>,
+    /// Rows that only reset an environment, likewise.
+    pub reset_rows: Option<u64>,
 }
 
 /// Where statistics were computed.
@@ -237,6 +241,12 @@ pub struct DiagnosticsRow {
     pub act_learn: Option<ActLearnDifference>,
     /// Episodes still open at the end, counted as batches of their own.
     pub unfinished_episodes: usize,
+    /// When environments reset, where rewards are scaled by their return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoreset: Option<Autoreset>,
+    /// Rows that only reset an environment, likewise: they are in no return and no statistics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_rows: Option<u64>,
 }
 
 /// A stretch of time and what was clipped in it.
@@ -301,6 +311,8 @@ impl DiagnosticsRow {
             log_var_distance: is_normalized.then(|| d.var_distance.clone()),
             act_learn: run.act_learn.clone(),
             unfinished_episodes: run.unfinished_episodes,
+            autoreset: run.autoreset,
+            reset_rows: run.reset_rows,
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::analysis::OnBad;
 use crate::normalization::{
-    DeviceChoice, Granularity, Order, Preset, ReturnReset, ReturnScale, Rule, Target,
+    AutoresetRule, DeviceChoice, Granularity, Order, Preset, ReturnReset, ReturnScale, Rule, Target,
 };
 
 /// Whose statistics.
@@ -81,6 +81,9 @@ pub struct RuleAnalysis {
     pub rollback: Rollback,
     /// When an environment's discounted return begins anew, where rewards are scaled by it.
     pub return_reset: Option<ReturnReset>,
+    /// When environments reset, where that was said; null or absent: as the rows show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoreset: Option<AutoresetRule>,
     /// Whether statistics are carried from one run to the next.
     pub carry_over: bool,
     /// How rows are read.
@@ -134,12 +137,27 @@ pub struct CompareAnalysis {
     pub shift_at: Option<u64>,
 }
 
+/// What a stored state is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AskedRule {
+    /// What the file says of itself, and every framework's rule that can apply.
+    Auto,
+    /// A framework's.
+    Preset,
+    /// That of the flags.
+    Flags,
+}
+
 /// `normalize verify` as it was asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyAnalysis {
-    /// How training normalized, as the state's file and the flags say.
+    /// How training normalized, as the state's file and the flags say; under `auto` the rule that is reported on.
     #[serde(flatten)]
     pub rule: RuleAnalysis,
+    /// What was asked for; documents written before it could be lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<AskedRule>,
     /// The run the state should be of.
     pub run: Option<String>,
     /// Largest distance.

@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::diagnoses::{sentence, word};
 use super::normalization::dimension_names;
 use super::normalization_analysis::VerifyAnalysis;
 use super::numbers::{self, finite};
-use super::text::{grouped, short};
-use crate::normalization::{Claim, Diagnosis, Difference, MomentumUnit, NormalizerState};
+use crate::normalization::{Claim, Diagnosis, Difference, MomentumUnit, NormalizerState, Preset};
 
 /// Schema of a stored state.
 pub const STATE_SCHEMA: &str = "simic.normalizer/1";
@@ -108,6 +108,12 @@ pub struct VerificationDocument {
     /// Count the recording implies.
     #[serde(deserialize_with = "numbers::one")]
     pub expected_count: f64,
+    /// The framework whose conventions make this state, where one was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
+    /// Every rule it was compared with; documents written before there could be several lack them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<TriedRow>,
     /// Why it differs, in a word.
     pub diagnosis: Option<String>,
     /// The same in a sentence.
@@ -120,6 +126,32 @@ pub struct VerificationDocument {
     /// Everything the numbers depend on besides the input; likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<VerifyAnalysis>,
+}
+
+/// A rule a state was compared with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TriedRow {
+    /// The framework whose rule it is; null for the file's own, else the flags'.
+    pub preset: Option<Preset>,
+    /// Greatest distance over dimensions from the nearest run; null if it cannot be said.
+    pub distance: Option<f64>,
+    /// Whether it lies within the tolerance, its count too.
+    pub matches: bool,
+    /// Why it cannot be the state's rule and was not tried, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
+}
+
+impl TriedRow {
+    /// A rule that was tried.
+    pub fn new(preset: Option<Preset>, distance: f64, matches: bool) -> Self {
+        Self { preset, distance: finite(distance), matches, left_out: None }
+    }
+
+    /// A rule that was not.
+    pub fn left_out(preset: Option<Preset>, reason: &str) -> Self {
+        Self { preset, distance: None, matches: false, left_out: Some(reason.to_owned()) }
+    }
 }
 
 /// One dimension that differs.
@@ -151,7 +183,7 @@ impl StateDocument {
 }
 
 /// A stored state and what it is compared with.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct StateComparison<'a> {
     /// The state's file.
     pub state: &'a str,
@@ -165,13 +197,19 @@ pub struct StateComparison<'a> {
     pub expected: &'a NormalizerState,
     /// Why the two differ; `None` if they do not.
     pub diagnosis: Option<&'a Diagnosis>,
+    /// The framework whose conventions make this state.
+    pub preset: Option<Preset>,
+    /// Every rule it was compared with.
+    pub tried: Vec<TriedRow>,
 }
 
 impl VerificationDocument {
     /// The document of a comparison.
     pub fn new(settings: VerifyAnalysis, found: StateComparison<'_>) -> Self {
         let StateComparison { claim, expected, .. } = found;
-        let (diagnosis, detail) = found.diagnosis.map(described).unzip();
+        let asked = settings.rule.preset;
+        let words = |diagnosis: &Diagnosis| (word(diagnosis), sentence(diagnosis, asked));
+        let (diagnosis, detail) = found.diagnosis.map(words).unzip();
         Self {
             schema: VERIFY_SCHEMA.to_owned(),
             state: found.state.to_owned(),
@@ -184,6 +222,8 @@ impl VerificationDocument {
             momentum: settings.rule.rule.memory.momentum(),
             stored_count: claim.count,
             expected_count: expected.count,
+            preset: found.preset,
+            tried: found.tried,
             diagnosis: diagnosis.map(str::to_owned),
             detail,
             differences: claim
@@ -215,61 +255,5 @@ impl DifferenceRow {
             expected_var: difference.var.1,
             distance: finite(difference.distance),
         }
-    }
-}
-
-/// A word for scripts and a sentence for people.
-pub(super) fn described(diagnosis: &Diagnosis) -> (&'static str, String) {
-    let list = |dimensions: &[usize]| {
-        let shown: Vec<String> = dimensions.iter().take(24).map(ToString::to_string).collect();
-        let more = if dimensions.len() > 24 { ", ..." } else { "" };
-        format!("{}{more}", shown.join(", "))
-    };
-    match diagnosis {
-        Diagnosis::Invalid { dimensions } => {
-            ("invalid", format!("a variance is negative or a number not finite in dimensions {}", list(dimensions)))
-        }
-        Diagnosis::Swapped => ("swapped", "mean and variance have changed places".to_owned()),
-        Diagnosis::Shape { stored, expected, missing } => (
-            "shape",
-            format!(
-                "the state has {stored} dimensions, the recording {expected}; recorded dimensions without a match: {}",
-                if missing.is_empty() { "none".to_owned() } else { list(missing) }
-            ),
-        ),
-        Diagnosis::Permuted { order } => {
-            ("permuted", format!("the dimensions are in another order; stored as recorded {}", list(order)))
-        }
-        Diagnosis::NeverUpdated => ("never_updated", "the state was never updated: it is still the initial one".to_owned()),
-        Diagnosis::Stale { updates, of } => (
-            "stale",
-            format!("the state is stale: that of the recording after {} of {} updates", grouped(*updates), grouped(*of)),
-        ),
-        Diagnosis::Reset { update, vector_step } => (
-            "reset",
-            format!(
-                "the statistics were reset at vector step {} (update {}): a replay from there gives this state",
-                grouped(*vector_step),
-                grouped(*update)
-            ),
-        ),
-        Diagnosis::OtherMomentum { momentum: Some(momentum), distance } => (
-            "wrong_momentum",
-            format!("another momentum: {momentum} fits best (distance {})", short(*distance)),
-        ),
-        Diagnosis::OtherMomentum { momentum: None, distance } => (
-            "wrong_momentum",
-            format!("another kind: full history (Welford) fits best (distance {})", short(*distance)),
-        ),
-        Diagnosis::Count => (
-            "count",
-            "mean and variance are right, the count is not: the next updates would weigh wrongly".to_owned(),
-        ),
-        Diagnosis::OtherRun { run_id } => ("other_run", format!("the state is that of run {run_id}")),
-        Diagnosis::Unknown => (
-            "unknown",
-            "no explanation found: not stale, reset, reordered or of another momentum; perhaps another recording"
-                .to_owned(),
-        ),
     }
 }

@@ -1,15 +1,17 @@
 //! `simic normalize compare`.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::pipeline::{Event, walk};
-use super::replay::{open, settled, tell_skips};
+use super::plan::Plan;
+use super::presets::PresetArgs;
+use super::replay::{open, settle, settled, tell_skips};
 use super::replayer::{N_WINDOWS, expected_updates, updates_per_step};
-use super::settings::{Plan, PresetArg, RuleArgs, TargetArg, momentum};
+use super::settings::{Base, RuleArgs, TargetArg, momentum};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
-    Block, Diagnostics, EpisodeCount, Granularity, KnownStep, LagWatch, Lanes, Memory, Output, Pace, Preset,
-    Replay, Rule, Shift, Target, Timeline, Warmup, WatchedShift, find_drift,
+    Autoreset, Block, Diagnostics, EpisodeCount, Granularity, KnownStep, LagWatch, Lanes, Memory, Output, Pace,
+    Preset, Replay, Rule, Shift, Target, Timeline, Warmup, WatchedShift, find_drift,
 };
 use crate::progress::Progress;
 use crate::records::StepRecording;
@@ -42,6 +44,8 @@ pub struct CompareArgs {
     #[arg(long, value_name = "STEP")]
     pub shift_at: Option<u64>,
     #[command(flatten)]
+    pub(super) preset: PresetArgs,
+    #[command(flatten)]
     pub(super) rule: RuleArgs,
     /// What every framework would divide these rewards by, side by side (--target reward)
     #[arg(long, conflicts_with_all = ["momentum", "welford", "shift_at"])]
@@ -61,15 +65,15 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
         return divisors(args, context);
     }
     let analysis = CompareAnalysis {
-        rule: args.rule.analysis(context, None)?,
+        rule: args.rule.analysis(context, Base { preset: args.preset.named(), momentum: None })?,
         momentum: args.momentum.clone(),
         welford: args.welford,
         shift_at: args.shift_at,
     };
-    let plan = Plan::of(&analysis.rule, false);
+    let mut plan = Plan::of(&analysis.rule, false);
     check(&plan)?;
     context.check_output()?;
-    let recording = open(&context.discover(&args.runs)?.files, &plan, context)?;
+    let recording = open(&context.discover(&args.runs)?.files, &mut plan, context)?;
     let rules = rules(&analysis);
     let progress = context.console.progress();
     let first = first_pass(&recording, &plan, &rules, &progress)?;
@@ -111,7 +115,7 @@ fn divisors(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErr
     if args.rule.target != TargetArg::Reward {
         return Err(CommandError::usage("--divisors is about rewards", "add --target reward"));
     }
-    let asked = args.rule.analysis(context, None)?;
+    let asked = args.rule.analysis(context, Base { preset: args.preset.named(), momentum: None })?;
     if asked.is_per_env() {
         return Err(CommandError::usage(
             "--divisors are those of all environments together; --scope env would change nothing",
@@ -122,18 +126,25 @@ fn divisors(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErr
     let files = context.discover(&args.runs)?.files;
     let mut rows = Vec::new();
     let mut read = None;
-    for preset in PresetArg::value_variants() {
-        if Preset::from(*preset).conventions(Target::Reward).is_none() {
+    let mut autoresets: Vec<Autoreset> = Vec::new();
+    for preset in Preset::ALL {
+        if preset.conventions(Target::Reward).is_none() {
             continue;
         }
-        let rule = RuleArgs { preset: Some(*preset), ..args.rule.clone() };
-        let plan = Plan::of(&rule.analysis(context, None)?, false);
+        let rule = args.rule.analysis(context, Base { preset: Some(preset), momentum: None })?;
+        let mut plan = Plan::of(&rule, false);
         let recording = match read.take() {
             // Nothing but the key columns decides on order; one plan's reading serves the others.
             Some(recording) => recording,
-            None => open(&files, &plan, context)?,
+            None => open(&files, &mut plan, context)?,
         };
-        rows.extend(divisors_of(&recording, &plan, *preset, context)?);
+        if plan.return_scale.is_some() {
+            // Nor do the rows of resets differ.
+            plan.autoresets.clone_from(&autoresets);
+            settle(&mut plan, &recording, context)?;
+            autoresets.clone_from(&plan.autoresets);
+        }
+        rows.extend(divisors_of(&recording, &plan, preset, context)?);
         read = Some(recording);
     }
     let Some(recording) = read else { unreachable!("some frameworks normalize rewards") };
@@ -155,7 +166,7 @@ struct RunDivisor {
 fn divisors_of(
     recording: &StepRecording,
     plan: &Plan,
-    preset: PresetArg,
+    preset: Preset,
     context: &Context,
 ) -> Result<Vec<RunDivisor>, CommandError> {
     let mut rows = Vec::new();
@@ -184,7 +195,7 @@ fn divisors_of(
                     run,
                     shown: DivisorRow {
                         run_id: String::new(),
-                        preset: Preset::from(preset).name().to_owned(),
+                        preset: preset.name().to_owned(),
                         deviation_of: if plan.return_scale.is_some() { "return" } else { "reward" }
                             .to_owned(),
                         subtracted: center[0],

@@ -1,16 +1,24 @@
 //! `simic normalize`: one file per subcommand.
 
+mod autoreset;
+mod candidates;
 pub mod compare;
 pub mod device;
+mod inquiry;
 mod magnitude;
 pub mod merge;
 pub mod outputs;
 mod pipeline;
+mod plan;
+pub mod presets;
+mod recordings;
 pub mod replay;
+mod replayed;
 mod replayer;
 pub mod settings;
 pub mod stats;
 mod stored;
+mod trial;
 pub mod verify;
 
 use clap::Subcommand;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::pipeline::BatchedBlock;
-use super::settings::Plan;
+use super::plan::Plan;
 use super::stored::reward_scale;
 use crate::commands::simulate::CompressionArg;
 use crate::commands::{CommandError, Context};
@@ -319,8 +319,12 @@ impl Outputs {
         trace: Option<TraceRows>,
     ) -> Result<(), CommandError> {
         if let (Some((_, writer, name)), Some(values)) = (&mut self.steps, values) {
+            let (block, values) = match &rows.resets {
+                None => (&rows.block, values),
+                Some(with_resets) => (&with_resets.block, values.with_zeros(&with_resets.is_reset)),
+            };
             writer
-                .write(&rows.block, values)
+                .write(block, values)
                 .map_err(|source| CommandError::Output { target: name.clone(), source })?;
         }
         self.write_trace(trace)

@@ -3,15 +3,17 @@
 
 use std::ops::Range;
 
+use super::autoreset::ResetRows;
 use super::magnitude::check_rows;
-use super::settings::Plan;
+use super::plan::Plan;
 use crate::commands::CommandError;
 use crate::normalization::{
-    Batcher, EpisodeEnd, EpisodeRows, Granularity, LaneRows, Order, Places, ReturnStep, Returns, Rounds,
+    Autoreset, Batcher, EpisodeEnd, EpisodeRows, Granularity, LaneRows, Order, Places, ReturnStep, Returns,
+    Rounds,
 };
 use crate::progress::Progress;
 use crate::records::{Problem, RecordError, StepBlock, StepRecording};
-use crate::results::Rollback;
+use crate::results::{NormalizedRun, Rollback, RollbackCounts};
 use crate::stats::Rows;
 
 /// Rows of an open batch that are kept back until it is whole, so that its moments do not depend on where blocks
@@ -20,13 +22,22 @@ const MOST_HELD: usize = 1 << 16;
 
 /// A block with the ends of its batches.
 pub(super) struct BatchedBlock {
+    /// The rows that are steps.
     pub(super) block: StepBlock,
+    /// The same rows and those of resets, where there are some.
+    pub(super) resets: Option<WithResets>,
     /// Ends of batches; the first may be 0 (it closes what came before).
     pub(super) ends: Vec<usize>,
     /// Ends of episodes, where those are the batches.
     episode_ends: Option<Vec<EpisodeEnd>>,
     /// Discounted return of each row, where rewards are scaled by it.
     pub(super) returns: Option<Vec<f64>>,
+}
+
+/// Rows some of which only reset an environment.
+pub(super) struct WithResets {
+    pub(super) block: StepBlock,
+    pub(super) is_reset: Vec<bool>,
 }
 
 impl BatchedBlock {
@@ -92,11 +103,24 @@ pub(super) enum Event<'a> {
     End(usize),
 }
 
-/// What was left out because training rolled it back.
+/// What of a run entered no statistics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct RolledBack {
-    pub(super) rows: u64,
-    pub(super) batches: u64,
+pub(super) struct LeftOut {
+    /// What training rolled back.
+    pub(super) rolled_back: RollbackCounts,
+    /// When its environments reset, where that decides on returns.
+    pub(super) autoreset: Option<Autoreset>,
+    /// Rows that only reset an environment.
+    pub(super) reset_rows: u64,
+}
+
+impl LeftOut {
+    /// Tells it of a run.
+    pub(super) fn tell(&self, run: &mut NormalizedRun) {
+        run.rollback = self.rolled_back;
+        run.autoreset = self.autoreset;
+        run.reset_rows = self.autoreset.map(|_| self.reset_rows);
+    }
 }
 
 /// Walks through all rows in replay order.
@@ -108,11 +132,11 @@ pub(super) fn walk(
     plan: &Plan,
     progress: &Progress,
     consume: &mut Consumer<'_>,
-) -> Result<Vec<RolledBack>, CommandError> {
+) -> Result<Vec<LeftOut>, CommandError> {
     let mut assembler = BatchAssembler::new(recording, plan);
     recording.stream(progress, |block| assembler.take(block, consume))?;
     assembler.end_run(consume)?;
-    Ok(assembler.rolled_back)
+    Ok(assembler.left_out)
 }
 
 /// What takes the events of a walk.
@@ -128,7 +152,8 @@ struct BatchAssembler<'a> {
     /// Rows of a batch not yet whole.
     held: Option<StepBlock>,
     returns: Option<Returns>,
-    rolled_back: Vec<RolledBack>,
+    resets: Option<ResetRows>,
+    left_out: Vec<LeftOut>,
 }
 
 impl<'a> BatchAssembler<'a> {
@@ -141,7 +166,10 @@ impl<'a> BatchAssembler<'a> {
             rounds: Rounds::default(),
             held: None,
             returns: None,
-            rolled_back: vec![RolledBack::default(); recording.runs().len()],
+            resets: None,
+            left_out: (0..recording.runs().len())
+                .map(|run| LeftOut { autoreset: plan.autoresets.get(run).copied(), ..LeftOut::default() })
+                .collect(),
         }
     }
 
@@ -192,7 +220,11 @@ impl<'a> BatchAssembler<'a> {
         self.batcher = Batcher::new(self.plan.granularity);
         self.rounds = Rounds::default();
         let n_envs = self.recording.runs()[run].envs.len();
-        self.returns = self.plan.return_scale.map(|scale| Returns::new(scale.gamma, scale.reset, n_envs));
+        let autoreset = self.left_out[run].autoreset;
+        self.resets = ResetRows::new(autoreset, n_envs);
+        let autoreset = autoreset.unwrap_or(Autoreset::None);
+        let scale = self.plan.return_scale;
+        self.returns = scale.map(|scale| Returns::new(scale.gamma, scale.reset, autoreset, n_envs));
     }
 
     /// Hands on the batches that are whole now and keeps the rows of the open one.
@@ -245,7 +277,12 @@ impl<'a> BatchAssembler<'a> {
         ends: Vec<usize>,
         consume: &mut Consumer<'_>,
     ) -> Result<(), CommandError> {
-        let BatchedBlock { block, ends, episode_ends, .. } = self.without_rolled_back(block, ends)?;
+        let is_reset = match &mut self.resets {
+            Some(resets) => Some(resets.mark(&block, self.recording)?),
+            None => None,
+        };
+        let batched = self.without_rolled_back(block, ends, is_reset)?;
+        let BatchedBlock { block, ends, episode_ends, resets, .. } = self.without_resets(batched)?;
         let returns = self.returns.as_mut().map(|returns| {
             let rows = block.values.rows();
             let flag = |flags: &Option<Vec<bool>>, row: usize| flags.as_ref().is_some_and(|flags| flags[row]);
@@ -259,7 +296,7 @@ impl<'a> BatchAssembler<'a> {
             (0..block.n_rows()).map(|row| returns.push(step(row))).collect::<Vec<f64>>()
         });
         check_rows(self.recording, &block, returns.as_deref())?;
-        consume(Event::Rows(&BatchedBlock { block, ends, episode_ends, returns }))
+        consume(Event::Rows(&BatchedBlock { block, resets, ends, episode_ends, returns }))
     }
 
     /// Leaves out what was rolled back; ends of batches and episodes move along, batches left empty stay as empty ones.
@@ -267,15 +304,16 @@ impl<'a> BatchAssembler<'a> {
         &mut self,
         block: StepBlock,
         ends: Vec<usize>,
-    ) -> Result<BatchedBlock, CommandError> {
+        is_reset: Option<Vec<bool>>,
+    ) -> Result<MarkedBlock, CommandError> {
         let episode_ends = episode_ends(&block);
         let Some(flags) = block.rolled_back.as_ref().filter(|_| self.plan.rollback != Rollback::Keep) else {
-            return Ok(BatchedBlock { block, ends, episode_ends, returns: None });
+            return Ok(MarkedBlock { block, ends, episode_ends, is_reset });
         };
         if !flags.contains(&true) {
-            return Ok(BatchedBlock { block, ends, episode_ends, returns: None });
+            return Ok(MarkedBlock { block, ends, episode_ends, is_reset });
         }
-        let counts = &mut self.rolled_back[block.run];
+        let counts = &mut self.left_out[block.run].rolled_back;
         let mut keep: Vec<bool> = flags.iter().map(|is_rolled_back| !is_rolled_back).collect();
         if self.plan.rollback == Rollback::DropBatch {
             let mut start = 0;
@@ -288,15 +326,50 @@ impl<'a> BatchAssembler<'a> {
             }
         }
         counts.rows += keep.iter().filter(|keep| !**keep).count() as u64;
+        Ok(MarkedBlock { block, ends, episode_ends, is_reset }.kept(&keep)?)
+    }
+
+    /// Tells steps from resets; ends of batches and episodes move along.
+    fn without_resets(&mut self, marked: MarkedBlock) -> Result<BatchedBlock, CommandError> {
+        let is_reset = marked.is_reset.clone().filter(|is_reset| is_reset.contains(&true));
+        let Some(is_reset) = is_reset else {
+            let MarkedBlock { block, ends, episode_ends, .. } = marked;
+            return Ok(BatchedBlock { block, resets: None, ends, episode_ends, returns: None });
+        };
+        let whole = marked.block.clone();
+        let keep: Vec<bool> = is_reset.iter().map(|is_reset| !is_reset).collect();
+        let MarkedBlock { block, ends, episode_ends, .. } = marked.kept(&keep)?;
+        self.left_out[block.run].reset_rows += (whole.n_rows() - block.n_rows()) as u64;
+        let resets = Some(WithResets { block: whole, is_reset });
+        Ok(BatchedBlock { block, resets, ends, episode_ends, returns: None })
+    }
+}
+
+/// A block with the ends of its batches, before what is no step is taken out.
+struct MarkedBlock {
+    block: StepBlock,
+    ends: Vec<usize>,
+    episode_ends: Option<Vec<EpisodeEnd>>,
+    /// Whether each row only resets an environment, where some may.
+    is_reset: Option<Vec<bool>>,
+}
+
+impl MarkedBlock {
+    /// The rows that `keep` marks, with the ends moved along.
+    fn kept(self, keep: &[bool]) -> Result<Self, RecordError> {
         let mut kept = Vec::with_capacity(keep.len() + 1);
         kept.push(0);
-        for keep in &keep {
+        for keep in keep {
             kept.push(kept[kept.len() - 1] + usize::from(*keep));
         }
-        let ends = ends.iter().map(|end| kept[*end]).collect();
+        let ends = self.ends.iter().map(|end| kept[*end]).collect();
         let moved = |end: EpisodeEnd| EpisodeEnd { after: kept[end.after], ..end };
-        let episode_ends = episode_ends.map(|ends| ends.into_iter().map(moved).collect());
-        Ok(BatchedBlock { block: block.filter(&keep)?, ends, episode_ends, returns: None })
+        let episode_ends = self.episode_ends.map(|ends| ends.into_iter().map(moved).collect());
+        let pick = |flags: Vec<bool>| {
+            flags.into_iter().zip(keep).filter_map(|(flag, keep)| keep.then_some(flag)).collect()
+        };
+        let is_reset = self.is_reset.map(pick);
+        Ok(Self { block: self.block.filter(keep)?, ends, episode_ends, is_reset })
     }
 }
 

@@ -2,18 +2,21 @@
 
 use clap::Args;
 
+use super::autoreset;
 use super::device::{DeviceArg, tell_device};
 use super::outputs::{OutputArgs, OutputPaths, Outputs, TableArgs, state_fingerprint};
 use super::pipeline::{Event, walk};
+use super::plan::Plan;
+use super::presets::PresetArgs;
 use super::replayer::{Replayer, ValuesWanted};
-use super::settings::{MomentumArgs, Plan, RuleArgs};
+use super::settings::{Base, MomentumArgs, RuleArgs};
 use super::stored::{check_resumable, stored_start};
 use crate::commands::{CommandError, Context, Outcome};
-use crate::normalization::{Granularity, ReturnReset, UpdatesTold, open_device};
+use crate::normalization::{AutoresetRule, Granularity, ReturnReset, UpdatesTold, open_device};
 use crate::records::{InputFile, StepRecording, TraceRows};
 use crate::report::write_normalization;
 use crate::results::{
-    DeviceUsed, NormalizationDocument, Precision, REPLAY_SCHEMA, ReplayAnalysis, RollbackCounts, RuleAnalysis,
+    DeviceUsed, NormalizationDocument, Precision, REPLAY_SCHEMA, ReplayAnalysis, RuleAnalysis,
 };
 
 /// Recomputes the running statistics training normalized with, and normalizes the recording exactly as it did.
@@ -34,6 +37,8 @@ pub struct ReplayArgs {
     #[command(flatten)]
     pub(super) momentum: MomentumArgs,
     #[command(flatten)]
+    pub(super) preset: PresetArgs,
+    #[command(flatten)]
     pub(super) rule: RuleArgs,
     #[command(flatten)]
     pub(super) outputs: OutputArgs,
@@ -53,7 +58,8 @@ impl ReplayArgs {
     /// # Errors
     /// Arguments that contradict each other.
     pub(in crate::commands) fn analysis(&self, context: &Context) -> Result<ReplayAnalysis, CommandError> {
-        let rule = self.rule.analysis(context, self.momentum.momentum)?;
+        let base = Base { preset: self.preset.named(), momentum: self.momentum.momentum };
+        let rule = self.rule.analysis(context, base)?;
         if self.learn_every.is_some() && rule.is_per_env() {
             return Err(CommandError::usage(
                 "--learn-every compares rollouts of all environments; --scope env keeps them apart",
@@ -96,11 +102,11 @@ pub(in crate::commands) fn compute(
     context: &Context,
 ) -> Result<NormalizationDocument, CommandError> {
     check_resumable(analysis)?;
-    let plan = Plan::of(&analysis.rule, paths.steps.is_some());
+    let mut plan = Plan::of(&analysis.rule, paths.steps.is_some());
     paths.check_inputs(files)?;
     let engine = open_device(analysis.device)?;
     tell_device(analysis.device, engine.as_ref(), context);
-    let recording = open(files, &plan, context)?;
+    let recording = open(files, &mut plan, context)?;
     let start = stored_start(analysis, &plan, recording.width())?;
     let mut outputs = Outputs::create(paths, &plan, &recording)?;
     let progress = context.console.progress();
@@ -112,7 +118,7 @@ pub(in crate::commands) fn compute(
         Precision::F32 => ValuesWanted::F32,
         Precision::F64 => ValuesWanted::F64,
     };
-    let rolled_back = walk(&recording, &plan, &progress, &mut |event| match event {
+    let left_out = walk(&recording, &plan, &progress, &mut |event| match event {
         Event::Begin(run) => {
             replayer.begin(run);
             Ok(())
@@ -136,8 +142,8 @@ pub(in crate::commands) fn compute(
     let mut written = outputs.commit()?;
     for run in &mut runs {
         let number = recording.runs().iter().position(|info| info.run_id == run.run_id);
-        if let Some(counts) = number.map(|number| rolled_back[number]) {
-            run.rollback = RollbackCounts { rows: counts.rows, batches: counts.batches };
+        if let Some(number) = number {
+            left_out[number].tell(run);
         }
     }
     let device = match &engine {
@@ -156,7 +162,7 @@ pub(in crate::commands) fn compute(
 /// Opens the recording and says what there is to say about it.
 pub(super) fn open(
     files: &[InputFile],
-    plan: &Plan,
+    plan: &mut Plan,
     context: &Context,
 ) -> Result<StepRecording, CommandError> {
     let progress = context.console.progress();
@@ -165,16 +171,36 @@ pub(super) fn open(
     for note in recording.notes() {
         context.console.note(note);
     }
-    let needs_termination = plan
-        .return_scale
-        .is_some_and(|scale| matches!(scale.reset, ReturnReset::TerminalStep | ReturnReset::TerminationOnly));
+    settle(plan, &recording, context)?;
+    Ok(recording)
+}
+
+/// Finds what `plan` leaves to the recording, if that is not known yet, and says what there is to say about it.
+pub(super) fn settle(
+    plan: &mut Plan,
+    recording: &StepRecording,
+    context: &Context,
+) -> Result<(), CommandError> {
+    let Some(scale) = plan.return_scale else { return Ok(()) };
+    let needs_termination = matches!(
+        scale.reset,
+        ReturnReset::TerminalStep | ReturnReset::TerminationOnly | ReturnReset::Autoreset
+    );
     if needs_termination && recording.has_done_alone() {
         context.console.note(
             "done does not tell termination from truncation and there is no terminated column: no row is taken as a \
              termination, at which returns would begin anew; --column terminated=done takes every done row as one",
         );
     }
-    Ok(recording)
+    if plan.autoresets.is_empty() {
+        let progress = context.console.progress();
+        plan.autoresets = autoreset::find(recording, plan, &progress)?;
+        drop(progress);
+        if plan.autoreset == AutoresetRule::Auto {
+            autoreset::tell(&plan.autoresets, recording, context);
+        }
+    }
+    Ok(())
 }
 
 /// Tells what was left out.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::pipeline::{BatchedBlock, RowPlace};
-use super::settings::Plan;
+use super::plan::Plan;
 use crate::commands::CommandError;
 use crate::normalization::{
     ActLearnProbe, Diagnostics, Engine, EpisodeCount, Granularity, Lanes, NormalizerState, Output, Places,
@@ -229,6 +229,8 @@ impl<'a> Replayer<'a> {
                 change_step,
                 act_learn: act_learn.clone(),
                 unfinished_episodes,
+                autoreset: None,
+                reset_rows: None,
             });
         }
     }

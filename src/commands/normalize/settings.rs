@@ -7,41 +7,10 @@ use clap::{Args, ValueEnum};
 use crate::commands::common::OnBadArg;
 use crate::commands::{CommandError, Context};
 use crate::normalization::{
-    Conventions, Correction, Divisor, Granularity, Memory, MomentumUnit, Order, Preset, ReturnReset,
-    ReturnScale, Rule, Target, Warmup,
+    AutoresetRule, Conventions, Correction, Divisor, Granularity, Memory, MomentumUnit, Order, Preset,
+    ReturnReset, ReturnScale, Rule, Target, Warmup,
 };
-use crate::records::{Clock, ColumnMap, StepOptions, StepTarget};
 use crate::results::{Rollback, RuleAnalysis, Scope, StepReading};
-
-/// A framework whose conventions are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PresetArg {
-    /// esper-lite: EMA 0.99 per round, normalized before the update
-    Esper,
-    /// Stable-Baselines3 VecNormalize
-    Sb3,
-    /// Gymnasium vector wrappers
-    Gymnasium,
-    /// rsl_rl EmpiricalNormalization
-    RslRl,
-    /// TorchRL VecNormV2 with reduce_batch_dims
-    Torchrl,
-    /// brax running_statistics
-    Brax,
-}
-
-impl From<PresetArg> for Preset {
-    fn from(preset: PresetArg) -> Self {
-        match preset {
-            PresetArg::Esper => Self::Esper,
-            PresetArg::Sb3 => Self::Sb3,
-            PresetArg::Gymnasium => Self::Gymnasium,
-            PresetArg::RslRl => Self::RslRl,
-            PresetArg::Torchrl => Self::TorchRl,
-            PresetArg::Brax => Self::Brax,
-        }
-    }
-}
 
 /// What is normalized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -102,6 +71,29 @@ pub enum ReturnResetArg {
     TerminationOnly,
     /// Never
     Never,
+    /// As Gymnasium: termination-only where environments reset in the next step, else terminal-step
+    Autoreset,
+}
+
+/// When environments reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AutoresetArg {
+    /// As the rows show it
+    Auto,
+    /// Within the step that ends an episode: every row is a step
+    SameStep,
+    /// In the step after it: the row after an end is a reset, not a step
+    NextStep,
+}
+
+impl From<AutoresetArg> for AutoresetRule {
+    fn from(autoreset: AutoresetArg) -> Self {
+        match autoreset {
+            AutoresetArg::Auto => Self::Auto,
+            AutoresetArg::SameStep => Self::SameStep,
+            AutoresetArg::NextStep => Self::NextStep,
+        }
+    }
 }
 
 /// Rows that training rolled back.
@@ -126,6 +118,15 @@ pub enum CorrectionArg {
     Torchrl,
 }
 
+/// What single flags change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Base {
+    /// A framework's conventions; `None` for the contract's own.
+    pub(super) preset: Option<Preset>,
+    /// The momentum asked for.
+    pub(super) momentum: Option<f64>,
+}
+
 /// One momentum, or none.
 #[derive(Debug, Clone, Args)]
 pub struct MomentumArgs {
@@ -138,9 +139,6 @@ pub struct MomentumArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "How training normalized")]
 pub struct RuleArgs {
-    /// Conventions of this framework; flags change single ones
-    #[arg(long, value_enum)]
-    pub preset: Option<PresetArg>,
     /// What is normalized
     #[arg(long, value_enum, default_value = "obs")]
     pub target: TargetArg,
@@ -186,6 +184,9 @@ pub struct RuleArgs {
     /// When an environment's discounted return begins anew [default: episode-end]
     #[arg(long, value_enum)]
     pub return_reset: Option<ReturnResetArg>,
+    /// When environments reset: a row that only resets one is in no return [default: auto]
+    #[arg(long, value_enum)]
+    pub autoreset: Option<AutoresetArg>,
     /// Carry the statistics from one run to the next
     #[arg(long)]
     pub carry_over: bool,
@@ -220,71 +221,22 @@ fn clip(text: &str) -> Result<f64, String> {
     if value > 0.0 { Ok(value) } else { Err("expected a number above 0, or inf".to_owned()) }
 }
 
-/// Everything a replay needs to know.
-#[derive(Debug, Clone)]
-pub(super) struct Plan {
-    pub(super) target: Target,
-    pub(super) rule: Rule,
-    pub(super) granularity: Granularity,
-    pub(super) per_env: bool,
-    pub(super) rollback: Rollback,
-    pub(super) return_scale: Option<ReturnScale>,
-    pub(super) carry_over: bool,
-    pub(super) options: StepOptions,
-}
-
-impl Plan {
-    /// What a replay under `analysis` needs to know.
-    pub(super) fn of(analysis: &RuleAnalysis, carries_columns: bool) -> Self {
-        let reading = &analysis.reading;
-        Self {
-            target: analysis.target,
-            rule: analysis.rule,
-            granularity: analysis.update_every,
-            per_env: analysis.is_per_env(),
-            rollback: analysis.rollback,
-            return_scale: analysis.return_scale(),
-            carry_over: analysis.carry_over,
-            options: StepOptions {
-                columns: ColumnMap::of_map(&reading.columns),
-                target: match analysis.target {
-                    Target::Obs => StepTarget::Obs,
-                    Target::Reward => StepTarget::Reward,
-                    Target::Return => StepTarget::Return,
-                },
-                clock: match reading.clock.as_str() {
-                    "row" => Clock::Row,
-                    "episode-step" => Clock::EpisodeStep,
-                    name => Clock::Column(name.to_owned()),
-                },
-                needs_round: analysis.update_every == Granularity::Round,
-                needs_episode_ends: analysis.update_every == Granularity::Episode,
-                carries_columns,
-                on_bad: reading.on_bad,
-            },
-        }
-    }
-}
-
 impl RuleArgs {
-    /// How training normalized, as a value; `memory` is the flags' own, full history without one.
+    /// How training normalized, as a value: the conventions of `base`, else the contract's, with what flags change.
     ///
     /// # Errors
     /// Arguments that contradict each other.
-    pub(super) fn analysis(
-        &self,
-        context: &Context,
-        momentum: Option<f64>,
-    ) -> Result<RuleAnalysis, CommandError> {
+    pub(super) fn analysis(&self, context: &Context, base: Base) -> Result<RuleAnalysis, CommandError> {
+        let Base { preset, momentum } = base;
         let target = Target::from(self.target);
-        let conventions = self.conventions(target, momentum)?;
+        let conventions = conventions(preset, target, momentum)?;
         let rule = self.rule(conventions.rule, momentum);
         let update_every = self.update_every.unwrap_or(conventions.granularity);
         self.check(&rule, update_every)?;
         let return_scale = self.return_scale(&conventions)?;
         self.check_effect(&rule, return_scale.is_some())?;
         Ok(RuleAnalysis {
-            preset: self.preset.map(Preset::from),
+            preset,
             update_every,
             order: rule.order,
             scope: match self.scope {
@@ -303,6 +255,7 @@ impl RuleArgs {
                 Some(RollbackArg::Drop) | None => Rollback::Drop,
             },
             return_reset: return_scale.map(|scale| scale.reset),
+            autoreset: self.autoreset.map(AutoresetRule::from),
             carry_over: self.carry_over,
             reading: StepReading {
                 columns: context.columns()?.to_map(),
@@ -311,6 +264,21 @@ impl RuleArgs {
                 on_bad: self.on_bad.into(),
             },
         })
+    }
+
+    /// Whether any flag asks for a rule of its own. What no framework fixes does not: a discount, when environments
+    /// reset, what is read and what is left out.
+    pub(super) fn fixes_rule(&self) -> bool {
+        self.update_every.is_some()
+            || self.order.is_some()
+            || self.epsilon.is_some()
+            || self.clip.is_some()
+            || self.initial_count.is_some()
+            || self.warmup.is_some()
+            || self.variance_floor.is_some()
+            || self.bias_correction.is_some()
+            || self.reward_scale.is_some()
+            || self.return_reset.is_some()
     }
 
     /// Rollouts that the learner normalizes again at their end, unless a flag says otherwise.
@@ -337,6 +305,11 @@ impl RuleArgs {
         } else if self.return_reset.is_some() && !has_return_scale {
             Some((
                 "--return-reset is about a return, and nothing is scaled by one",
+                "add --target reward --reward-scale return",
+            ))
+        } else if self.autoreset.is_some() && !has_return_scale {
+            Some((
+                "--autoreset is about rows in no return, and nothing is scaled by one",
                 "add --target reward --reward-scale return",
             ))
         } else if self.initial_count.is_some() && is_moving && !matches!(rule.warmup, Warmup::Welford(_)) {
@@ -386,19 +359,6 @@ impl RuleArgs {
             ));
         }
         Ok(())
-    }
-
-    fn conventions(&self, target: Target, momentum: Option<f64>) -> Result<Conventions, CommandError> {
-        let Some(preset) = self.preset.map(Preset::from) else {
-            let memory = momentum.map_or(Memory::Welford, Memory::ema);
-            return Ok(Conventions::default_for(target, memory));
-        };
-        preset.conventions(target).ok_or_else(|| {
-            CommandError::usage(
-                format!("{} does not normalize --target {}", preset.name(), target.name()),
-                "choose another preset, or leave it out",
-            )
-        })
     }
 
     /// The preset's rule with what single flags change.
@@ -462,8 +422,27 @@ impl RuleArgs {
                 Some(ReturnResetArg::TerminalStep) => ReturnReset::TerminalStep,
                 Some(ReturnResetArg::TerminationOnly) => ReturnReset::TerminationOnly,
                 Some(ReturnResetArg::Never) => ReturnReset::Never,
+                Some(ReturnResetArg::Autoreset) => ReturnReset::Autoreset,
                 None => known.map_or(ReturnReset::EpisodeEnd, |scale| scale.reset),
             },
         }))
     }
+}
+
+/// The preset's conventions, else the contract's.
+fn conventions(
+    preset: Option<Preset>,
+    target: Target,
+    momentum: Option<f64>,
+) -> Result<Conventions, CommandError> {
+    let Some(preset) = preset else {
+        let memory = momentum.map_or(Memory::Welford, Memory::ema);
+        return Ok(Conventions::default_for(target, memory));
+    };
+    preset.conventions(target).ok_or_else(|| {
+        CommandError::usage(
+            format!("{} does not normalize --target {}", preset.name(), target.name()),
+            "choose another preset, or leave it out",
+        )
+    })
 }

@@ -5,9 +5,11 @@ use clap::Args;
 use super::magnitude::check_extremes;
 use super::outputs::{OutputPaths, StateArgs, TableArgs, state_fingerprint};
 use super::pipeline::{Event, walk};
+use super::plan::Plan;
+use super::presets::PresetArgs;
 use super::replay::{open, settled, tell_skips};
 use super::replayer::{N_WINDOWS, begin_lanes, expected_updates, rows_per_step};
-use super::settings::{MomentumArgs, Plan, RuleArgs};
+use super::settings::{Base, MomentumArgs, RuleArgs};
 use super::stored::{check_resumable, stored_start};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
@@ -39,6 +41,8 @@ pub struct StatsArgs {
     #[command(flatten)]
     pub(super) momentum: MomentumArgs,
     #[command(flatten)]
+    pub(super) preset: PresetArgs,
+    #[command(flatten)]
     pub(super) rule: RuleArgs,
     #[command(flatten)]
     pub(super) states: StateArgs,
@@ -52,8 +56,9 @@ impl StatsArgs {
     /// # Errors
     /// Arguments that contradict each other.
     pub(in crate::commands) fn analysis(&self, context: &Context) -> Result<ReplayAnalysis, CommandError> {
+        let base = Base { preset: self.preset.named(), momentum: self.momentum.momentum };
         Ok(ReplayAnalysis {
-            rule: self.rule.analysis(context, self.momentum.momentum)?,
+            rule: self.rule.analysis(context, base)?,
             state_in: self.states.state_in.as_ref().map(|path| path.to_string_lossy().into_owned()),
             state_in_fingerprint: self.states.state_in.as_deref().and_then(state_fingerprint),
             learn_every: None,
@@ -86,9 +91,9 @@ pub(in crate::commands) fn compute(
     context: &Context,
 ) -> Result<NormalizationDocument, CommandError> {
     check_resumable(analysis)?;
-    let plan = Plan::of(&analysis.rule, false);
+    let mut plan = Plan::of(&analysis.rule, false);
     paths.check_inputs(files)?;
-    let recording = open(files, &plan, context)?;
+    let recording = open(files, &mut plan, context)?;
     let start = stored_start(analysis, &plan, recording.width())?;
     let progress = context.console.progress();
     let runs = if is_order_free(&plan, &recording) {
@@ -217,7 +222,7 @@ fn replayed_runs(
     let mut lanes: Option<Lanes> = None;
     let mut episodes = EpisodeCount::default();
     let mut done = Vec::new();
-    let rolled_back = walk(recording, plan, progress, &mut |event| {
+    let left_out = walk(recording, plan, progress, &mut |event| {
         match event {
             Event::Begin(run) => {
                 lanes = Some(begin_lanes(recording, plan, run, lanes.take(), start));
@@ -245,9 +250,9 @@ fn replayed_runs(
         }
         Ok(())
     })?;
-    let with_counts = done.into_iter().map(|(number, run)| {
-        let counts = rolled_back[number];
-        NormalizedRun { rollback: RollbackCounts { rows: counts.rows, batches: counts.batches }, ..run }
+    let with_counts = done.into_iter().map(|(number, mut run): (usize, NormalizedRun)| {
+        left_out[number].tell(&mut run);
+        run
     });
     Ok(with_counts.collect())
 }
@@ -271,5 +276,7 @@ fn finished(
         change_step: None,
         act_learn: None,
         unfinished_episodes: 0,
+        autoreset: None,
+        reset_rows: None,
     }
 }

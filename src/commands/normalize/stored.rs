@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::settings::Plan;
+use super::plan::Plan;
 use crate::commands::CommandError;
 use crate::normalization::{Memory, MomentumUnit, NormalizerState};
 use crate::records::StoredState;

@@ -6,7 +6,9 @@ use crate::normalization::returns::ReturnReset;
 use crate::normalization::rule::{Divisor, Memory, Order, Rule};
 
 /// What the vector wrappers `NormalizeObservation` and `NormalizeReward` do: as Stable-Baselines3, without a clip,
-/// and the reward that terminates begins the next return.
+/// and the reward that terminates begins the next return. Where environments reset in the step after an episode (its
+/// default), that row has no reward and is in no return, and truncation begins nothing; where they reset within the step
+/// (from 1.4.0 on), the sum is 0 after every episode.
 ///
 /// # Source
 /// Gymnasium 3f0476a (run: 1.4.0), `gymnasium/wrappers/utils.py`,
@@ -24,7 +26,7 @@ pub(super) fn conventions(target: Target) -> Option<Conventions> {
         Target::Reward => Some(Conventions {
             rule: Rule { center: false, ..rule },
             granularity: Granularity::Step,
-            return_scale: Some(ReturnScale::with_reset(ReturnReset::TerminalStep)),
+            return_scale: Some(ReturnScale::with_reset(ReturnReset::Autoreset)),
             ..base
         }),
         Target::Return => None,

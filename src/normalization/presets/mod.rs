@@ -32,6 +32,10 @@ pub enum Preset {
 }
 
 impl Preset {
+    /// Every framework.
+    pub const ALL: [Self; 6] =
+        [Self::Esper, Self::Sb3, Self::Gymnasium, Self::RslRl, Self::TorchRl, Self::Brax];
+
     /// The conventions of this framework; `None` where it does not normalize the target.
     pub fn conventions(self, target: Target) -> Option<Conventions> {
         match self {

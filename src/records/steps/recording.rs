@@ -111,10 +111,15 @@ impl StepRecording {
     /// Whether the episodes of a run are those that its rows number: not where the ends of episodes are recorded and
     /// their numbers are not.
     pub fn has_told_episodes(&self, run: &RunInfo) -> bool {
-        let has_ends = |names: &KeyNames| {
-            names.done.is_some() || names.terminated.is_some() || names.truncated.is_some()
+        run.n_episodes > run.envs.len() as u64 || !self.has_episode_flags()
+    }
+
+    /// Whether the recording says where episodes end.
+    pub fn has_episode_flags(&self) -> bool {
+        let has_flags = |names: &KeyNames| {
+            names.terminated.is_some() || names.truncated.is_some() || names.done.is_some()
         };
-        run.n_episodes > run.envs.len() as u64 || !self.files.names.iter().any(has_ends)
+        self.files.names.iter().any(has_flags)
     }
 
     /// Remarks for the user.
