@@ -78,7 +78,7 @@ impl Sources<'_> {
     fn candidate(&self, preset: Option<Preset>) -> Result<Candidate, CommandError> {
         // What the file says about itself is taken unless a flag says otherwise.
         let momentum = self.momentum.or(self.stored.momentum);
-        let mut rule = self.args.analysis(self.context, Base { preset, momentum })?;
+        let mut rule = self.args.analysis(self.context, Base { preset, momentum, memories: None })?;
         if let (Some(prior), None) = (self.stored.initial, self.args.initial_count) {
             rule.rule = rule.rule.from_prior(prior);
         }

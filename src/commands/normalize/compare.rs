@@ -7,11 +7,11 @@ use super::plan::Plan;
 use super::presets::PresetArgs;
 use super::replay::{open, settle, settled, tell_skips};
 use super::replayer::{N_WINDOWS, expected_updates, updates_per_step};
-use super::settings::{Base, RuleArgs, TargetArg, momentum};
+use super::settings::{Base, Memories, RuleArgs, TargetArg, momentum};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
-    Autoreset, Block, Diagnostics, EpisodeCount, Granularity, KnownStep, LagWatch, Lanes, Memory, Output, Pace,
-    Preset, Replay, Rule, Shift, Target, Timeline, Warmup, WatchedShift, find_drift,
+    Autoreset, Block, Correction, Diagnostics, EpisodeCount, Granularity, KnownStep, LagWatch, Lanes, Memory,
+    Output, Pace, Preset, Replay, Rule, Shift, Target, Timeline, Warmup, WatchedShift, find_drift,
 };
 use crate::progress::Progress;
 use crate::records::StepRecording;
@@ -55,6 +55,18 @@ pub struct CompareArgs {
     pub dimensions: Option<usize>,
 }
 
+impl CompareArgs {
+    /// What flags of the rule change, in all settings whose kind of memory they are about.
+    fn base(&self) -> Base {
+        let is_default = self.momentum.is_empty() && !self.welford;
+        let memories = Memories {
+            has_moving: is_default || !self.momentum.is_empty(),
+            has_full: is_default || self.welford,
+        };
+        Base { preset: self.preset.named(), momentum: None, memories: Some(memories) }
+    }
+}
+
 /// Reads, replays everything at once, reports.
 ///
 /// # Errors
@@ -65,7 +77,7 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
         return divisors(args, context);
     }
     let analysis = CompareAnalysis {
-        rule: args.rule.analysis(context, Base { preset: args.preset.named(), momentum: None })?,
+        rule: args.rule.analysis(context, args.base())?,
         momentum: args.momentum.clone(),
         welford: args.welford,
         shift_at: args.shift_at,
@@ -115,7 +127,8 @@ fn divisors(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErr
     if args.rule.target != TargetArg::Reward {
         return Err(CommandError::usage("--divisors is about rewards", "add --target reward"));
     }
-    let asked = args.rule.analysis(context, Base { preset: args.preset.named(), momentum: None })?;
+    let asked =
+        args.rule.analysis(context, Base { preset: args.preset.named(), momentum: None, memories: None })?;
     if asked.is_per_env() {
         return Err(CommandError::usage(
             "--divisors are those of all environments together; --scope env would change nothing",
@@ -131,7 +144,8 @@ fn divisors(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErr
         if preset.conventions(Target::Reward).is_none() {
             continue;
         }
-        let rule = args.rule.analysis(context, Base { preset: Some(preset), momentum: None })?;
+        let rule =
+            args.rule.analysis(context, Base { preset: Some(preset), momentum: None, memories: None })?;
         let mut plan = Plan::of(&rule, false);
         let recording = match read.take() {
             // Nothing but the key columns decides on order; one plan's reading serves the others.
@@ -265,7 +279,8 @@ fn rules(analysis: &CompareAnalysis) -> Vec<Rule> {
     let base = analysis.rule.rule;
     let of = |memory: Memory| {
         let warmup = if memory == Memory::Welford { Warmup::None } else { base.warmup };
-        Rule { memory, warmup, ..base }
+        let correction = if memory == Memory::Welford { Correction::None } else { base.correction };
+        Rule { memory, warmup, correction, ..base }
     };
     let mut rules: Vec<Rule> = analysis.momentum.iter().map(|m| of(Memory::ema(*m))).collect();
     if analysis.welford {
@@ -273,7 +288,7 @@ fn rules(analysis: &CompareAnalysis) -> Vec<Rule> {
     }
     if rules.is_empty() {
         if analysis.rule.preset.is_some() {
-            rules.push(base);
+            rules.push(of(base.memory));
         }
         rules.extend([0.9, 0.99, 0.999].map(|m| of(Memory::ema(m))));
         rules.push(of(Memory::Welford));

@@ -58,7 +58,7 @@ impl ReplayArgs {
     /// # Errors
     /// Arguments that contradict each other.
     pub(in crate::commands) fn analysis(&self, context: &Context) -> Result<ReplayAnalysis, CommandError> {
-        let base = Base { preset: self.preset.named(), momentum: self.momentum.momentum };
+        let base = Base { preset: self.preset.named(), momentum: self.momentum.momentum, memories: None };
         let rule = self.rule.analysis(context, base)?;
         if self.learn_every.is_some() && rule.is_per_env() {
             return Err(CommandError::usage(

@@ -125,6 +125,23 @@ pub(super) struct Base {
     pub(super) preset: Option<Preset>,
     /// The momentum asked for.
     pub(super) momentum: Option<f64>,
+    /// Memories that the rule is applied with, where they are not its own alone.
+    pub(super) memories: Option<Memories>,
+}
+
+/// Which kinds of memory are among several settings: flags about one kind need it to be there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Memories {
+    pub(super) has_moving: bool,
+    pub(super) has_full: bool,
+}
+
+impl Memories {
+    /// That of one rule.
+    fn of(rule: &Rule) -> Self {
+        let has_moving = matches!(rule.memory, Memory::Ema { .. });
+        Self { has_moving, has_full: !has_moving }
+    }
 }
 
 /// One momentum, or none.
@@ -227,14 +244,15 @@ impl RuleArgs {
     /// # Errors
     /// Arguments that contradict each other.
     pub(super) fn analysis(&self, context: &Context, base: Base) -> Result<RuleAnalysis, CommandError> {
-        let Base { preset, momentum } = base;
+        let Base { preset, momentum, memories } = base;
         let target = Target::from(self.target);
         let conventions = conventions(preset, target, momentum)?;
         let rule = self.rule(conventions.rule, momentum);
         let update_every = self.update_every.unwrap_or(conventions.granularity);
-        self.check(&rule, update_every)?;
+        let memories = memories.unwrap_or(Memories::of(&rule));
+        self.check(&rule, update_every, memories)?;
         let return_scale = self.return_scale(&conventions)?;
-        self.check_effect(&rule, return_scale.is_some())?;
+        self.check_effect(&rule, return_scale, memories)?;
         Ok(RuleAnalysis {
             preset,
             update_every,
@@ -270,15 +288,22 @@ impl RuleArgs {
     /// reset, what is read and what is left out.
     pub(super) fn fixes_rule(&self) -> bool {
         self.update_every.is_some()
-            || self.order.is_some()
-            || self.epsilon.is_some()
-            || self.clip.is_some()
             || self.initial_count.is_some()
             || self.warmup.is_some()
             || self.variance_floor.is_some()
-            || self.bias_correction.is_some()
             || self.reward_scale.is_some()
             || self.return_reset.is_some()
+    }
+
+    /// Flags about how a state is used, which say nothing of the state itself.
+    pub(super) fn about_use(&self) -> Option<&'static str> {
+        let given = [
+            ("--order", self.order.is_some()),
+            ("--epsilon", self.epsilon.is_some()),
+            ("--clip", self.clip.is_some()),
+            ("--bias-correction", self.bias_correction.is_some()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
     }
 
     /// Rollouts that the learner normalizes again at their end, unless a flag says otherwise.
@@ -294,8 +319,13 @@ impl RuleArgs {
     }
 
     /// Refuses flags that would change nothing.
-    fn check_effect(&self, rule: &Rule, has_return_scale: bool) -> Result<(), CommandError> {
-        let is_moving = matches!(rule.memory, Memory::Ema { .. });
+    fn check_effect(
+        &self,
+        rule: &Rule,
+        return_scale: Option<ReturnScale>,
+        memories: Memories,
+    ) -> Result<(), CommandError> {
+        let has_return_scale = return_scale.is_some();
         let has_exact_correction = rule.correction == Correction::Exact;
         let idle = if self.gamma.is_some() && !has_return_scale {
             Some((
@@ -312,12 +342,15 @@ impl RuleArgs {
                 "--autoreset is about rows in no return, and nothing is scaled by one",
                 "add --target reward --reward-scale return",
             ))
-        } else if self.initial_count.is_some() && is_moving && !matches!(rule.warmup, Warmup::Welford(_)) {
+        } else if self.initial_count.is_some()
+            && !memories.has_full
+            && !matches!(rule.warmup, Warmup::Welford(_))
+        {
             Some((
                 "--initial-count weighs the initial state of full history; a moving average has none",
                 "leave it out, or leave --momentum out",
             ))
-        } else if self.bias_correction.is_some_and(|c| c != CorrectionArg::None) && !is_moving {
+        } else if self.bias_correction.is_some_and(|c| c != CorrectionArg::None) && !memories.has_moving {
             Some(("--bias-correction is about a moving average", "give --momentum M, or leave it out"))
         } else if rule.warmup == Warmup::Debias && has_exact_correction {
             Some((
@@ -331,7 +364,7 @@ impl RuleArgs {
     }
 
     /// Refuses arguments that contradict each other.
-    fn check(&self, rule: &Rule, update_every: Granularity) -> Result<(), CommandError> {
+    fn check(&self, rule: &Rule, update_every: Granularity, memories: Memories) -> Result<(), CommandError> {
         if update_every == Granularity::Episode && rule.order == Order::UpdateFirst {
             return Err(CommandError::usage(
                 "--update-every episode with --order update-first: an episode's batch is complete only at its end, \
@@ -352,7 +385,7 @@ impl RuleArgs {
                 "use --rollback drop, which leaves out the rows themselves, or --update-every rollout:N",
             ));
         }
-        if matches!(rule.memory, Memory::Welford) && self.warmup.is_some_and(|w| w != Warmup::None) {
+        if !memories.has_moving && self.warmup.is_some_and(|w| w != Warmup::None) {
             return Err(CommandError::usage(
                 "--warmup is about a moving average",
                 "give --momentum M, or leave --warmup out",

@@ -56,7 +56,7 @@ impl StatsArgs {
     /// # Errors
     /// Arguments that contradict each other.
     pub(in crate::commands) fn analysis(&self, context: &Context) -> Result<ReplayAnalysis, CommandError> {
-        let base = Base { preset: self.preset.named(), momentum: self.momentum.momentum };
+        let base = Base { preset: self.preset.named(), momentum: self.momentum.momentum, memories: None };
         Ok(ReplayAnalysis {
             rule: self.rule.analysis(context, base)?,
             state_in: self.states.state_in.as_ref().map(|path| path.to_string_lossy().into_owned()),

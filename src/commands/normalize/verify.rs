@@ -96,6 +96,12 @@ impl VerifyArgs {
 
     /// What is compared with: every framework's rule, a framework's, or that of the flags.
     fn asked(&self) -> Result<(AskedRule, Option<Preset>), CommandError> {
+        if let Some(flag) = self.rule.about_use() {
+            return Err(CommandError::usage(
+                format!("{flag} is about how a state is used, and verify compares the state itself"),
+                format!("leave {flag} out; simic normalize replay uses states"),
+            ));
+        }
         let has_rule_flags = self.momentum.momentum.is_some() || self.rule.fixes_rule();
         match self.preset {
             Some(VerifyPresetArg::Named(preset)) => Ok((AskedRule::Preset, Some(preset.into()))),
