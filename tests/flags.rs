@@ -197,7 +197,12 @@ fn cases() -> Vec<Case> {
     }
     cases.extend(RULE.iter().map(|(flag, base, given)| case("normalize verify", flag, base, given)));
     cases.retain(|case| !REFUSED.contains(&(case.verb, case.flag)));
-    cases.push(case("normalize verify", "dimensions", "STEPS --state EMA1", "--dimensions 1"));
+    cases.push(case(
+        "normalize verify",
+        "dimensions",
+        "STEPS --state EMA1 --momentum 0.95",
+        "--dimensions 1",
+    ));
     for verb in ["check", "check run"] {
         cases.push(case(verb, "name", "DIGITS", "--name other"));
         cases.push(case(verb, "result", "", "--result RESULT"));
