@@ -83,7 +83,7 @@ impl Window {
     }
 
     /// Takes in the window that follows.
-    fn join(&mut self, later: Self) {
+    fn join(&mut self, later: &Self) {
         self.moments.merge(&later.moments);
         self.clipped.iter_mut().zip(&later.clipped).for_each(|(sum, n)| *sum += n);
         self.normalized += later.normalized;
@@ -189,7 +189,7 @@ impl Windows {
         let mut joined: Vec<Window> = Vec::with_capacity(self.windows.len() / 2 + 1);
         for (i, window) in std::mem::take(&mut self.windows).into_iter().enumerate() {
             match joined.last_mut().filter(|_| i % 2 == 1) {
-                Some(last) => last.join(window),
+                Some(last) => last.join(&window),
                 None => joined.push(window),
             }
         }

@@ -241,7 +241,7 @@ fn findings(document: &NormalizationDocument, run: &RunRow) -> Vec<String> {
     }
     if let (Some(lag), Some(batches)) = (d.lag_updates, d.effective_batches) {
         let updates = lag.ceil();
-        let steps = d.lag_vector_steps.map(f64::ceil).filter(|steps| *steps != updates);
+        let steps = d.lag_vector_steps.map(f64::ceil).filter(|steps| steps.total_cmp(&updates).is_ne());
         let steps = steps.map_or_else(String::new, |steps| format!(" ({} vector steps)", short(steps)));
         found.push(format!(
             "the moving average looks at {} batches; after a shift 10 % of it is left after {} updates{steps}",

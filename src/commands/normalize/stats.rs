@@ -136,21 +136,21 @@ fn merged_runs(
 ) -> Result<Vec<NormalizedRun>, CommandError> {
     let width = recording.width();
     let mut windows: Vec<Vec<Window>> = vec![Vec::new(); recording.runs().len()];
-    if let Some(first) = recording.runs().first().filter(|run| recording.has_told_episodes(run)) {
-        if let Some(pieces) = recording.column_moments(rows_per_window(first), progress)? {
-            // Vector steps before a row, as far as even environments tell.
-            let steps_of = |rows: u64| rows * first.n_vector_steps / first.n_rows.max(1);
-            let mut rows = 0;
-            for moments in pieces {
-                let first_update = expected_updates(plan, rows, steps_of(rows), 1);
-                check_extremes(recording, 0, &moments)?;
-                rows += moments.n();
-                windows[0].push(Window::of_rows(first_update, moments));
-            }
-            let episodes = first.n_episodes as f64 / first.envs.len().max(1) as f64;
-            let pace = Pace { vector_steps: first.n_vector_steps, episodes };
-            return Ok(finish_merged(recording, plan, start, windows, &[pace]));
+    if let Some(first) = recording.runs().first().filter(|run| recording.has_told_episodes(run))
+        && let Some(pieces) = recording.column_moments(rows_per_window(first), progress)?
+    {
+        // Vector steps before a row, as far as even environments tell.
+        let steps_of = |rows: u64| rows * first.n_vector_steps / first.n_rows.max(1);
+        let mut rows = 0;
+        for moments in pieces {
+            let first_update = expected_updates(plan, rows, steps_of(rows), 1);
+            check_extremes(recording, 0, &moments)?;
+            rows += moments.n();
+            windows[0].push(Window::of_rows(first_update, moments));
         }
+        let episodes = first.n_episodes as f64 / first.envs.len().max(1) as f64;
+        let pace = Pace { vector_steps: first.n_vector_steps, episodes };
+        return Ok(finish_merged(recording, plan, start, windows, &[pace]));
     }
     let mut seen = vec![0u64; recording.runs().len()];
     let mut episodes: Vec<EpisodeCount> =
