@@ -13,6 +13,7 @@ mod error;
 mod even_lists;
 mod inspect;
 mod normalized;
+mod opcodes;
 mod output;
 mod parquet;
 mod part;
