@@ -3,8 +3,8 @@
 use crate::{complete_game, settings};
 use proptest::prelude::*;
 use simic::attribution::{
-    ClusterRequest, CoalitionTable, ExactKernel, GameResult, MethodRequest, Repeats, ShapleyEngine,
-    ValueRange, Walk, kernel_values, recorded_marginals, shapley_bounds, shapley_weights, summarize,
+    ClusterRequest, CoalitionTable, ExactKernel, Game, GameResult, MethodRequest, Repeats, ShapleyEngine,
+    ValueRange, Walk, kernel_values, recorded_marginals, shapley_weights, summarize,
 };
 use simic::simulation::{CoalitionSimulation, Design, Interaction};
 use simic::stats::{ConfidenceLevel, Estimate, IntervalMethod};
@@ -45,6 +45,22 @@ fn orders(n: usize) -> Vec<Vec<usize>> {
         }
     }
     all
+}
+
+/// What a player's value takes of the value of each coalition: over all orders of the players, how often he joins it
+/// (and adds it) less how often he comes next (and takes it away).
+fn coefficients(n: usize) -> Vec<Vec<f64>> {
+    let orders = orders(n);
+    let mut found = vec![vec![0.0; 1 << n]; n];
+    for order in &orders {
+        let mut mask = 0usize;
+        for player in order {
+            found[*player][mask] -= 1.0 / orders.len() as f64;
+            mask |= 1 << player;
+            found[*player][mask] += 1.0 / orders.len() as f64;
+        }
+    }
+    found
 }
 
 fn walk(perm: usize, order: &[usize], values: &[f64]) -> Walk {
@@ -144,14 +160,47 @@ proptest! {
     }
 
     #[test]
-    fn bounds_hold_the_truth(values in games(6), kept in any::<u64>()) {
+    fn bounds_are_attained_and_never_passed(
+        values in games(5),
+        kept in any::<u32>(),
+        (low, high) in (-3.0..-1.0f64, 1.0..4.0f64),
+        seed in any::<u64>(),
+    ) {
         let n = values.len().trailing_zeros() as usize;
-        let rows: Vec<(u64, f64)> = (0u64..).zip(values.iter().copied()).filter(|(mask, _)| kept >> mask & 1 == 1).collect();
-        prop_assume!(!rows.is_empty());
+        // One at least, not always the empty one.
+        let is_kept = |mask: usize| mask == kept as usize % values.len() || kept >> mask & 1 == 1;
+        let rows: Vec<(u64, f64)> = (0u64..).zip(values.iter().copied()).filter(|(mask, _)| is_kept(usize::try_from(*mask).expect("small"))).collect();
         let table = CoalitionTable::from_rows(n, rows.len(), rows.into_iter(), Repeats::Mean).expect("a table");
-        let range = ValueRange { low: -1.0, high: 1.0 };
-        for (bounds, phi) in shapley_bounds(&table, range).iter().zip(exact(&values)) {
-            prop_assert!(bounds.low <= phi + 1e-12 && phi <= bounds.high + 1e-12);
+        let range = ValueRange { low, high };
+        let mut settings = settings(MethodRequest::Bounds);
+        settings.range = Some(range);
+        let game = Game { table, ..complete_game(values.clone()) };
+        let found = ShapleyEngine::new(settings).game(&game).expect("bounds");
+        let coefficients = coefficients(n);
+        let filled = |unseen: &dyn Fn(usize) -> f64| -> Vec<f64> {
+            (0..values.len()).map(|mask| if is_kept(mask) { values[mask] } else { unseen(mask) }).collect()
+        };
+        let value_of = |player: usize, filling: &[f64]| -> f64 {
+            coefficients[player].iter().zip(filling).map(|(c, v)| c * v).sum()
+        };
+        for player in 0..n {
+            let bounds = found.players[player].bounds.expect("bounds");
+            let extreme = |is_high: bool| filled(&|mask| if (coefficients[player][mask] > 0.0) == is_high { range.high } else { range.low });
+            // Both ends are the values of games whose unseen values lie in the range.
+            prop_assert!((bounds.low - value_of(player, &extreme(false))).abs() < 1e-12);
+            prop_assert!((bounds.high - value_of(player, &extreme(true))).abs() < 1e-12);
+            prop_assert!((bounds.low - exact(&extreme(false))[player]).abs() < 1e-12);
+            // Nothing else that lies in the range goes beyond: at its ends, and between them.
+            for filling in 0..64u64 {
+                let bits = (seed ^ filling).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let unseen = |mask: usize| {
+                    let share = (bits.rotate_left(u32::try_from(mask).expect("small")) >> 40) as f64 / (1u64 << 24) as f64;
+                    let share = if filling % 2 == 0 { share.round() } else { share };
+                    range.low + share * (range.high - range.low)
+                };
+                let phi = value_of(player, &filled(&unseen));
+                prop_assert!(bounds.low - 1e-12 <= phi && phi <= bounds.high + 1e-12);
+            }
         }
     }
 
