@@ -427,3 +427,27 @@ fn runs_are_the_independent_unit_where_there_are_several() {
     assert_eq!((&one["cluster"], &one["summary"][0]["n_units"]), (&"episode".into(), &2.into()));
     assert!(one["between_runs"].is_null());
 }
+
+#[test]
+fn a_file_named_by_itself_is_of_the_kind_needed_or_an_error() {
+    use super::normalizers::{failure, folder, json, simic};
+    let (_directory, path) = folder();
+    let runs = path("runs");
+    std::fs::create_dir(&runs).expect("created");
+    let (games, steps) = (format!("{runs}/games.parquet"), format!("{runs}/steps.parquet"));
+    std::fs::copy("fixtures/simulated/campaign.parquet", &games).expect("copied");
+    std::fs::copy("fixtures/simulated/steps.parquet", &steps).expect("copied");
+    for (verb, needed, other) in [
+        (["analyze", "shapley"], "coalition rows", &steps),
+        (["normalize", "stats"], "transition rows", &games),
+    ] {
+        let (code, stderr) = failure(&[&verb[..], &[&games, &steps]].concat());
+        assert!(code == 3 && stderr.contains(needed) && stderr.contains(other), "{stderr}");
+        let report = json(&[&verb[..], &[&games, &steps, "--on-bad", "skip"]].concat());
+        assert_eq!(report["input"]["skipped_files"].as_object().map(serde_json::Map::len), Some(1));
+        // In a folder it is left aside.
+        let output = simic(&[&verb[..], &[&runs]].concat());
+        assert!(output.status.success());
+        assert!(String::from_utf8_lossy(&output.stderr).contains("1 file with"));
+    }
+}

@@ -14,6 +14,7 @@ mod even_lists;
 mod inspect;
 mod normalized;
 mod opcodes;
+mod opened;
 mod output;
 mod parquet;
 mod part;

@@ -55,6 +55,15 @@ impl FileKind {
             Self::Other => "other",
         }
     }
+
+    /// Its rows, for messages.
+    pub(super) fn rows(self) -> &'static str {
+        match self {
+            Self::Coalitions => "coalition rows",
+            Self::Transitions => "transition rows",
+            Self::Other => "other rows",
+        }
+    }
 }
 
 /// Column mappings given by the user, `FIELD=NAME`.

@@ -1,15 +1,12 @@
 //! Which files have coalition rows, and in which columns.
 
-use std::collections::BTreeMap;
-
-use rayon::prelude::*;
-
 use super::super::columns;
 use super::super::copies::{RunSource, refuse_copies};
 use super::super::error::{Problem, RecordError};
+use super::super::opened::{WantedFiles, open_tables};
 use super::super::schema::{DEFAULT_VALUES, FileKind, OnBad, SLOT_PREFIX};
 use super::super::skips::SkipReport;
-use super::super::sources::{InputFile, Origin};
+use super::super::sources::InputFile;
 use super::super::table::Table;
 use super::encoding::CoalitionEncoding;
 use super::options::CoalitionOptions;
@@ -47,7 +44,13 @@ impl CoalitionFiles {
         skipped: &mut SkipReport,
         notes: &mut Vec<String>,
     ) -> Result<Self, RecordError> {
-        let tables = open_tables(files, options, skipped, notes)?;
+        let wanted = WantedFiles {
+            kind: FileKind::Coalitions,
+            columns: &options.columns,
+            on_bad: options.on_bad,
+            needed_columns: "coalition columns (config, mask or slot:<id>, with a value column)".to_owned(),
+        };
+        let tables = open_tables(files, &wanted, skipped, notes)?;
         let value_names = resolve_values(&tables, &options.values)?;
         let mut found = Self { tables: Vec::new(), columns: Vec::new(), value_names };
         for table in tables {
@@ -102,55 +105,6 @@ impl FileColumns {
             walk,
         })
     }
-}
-
-fn open_tables(
-    files: &[InputFile],
-    options: &CoalitionOptions,
-    skipped: &mut SkipReport,
-    notes: &mut Vec<String>,
-) -> Result<Vec<Table>, RecordError> {
-    let opened: Vec<Result<Table, RecordError>> = files.par_iter().map(Table::open).collect();
-    let mut tables = Vec::new();
-    let mut others: BTreeMap<&'static str, usize> = BTreeMap::new();
-    for (file, table) in files.iter().zip(opened) {
-        match table.and_then(|table| Ok((options.columns.kind(&table)?, table))) {
-            Ok((FileKind::Coalitions, table)) => tables.push(table),
-            Ok((FileKind::Other, table)) if file.origin == Origin::Named => {
-                let error = foreign(&table);
-                if options.on_bad == OnBad::Error {
-                    return Err(error);
-                }
-                *skipped.files.entry(error.class()).or_default() += 1;
-            }
-            Ok((kind, _)) => *others.entry(kind.name()).or_default() += 1,
-            Err(error) if options.on_bad == OnBad::Skip && error.is_skippable() => {
-                *skipped.files.entry(error.class()).or_default() += 1;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    if tables.is_empty() {
-        return Err(no_coalitions(&others, skipped));
-    }
-    for (kind, n) in &others {
-        let files = if *n == 1 { "file" } else { "files" };
-        notes.push(format!("{n} {files} with {kind} rows: no coalitions, not used"));
-    }
-    Ok(tables)
-}
-
-fn foreign(table: &Table) -> RecordError {
-    let needed = "coalition columns (config, mask or slot:<id>, with a value column)".to_owned();
-    RecordError::file(table.name(), Problem::MissingColumns { needed, found: table.column_names() })
-}
-
-fn no_coalitions(others: &BTreeMap<&'static str, usize>, skipped: &SkipReport) -> RecordError {
-    let mut found: Vec<String> = others.iter().map(|(kind, n)| format!("{n} with {kind} rows")).collect();
-    if skipped.n_files() > 0 {
-        found.push(format!("{} left out", skipped.n_files()));
-    }
-    RecordError::file("", Problem::NoFilesOfKind { needed: "coalition rows", others: found.join(", ") })
 }
 
 /// The value columns to read: those asked for, or the best default the first file has.

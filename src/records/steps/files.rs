@@ -1,14 +1,13 @@
 //! Files of step rows: which columns they have, and their rows decoded slice by slice.
 
-use std::collections::BTreeMap;
-
 use rayon::prelude::*;
 
 use super::super::columns::{self, BadCells};
 use super::super::copies::{RunSource, refuse_copies};
 use super::super::error::{Problem, RecordError};
-use super::super::schema::{FileKind, OnBad};
-use super::super::sources::{InputFile, Origin};
+use super::super::opened::{WantedFiles, open_tables};
+use super::super::schema::FileKind;
+use super::super::sources::InputFile;
 use super::super::table::{PartSlice, Table, describe_type};
 use super::keys::RowKeys;
 use super::names::KeyNames;
@@ -50,7 +49,13 @@ impl StepFiles {
         skips: &mut StepSkips,
         notes: &mut Vec<String>,
     ) -> Result<Self, RecordError> {
-        let tables = open_tables(files, options, skips, notes)?;
+        let wanted = WantedFiles {
+            kind: FileKind::Transitions,
+            columns: &options.columns,
+            on_bad: options.on_bad,
+            needed_columns: format!("transition columns ({} and the like)", options.target.field()),
+        };
+        let tables = open_tables(files, &wanted, &mut skips.report, notes)?;
         let names: Vec<KeyNames> =
             tables.iter().map(|table| KeyNames::find(table, options)).collect::<Result<_, _>>()?;
         let sources = tables.iter().zip(&names);
@@ -135,61 +140,6 @@ impl StepFiles {
         let carried = self.carried_columns.iter().filter_map(array).collect();
         Ok(DecodedRows { keys, values, carried, bad: columns::sorted_by_row(bad) })
     }
-}
-
-fn open_tables(
-    files: &[InputFile],
-    options: &StepOptions,
-    skips: &mut StepSkips,
-    notes: &mut Vec<String>,
-) -> Result<Vec<Table>, RecordError> {
-    let opened: Vec<Result<Table, RecordError>> = files.par_iter().map(Table::open).collect();
-    let mut tables = Vec::new();
-    let mut others: BTreeMap<&'static str, usize> = BTreeMap::new();
-    for (file, table) in files.iter().zip(opened) {
-        let kind = table.and_then(|table| Ok((options.columns.kind(&table)?, table)));
-        match kind {
-            Ok((FileKind::Transitions, table)) => tables.push(table),
-            Ok((kind, table)) if file.origin == Origin::Named => {
-                let error = foreign(&table, kind, options);
-                if options.on_bad == OnBad::Error {
-                    return Err(error);
-                }
-                *skips.report.files.entry(error.class()).or_default() += 1;
-            }
-            Ok((kind, _)) => *others.entry(kind.name()).or_default() += 1,
-            Err(error) if options.on_bad == OnBad::Skip && error.is_skippable() => {
-                *skips.report.files.entry(error.class()).or_default() += 1;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    if tables.is_empty() {
-        return Err(no_transitions(&others, skips));
-    }
-    for (kind, n) in &others {
-        let files = if *n == 1 { "file" } else { "files" };
-        notes.push(format!("{n} {files} with {kind} rows: no transitions, not used"));
-    }
-    Ok(tables)
-}
-
-fn foreign(table: &Table, kind: FileKind, options: &StepOptions) -> RecordError {
-    let problem = if kind == FileKind::Coalitions {
-        Problem::NoFilesOfKind { needed: "transition rows", others: "coalition rows".to_owned() }
-    } else {
-        let needed = format!("transition columns ({} and the like)", options.target.field());
-        Problem::MissingColumns { needed, found: table.column_names() }
-    };
-    RecordError::file(table.name(), problem)
-}
-
-fn no_transitions(others: &BTreeMap<&'static str, usize>, skips: &StepSkips) -> RecordError {
-    let mut found: Vec<String> = others.iter().map(|(kind, n)| format!("{n} with {kind} rows")).collect();
-    if skips.report.n_files() > 0 {
-        found.push(format!("{} left out", skips.report.n_files()));
-    }
-    RecordError::file("", Problem::NoFilesOfKind { needed: "transition rows", others: found.join(", ") })
 }
 
 /// Columns all files have with one type, in the first file's order.

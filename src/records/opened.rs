@@ -1,0 +1,82 @@
+//! Files opened for their rows of one kind.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::error::{Problem, RecordError};
+use super::schema::{ColumnMap, FileKind, OnBad};
+use super::skips::SkipReport;
+use super::sources::{InputFile, Origin};
+use super::table::Table;
+
+/// Which files are wanted.
+pub(super) struct WantedFiles<'a> {
+    /// What their rows are.
+    pub(super) kind: FileKind,
+    /// Column mapping.
+    pub(super) columns: &'a ColumnMap,
+    /// Files that cannot be used.
+    pub(super) on_bad: OnBad,
+    /// The columns that tell such rows, for messages.
+    pub(super) needed_columns: String,
+}
+
+/// Opens `files`; those of another kind are left aside with a note, unless they were named one by one.
+pub(super) fn open_tables(
+    files: &[InputFile],
+    wanted: &WantedFiles<'_>,
+    skipped: &mut SkipReport,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Table>, RecordError> {
+    let opened: Vec<Result<Table, RecordError>> = files.par_iter().map(Table::open).collect();
+    let mut tables = Vec::new();
+    let mut others: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for (file, table) in files.iter().zip(opened) {
+        match table.and_then(|table| Ok((wanted.columns.kind(&table)?, table))) {
+            Ok((kind, table)) if kind == wanted.kind => tables.push(table),
+            Ok((kind, table)) if file.origin == Origin::Named => {
+                let error = wanted.foreign(&table, kind);
+                if wanted.on_bad == OnBad::Error {
+                    return Err(error);
+                }
+                *skipped.files.entry(error.class()).or_default() += 1;
+            }
+            Ok((kind, _)) => *others.entry(kind.name()).or_default() += 1,
+            Err(error) if wanted.on_bad == OnBad::Skip && error.is_skippable() => {
+                *skipped.files.entry(error.class()).or_default() += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if tables.is_empty() {
+        return Err(wanted.none(&others, skipped));
+    }
+    for (kind, n) in &others {
+        let files = if *n == 1 { "file" } else { "files" };
+        notes.push(format!("{n} {files} with {kind} rows: no {}, not used", wanted.kind.name()));
+    }
+    Ok(tables)
+}
+
+impl WantedFiles<'_> {
+    /// A file of another kind.
+    fn foreign(&self, table: &Table, kind: FileKind) -> RecordError {
+        let problem = match kind {
+            FileKind::Other => {
+                Problem::MissingColumns { needed: self.needed_columns.clone(), found: table.column_names() }
+            }
+            kind => Problem::NoFilesOfKind { needed: self.kind.rows(), others: kind.rows().to_owned() },
+        };
+        RecordError::file(table.name(), problem)
+    }
+
+    /// No file is of the kind.
+    fn none(&self, others: &BTreeMap<&'static str, usize>, skipped: &SkipReport) -> RecordError {
+        let mut found: Vec<String> = others.iter().map(|(kind, n)| format!("{n} with {kind} rows")).collect();
+        if skipped.n_files() > 0 {
+            found.push(format!("{} left out", skipped.n_files()));
+        }
+        RecordError::file("", Problem::NoFilesOfKind { needed: self.kind.rows(), others: found.join(", ") })
+    }
+}
