@@ -17,6 +17,7 @@ mod normalizers;
 mod program;
 mod reference;
 mod states;
+mod threads;
 mod tidy;
 mod transcripts;
 mod verification;

@@ -529,31 +529,6 @@ fn rows_in_any_order_give_the_same_bytes() {
 }
 
 #[test]
-fn results_do_not_depend_on_threads() {
-    let (_directory, path) = folder();
-    for (i, more) in [
-        &["--momentum", "0.9"][..],
-        &["--preset", "brax"],
-        &["--scope", "env"],
-        &["--update-every", "episode"],
-    ]
-    .iter()
-    .enumerate()
-    {
-        let run = |threads: &str| {
-            let out = path(&format!("{i}-{threads}.parquet"));
-            let trace = path(&format!("{i}-{threads}-trace.parquet"));
-            let arguments =
-                ["normalize", "replay", STEPS, "--threads", threads, "-o", &out, "--trace", &trace];
-            let mut report = json(&[&arguments[..], more].concat());
-            report["written"] = Value::Null;
-            (report, std::fs::read(out).expect("written"), std::fs::read(trace).expect("written"))
-        };
-        assert!(run("1") == run("2"), "{more:?}");
-    }
-}
-
-#[test]
 fn a_state_goes_on_where_it_stopped() {
     let (_directory, path) = folder();
     let (first, second) = (path("a.ndjson"), path("b.ndjson"));

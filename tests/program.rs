@@ -38,7 +38,7 @@ fn failure(arguments: &[&str]) -> (Option<i32>, String) {
 const CAMPAIGN: &str = "fixtures/simulated/campaign.parquet";
 
 #[test]
-fn results_do_not_depend_on_threads() {
+fn every_method_gives_the_same_bytes_on_one_and_two_threads() {
     let drawn = ["--method", "permutation", "--permutations", "101"];
     let bootstrap = ["--ci", "bootstrap"];
     for (file, flags) in [
