@@ -180,15 +180,14 @@ proptest! {
         let filled = |unseen: &dyn Fn(usize) -> f64| -> Vec<f64> {
             (0..values.len()).map(|mask| if is_kept(mask) { values[mask] } else { unseen(mask) }).collect()
         };
-        let value_of = |player: usize, filling: &[f64]| -> f64 {
-            coefficients[player].iter().zip(filling).map(|(c, v)| c * v).sum()
-        };
-        for player in 0..n {
+        for (player, coefficients) in coefficients.iter().enumerate() {
+            let value_of =
+                |filling: &[f64]| -> f64 { coefficients.iter().zip(filling).map(|(c, v)| c * v).sum() };
             let bounds = found.players[player].bounds.expect("bounds");
-            let extreme = |is_high: bool| filled(&|mask| if (coefficients[player][mask] > 0.0) == is_high { range.high } else { range.low });
+            let extreme = |is_high: bool| filled(&|mask| if (coefficients[mask] > 0.0) == is_high { range.high } else { range.low });
             // Both ends are the values of games whose unseen values lie in the range.
-            prop_assert!((bounds.low - value_of(player, &extreme(false))).abs() < 1e-12);
-            prop_assert!((bounds.high - value_of(player, &extreme(true))).abs() < 1e-12);
+            prop_assert!((bounds.low - value_of(&extreme(false))).abs() < 1e-12);
+            prop_assert!((bounds.high - value_of(&extreme(true))).abs() < 1e-12);
             prop_assert!((bounds.low - exact(&extreme(false))[player]).abs() < 1e-12);
             // Nothing else that lies in the range goes beyond: at its ends, and between them.
             for filling in 0..64u64 {
@@ -198,7 +197,7 @@ proptest! {
                     let share = if filling % 2 == 0 { share.round() } else { share };
                     range.low + share * (range.high - range.low)
                 };
-                let phi = value_of(player, &filled(&unseen));
+                let phi = value_of(&filled(&unseen));
                 prop_assert!(bounds.low - 1e-12 <= phi && phi <= bounds.high + 1e-12);
             }
         }

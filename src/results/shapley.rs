@@ -94,7 +94,6 @@ pub struct ShapleyDocument {
     /// Documents written before 0.2 lack it.
     #[serde(default, deserialize_with = "told", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<f64>")]
-    #[expect(clippy::option_option, reason = "a key that old documents lack and new ones may have null")]
     pub between_runs: Option<Option<f64>>,
     /// Seed.
     #[serde(default)]
