@@ -75,7 +75,7 @@ fn attribution_of_a_million_values_does_not_depend_on_threads() {
     assert!(rows_in_several_parts(&runs) > 1_000_000);
     for method in [
         &[][..],
-        &["--ci", "bootstrap"],
+        &["--ci", "bootstrap", "--cluster", "episode"],
         &["--method", "permutation", "--permutations", "50"],
         &["--method", "kernel"],
     ] {
