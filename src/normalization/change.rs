@@ -303,8 +303,9 @@ impl DimensionRows {
         let (before, after) = (self.moments(0..split.at), self.moments(split.at..self.rows.len()));
         let within = f64::midpoint(before.var, after.var).sqrt();
         let shift = if within > 0.0 { (after.mean - before.mean) / within } else { f64::INFINITY };
-        // Two constant sides have the same spread.
-        let ratio = if before.var.max(after.var) > 0.0 { (after.var / before.var).sqrt() } else { 1.0 };
+        // Two constants are as wide as each other.
+        let is_still = before.var <= 0.0 && after.var <= 0.0;
+        let ratio = if is_still { 1.0 } else { (after.var / before.var).sqrt() };
         DimensionChange { dimension, update, statistic, p_value: split.p_value, shift, ratio }
     }
 }

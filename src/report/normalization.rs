@@ -240,13 +240,13 @@ fn findings(document: &NormalizationDocument, run: &RunRow) -> Vec<String> {
         found.push(format!("drift: cannot tell for {reason}"));
     }
     if let (Some(lag), Some(batches)) = (d.lag_updates, d.effective_batches) {
-        let updates = lag.ceil();
-        let steps = d.lag_vector_steps.map(f64::ceil).filter(|steps| steps.total_cmp(&updates).is_ne());
-        let steps = steps.map_or_else(String::new, |steps| format!(" ({} vector steps)", short(steps)));
+        let updates = short(lag.ceil());
+        let steps = d.lag_vector_steps.map(|steps| short(steps.ceil())).filter(|steps| *steps != updates);
+        let steps = steps.map_or_else(String::new, |steps| format!(" ({steps} vector steps)"));
         found.push(format!(
             "the moving average looks at {} batches; after a shift 10 % of it is left after {} updates{steps}",
             short(batches),
-            short(updates)
+            updates
         ));
     } else if document.momentum == Some(1.0) {
         found.push("momentum 1: the statistics never move".to_owned());
