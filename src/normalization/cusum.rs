@@ -110,7 +110,7 @@ pub(super) fn test_split(series: Series<'_>, windows_per_episode: Option<f64>) -
 /// # Formula
 /// 2S is Student's t of K - 3 degrees of freedom at the middle of the series; z the normal deviate of the same tail:
 /// `p = 2 exp(-2 (z/2 + 0.4/sqrt(K))^2)`, the tail of the Brownian bridge's supremum with a correction for its steps.
-/// `benches/drift.py --only critical` simulates the law: p is 0.9 to 1.5 times the true share for K of 10 to 512 and
+/// `benches/drift.py --only critical` simulates the law: p is 0.9 to 1.6 times the true share for K of 10 to 512 and
 /// shares of 0.025 to 0.0005.
 ///
 /// # Source
