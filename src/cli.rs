@@ -120,7 +120,7 @@ fn quiet_foreign_panics() {
 fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
     let print = |error: clap::Error| {
         // With stderr gone there is nobody to tell.
-        let _ = error.print();
+        Console::usage(&error.to_string(), || drop(error.print()));
         ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
     };
     let command = command();
@@ -143,14 +143,7 @@ fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
 
 fn run(cli: Cli) -> ExitCode {
     let context = Context::new(cli.common);
-    let mut pool = rayon::ThreadPoolBuilder::new();
-    if let Some(threads) = context.common.threads {
-        pool = pool.num_threads(usize::from(threads));
-    }
-    let outcome = match pool.build() {
-        Ok(pool) => pool.install(|| dispatch(&cli.verb, &context)),
-        Err(error) => Err(CommandError::usage(format!("cannot start threads: {error}"), "try --threads 1")),
-    };
+    let outcome = threads(&context).and_then(|pool| pool.install(|| dispatch(&cli.verb, &context)));
     match outcome {
         Ok(Outcome::Clean) => ExitCode::SUCCESS,
         Ok(Outcome::Findings) => ExitCode::from(FINDINGS),
@@ -160,6 +153,30 @@ fn run(cli: Cli) -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Threads asked for beyond this many times the cores only wait for each other.
+const THREADS_PER_CORE: usize = 4;
+
+/// The threads to work with.
+fn threads(context: &Context) -> Result<rayon::ThreadPool, CommandError> {
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(threads) = context.common.threads.map(usize::from) {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        // One core is no reason to refuse what a script asks of every machine.
+        let most = THREADS_PER_CORE * cores.max(2);
+        if threads > most {
+            return Err(CommandError::usage(
+                format!(
+                    "--threads {threads}: there are {cores} cores here, and at most {most} threads make sense"
+                ),
+                "leave --threads out to use all cores",
+            ));
+        }
+        pool = pool.num_threads(threads);
+    }
+    let failed = |error| CommandError::usage(format!("cannot start threads: {error}"), "try --threads 1");
+    pool.build().map_err(failed)
 }
 
 fn dispatch(verb: &Verb, context: &Context) -> Result<Outcome, CommandError> {

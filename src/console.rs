@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::printable::{printable, printable_lines};
 use crate::progress::{Progress, ProgressSink};
 use crate::records::AtomicFile;
 
@@ -83,8 +84,21 @@ impl Console {
 
     fn line(&self, label: &str, style: &str, message: &str) {
         let (on, off) = if self.color { (style, "\x1b[0m") } else { ("", "") };
+        // A message quotes recordings, paths and settings: none of them may speak to the terminal.
+        let message = printable(message);
         // With stderr gone there is nobody to tell.
         let _ = writeln!(io::stderr().lock(), "{on}{label}:{off} {message}");
+    }
+
+    /// Prints what the parser of arguments has to say, of several lines and quoting what was typed: as it is where it
+    /// is harmless, else plain and escaped.
+    pub fn usage(plain: &str, print_styled: impl FnOnce()) {
+        match printable_lines(plain) {
+            std::borrow::Cow::Borrowed(_) => print_styled(),
+            std::borrow::Cow::Owned(escaped) => {
+                let _ = writeln!(io::stderr().lock(), "{}", escaped.trim_end());
+            }
+        }
     }
 
     /// A progress handle: a bar on stderr, or nobody.

@@ -51,6 +51,7 @@ pub mod commands;
 mod config;
 pub mod console;
 pub mod normalization;
+mod printable;
 mod progress;
 pub mod records;
 pub mod report;

@@ -1,6 +1,7 @@
 //! Stored states that ask for more than a state needs: an error that says which budget, at once.
 
 use std::io::Write;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::normalizers::{STEPS, failure, folder};
@@ -98,4 +99,58 @@ fn compressed_arrays_are_read() {
     std::fs::write(&state, writer.finish().expect("finished").into_inner()).expect("written");
     let stored = simic::records::StoredState::read(std::path::Path::new(&state), "obs").expect("readable");
     assert_eq!((stored.mean, stored.var, stored.count), (vec![1.0, 2.0], vec![3.0, 4.0], None));
+}
+
+/// What a recording, a path or an argument holds does not speak to the terminal.
+#[test]
+fn nothing_reaches_the_terminal_raw() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a\u{1b}[2Jb\u{202e}c\nd.csv");
+    std::fs::write(&file, "mask,val_accuracy\n0,0.5\n1,x\n").expect("written");
+    let file = file.to_string_lossy().into_owned();
+    for arguments in [
+        &["analyze", "shapley", &file][..],
+        &["analyze", "shapley", "\u{1b}]0;title\u{7}"],
+        &["analyze", "shapley", "x.csv", "--method", "\u{1b}[31mred\u{200b}"],
+        &["analyze", "shapley", "x.csv", "--column", "mask=\u{9b}31m"],
+        &["\u{1b}[2J"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_simic")).args(arguments).output().expect("it runs");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && stderr.contains("error:"), "{stderr}");
+        let raw = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{200b}' | '\u{202e}');
+        assert!(!stderr.contains(raw), "{stderr:?}");
+        assert!(stderr.lines().count() < 12, "{stderr}");
+    }
+}
+
+#[test]
+fn more_threads_than_make_sense_are_refused() {
+    let output = Command::new(env!("CARGO_BIN_EXE_simic"))
+        .args(["analyze", "shapley", "fixtures/simulated/campaign.parquet", "--threads", "60000"])
+        .output()
+        .expect("it runs");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && stderr.contains("hint: leave --threads out"), "{stderr}");
+}
+
+/// Outputs are compared as files, not as spellings.
+#[test]
+fn two_outputs_of_one_file_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let steps = std::path::Path::new("fixtures/simulated/steps.parquet").canonicalize().expect("a fixture");
+    let steps = steps.to_string_lossy().into_owned();
+    for outputs in
+        [["-o", "x.parquet", "--trace", "./x.parquet"], ["--trace", "sub/../x.parquet", "-o", "x.parquet"]]
+    {
+        std::fs::create_dir_all(folder.path().join("sub")).expect("created");
+        let output = Command::new(env!("CARGO_BIN_EXE_simic"))
+            .args(["normalize", "replay", &steps])
+            .args(outputs)
+            .current_dir(folder.path())
+            .output()
+            .expect("it runs");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && stderr.contains("the same file"), "{stderr}");
+    }
 }

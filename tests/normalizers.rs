@@ -664,7 +664,7 @@ fn broken_recordings_are_told_with_their_place() {
         &[r#"{"step":0,"obs":[1]}"#, r#"{"step":1,"obs":[1]}"#, r#"{"step":1,"obs":[2]}"#],
         &["row 2", "recorded twice", "row 1"],
     );
-    check(&[r#"{"step":0,"reward":1}"#], &["no obs column", "reward, step"]);
+    check(&[r#"{"step":0,"reward":1}"#], &["no obs column", "step, reward"]);
     check(&[r#"{"step":null,"obs":[1]}"#, r#"{"step":1,"obs":[1]}"#], &["row 0", "column step"]);
     // NaN and infinity need a format that can hold them.
     let steps = path("steps.csv");

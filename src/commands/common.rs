@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::error::CommandError;
 use crate::console::{Console, When};
-use crate::records::{ColumnMap, Discovered, OnBad, discover};
+use crate::records::{ColumnMap, Discovered, InputFile, OnBad, discover};
 use crate::report::{CheckFormat, Format};
 
 /// Format of the result.
@@ -184,7 +184,7 @@ impl Context {
             self.console.note(note);
         }
         let output = self.common.output.as_deref().and_then(|path| path.canonicalize().ok());
-        let is_output = |file: &&crate::records::InputFile| {
+        let is_output = |file: &&InputFile| {
             output.is_some() && std::path::Path::new(&file.name).canonicalize().ok() == output
         };
         if let Some(file) = discovered.files.iter().find(is_output) {
@@ -209,6 +209,14 @@ impl Context {
             format!("{flag} shortens a table; --format {} holds everything", self.format().name()),
             format!("leave {flag} out"),
         ))
+    }
+
+    /// Refuses files that have changed since they were opened: what was read of them is of no single version.
+    ///
+    /// # Errors
+    /// The first such file.
+    pub fn check_unchanged(files: &[InputFile]) -> Result<(), CommandError> {
+        files.iter().try_for_each(InputFile::check_unchanged).map_err(CommandError::from)
     }
 
     /// Refuses an existing output before the work, not after it.

@@ -93,7 +93,19 @@ impl CommandError {
             Self::Device(error) => Some(format!("{}; simic devices lists what is present", error.hint())),
             Self::State(_, hint) => Some(hint.clone()),
             Self::NothingLeft => Some("-v and the warnings say why".to_owned()),
-            Self::Output { .. } => None,
+            Self::Output { source, .. } => Some(output_hint(source).to_owned()),
         }
+    }
+}
+
+/// What to do where a result cannot be written.
+fn output_hint(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{AlreadyExists, NotFound, PermissionDenied, QuotaExceeded, StorageFull};
+    match error.kind() {
+        AlreadyExists => "another name keeps both",
+        NotFound => "make the folder first",
+        PermissionDenied => "name a place that may be written to",
+        StorageFull | QuotaExceeded => "make room, or name another place; nothing half-written is left",
+        _ => "name another place; nothing half-written is left",
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn refuse_copies(sources: &[RunSource<'_>]) -> Result<(), RecordError
 
 fn length(file: &InputFile) -> Result<u64, RecordError> {
     match &file.place {
-        Place::Path(path) => std::fs::metadata(path)
+        Place::Path(on_disk) => std::fs::metadata(on_disk.path())
             .map(|found| found.len())
             .map_err(|error| RecordError::file(&file.name, error)),
         Place::Memory(bytes) => Ok(bytes.len() as u64),

@@ -21,6 +21,21 @@ pub enum Problem {
     /// No such file or directory.
     #[error("no such file or directory")]
     NotFound,
+    /// A symbolic link whose target is not there, or is itself.
+    #[error("a symbolic link to {target}, which leads nowhere")]
+    BrokenLink {
+        /// Where it points.
+        target: String,
+    },
+    /// Replaced or written to between being opened and read to the end.
+    #[error("changed while it was read")]
+    ChangedWhileRead,
+    /// A named pipe that nobody writes to.
+    #[error("a named pipe that nobody opened for writing within {seconds} seconds")]
+    NoWriter {
+        /// How long was waited.
+        seconds: u64,
+    },
     /// A pattern that matches nothing.
     #[error("no file matches this pattern")]
     NoMatch,
@@ -95,6 +110,9 @@ pub enum Problem {
         /// Entries in slot_ids.
         slots: usize,
     },
+    /// A column that a file has twice.
+    #[error("there twice")]
+    RepeatedName,
     /// One slot listed twice.
     #[error("slot '{0}' is listed twice")]
     DuplicateSlot(String),
@@ -203,6 +221,11 @@ impl RecordError {
         Self { file: file.into(), row: None, column: None, problem: problem.into() }
     }
 
+    /// A problem with a column.
+    pub fn column(file: impl Into<String>, column: &str, problem: Problem) -> Self {
+        Self { file: file.into(), row: None, column: Some(column.to_owned()), problem }
+    }
+
     /// A problem with one cell.
     pub fn cell(file: impl Into<String>, row: u64, column: &str, problem: Problem) -> Self {
         Self { file: file.into(), row: Some(row), column: Some(column.to_owned()), problem }
@@ -214,6 +237,11 @@ impl RecordError {
             Problem::NotFound => {
                 "check the path; a directory is searched recursively and patterns may be quoted"
             }
+            Problem::BrokenLink { .. } => "restore what it points to, or name that file itself",
+            Problem::ChangedWhileRead => {
+                "run it again once nothing writes to the file any more, or on a copy: what was read is of two versions"
+            }
+            Problem::NoWriter { .. } => "start what writes to it, or name a file; - reads standard input",
             Problem::NoRuns => {
                 "name files, directories or patterns, set SIMIC_RUNS, or run where there is a runs/ directory"
             }
@@ -240,6 +268,7 @@ impl RecordError {
             Problem::DuplicateStep { .. } => {
                 "tell rows apart by run_id, episode, step or env_id; --column FIELD=NAME maps other columns"
             }
+            Problem::RepeatedName => "give each column a name of its own",
             Problem::CopiedFile(_) => "name one of the two files",
             Problem::SquaresOverflow { .. } => "rescale the column before it is recorded",
             Problem::ResetWithReward { .. } => {
@@ -267,7 +296,11 @@ impl RecordError {
             Problem::MaskTooWide { .. } => "name all slots with --slots a,b,c",
             Problem::UnknownFormat => "name the file with .parquet, .arrow, .ndjson or .csv",
             Problem::NoFilesOfKind { .. } => "simic inspect shows what each file holds",
-            _ => return None,
+            Problem::BadPattern(_) => {
+                "patterns know *, **, ?, [..] and {a,b}; name a file whose name has these with ./"
+            }
+            Problem::Io(_) => "check that the file can be read and that nothing else is changing it",
+            _ => "simic inspect shows what the file holds; docs/formats.md says what is read",
         };
         Some(hint.to_owned())
     }

@@ -13,6 +13,7 @@ mod error;
 mod even_lists;
 mod inspect;
 mod normalized;
+mod on_disk;
 mod opcodes;
 mod opened;
 mod output;

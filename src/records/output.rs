@@ -17,7 +17,12 @@ static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 pub struct AtomicFile {
     file: NamedTempFile,
     destination: PathBuf,
+    force: bool,
 }
+
+/// Names of temporary files: `.simic-PROCESS-RANDOM.tmp`.
+const PREFIX: &str = ".simic-";
+const SUFFIX: &str = ".tmp";
 
 impl AtomicFile {
     /// Starts writing to `destination`.
@@ -26,7 +31,7 @@ impl AtomicFile {
     /// If the directory cannot be written to, or the destination exists and `force` is not set.
     pub fn create(destination: &Path, force: bool) -> io::Result<Self> {
         if !force && destination.exists() {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists; --force replaces it"));
+            return Err(exists());
         }
         // A link is written through: what it points to is replaced.
         let destination = destination.canonicalize().unwrap_or_else(|_| destination.to_owned());
@@ -34,16 +39,20 @@ impl AtomicFile {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
+        remove_strays(directory);
         let file = tempfile::Builder::new()
-            .prefix(".simic-")
-            .suffix(".tmp")
+            .prefix(&format!("{PREFIX}{}-", std::process::id()))
+            .suffix(SUFFIX)
             .tempfile_in(directory)
             // The name of the temporary file would only puzzle.
             .map_err(|error| {
                 io::Error::new(error.kind(), format!("{}: {}", directory.display(), error.kind()))
             })?;
         unfinished().push(file.path().to_owned());
-        Ok(Self { file, destination })
+        // Held until the file is closed: other processes see that this one is at work. Where a file system has no
+        // locks, its files are left alone.
+        let _ = file.as_file().try_lock();
+        Ok(Self { file, destination, force })
     }
 
     /// The open file.
@@ -51,10 +60,10 @@ impl AtomicFile {
         self.file.as_file_mut()
     }
 
-    /// Moves the finished file into place.
+    /// Moves the finished file into place; without `force` never over a file that has appeared meanwhile.
     ///
     /// # Errors
-    /// If the data cannot be flushed or the rename fails; nothing is left behind then.
+    /// If the data cannot be flushed, the rename fails, or there is such a file; nothing is left behind then.
     pub fn commit(mut self) -> io::Result<()> {
         self.file.flush()?;
         let temporary = self.file.path().to_owned();
@@ -65,7 +74,14 @@ impl AtomicFile {
             let mode = std::fs::metadata(&self.destination).map_or(0o644, |m| m.permissions().mode());
             self.file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
         }
-        self.file.persist(&self.destination).map_err(|error| error.error)?;
+        if self.force {
+            self.file.persist(&self.destination).map_err(|error| error.error)?;
+        } else {
+            self.file.persist_noclobber(&self.destination).map_err(|error| match error.error.kind() {
+                io::ErrorKind::AlreadyExists => exists(),
+                _ => error.error,
+            })?;
+        }
         unfinished().retain(|path| *path != temporary);
         Ok(())
     }
@@ -79,6 +95,38 @@ impl Write for AtomicFile {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+fn exists() -> io::Error {
+    io::Error::new(io::ErrorKind::AlreadyExists, "the file exists; --force replaces it")
+}
+
+/// Removes temporary files whose processes are gone: killed, they could not do it themselves.
+fn remove_strays(directory: &Path) {
+    // A folder that cannot be listed has none that could be removed.
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let process = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.split_once('-'))
+            .and_then(|(process, _)| process.parse::<u32>().ok());
+        if process.is_some_and(|process| !is_alive(process)) && is_unlocked(&entry.path()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether a process is there; where that cannot be told, it is.
+fn is_alive(process: u32) -> bool {
+    let processes = Path::new("/proc");
+    !processes.join("self").exists() || processes.join(process.to_string()).exists()
+}
+
+/// Whether nobody holds the file: its process may be one of another machine.
+fn is_unlocked(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
+        && File::open(path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// Removes the temporary files of outputs under way: for an interrupt handler.
@@ -105,6 +153,37 @@ mod tests {
         file.write_all(b"half").expect("written");
         drop(file);
         assert_eq!(std::fs::read_dir(directory.path()).expect("readable").count(), 0);
+    }
+
+    #[test]
+    fn of_two_writers_without_force_one_succeeds() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let destination = directory.path().join("out.json");
+        let [mut first, mut second] =
+            [(), ()].map(|()| AtomicFile::create(&destination, false).expect("a file"));
+        first.write_all(b"first").expect("written");
+        second.write_all(b"second").expect("written");
+        second.commit().expect("committed");
+        let refused = first.commit().expect_err("the file is there");
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read_to_string(&destination).expect("readable"), "second");
+        assert_eq!(std::fs::read_dir(directory.path()).expect("readable").count(), 1);
+    }
+
+    #[test]
+    fn temporary_files_of_dead_processes_are_removed_and_no_others() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| directory.path().join(name);
+        // No process has a number above 2^22.
+        let (stray, held) = (path(".simic-4294967295-abc.tmp"), path(".simic-4294967294-abc.tmp"));
+        let ours = path(&format!(".simic-{}-abc.tmp", std::process::id()));
+        for name in [&stray, &held, &ours, &path("data-4294967295-x.tmp")] {
+            std::fs::write(name, "half").expect("written");
+        }
+        let holder = File::open(&held).expect("open");
+        holder.try_lock().expect("locked");
+        drop(AtomicFile::create(&path("out.json"), false).expect("a file"));
+        assert!(!stray.exists() && held.exists() && ours.exists() && path("data-4294967295-x.tmp").exists());
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! From what the user names to a list of files.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use polars_buffer::Buffer;
 use walkdir::WalkDir;
 
 use super::error::{Problem, RecordError};
+use super::on_disk::{FileOnDisk, is_pipe, open_pipe};
 use super::run_names;
 
 /// Where recordings are looked for when none is named.
@@ -46,7 +46,7 @@ pub enum Origin {
 #[derive(Debug, Clone)]
 pub enum Place {
     /// On disk.
-    Path(PathBuf),
+    Path(FileOnDisk),
     /// Read from standard input.
     Memory(Buffer<u8>),
 }
@@ -60,7 +60,7 @@ impl Place {
     /// A seekable reader; errors tell the file as `name`.
     pub(super) fn open_reader(&self, name: &str) -> Result<Box<dyn ReadSeek>, RecordError> {
         Ok(match self {
-            Self::Path(path) => Box::new(std::io::BufReader::new(open_file(name, path)?)),
+            Self::Path(file) => Box::new(std::io::BufReader::new(file.open(name)?)),
             Self::Memory(bytes) => Box::new(Cursor::new(bytes.clone())),
         })
     }
@@ -81,8 +81,8 @@ impl Place {
                 }
                 Ok(bytes.clone().sliced(start..end))
             }
-            Self::Path(path) => {
-                let mut file = open_file(name, path)?;
+            Self::Path(file) => {
+                let mut file = file.open(name)?;
                 // Capped, so that a damaged footer cannot ask for all memory at once.
                 let mut bytes = Vec::with_capacity(length.min(1 << 30));
                 file.seek(SeekFrom::Start(range.start))
@@ -100,25 +100,27 @@ impl Place {
     pub(super) fn read_whole(&self, name: &str) -> Result<Buffer<u8>, RecordError> {
         match self {
             Self::Memory(bytes) => Ok(bytes.clone()),
-            Self::Path(path) => {
+            Self::Path(file) => {
                 let mut bytes = Vec::new();
-                open_file(name, path)?
-                    .read_to_end(&mut bytes)
-                    .map_err(|error| RecordError::file(name, error))?;
+                file.open(name)?.read_to_end(&mut bytes).map_err(|error| RecordError::file(name, error))?;
                 Ok(Buffer::from_vec(bytes))
             }
         }
     }
 }
 
-fn open_file(name: &str, path: &Path) -> Result<File, RecordError> {
-    File::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => RecordError::file(name, Problem::NotFound),
-        _ => RecordError::file(name, error),
-    })
-}
-
 impl InputFile {
+    /// Refuses a file that has become another one since it was opened: what was read is of no single version.
+    ///
+    /// # Errors
+    /// [`Problem::ChangedWhileRead`].
+    pub fn check_unchanged(&self) -> Result<(), RecordError> {
+        match &self.place {
+            Place::Path(file) => file.check_unchanged(&self.name),
+            Place::Memory(_) => Ok(()),
+        }
+    }
+
     /// The file's name without folders and extension.
     pub(super) fn stem(&self) -> String {
         run_names::stem(self.path())
@@ -127,7 +129,7 @@ impl InputFile {
     /// Where the file is, or what stands for its name where it has none.
     fn path(&self) -> &Path {
         match &self.place {
-            Place::Path(path) => path,
+            Place::Path(file) => file.path(),
             Place::Memory(_) => Path::new("stdin"),
         }
     }
@@ -181,18 +183,14 @@ fn discover_one(
     seen: &mut BTreeSet<PathBuf>,
 ) -> Result<(), RecordError> {
     if run == "-" {
-        let mut bytes = Vec::new();
-        std::io::stdin()
-            .read_to_end(&mut bytes)
-            .map_err(|error| RecordError::file("standard input", error))?;
-        let place = Place::Memory(Buffer::from_vec(bytes));
-        let (name, origin) = ("standard input".to_owned(), Origin::Named);
-        discovered.files.push(InputFile { name, place, origin, run: String::new() });
+        discovered.files.push(read_once("standard input", std::io::stdin())?);
         return Ok(());
     }
     let path = Path::new(run);
-    if path.is_dir() {
-        let found = search(path, run)?;
+    if is_pipe(path) {
+        discovered.files.push(read_once(run, open_pipe(path, run)?)?);
+    } else if path.is_dir() {
+        let found = search(path, run, &mut discovered.notes)?;
         if found.is_empty() {
             return Err(RecordError::file(run, Problem::EmptyDirectory));
         }
@@ -200,15 +198,25 @@ fn discover_one(
     } else if path.exists() {
         add(discovered, seen, vec![path.to_owned()], Origin::Named);
     } else if run.contains(['*', '?', '[', '{']) {
-        let found = matching(run)?;
+        let found = matching(run, &mut discovered.notes)?;
         if found.is_empty() {
             return Err(RecordError::file(run, Problem::NoMatch));
         }
         add(discovered, seen, found, Origin::Searched);
     } else {
-        return Err(RecordError::file(run, Problem::NotFound));
+        let problem = std::fs::read_link(path)
+            .map_or(Problem::NotFound, |target| Problem::BrokenLink { target: target.display().to_string() });
+        return Err(RecordError::file(run, problem));
     }
     Ok(())
+}
+
+/// What can be read only once, in memory.
+fn read_once(name: &str, mut source: impl Read) -> Result<InputFile, RecordError> {
+    let mut bytes = Vec::new();
+    source.read_to_end(&mut bytes).map_err(|error| RecordError::file(name, error))?;
+    let place = Place::Memory(Buffer::from_vec(bytes));
+    Ok(InputFile { name: name.to_owned(), place, origin: Origin::Named, run: String::new() })
 }
 
 /// Adds files not seen before: a file named twice would count its games twice.
@@ -217,7 +225,12 @@ fn add(discovered: &mut Discovered, seen: &mut BTreeSet<PathBuf>, paths: Vec<Pat
         let identity = path.canonicalize().unwrap_or_else(|_| path.clone());
         let name = path.to_string_lossy().into_owned();
         if seen.insert(identity) {
-            discovered.files.push(InputFile { name, place: Place::Path(path), origin, run: String::new() });
+            discovered.files.push(InputFile {
+                name,
+                place: Place::Path(FileOnDisk::new(path)),
+                origin,
+                run: String::new(),
+            });
         } else {
             discovered.notes.push(format!("{name} is named more than once and read once"));
         }
@@ -225,7 +238,7 @@ fn add(discovered: &mut Discovered, seen: &mut BTreeSet<PathBuf>, paths: Vec<Pat
 }
 
 /// Files with a known extension below `directory`, hidden ones left out.
-fn search(directory: &Path, name: &str) -> Result<Vec<PathBuf>, RecordError> {
+fn search(directory: &Path, name: &str, notes: &mut Vec<String>) -> Result<Vec<PathBuf>, RecordError> {
     let mut found = Vec::new();
     let visible = |entry: &walkdir::DirEntry| {
         entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
@@ -233,7 +246,17 @@ fn search(directory: &Path, name: &str) -> Result<Vec<PathBuf>, RecordError> {
     for entry in
         WalkDir::new(directory).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible)
     {
-        let entry = entry.map_err(|error| RecordError::file(name, std::io::Error::other(error)))?;
+        let entry = match entry {
+            Ok(entry) => entry,
+            // A link that leads nowhere or in a circle holds nothing that is not found elsewhere.
+            Err(error) if error.path().is_some_and(Path::is_symlink) => {
+                let link = error.path().unwrap_or(directory).display();
+                let why = if error.loop_ancestor().is_some() { "to a folder it lies in" } else { "nowhere" };
+                notes.push(format!("{link} is a link that leads {why}: not followed"));
+                continue;
+            }
+            Err(error) => return Err(RecordError::file(name, std::io::Error::other(error))),
+        };
         let extension = entry.path().extension().map(|extension| extension.to_string_lossy().to_lowercase());
         let is_known = extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()));
         if entry.file_type().is_file() && is_known {
@@ -244,7 +267,7 @@ fn search(directory: &Path, name: &str) -> Result<Vec<PathBuf>, RecordError> {
 }
 
 /// Paths that match `pattern`, whose fixed leading folders are where the search starts.
-fn matching(pattern: &str) -> Result<Vec<PathBuf>, RecordError> {
+fn matching(pattern: &str, notes: &mut Vec<String>) -> Result<Vec<PathBuf>, RecordError> {
     let glob = GlobBuilder::new(pattern.strip_prefix("./").unwrap_or(pattern))
         .literal_separator(true)
         .build()
@@ -263,7 +286,7 @@ fn matching(pattern: &str) -> Result<Vec<PathBuf>, RecordError> {
             continue;
         }
         if entry.file_type().is_dir() {
-            found.extend(search(path, pattern)?);
+            found.extend(search(path, pattern, notes)?);
         } else {
             found.push(path.to_owned());
         }
@@ -298,6 +321,25 @@ mod tests {
         assert_eq!(names(&all, root), ["a.csv", "b/10.parquet", "b/2.parquet"]);
         let pattern = discover(&[format!("{}/**/*.parquet", root.display())], None).expect("files");
         assert_eq!(names(&pattern, root), ["b/10.parquet", "b/2.parquet"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_nowhere_are_told() {
+        use std::os::unix::fs::symlink;
+        let directory = tree();
+        let root = directory.path();
+        symlink(root, root.join("b/up")).expect("linked");
+        symlink("nowhere.csv", root.join("broken.csv")).expect("linked");
+        symlink("itself.csv", root.join("itself.csv")).expect("linked");
+        let found = discover(&[root.display().to_string()], None).expect("files");
+        assert_eq!(names(&found, root), ["a.csv", "b/10.parquet", "b/2.parquet"]);
+        assert_eq!(found.notes.iter().filter(|note| note.contains("leads")).count(), 3, "{:?}", found.notes);
+        for name in ["broken.csv", "itself.csv"] {
+            let run = root.join(name).display().to_string();
+            let problem = discover(&[run], None).expect_err("an error").problem;
+            assert!(matches!(problem, Problem::BrokenLink { .. }), "{problem}");
+        }
     }
 
     #[test]

@@ -46,8 +46,8 @@ impl Table {
     /// If the file cannot be opened, is of no known format, or its structure is damaged.
     pub fn open(input: &InputFile) -> Result<Self, RecordError> {
         let is_empty = match &input.place {
-            Place::Path(path) => {
-                std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == 0)
+            Place::Path(file) => {
+                std::fs::metadata(file.path()).is_ok_and(|found| found.is_file() && found.len() == 0)
             }
             Place::Memory(bytes) => bytes.is_empty(),
         };
@@ -240,7 +240,9 @@ enum Format {
 /// By extension; a file without a known one by its first bytes.
 fn format_of(input: &InputFile) -> Result<Format, RecordError> {
     let extension = match &input.place {
-        Place::Path(path) => path.extension().map(|extension| extension.to_string_lossy().to_lowercase()),
+        Place::Path(file) => {
+            file.path().extension().map(|extension| extension.to_string_lossy().to_lowercase())
+        }
         Place::Memory(_) => None,
     };
     match extension.as_deref() {

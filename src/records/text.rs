@@ -1,13 +1,19 @@
 //! CSV and NDJSON: text cells to typed columns, with the line of every mistake.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use polars_arrow::array::{Array, BooleanArray, ListArray, PrimitiveArray, Utf8ViewArray};
 use polars_arrow::datatypes::ArrowDataType;
 use polars_arrow::offset::Offsets;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::error::{Problem, RecordError};
+
+/// Columns whose cells are names, whatever they look like.
+const IDENTITIES: [&str; 3] = ["run_id", "run", "run_dir"];
 
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +55,11 @@ fn parse_delimited(
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(bytes);
     let header: Vec<String> = reader.headers().map_err(failed)?.iter().map(str::to_owned).collect();
+    let twice = header.iter().enumerate().find(|(i, name)| !name.is_empty() && header[..*i].contains(name));
+    if let Some((_, column)) = twice {
+        return Err(RecordError::column(name, column, Problem::RepeatedName));
+    }
+    let is_identity: Vec<bool> = header.iter().map(|column| IDENTITIES.contains(&column.as_str())).collect();
     let mut columns: Vec<(String, Vec<Value>)> =
         header.into_iter().map(|column| (column, Vec::new())).collect();
     if columns.is_empty() {
@@ -56,8 +67,9 @@ fn parse_delimited(
     }
     for record in reader.records() {
         let record = record.map_err(failed)?;
-        for ((_, cells), cell) in columns.iter_mut().zip(record.iter()) {
-            cells.push(typed_cell(cell));
+        for (((_, cells), cell), is_identity) in columns.iter_mut().zip(record.iter()).zip(&is_identity) {
+            // Names stay as they are written: 01 is not 1, nor is 1e3 1000.
+            cells.push(if *is_identity && !cell.is_empty() { cell.into() } else { typed_cell(cell) });
         }
     }
     Ok(columns)
@@ -95,7 +107,7 @@ fn parse_ndjson(name: &str, bytes: &[u8]) -> Result<Vec<(String, Vec<Value>)>, R
             continue;
         }
         let detail = |what: String| unreadable(name, "NDJSON", format!("line {}: {what}", line_number + 1));
-        let object: serde_json::Map<String, Value> = serde_json::from_slice(line)
+        let Cells(object) = serde_json::from_slice(line)
             .map_err(|error| detail(error.to_string().replace(" at line 1 ", " at ")))?;
         for (column, value) in object {
             let place = *places.entry(column).or_insert_with_key(|column| {
@@ -114,6 +126,34 @@ fn parse_ndjson(name: &str, bytes: &[u8]) -> Result<Vec<(String, Vec<Value>)>, R
         return Err(RecordError::file(name, Problem::NoRows));
     }
     Ok(columns)
+}
+
+/// The cells of one JSON object by column; a column named twice is an error, not a choice.
+struct Cells(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Cells {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Cells;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Cells, A::Error> {
+                let mut cells: Vec<(String, Value)> = Vec::with_capacity(map.size_hint().unwrap_or(0));
+                while let Some((column, value)) = map.next_entry::<String, Value>()? {
+                    if cells.iter().any(|(known, _)| *known == column) {
+                        return Err(A::Error::custom(format!("column '{column}' is there twice")));
+                    }
+                    cells.push((column, value));
+                }
+                Ok(Cells(cells))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
 }
 
 /// The narrowest type that holds all cells.
@@ -217,6 +257,27 @@ mod tests {
             arrays.iter().map(|array| (array.len(), array.null_count())).collect::<Vec<_>>(),
             [(2, 0), (2, 1)]
         );
+    }
+
+    #[test]
+    fn names_are_never_retyped() {
+        let csv = b"run_id,step\n01,1\n1,2\n1e3,3\n123456789012345678901,4\n,5\n";
+        assert_eq!(types(csv, TextFormat::Delimited(b',')), ["run_id str", "step i64"]);
+        let (_, arrays) = parse("test", csv, TextFormat::Delimited(b',')).expect("columns");
+        let runs = arrays[0].as_any().downcast_ref::<Utf8ViewArray>().expect("text");
+        let runs: Vec<Option<&str>> = runs.iter().collect();
+        assert_eq!(runs, [Some("01"), Some("1"), Some("1e3"), Some("123456789012345678901"), None]);
+    }
+
+    #[test]
+    fn a_column_named_twice_is_an_error_that_names_it() {
+        let message = |bytes: &[u8], format| parse("test", bytes, format).expect_err("an error").to_string();
+        let csv = message(b"mask,value,mask\n1,2,3\n", TextFormat::Delimited(b','));
+        assert_eq!(csv, "test: column mask: there twice");
+        let ndjson = message(b"{\"a\":1}\n{\"a\":1,\"b\":2,\"a\":3}\n", TextFormat::Ndjson);
+        assert!(ndjson.contains("line 2") && ndjson.contains("column 'a' is there twice"), "{ndjson}");
+        // Commas at the ends of lines name nothing.
+        assert!(parse("test", b"a,,\n1,,\n", TextFormat::Delimited(b',')).is_ok());
     }
 
     #[test]

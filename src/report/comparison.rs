@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use super::Format;
-use super::grid::{Align, Grid, printable};
+use super::grid::{Align, Grid};
+use crate::printable::printable;
 use crate::results::text::{grouped, short};
 use crate::results::{ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument};
 

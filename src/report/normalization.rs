@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use super::Format;
-use super::grid::{Align, Grid, printable};
+use super::grid::{Align, Grid};
+use crate::printable::printable;
 use crate::results::text::{fixed, grouped, short};
 use crate::results::{DriftDimensionRow, NormalizationDocument, RunRow};
 

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Format;
-use super::grid::{Align, Grid, printable};
+use super::grid::{Align, Grid};
 use crate::attribution::Cluster;
+use crate::printable::printable;
 use crate::results::text::{decimals, fixed, grouped, percent, probability, short};
 use crate::results::{Direction, GameRow, ShapleyDocument};
 

@@ -302,6 +302,7 @@ pub(in crate::commands) fn read(
     };
     let progress = console.progress();
     let recording = CoalitionRecording::read(files, &options, &progress)?;
+    Context::check_unchanged(files)?;
     drop(progress);
     for note in recording.notes() {
         console.note(note);

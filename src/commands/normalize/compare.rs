@@ -85,7 +85,8 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
     let mut plan = Plan::of(&analysis.rule, false);
     check(&plan)?;
     context.check_output()?;
-    let recording = open(&context.discover(&args.runs)?.files, &mut plan, context)?;
+    let files = context.discover(&args.runs)?.files;
+    let recording = open(&files, &mut plan, context)?;
     let rules = rules(&analysis);
     let progress = context.console.progress();
     let first = first_pass(&recording, &plan, &rules, &progress)?;
@@ -117,6 +118,7 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
     tell_skips(&recording, context);
     let input = CompareInput::new(recording.n_files(), (&recording.skips().report).into());
     let settled = CompareAnalysis { rule: settled(&analysis.rule, &recording), ..analysis.clone() };
+    Context::check_unchanged(&files)?;
     let document = ComparisonDocument::new(settled, runs.collect(), input);
     context.write(|out| write_comparison(&document, context.format(), args.dimensions.unwrap_or(0), out))?;
     Ok(Outcome::Clean)

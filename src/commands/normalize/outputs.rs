@@ -1,5 +1,6 @@
 //! The files a replay writes: whole or not at all, and never over what is read.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -9,7 +10,6 @@ use super::plan::Plan;
 use super::stored::reward_scale;
 use crate::commands::simulate::CompressionArg;
 use crate::commands::{CommandError, Context};
-use crate::console::Console;
 use crate::records::{
     AtomicFile, Compression, InputFile, NormalizedValues, NormalizedWriter, StateSpan, StepRecording,
     StoredState, TraceRows, TraceWriter,
@@ -151,11 +151,18 @@ impl OutputPaths {
         if let Some(path) = &self.state {
             check_state_path(path)?;
         }
-        if self.steps.is_some() && self.steps == self.trace {
-            return Err(CommandError::usage(
-                "--output and --trace name the same file",
-                "give each a file of its own",
-            ));
+        let named = [("--output", &self.steps), ("--trace", &self.trace), ("--state-out", &self.state)];
+        for (place, (flag, path)) in named.iter().enumerate() {
+            let Some(path) = path else { continue };
+            let same = named[..place]
+                .iter()
+                .find(|(_, other)| other.as_ref().is_some_and(|other| is_same_file(other, path)));
+            if let Some((other, _)) = same {
+                return Err(CommandError::usage(
+                    format!("{other} and {flag} name the same file"),
+                    "give each a file of its own",
+                ));
+            }
         }
         Ok(())
     }
@@ -180,18 +187,17 @@ impl OutputPaths {
         Ok(())
     }
 
-    /// Stores the final state where that was asked; gives its path.
+    /// Writes the final state where that was asked, beside its place.
     ///
     /// # Errors
     /// Several states for one file, or a file that cannot be written.
-    pub(super) fn store_state(
+    pub(super) fn prepare_state(
         &self,
         runs: &[NormalizedRun],
         recording: &StepRecording,
         analysis: &RuleAnalysis,
         device: &str,
-        console: &Console,
-    ) -> Result<Option<String>, CommandError> {
+    ) -> Result<Option<PreparedState>, CommandError> {
         let Some(path) = &self.state else { return Ok(None) };
         let shown = only_state(path, runs, analysis)?;
         let mut stored = StoredState::of(&shown.state, analysis.epsilon, analysis.clip);
@@ -213,10 +219,42 @@ impl OutputPaths {
         stored.merge_obstacle = obstacle.or(by_return).map(str::to_owned);
         let bytes = stored.to_bytes(path);
         let name = path.display().to_string();
-        console
-            .output(Some(path), self.force, |out| out.write_all(&bytes))
-            .map_err(|source| CommandError::Output { target: name.clone(), source })?;
-        Ok(Some(name))
+        let write = || -> std::io::Result<AtomicFile> {
+            let mut file = AtomicFile::create(path, self.force)?;
+            file.write_all(&bytes)?;
+            Ok(file)
+        };
+        let file = write().map_err(|source| CommandError::Output { target: name.clone(), source })?;
+        Ok(Some(PreparedState { file, name }))
+    }
+}
+
+/// Whether two outputs are one file, however they are spelled.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let place = |path: &Path| {
+        path.canonicalize().ok().or_else(|| {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            Some(folder.unwrap_or(Path::new(".")).canonicalize().ok()?.join(path.file_name()?))
+        })
+    };
+    a == b || place(a).is_some_and(|a| place(b) == Some(a))
+}
+
+/// A state that is written, and not yet in its place.
+pub(super) struct PreparedState {
+    file: AtomicFile,
+    name: String,
+}
+
+impl PreparedState {
+    /// Moves the state into its place; gives its path.
+    ///
+    /// # Errors
+    /// If it cannot be moved.
+    pub(super) fn commit(self) -> Result<String, CommandError> {
+        let target = self.name.clone();
+        self.file.commit().map_err(|source| CommandError::Output { target, source })?;
+        Ok(self.name)
     }
 }
 
@@ -337,7 +375,12 @@ impl Outputs {
         Ok(())
     }
 
-    pub(super) fn commit(self) -> Result<Vec<String>, CommandError> {
+    /// Moves everything into its place, the state last: ended in between, there is no state that claims rows which are
+    /// not there. Gives the paths.
+    ///
+    /// # Errors
+    /// A file that cannot be finished or moved.
+    pub(super) fn commit(self, state: Option<PreparedState>) -> Result<Vec<String>, CommandError> {
         let mut written = Vec::new();
         let failed = |name: &String| {
             let target = name.clone();
@@ -356,6 +399,9 @@ impl Outputs {
         for (file, name) in files {
             file.commit().map_err(failed(&name))?;
             written.push(name);
+        }
+        if let Some(state) = state {
+            written.push(state.commit()?);
         }
         Ok(written)
     }

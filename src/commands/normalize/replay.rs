@@ -139,7 +139,6 @@ pub(in crate::commands) fn compute(
     if runs.iter().all(|run| run.rows == 0) {
         return Err(CommandError::NothingLeft);
     }
-    let mut written = outputs.commit()?;
     for run in &mut runs {
         let number = recording.runs().iter().position(|info| info.run_id == run.run_id);
         if let Some(number) = number {
@@ -152,7 +151,9 @@ pub(in crate::commands) fn compute(
             DeviceUsed { device: engine.choice().name().to_owned(), name: Some(engine.name().to_owned()) }
         }
     };
-    written.extend(paths.store_state(&runs, &recording, &analysis.rule, &device.device, &context.console)?);
+    Context::check_unchanged(files)?;
+    let state = paths.prepare_state(&runs, &recording, &analysis.rule, &device.device)?;
+    let written = outputs.commit(state)?;
     tell_skips(&recording, context);
     let settled = ReplayAnalysis { rule: settled(&analysis.rule, &recording), ..analysis.clone() };
     let input = recording.skips().document(recording.n_files());

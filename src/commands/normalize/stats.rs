@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::magnitude::check_extremes;
-use super::outputs::{OutputPaths, StateArgs, TableArgs, state_fingerprint};
+use super::outputs::{OutputPaths, PreparedState, StateArgs, TableArgs, state_fingerprint};
 use super::pipeline::{Event, walk};
 use super::plan::Plan;
 use super::presets::PresetArgs;
@@ -107,7 +107,9 @@ pub(in crate::commands) fn compute(
         return Err(CommandError::NothingLeft);
     }
     let device = DeviceUsed { device: "cpu".to_owned(), name: None };
-    let state = paths.store_state(&runs, &recording, &analysis.rule, &device.device, &context.console)?;
+    Context::check_unchanged(files)?;
+    let state = paths.prepare_state(&runs, &recording, &analysis.rule, &device.device)?;
+    let state = state.map(PreparedState::commit).transpose()?;
     tell_skips(&recording, context);
     let settled = ReplayAnalysis { rule: settled(&analysis.rule, &recording), ..analysis.clone() };
     let input = recording.skips().document(recording.n_files());

@@ -176,6 +176,7 @@ pub fn run(args: &VerifyArgs, context: &Context) -> Result<Outcome, CommandError
         preset: verified.preset,
         tried: verified.tried,
     };
+    Context::check_unchanged(&files)?;
     let document = VerificationDocument::new(analysis, comparison);
     context.write(|out| write_verification(&document, context.format(), dimensions, out))?;
     Ok(if document.matches { Outcome::Clean } else { Outcome::Findings })
