@@ -15,7 +15,7 @@ use polars_arrow::bitmap::Bitmap;
 use polars_arrow::offset::Offsets;
 use simic::Progress;
 use simic::records::{
-    Clock, ColumnMap, OnBad, RecordError, StepOptions, StepRecording, StepTarget, discover,
+    Clock, ColumnMap, OnBad, RecordError, StepOptions, StepRecording, StepSizes, StepTarget, discover,
 };
 
 const N_ROWS: usize = 1 << 17;
@@ -67,6 +67,7 @@ fn read(path: &Path) -> Result<usize, RecordError> {
         needs_episode_ends: false,
         carries_columns: false,
         on_bad: OnBad::Skip,
+        sizes: StepSizes::default(),
     };
     let recording = StepRecording::open(&files, &options, &Progress::none())?;
     let mut n_rows = 0;

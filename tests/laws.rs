@@ -176,7 +176,6 @@ proptest! {
         settings.range = Some(range);
         let game = Game { table, ..complete_game(values.clone()) };
         let found = ShapleyEngine::new(settings).game(&game).expect("bounds");
-        let coefficients = coefficients(n);
         let filled = |unseen: &dyn Fn(usize) -> f64| -> Vec<f64> {
             (0..values.len()).map(|mask| if is_kept(mask) { values[mask] } else { unseen(mask) }).collect()
         };

@@ -16,6 +16,7 @@ mod normalization_laws;
 mod normalizers;
 mod program;
 mod reference;
+mod replay_order;
 mod states;
 mod threads;
 mod tidy;

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use simic::normalization::{Preset, Target};
-use simic::records::{Clock, ColumnMap, OnBad, StepOptions, StepRecording, StepTarget, discover};
+use simic::records::{Clock, ColumnMap, OnBad, StepOptions, StepRecording, StepSizes, StepTarget, discover};
 use simic::stats::Rows;
 
 pub(crate) const STEPS: &str = "fixtures/normalizers/steps.parquet";
@@ -52,6 +52,7 @@ pub(crate) fn column(path: &str, target: StepTarget, name: &str) -> Vec<f64> {
         needs_episode_ends: false,
         carries_columns: false,
         on_bad: OnBad::Error,
+        sizes: StepSizes::default(),
     };
     let files = discover(&[path.to_owned()], None).expect("there").files;
     let progress = simic::Progress::none();

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::pass::Pass;
 use super::replay::{Block, Replay};
 use super::segment::MeanVar;
 use super::shift::{LocatedBlock, Shift};
@@ -143,21 +144,25 @@ impl LagWatch {
     }
 
     /// Replays a block whose batches end at `ends`, with the vector step of each row.
-    pub fn process(&mut self, rows: Rows<'_>, ends: &[usize], vector_step: &[u64]) {
+    pub fn process(&mut self, rows: Rows<'_>, ends: &[usize], vector_step: &[u64], pass: Pass) {
         let Some(first) = self.replays.first() else { return };
         let (width, updates_before) = (first.normalizer().width(), first.normalizer().updates());
-        if self.shift.look(&LocatedBlock { rows, width, ends, vector_step, updates_before }) {
+        if pass.has_moments()
+            && self.shift.look(&LocatedBlock { rows, width, ends, vector_step, updates_before })
+        {
             for probe in &mut self.probes {
                 probe.get_mut().unwrap_or_else(PoisonError::into_inner).move_to(self.shift.place());
             }
         }
         let block = Block { rows, input: None, ends };
         let (probes, before) = (&self.probes, self.steps);
-        Replay::process_together(&mut self.replays, &block, |i, update| {
+        Replay::run_together(&mut self.replays, &block, pass, |i, update| {
             let steps = update.last_row.map_or(before, |row| vector_step[row] + 1);
             probes[i].lock().unwrap_or_else(PoisonError::into_inner).watch(update.normalizer, steps);
         });
-        self.steps = vector_step.last().map_or(before, |step| step + 1);
+        if pass.has_moments() {
+            self.steps = vector_step.last().map_or(before, |step| step + 1);
+        }
     }
 
     /// The run is over.

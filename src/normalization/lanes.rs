@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::engine::{DeviceError, Engine};
 use super::output::Output;
+use super::pass::Pass;
 use super::replay::{Block, Replay};
 use super::update::{Update, UpdatesTold};
 use crate::stats::{RowMoments, Rows};
@@ -89,15 +90,29 @@ impl Lanes {
         &mut self,
         block: &LaneRows<'_>,
         output: Output<'_>,
+        on_update: impl FnMut(usize, Update<'_>),
+    ) -> Result<(), DeviceError> {
+        self.run(block, Pass::Whole, output, on_update)
+    }
+
+    /// As [`Lanes::process`], or one of its halves. Batches that are episodes have no halves.
+    ///
+    /// # Errors
+    /// As [`Replay::process`].
+    pub fn run(
+        &mut self,
+        block: &LaneRows<'_>,
+        pass: Pass,
+        output: Output<'_>,
         mut on_update: impl FnMut(usize, Update<'_>),
     ) -> Result<(), DeviceError> {
         if let Some(episodes) = &block.episodes {
             self.process_episodes(block, episodes, output, &mut on_update)
         } else if let [replay] = &mut self.replays[..] {
             let block = Block { rows: block.rows, input: block.input, ends: block.ends };
-            replay.process(&block, output, |update| on_update(0, update))
+            replay.run(&block, pass, output, |update| on_update(0, update))
         } else {
-            self.process_apart(block, output, &mut on_update)
+            self.run_apart(block, pass, output, &mut on_update)
         }
     }
 
@@ -166,9 +181,10 @@ impl Lanes {
     }
 
     /// Every environment by itself: rows gathered, replayed side by side, and put back.
-    fn process_apart(
+    fn run_apart(
         &mut self,
         block: &LaneRows<'_>,
+        pass: Pass,
         output: Output<'_>,
         on_update: &mut impl FnMut(usize, Update<'_>),
     ) -> Result<(), DeviceError> {
@@ -198,7 +214,7 @@ impl Lanes {
                 let mut updates = Vec::new();
                 let lane_block =
                     Block { rows: Rows::F64(&rows), input: input.as_deref().map(Rows::F64), ends: &ends };
-                replay.process(&lane_block, Output::F64(&mut values), |update| {
+                replay.run(&lane_block, pass, Output::F64(&mut values), |update| {
                     let last_row = update.last_row.and_then(|row| places.get(row).copied());
                     updates.push(Stored { last_row, n: update.n, normalizer: update.normalizer.clone() });
                 })?;

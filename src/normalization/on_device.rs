@@ -157,7 +157,6 @@ impl Replay {
         let mut pass = DevicePass::new(engine, block, output);
         let shape = BlockShape { n_rows, ends: &[], n_open: 0 };
         for group in plan_tiles(&rule, self.normalizer.clock(), settings, shape) {
-            self.windows.begin(&self.normalizer);
             self.windows.use_state(&self.normalizer, group.rows.len() as u64);
             let rows = pass.upload_input(&group, width)?;
             let n_tiles = group.layout.n_tiles();

@@ -133,6 +133,7 @@ impl Replay {
                 self.normalizer.rule().order == Order::NormalizeFirst,
                 "rows of an open batch are kept back until it is whole"
             );
+            self.windows.begin(&self.normalizer);
             self.normalize_open(block, row..n_rows, output.slice(row * width, n_rows * width));
             self.open.merge(&moments_of(block.rows.slice(row..n_rows, width), width));
         }
@@ -144,6 +145,19 @@ impl Replay {
     /// # Errors
     /// A failing device.
     pub fn normalize_only(&mut self, block: &Block<'_>, output: Output<'_>) -> Result<(), DeviceError> {
+        if block.rows.is_empty() {
+            return Ok(());
+        }
+        self.windows.begin(&self.normalizer);
+        self.normalize_in_window(block, output)
+    }
+
+    /// The same, counted in the present window even if the last update has filled it.
+    pub(super) fn normalize_in_window(
+        &mut self,
+        block: &Block<'_>,
+        output: Output<'_>,
+    ) -> Result<(), DeviceError> {
         if let Some(engine) = self.engine.clone() {
             return self.normalize_on_device(&engine, block, output);
         }
@@ -256,6 +270,7 @@ impl Replay {
         if row < n_rows {
             let tail = moments_of(block.rows.slice(row..n_rows, width), width);
             replays.par_iter_mut().for_each(|replay| {
+                replay.windows.begin(&replay.normalizer);
                 replay.normalize_open(block, row..n_rows, Output::None);
                 replay.open.merge(&tail);
             });
@@ -297,11 +312,15 @@ impl Replay {
         }
     }
 
-    fn normalize_open(&mut self, block: &Block<'_>, range: std::ops::Range<usize>, output: Output<'_>) {
+    pub(super) fn normalize_open(
+        &mut self,
+        block: &Block<'_>,
+        range: std::ops::Range<usize>,
+        output: Output<'_>,
+    ) {
         if range.is_empty() {
             return;
         }
-        self.windows.begin(&self.normalizer);
         let width = self.normalizer.width();
         let n_rows = range.len();
         let (mut center, mut inverse) = (vec![0.0; width], vec![0.0; width]);

@@ -47,7 +47,8 @@ pub use skips::SkipReport;
 pub use sources::{Discovered, InputFile, Origin, discover};
 pub use states::{StateSpan, StoredState};
 pub use steps::{
-    BadPlace, Clock, RunInfo, StepBlock, StepOptions, StepRecording, StepSkips, StepTarget, StepValues,
+    BadPlace, BlockFile, BlockFileWriter, Clock, RunInfo, StepBlock, StepOptions, StepRecording, StepSizes,
+    StepSkips, StepTarget, StepValues,
 };
 pub use table::Table;
 pub use transitions::TransitionSummary;

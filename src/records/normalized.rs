@@ -3,7 +3,6 @@
 use std::fs::File;
 
 use polars_arrow::array::{Array, FixedSizeListArray, ListArray, PrimitiveArray, Utf8ViewArray};
-use polars_arrow::datatypes::ArrowDataType;
 use polars_arrow::offset::Offsets;
 
 use super::row_groups::RowGroupWriter;
@@ -42,11 +41,25 @@ impl NormalizedValues {
 /// column of their own (`reward_normalized`, `return_normalized`) beside what was recorded.
 pub struct NormalizedWriter {
     writer: RowGroupWriter,
-    /// Place of each value column among the carried ones.
-    places: Vec<usize>,
-    appends: bool,
-    /// Whether observations are one column of lists.
-    is_list: bool,
+    values: ValuePlace,
+}
+
+/// Where normalized values go.
+enum ValuePlace {
+    /// After all other columns.
+    Last,
+    /// In one column of lists, at this place among the columns.
+    Lists { place: usize, is_fixed: bool },
+    /// In a column per dimension, by place.
+    Columns(Vec<DimensionPlace>),
+}
+
+/// The column of a dimension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct DimensionPlace {
+    /// Among all columns.
+    place: usize,
+    dimension: usize,
 }
 
 impl NormalizedWriter {
@@ -61,16 +74,23 @@ impl NormalizedWriter {
         compression: Compression,
     ) -> std::io::Result<Self> {
         let mut names = recording.column_names().to_vec();
-        let value_columns = recording.value_columns();
-        let places = value_columns.iter().filter_map(|name| names.iter().position(|other| other == name));
-        let places: Vec<usize> = places.collect();
-        let appends = target != StepTarget::Obs;
-        if appends {
+        let place = |name: &String| names.iter().position(|other| other == name);
+        let places = recording.value_columns().iter().enumerate();
+        let mut places: Vec<DimensionPlace> = places
+            .filter_map(|(dimension, name)| Some(DimensionPlace { place: place(name)?, dimension }))
+            .collect();
+        places.sort_unstable();
+        let values = if target != StepTarget::Obs {
             names.push(format!("{}_normalized", target.field()));
-        }
+            ValuePlace::Last
+        } else if recording.has_value_lists() {
+            ValuePlace::Lists { place: places[0].place, is_fixed: recording.has_value_arrays() }
+        } else {
+            ValuePlace::Columns(places)
+        };
         let bytes_per_row = recording.width() * 4 + 16 * names.len();
         let writer = RowGroupWriter::new(file, names, bytes_per_row, compression)?;
-        Ok(Self { writer, places, appends, is_list: recording.has_value_lists() })
+        Ok(Self { writer, values })
     }
 
     /// Appends the rows of `block` with these values.
@@ -80,15 +100,15 @@ impl NormalizedWriter {
     pub fn write(&mut self, block: &StepBlock, values: NormalizedValues) -> std::io::Result<()> {
         let mut arrays = block.carried.clone();
         let n_rows = block.n_rows();
-        if self.appends {
-            arrays.push(flat(values));
-        } else if self.is_list {
-            let place = self.places[0];
-            let was_fixed = matches!(arrays[place].dtype(), ArrowDataType::FixedSizeList(..));
-            arrays[place] = lists(flat(values), n_rows, block.width, was_fixed);
-        } else {
-            for (d, place) in self.places.iter().enumerate() {
-                arrays[*place] = dimension(&values, d, block.width);
+        match &self.values {
+            ValuePlace::Last => arrays.push(flat(values)),
+            ValuePlace::Lists { place, is_fixed } => {
+                arrays.insert(*place, lists(flat(values), n_rows, block.width, *is_fixed));
+            }
+            ValuePlace::Columns(places) => {
+                for DimensionPlace { place, dimension: d } in places {
+                    arrays.insert(*place, dimension(&values, *d, block.width));
+                }
             }
         }
         self.writer.push(arrays)

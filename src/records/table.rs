@@ -164,15 +164,31 @@ impl Table {
         }
     }
 
-    /// Parts cut so that the named columns of each slice take about `max_bytes`.
-    pub(super) fn slices(&self, names: &[String], max_bytes: u64) -> Vec<PartSlice> {
+    /// Parts cut so that the named columns of each slice take about `max_bytes`, or hold at most `max_rows` where
+    /// the file does not tell bytes.
+    pub(super) fn slices(&self, names: &[String], max_bytes: u64, max_rows: usize) -> Vec<PartSlice> {
+        self.cut_parts(|part, n_rows| match &self.contents {
+            Contents::Parquet(file) => file.n_bytes(part, names).div_ceil(max_bytes.max(1)),
+            Contents::Memory(_) => n_rows.div_ceil(max_rows.max(1)) as u64,
+            // A batch is decoded as a whole, however little of it is asked for.
+            Contents::Ipc { .. } => 1,
+        })
+    }
+
+    /// Parts cut so that each slice holds at most `max_rows`.
+    pub(super) fn slices_of_rows(&self, max_rows: usize) -> Vec<PartSlice> {
+        self.cut_parts(|_, n_rows| match &self.contents {
+            Contents::Parquet(_) | Contents::Memory(_) => n_rows.div_ceil(max_rows.max(1)) as u64,
+            Contents::Ipc { .. } => 1,
+        })
+    }
+
+    /// Every part in as many slices of like size as `n_slices` says by its number and its rows.
+    fn cut_parts(&self, n_slices: impl Fn(usize, usize) -> u64) -> Vec<PartSlice> {
         let mut slices = Vec::new();
         for (part, place) in self.parts.iter().enumerate() {
-            let n_slices = match &self.contents {
-                Contents::Parquet(file) => file.n_bytes(part, names).div_ceil(max_bytes.max(1)).max(1),
-                _ => 1,
-            };
-            let per_slice = place.n_rows.div_ceil(usize::try_from(n_slices).unwrap_or(usize::MAX)).max(1);
+            let n_slices = usize::try_from(n_slices(part, place.n_rows)).unwrap_or(usize::MAX).max(1);
+            let per_slice = place.n_rows.div_ceil(n_slices).max(1);
             let starts = (0..place.n_rows).step_by(per_slice);
             slices.extend(
                 starts.map(|start| PartSlice { part, rows: start..place.n_rows.min(start + per_slice) }),

@@ -93,6 +93,7 @@ pub(super) fn tell(found: &[Autoreset], recording: &StepRecording, context: &Con
 }
 
 /// Marks the rows of a run that only reset an environment: those right after the end of its episode.
+#[derive(Debug, Clone)]
 pub(super) struct ResetRows {
     /// Whether each environment's last row ended an episode.
     has_ended: Vec<bool>,

@@ -197,7 +197,7 @@ fn divisors_of(
             }
             Event::Rows(rows) => {
                 let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
-                lanes.process(&rows.lane_rows(), Output::None, |_, _| {})?;
+                lanes.run(&rows.lane_rows(), rows.pass, Output::None, |_, _| {})?;
             }
             Event::End(run) => {
                 let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
@@ -339,13 +339,17 @@ fn first_pass(
                 let Some(Finished { replays, timeline, episodes }) = finished.last_mut() else {
                     unreachable!("a run has begun")
                 };
-                episodes.add(&rows.block.lane, &rows.block.episode, rows.block.ended.as_deref());
+                if rows.pass.has_moments() {
+                    episodes.add(&rows.block.lane, &rows.block.episode, rows.block.ended.as_deref());
+                }
                 let block = Block { rows: rows.block.values.rows(), input: None, ends: &rows.ends };
                 let before = replays[0].normalizer().updates();
-                Replay::process_together(replays, &block, |_, _| {});
+                Replay::run_together(replays, &block, rows.pass, |_, _| {});
                 let after = replays[0].normalizer().updates();
                 let steps = &rows.block.vector_step;
-                if let (Some(first), Some(last)) = (steps.first(), steps.last()) {
+                if let (Some(first), Some(last)) = (steps.first(), steps.last())
+                    && rows.pass.has_moments()
+                {
                     timeline.push(before, *first);
                     timeline.push(after, last + 1);
                 }
@@ -393,7 +397,7 @@ fn lag_pass(
             }
             Event::Rows(rows) => {
                 if let Some(watch) = &mut watch {
-                    watch.process(rows.block.values.rows(), &rows.ends, &rows.block.vector_step);
+                    watch.process(rows.block.values.rows(), &rows.ends, &rows.block.vector_step, rows.pass);
                 }
             }
             Event::End(run) => watched[run] = watch.take().map(LagWatch::finish),

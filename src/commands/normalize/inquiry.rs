@@ -161,7 +161,7 @@ impl Inquiry<'_> {
                     let ends = rows.ends_within(&(0..end));
                     let lanes = rows.lane_rows_of(0..end, &ends);
                     let block = Block { rows: lanes.rows, input: lanes.input, ends: &ends };
-                    replay.process(&block, Output::None, |_| {})?;
+                    replay.run(&block, rows.pass, Output::None, |_| {})?;
                 }
                 Event::End(ended) if ended == run => replay.finish(|_| {}),
                 _ => {}
@@ -204,7 +204,7 @@ impl Inquiry<'_> {
         let mut n_updates = 0u64;
         let result = walk(self.recording, &self.plan, &self.context.console.progress(), &mut |event| {
             match event {
-                Event::Rows(rows) if rows.block.run == run => {
+                Event::Rows(rows) if rows.block.run == run && rows.pass.has_moments() => {
                     let n_rows = rows.block.n_rows() as u64;
                     let begins_in = skip.saturating_sub(seen).min(n_rows);
                     seen += n_rows;
@@ -216,11 +216,8 @@ impl Inquiry<'_> {
                         let values = rows.block.values.rows().slice(from..rows.block.n_rows(), width);
                         let ends: Vec<usize> =
                             rows.ends.iter().filter(|end| **end > from).map(|end| end - from).collect();
-                        replay.process(
-                            &Block { rows: values, input: None, ends: &ends },
-                            Output::None,
-                            |_| {},
-                        )?;
+                        let block = Block { rows: values, input: None, ends: &ends };
+                        replay.run(&block, rows.pass, Output::None, |_| {})?;
                     }
                 }
                 Event::End(ended) if ended == run => replay.finish(|_| {}),
@@ -282,7 +279,7 @@ impl Inquiry<'_> {
             match event {
                 Event::Rows(rows) if rows.block.run == run => {
                     let block = Block { rows: rows.block.values.rows(), input: None, ends: &rows.ends };
-                    Replay::process_together(&mut replays, &block, |_, _| {});
+                    Replay::run_together(&mut replays, &block, rows.pass, |_, _| {});
                 }
                 Event::End(ended) if ended == run => {
                     replays.iter_mut().for_each(|replay| replay.finish(|_| {}));

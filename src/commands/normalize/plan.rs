@@ -1,7 +1,7 @@
 //! Everything a walk through a recording needs to know.
 
 use crate::normalization::{Autoreset, AutoresetRule, Granularity, ReturnScale, Rule, Target};
-use crate::records::{Clock, ColumnMap, StepOptions, StepTarget};
+use crate::records::{Clock, ColumnMap, StepOptions, StepSizes, StepTarget};
 use crate::results::{Rollback, RuleAnalysis};
 
 /// Everything a replay needs to know.
@@ -50,6 +50,7 @@ impl Plan {
                 needs_episode_ends: analysis.update_every == Granularity::Episode,
                 carries_columns,
                 on_bad: reading.on_bad,
+                sizes: StepSizes::default(),
             },
         }
     }

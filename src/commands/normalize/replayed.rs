@@ -134,7 +134,9 @@ pub(super) fn replay_runs(
         if let Event::Begin(_) = event {
             last = LastStep::default();
         }
-        if let Event::Rows(rows) = event {
+        if let Event::Rows(rows) = event
+            && rows.pass.has_moments()
+        {
             last.watch(rows);
         }
         for (i, lanes) in lanes.iter_mut().enumerate() {
@@ -148,7 +150,7 @@ pub(super) fn replay_runs(
                 }
                 Event::Rows(rows) => {
                     let Some(lanes) = lanes else { unreachable!("a run has begun") };
-                    lanes.process(&rows.lane_rows(), Output::None, |_, update| {
+                    lanes.run(&rows.lane_rows(), rows.pass, Output::None, |_, update| {
                         probe.watch(claim, update.normalizer);
                     })?;
                 }

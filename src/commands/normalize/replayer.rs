@@ -101,6 +101,11 @@ impl<'a> Replayer<'a> {
         mut trace: Option<&mut TraceRows>,
     ) -> Result<Option<NormalizedValues>, CommandError> {
         let n_rows = rows.block.n_rows();
+        if !rows.pass.has_values() {
+            self.rows_within(rows, 0..n_rows, &rows.ends, &mut None, &mut trace)?;
+            self.remember_places(rows);
+            return Ok(None);
+        }
         self.rows += n_rows as u64;
         self.episodes.add(&rows.block.lane, &rows.block.episode, rows.block.ended.as_deref());
         let n_values = n_rows * self.recording.width();
@@ -116,10 +121,7 @@ impl<'a> Replayer<'a> {
         } else {
             self.rows_within(rows, 0..n_rows, &rows.ends, &mut values, &mut trace)?;
         }
-        for row in 0..n_rows {
-            let lane = if self.plan.per_env { rows.block.lane[row] as usize } else { 0 };
-            self.last_places[lane] = rows.place(row);
-        }
+        self.remember_places(rows);
         Ok(match (wanted, values) {
             (ValuesWanted::None, _) => None,
             #[expect(clippy::cast_possible_truncation, reason = "32 bits are what was asked for")]
@@ -128,6 +130,13 @@ impl<'a> Replayer<'a> {
             }
             (_, values) => values,
         })
+    }
+
+    fn remember_places(&mut self, rows: &BatchedBlock) {
+        for row in 0..rows.block.n_rows() {
+            let lane = if self.plan.per_env { rows.block.lane[row] as usize } else { 0 };
+            self.last_places[lane] = rows.place(row);
+        }
     }
 
     /// The same, stopping wherever a rollout is over.
@@ -181,7 +190,7 @@ impl<'a> Replayer<'a> {
         let per_env = self.plan.per_env;
         let window = lanes.replays()[0].window_updates();
         let start = range.start;
-        lanes.process(&rows.lane_rows_of(range, ends), output, |lane, update| {
+        lanes.run(&rows.lane_rows_of(range, ends), rows.pass, output, |lane, update| {
             let place = update.last_row.map_or(last_places[lane], |row| rows.place(start + row));
             let updates = update.normalizer.updates();
             if lane == 0 && updates.is_multiple_of(window) {

@@ -232,8 +232,10 @@ fn replayed_runs(
             }
             Event::Rows(rows) => {
                 let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
-                episodes.add(&rows.block.lane, &rows.block.episode, rows.block.ended.as_deref());
-                lanes.process(&rows.lane_rows(), Output::None, |_, _| {})?;
+                if rows.pass.has_moments() {
+                    episodes.add(&rows.block.lane, &rows.block.episode, rows.block.ended.as_deref());
+                }
+                lanes.run(&rows.lane_rows(), rows.pass, Output::None, |_, _| {})?;
             }
             Event::End(run) => {
                 let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };

@@ -8,16 +8,21 @@ use super::super::error::RecordError;
 use super::super::table::Table;
 use super::block::StepBlock;
 use super::index::Index;
-use super::judge::{Judgement, judge};
+use super::judge::judge;
+use super::judgements::Judgement;
+use super::lanes::LaneFinder;
 use super::options::{Clock, StepOptions};
 use super::rows::DecodedRows;
 use super::runs::ClockTime;
 use super::skips::StepSkips;
+use super::times::RowTimes;
 
 /// Gives rows in replay order their vector steps and cuts them by run.
 pub(super) struct Assigner<'a> {
     index: &'a Index,
     options: &'a StepOptions,
+    /// Times of rows that come as they lie.
+    times: RowTimes<'a>,
     run: Option<RunPlace>,
     /// Rows seen of every (run, episode).
     episode_rows: BTreeMap<(usize, i64), u64>,
@@ -28,29 +33,15 @@ struct RunPlace {
     run: usize,
     /// Rows seen of each environment.
     counts: Vec<u64>,
-    lanes: BTreeMap<i64, u32>,
-    envs: Vec<i64>,
-    cursor: usize,
+    lanes: LaneFinder,
     last_time: Option<ClockTime>,
     n_times: u64,
 }
 
 impl RunPlace {
     fn new(index: &Index, run: usize) -> Self {
-        let envs = index.runs()[run].envs.clone();
-        let lanes = envs.iter().zip(0..).map(|(env, lane)| (*env, lane)).collect();
-        Self { run, counts: vec![0; envs.len()], lanes, envs, cursor: 0, last_time: None, n_times: 0 }
-    }
-
-    fn lane(&mut self, env: i64) -> u32 {
-        let guess = if self.cursor + 1 < self.envs.len() { self.cursor + 1 } else { 0 };
-        let lane = if self.envs.get(guess) == Some(&env) {
-            u32::try_from(guess).unwrap_or(u32::MAX)
-        } else {
-            self.lanes.get(&env).copied().unwrap_or(0)
-        };
-        self.cursor = lane as usize;
-        lane
+        let envs = &index.runs()[run].envs;
+        Self { run, counts: vec![0; envs.len()], lanes: LaneFinder::new(envs), last_time: None, n_times: 0 }
     }
 
     /// Number of a time among the run's.
@@ -64,8 +55,9 @@ impl RunPlace {
 }
 
 impl<'a> Assigner<'a> {
-    pub(super) fn new(index: &'a Index, options: &'a StepOptions) -> Self {
-        Self { index, options, run: None, episode_rows: BTreeMap::new() }
+    pub(super) fn new(index: &'a Index, options: &'a StepOptions) -> Result<Self, RecordError> {
+        let times = RowTimes::new(index, &options.clock)?;
+        Ok(Self { index, options, times, run: None, episode_rows: BTreeMap::new() })
     }
 
     /// Decoded rows as blocks, one per run.
@@ -75,13 +67,19 @@ impl<'a> Assigner<'a> {
         skips: &Mutex<StepSkips>,
         tables: &[Table],
     ) -> Result<Vec<StepBlock>, RecordError> {
-        let is_bad = judge(&mut rows, self.options, skips, tables)?;
-        let n_rows = rows.keys.n_rows();
-        let times = match (&rows.keys.times, &self.options.clock) {
-            (Some(times), _) => Some(times.clone()),
-            (None, Clock::Row) => None,
-            (None, _) => Some(self.index.times(&rows.keys)),
+        let is_bad = match rows.judged.take() {
+            Some(judged) => judged,
+            None => judge(&mut rows, self.options, skips, tables)?,
         };
+        let n_rows = rows.keys.n_rows();
+        // Rows that lie in replay order are counted; others that come as they lie may have to be left out.
+        let is_counted = self.options.clock == Clock::Row && !self.index.leaves_doubled_out();
+        let times: Option<Vec<Option<ClockTime>>> = match rows.keys.times.take() {
+            Some(times) => Some(times.into_iter().map(Some).collect()),
+            None if is_counted => None,
+            None => Some(self.times.of(&rows.keys, &is_bad)?),
+        };
+        let has_place = |row: usize| times.as_ref().is_none_or(|times| times[row].is_some());
         let mut blocks = Vec::new();
         let mut row = 0;
         while row < n_rows {
@@ -97,7 +95,7 @@ impl<'a> Assigner<'a> {
                 unreachable!("the first pass saw every run")
             };
             let block = self.block(&rows, times.as_deref(), run, row..end);
-            let keep: Vec<bool> = (row..end).map(|row| !is_bad.contains_row(row)).collect();
+            let keep: Vec<bool> = (row..end).map(|row| !is_bad.contains_row(row) && has_place(row)).collect();
             let block = if keep.iter().all(|keep| *keep) { block } else { block.filter(&keep)? };
             if block.n_rows() > 0 {
                 blocks.push(block);
@@ -110,7 +108,7 @@ impl<'a> Assigner<'a> {
     fn block(
         &mut self,
         decoded: &DecodedRows,
-        times: Option<&[ClockTime]>,
+        times: Option<&[Option<ClockTime>]>,
         run: usize,
         rows: Range<usize>,
     ) -> StepBlock {
@@ -126,16 +124,16 @@ impl<'a> Assigner<'a> {
         let is_row_clock = self.options.clock == Clock::Row;
         for row in rows.clone() {
             let here = keys.envs.get(row);
-            let number = place.lane(here);
+            let number = place.lanes.find(here);
             env.push(here);
-            lane.push(number);
-            let count = &mut place.counts[number as usize];
-            vector_step.push(match times {
+            lane.push(u32::try_from(number).unwrap_or(u32::MAX));
+            let count = &mut place.counts[number];
+            vector_step.push(match times.and_then(|times| times[row]) {
                 None => *count,
-                Some(times) if is_row_clock => times[row].major.cast_unsigned(),
-                Some(times) => place.number(times[row]),
+                Some(time) if is_row_clock => time.major.cast_unsigned(),
+                Some(time) => place.number(time),
             });
-            place.counts[number as usize] += 1;
+            place.counts[number] += 1;
             let here = keys.place(row);
             episode.push(here.episode);
             step.push(here.step);

@@ -70,39 +70,49 @@ impl StepBlock {
         }
     }
 
-    /// These rows, then those of `later`, of the same run.
+    /// Blocks of one run as one.
     ///
     /// # Errors
     /// If a carried column cannot be joined.
-    pub fn concat(self, later: &Self) -> Result<Self, RecordError> {
-        fn join<T: Clone>(a: Vec<T>, b: &[T]) -> Vec<T> {
-            let mut joined = a;
-            joined.extend_from_slice(b);
-            joined
+    ///
+    /// # Panics
+    /// Without a block.
+    pub fn join(mut blocks: Vec<Self>) -> Result<Self, RecordError> {
+        fn all<T: Clone>(blocks: &[StepBlock], pick: impl Fn(&StepBlock) -> &Vec<T>) -> Vec<T> {
+            blocks.iter().flat_map(|block| pick(block).iter().cloned()).collect()
         }
-        let n = (self.n_rows(), later.n_rows());
-        let flags = |a: Option<Vec<bool>>, b: &Option<Vec<bool>>| match (a, b) {
-            (None, None) => None,
-            (a, b) => {
-                Some(join(a.unwrap_or_else(|| vec![false; n.0]), b.as_ref().unwrap_or(&vec![false; n.1])))
-            }
-        };
-        let carried = self.carried.iter().zip(&later.carried).map(|(a, b)| join_arrays(&[&**a, &**b]));
+        /// Flags where any block has some; the rows of the others have none set.
+        fn flags(blocks: &[StepBlock], pick: impl Fn(&StepBlock) -> Option<&Vec<bool>>) -> Option<Vec<bool>> {
+            blocks.iter().any(|block| pick(block).is_some()).then(|| {
+                let of = |block| pick(block).cloned().unwrap_or_else(|| vec![false; block.n_rows()]);
+                blocks.iter().flat_map(of).collect()
+            })
+        }
+        assert!(!blocks.is_empty(), "at least one block");
+        if blocks.len() == 1 {
+            return Ok(blocks.swap_remove(0));
+        }
+        let round: Option<Vec<&Vec<i64>>> = blocks.iter().map(|block| block.round.as_ref()).collect();
+        let values: Vec<&StepValues> = blocks.iter().map(|block| &block.values).collect();
+        let carried = (0..blocks[0].carried.len()).map(|column| {
+            let parts: Vec<&dyn Array> = blocks.iter().map(|block| &*block.carried[column]).collect();
+            join_arrays(&parts)
+        });
         Ok(Self {
-            run: self.run,
-            width: self.width,
-            values: self.values.concat(&later.values),
+            run: blocks[0].run,
+            width: blocks[0].width,
+            values: StepValues::join(&values),
             carried: carried.collect::<Result<_, _>>()?,
-            episode: join(self.episode, &later.episode),
-            step: join(self.step, &later.step),
-            env: join(self.env, &later.env),
-            lane: join(self.lane, &later.lane),
-            vector_step: join(self.vector_step, &later.vector_step),
-            round: self.round.zip(later.round.as_ref()).map(|(a, b)| join(a, b)),
-            rolled_back: flags(self.rolled_back, &later.rolled_back),
-            terminated: flags(self.terminated, &later.terminated),
-            ended: flags(self.ended, &later.ended),
-            episode_ends: flags(self.episode_ends, &later.episode_ends),
+            episode: all(&blocks, |block| &block.episode),
+            step: all(&blocks, |block| &block.step),
+            env: all(&blocks, |block| &block.env),
+            lane: all(&blocks, |block| &block.lane),
+            vector_step: all(&blocks, |block| &block.vector_step),
+            round: round.map(|parts| parts.into_iter().flatten().copied().collect()),
+            rolled_back: flags(&blocks, |block| block.rolled_back.as_ref()),
+            terminated: flags(&blocks, |block| block.terminated.as_ref()),
+            ended: flags(&blocks, |block| block.ended.as_ref()),
+            episode_ends: flags(&blocks, |block| block.episode_ends.as_ref()),
         })
     }
 

@@ -11,16 +11,10 @@ use super::super::sources::InputFile;
 use super::super::table::{PartSlice, Table, describe_type};
 use super::keys::RowKeys;
 use super::names::KeyNames;
-use super::options::{StepOptions, StepTarget};
+use super::options::{StepOptions, StepSizes, StepTarget};
 use super::rows::DecodedRows;
 use super::skips::StepSkips;
 use super::values;
-
-/// Decoded bytes of the slices of one wave.
-const WAVE_BYTES: u64 = 64 << 20;
-
-/// Decoded bytes of one slice of a part.
-const SLICE_BYTES: u64 = 80 << 20;
 
 /// Files of step rows with the columns to read.
 pub(super) struct StepFiles {
@@ -29,10 +23,15 @@ pub(super) struct StepFiles {
     pub(super) names: Vec<KeyNames>,
     /// Columns the values come from.
     pub(super) value_columns: Vec<String>,
-    /// Columns carried along, in order, the values' own among them.
+    /// Columns whose rows can be written again, in order, the values' own among them.
+    pub(super) columns: Vec<String>,
+    /// Those of them that are carried along with the values.
     pub(super) carried_columns: Vec<String>,
     /// Values per row.
     pub(super) width: usize,
+    /// Whether values of all files are made 64-bit numbers: some files have others.
+    widens: bool,
+    sizes: StepSizes,
 }
 
 /// Rows of one part of one file.
@@ -72,10 +71,20 @@ impl StepFiles {
                 },
             ));
         }
-        let carried_columns =
-            if options.carries_columns { common_columns(&tables, &value_columns, notes) } else { Vec::new() };
+        // Observations are written in normalized form alone.
+        let replaced = if options.target == StepTarget::Obs { &value_columns[..] } else { &[] };
+        let columns =
+            if options.carries_columns { common_columns(&tables, replaced, notes) } else { Vec::new() };
+        let carried_columns = columns.iter().filter(|name| !replaced.contains(name)).cloned().collect();
         let width = first_width(&tables, &names, options.target)?;
-        Ok(Self { tables, names, value_columns, carried_columns, width })
+        let is_single = |table: &Table| {
+            let mut types = value_columns.iter().map(|name| table.column_type(name));
+            types.all(|dtype| dtype.is_some_and(values::is_single))
+        };
+        let n_single = tables.iter().filter(|table| is_single(table)).count();
+        let widens = n_single > 0 && n_single < tables.len();
+        let sizes = options.sizes;
+        Ok(Self { tables, names, value_columns, columns, carried_columns, width, widens, sizes })
     }
 
     /// All columns read from a file, each once.
@@ -98,15 +107,22 @@ impl StepFiles {
         self.tables[0].n_bytes(&all).div_ceil(n_rows).max(8 * (self.width as u64 + 8))
     }
 
+    /// Rows of a bucket that is put in order in memory.
+    pub(super) fn bucket_rows(&self) -> u64 {
+        (self.sizes.bucket_bytes / self.bytes_per_row()).max(1)
+    }
+
     /// Slices of all files in order, in waves: a wave is decoded at once.
     pub(super) fn waves(&self) -> Vec<Vec<FileSlice>> {
         let per_row = self.bytes_per_row();
         let mut waves: Vec<Vec<_>> = Vec::new();
         let mut bytes = u64::MAX;
         for (file, table) in self.tables.iter().enumerate() {
-            for slice in table.slices(&self.columns_read(file), SLICE_BYTES) {
+            let (bytes_each, rows_each) = (self.sizes.slice_bytes, self.sizes.slice_bytes / per_row);
+            let rows_each = usize::try_from(rows_each).unwrap_or(usize::MAX);
+            for slice in table.slices(&self.columns_read(file), bytes_each, rows_each) {
                 let size = slice.rows.len() as u64 * per_row;
-                if bytes.saturating_add(size) > WAVE_BYTES {
+                if bytes.saturating_add(size) > self.sizes.wave_bytes {
                     waves.push(Vec::new());
                     bytes = 0;
                 }
@@ -138,14 +154,15 @@ impl StepFiles {
         let keys = RowKeys::of(key_names, table.default_run(), *file, first_row, rows.len(), array, &mut bad);
         let values = values::read(&key_names.values, self.width, rows.len(), array, &mut bad);
         let carried = self.carried_columns.iter().filter_map(array).collect();
-        Ok(DecodedRows { keys, values, carried, bad: columns::sorted_by_row(bad) })
+        let values = if self.widens { values.widened() } else { values };
+        Ok(DecodedRows { keys, values, carried, bad: columns::sorted_by_row(bad), judged: None })
     }
 }
 
-/// Columns all files have with one type, in the first file's order.
-fn common_columns(tables: &[Table], values: &[String], notes: &mut Vec<String>) -> Vec<String> {
+/// Columns all files have with one type, in the first file's order; those that are `replaced` may be of several.
+fn common_columns(tables: &[Table], replaced: &[String], notes: &mut Vec<String>) -> Vec<String> {
     let is_common = |name: &String| {
-        values.contains(name)
+        replaced.contains(name)
             || tables.iter().all(|table| table.column_type(name) == tables[0].column_type(name))
     };
     let (common, dropped): (Vec<String>, Vec<String>) =

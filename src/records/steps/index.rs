@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use super::super::error::{Problem, RecordError};
 use super::super::table::Table;
-use super::keys::RowKeys;
 use super::names::KeyNames;
-use super::options::{Clock, StepOptions};
-use super::order::{Cut, SortedOrder, sorted_order};
-use super::runs::{ClockTime, RunInfo, StepPlace};
+use super::options::StepOptions;
+use super::order::{Cut, DOUBLED, OrderInput, SortedOrder};
+use super::runs::{RunInfo, StepPlace};
 use super::scan::{KeyPass, RunScan, Scan};
 use super::skips::StepSkips;
 use crate::progress::Progress;
@@ -23,7 +22,6 @@ pub(super) struct Index {
     skipped: BTreeMap<&'static str, u64>,
     order: Order,
     implied_steps: bool,
-    clock: Clock,
     /// Rows of the files before each file.
     file_starts: Vec<u64>,
 }
@@ -37,11 +35,12 @@ enum Order {
 }
 
 impl Index {
-    /// Reads the key columns of all files.
+    /// Reads the key columns of all files; rows in another order are to be cut into buckets of `bucket_rows`.
     pub(super) fn build(
         tables: &[Table],
         names: &[KeyNames],
         options: &StepOptions,
+        bucket_rows: u64,
         progress: &Progress,
         skips: &mut StepSkips,
     ) -> Result<Self, RecordError> {
@@ -63,19 +62,23 @@ impl Index {
         let order = if scan.is_ordered {
             Order::Files
         } else {
-            Order::Sorted(sorted_order(&pass, &scan, &file_starts, &mut skipped, progress)?)
+            let input = OrderInput { pass: &pass, scan: &scan, file_starts: &file_starts, bucket_rows };
+            Order::Sorted(input.order(&mut skipped, progress)?)
         };
+        let left_out = if let Order::Sorted(order) = &order { Some(&order.left_out_of) } else { None };
+        for (episode, n) in left_out.into_iter().flatten() {
+            scan.episode_rows.entry(*episode).and_modify(|rows| *rows -= n);
+        }
         for (reason, n) in &skipped {
             *skips.report.rows.entry(reason).or_default() += n;
         }
         Ok(Self {
-            runs: scan.runs.iter().map(|run| run_info(run, &options.clock, &order)).collect(),
+            runs: scan.runs.iter().enumerate().map(|(number, run)| run_info(number, run, &order)).collect(),
             run_numbers: scan.numbers,
             episode_rows: scan.episode_rows,
             skipped,
             order,
             implied_steps: names.iter().any(|names| names.step.is_none()),
-            clock: options.clock.clone(),
             file_starts,
         })
     }
@@ -111,46 +114,42 @@ impl Index {
         self.episode_rows.get(&(run, episode)).copied()
     }
 
-    /// The time of every row: its vector step, or what stands for it; [`ClockTime::NONE`] for rows that the first
-    /// pass left out.
-    pub(super) fn times(&self, keys: &RowKeys) -> Vec<ClockTime> {
-        let start = self.file_starts[keys.file] + keys.first_row;
-        let steps = match &self.order {
-            Order::Sorted(order) => Some(order.vector_steps(start, keys)),
-            Order::Files => None,
-        };
-        let time = |row: usize| match &self.clock {
-            Clock::Row => ClockTime::of(steps.as_ref().map_or(0, |steps| steps[row].unwrap_or(0))),
-            Clock::EpisodeStep => keys.place(row).time(),
-            Clock::Column(_) => ClockTime::of(keys.clock.as_ref().map_or(0, |clock| clock.get(row))),
-        };
-        let has_place = |row: usize| steps.as_ref().is_none_or(|steps| steps[row].is_some());
-        (0..keys.n_rows()).map(|row| if has_place(row) { time(row) } else { ClockTime::NONE }).collect()
+    /// Rows of the files before one.
+    pub(super) fn file_start(&self, file: usize) -> u64 {
+        self.file_starts[file]
     }
 
-    /// Limits that cut the rows into ranges of about `rows` each, in replay order.
-    pub(super) fn cuts(&self, rows: u64) -> Vec<Cut> {
+    /// The order of rows that do not lie in replay order.
+    pub(super) fn sorted(&self) -> Option<&SortedOrder> {
         match &self.order {
-            Order::Sorted(order) => order.cuts(rows),
-            Order::Files => Vec::new(),
+            Order::Sorted(order) => Some(order),
+            Order::Files => None,
         }
+    }
+
+    /// Whether rows with keys are left out, because one before them has the same.
+    pub(super) fn leaves_doubled_out(&self) -> bool {
+        self.skipped.contains_key(DOUBLED)
+    }
+
+    /// Where buckets of rows begin, but for the first.
+    pub(super) fn cuts(&self) -> &[Cut] {
+        self.sorted().map_or(&[], |order| &order.cuts)
     }
 }
 
-fn run_info(run: &RunScan, clock: &Clock, order: &Order) -> RunInfo {
+fn run_info(number: usize, run: &RunScan, order: &Order) -> RunInfo {
     let span = run.span.unwrap_or_default();
     let pair = |place: StepPlace| (place.episode, place.step);
-    let n_vector_steps = match (clock, order) {
-        (Clock::Row, _) => run.envs.iter().map(|env| env.n_rows).max().unwrap_or(0),
-        (_, Order::Files) => run.n_times,
-        (_, Order::Sorted(_)) => run.n_rows.div_ceil(run.envs.len().max(1) as u64),
-    };
     RunInfo {
         run_id: run.run_id.clone(),
         n_rows: run.n_rows,
         envs: run.numbers.keys().copied().collect(),
         span: (pair(span.first), pair(span.last)),
         n_episodes: run.n_episodes,
-        n_vector_steps,
+        n_vector_steps: match order {
+            Order::Files => run.n_times,
+            Order::Sorted(order) => order.n_vector_steps[number],
+        },
     }
 }

@@ -6,33 +6,10 @@ use super::super::columns::Fault;
 use super::super::error::{Problem, RecordError};
 use super::super::schema::OnBad;
 use super::super::table::Table;
+use super::judgements::{Judgement, Judgements};
 use super::options::StepOptions;
 use super::rows::DecodedRows;
 use super::skips::{BadPlace, PLACES_KEPT, StepSkips};
-
-/// What is wrong with a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Judgement {
-    Sound,
-    /// Its place is known, its values cannot be used.
-    NoValues,
-    /// It has no place.
-    NoKey,
-}
-
-/// Judgements of decoded rows; empty if all are sound.
-#[derive(Debug, Default)]
-pub(super) struct Judgements(Vec<Judgement>);
-
-impl Judgements {
-    pub(super) fn get(&self, row: usize) -> Option<&Judgement> {
-        self.0.get(row)
-    }
-
-    pub(super) fn contains_row(&self, row: usize) -> bool {
-        self.0.get(row).is_some_and(|judgement| *judgement != Judgement::Sound)
-    }
-}
 
 /// The first bad cell as an error, or bad rows counted and marked.
 pub(super) fn judge(
@@ -72,5 +49,5 @@ pub(super) fn judge(
             *known = judgement;
         }
     }
-    Ok(Judgements(judgements))
+    Ok(Judgements::of(judgements))
 }

@@ -5,6 +5,7 @@ use polars_arrow::array::Array;
 use super::super::columns::{self, BadCells, Ints, Texts};
 use super::super::part::Column;
 use super::names::KeyNames;
+use super::options::Clock;
 use super::runs::{ClockTime, StepPlace};
 
 /// Key columns of consecutive rows.
@@ -92,6 +93,16 @@ impl RowKeys {
 
     pub(super) fn n_rows(&self) -> usize {
         self.n_rows
+    }
+
+    /// What the clock says at a row; of a clock that counts rows nothing is known here.
+    #[inline]
+    pub(super) fn time(&self, row: usize, clock: &Clock) -> ClockTime {
+        match clock {
+            Clock::Row => ClockTime::of(0),
+            Clock::EpisodeStep => self.place(row).time(),
+            Clock::Column(_) => ClockTime::of(self.clock.as_ref().map_or(0, |clock| clock.get(row))),
+        }
     }
 
     /// Number of a row within its file.

@@ -2,14 +2,20 @@
 //!
 //! A first pass reads only the key columns: it finds runs, environments and whether rows come in replay order
 //! ([`index`]). Rows that do are then streamed as they lie; rows that do not are spread over temporary files by
-//! their place in replay order, and each of those is sorted in memory ([`spill`]).
+//! their place in replay order ([`order`]), and each of those is sorted in memory ([`spill`]). Nothing in memory grows
+//! with the number of rows; [`StepSizes`] says how much is held at once.
 
+mod array_file;
 mod assign;
 mod block;
+mod block_file;
 mod files;
 mod index;
 mod judge;
+mod judgements;
 mod keys;
+mod lanes;
+mod merge_sort;
 mod names;
 mod options;
 mod order;
@@ -19,11 +25,13 @@ mod runs;
 mod scan;
 mod skips;
 mod spill;
+mod times;
 mod values;
 
 pub use self::block::StepBlock;
 pub(super) use self::block::join_arrays;
-pub use self::options::{Clock, StepOptions, StepTarget};
+pub use self::block_file::{BlockFile, BlockFileWriter};
+pub use self::options::{Clock, StepOptions, StepSizes, StepTarget};
 pub use self::recording::StepRecording;
 pub use self::runs::RunInfo;
 pub use self::skips::{BadPlace, StepSkips};

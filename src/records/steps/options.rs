@@ -52,4 +52,39 @@ pub struct StepOptions {
     pub carries_columns: bool,
     /// Malformed rows and files.
     pub on_bad: OnBad,
+    /// How much is held at once.
+    pub sizes: StepSizes,
+}
+
+/// How much of a recording is held in memory at once. Results do not depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepSizes {
+    /// Decoded bytes of one slice of a part.
+    pub slice_bytes: u64,
+    /// Decoded bytes of the slices decoded together.
+    pub wave_bytes: u64,
+    /// Rows whose keys are decoded together.
+    pub key_rows: usize,
+    /// Bytes of rows put in order together.
+    pub bucket_bytes: u64,
+    /// Temporary files that rows are spread over at once.
+    pub open_files: usize,
+    /// Bytes of an index of rows sorted together.
+    pub index_bytes: usize,
+    /// Sorted pieces of that index merged together.
+    pub pieces_merged: usize,
+}
+
+impl Default for StepSizes {
+    fn default() -> Self {
+        Self {
+            slice_bytes: 80 << 20,
+            wave_bytes: 64 << 20,
+            key_rows: 1 << 20,
+            bucket_bytes: 48 << 20,
+            open_files: 256,
+            index_bytes: 32 << 20,
+            pieces_merged: 128,
+        }
+    }
 }

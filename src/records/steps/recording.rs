@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use polars_arrow::datatypes::ArrowDataType;
 use rayon::prelude::*;
 
 use super::super::columns;
@@ -16,7 +17,8 @@ use super::names::KeyNames;
 use super::options::StepOptions;
 use super::runs::RunInfo;
 use super::skips::StepSkips;
-use super::{spill, values};
+use super::spill::Spreader;
+use super::values;
 use crate::progress::Progress;
 use crate::stats::RowMoments;
 
@@ -43,7 +45,8 @@ impl StepRecording {
         let mut skips = StepSkips::default();
         let mut notes = Vec::new();
         let files = StepFiles::open(files, options, &mut skips, &mut notes)?;
-        let index = Index::build(&files.tables, &files.names, options, progress, &mut skips)?;
+        let bucket_rows = files.bucket_rows();
+        let index = Index::build(&files.tables, &files.names, options, bucket_rows, progress, &mut skips)?;
         if index.has_implied_steps() {
             notes.push("no step column: the rows of an episode are taken in file order".to_owned());
         }
@@ -92,9 +95,21 @@ impl StepRecording {
         self.files.value_columns.len() == 1 && dtype.is_some_and(|dtype| !columns::is_numeric(dtype))
     }
 
-    /// Columns carried along, in order.
+    /// Columns whose rows can be written again, in order. Blocks carry all but the observations, which are written
+    /// in normalized form alone.
     pub fn column_names(&self) -> &[String] {
+        &self.files.columns
+    }
+
+    /// The columns that blocks carry along, in order.
+    pub fn carried_columns(&self) -> &[String] {
         &self.files.carried_columns
+    }
+
+    /// Whether the values are arrays of one length by their type.
+    pub fn has_value_arrays(&self) -> bool {
+        let dtype = self.files.tables[0].column_type(&self.files.value_columns[0]);
+        matches!(dtype, Some(ArrowDataType::FixedSizeList(..)))
     }
 
     /// Whether the recording marks rolled-back rows.
@@ -227,7 +242,7 @@ impl StepRecording {
         mut consume: impl FnMut(StepBlock) -> Result<(), E> + Send,
     ) -> Result<(), E> {
         let waves = self.files.waves();
-        let mut assigner = Assigner::new(&self.index, &self.options);
+        let mut assigner = Assigner::new(&self.index, &self.options)?;
         let mut current = self.files.decode(waves.first().map_or(&[][..], Vec::as_slice));
         for wave in 0..waves.len() {
             let following = waves.get(wave + 1).map_or(&[][..], Vec::as_slice);
@@ -256,17 +271,17 @@ impl StepRecording {
         progress: &Progress,
         mut consume: impl FnMut(StepBlock) -> Result<(), E> + Send,
     ) -> Result<(), E> {
-        let mut buckets = spill::Buckets::new(&self.index, self.files.bytes_per_row());
+        let mut spreader = Spreader::new(&self.index, &self.options)?;
         for wave in self.files.waves() {
             for rows in self.files.decode(&wave) {
                 let mut rows = rows?;
                 progress.advance(rows.keys.n_rows() as u64 / 2);
-                let is_bad = judge(&mut rows, &self.options, &self.skips, &self.files.tables)?;
-                buckets.spread(&rows, &is_bad, &self.index)?;
+                let judged = judge(&mut rows, &self.options, &self.skips, &self.files.tables)?;
+                spreader.spread(&rows, &judged)?;
             }
         }
-        let mut assigner = Assigner::new(&self.index, &self.options);
-        for rows in buckets.into_sorted() {
+        let mut assigner = Assigner::new(&self.index, &self.options)?;
+        for rows in spreader.into_sorted()? {
             let rows = rows?;
             let n_rows = rows.keys.n_rows() as u64;
             for block in assigner.assign(rows, &self.skips, &self.files.tables)? {

@@ -3,6 +3,7 @@
 use polars_arrow::array::Array;
 
 use super::super::columns::BadCells;
+use super::judgements::Judgements;
 use super::keys::RowKeys;
 use super::values::StepValues;
 
@@ -14,6 +15,8 @@ pub(super) struct DecodedRows {
     pub(super) carried: Vec<Box<dyn Array>>,
     /// Malformed cells in row order.
     pub(super) bad: BadCells,
+    /// What was judged of the rows before they were put in order.
+    pub(super) judged: Option<Judgements>,
 }
 
 impl DecodedRows {

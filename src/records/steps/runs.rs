@@ -42,16 +42,8 @@ pub(super) struct ClockTime {
 }
 
 impl ClockTime {
-    /// The time of a row that the first pass left out: after all others.
-    pub(super) const NONE: Self = Self { major: i64::MAX, minor: 0 };
-
     /// The time of a clock of single numbers.
     pub(super) fn of(number: i64) -> Self {
         Self { major: number, minor: 0 }
-    }
-
-    /// Whether the first pass gave the row a time.
-    pub(super) fn is_known(self) -> bool {
-        self.major < i64::MAX
     }
 }

@@ -7,15 +7,12 @@ use rayon::prelude::*;
 use super::super::columns::{self, BadCells, Fault};
 use super::super::error::RecordError;
 use super::super::schema::OnBad;
-use super::super::table::Table;
+use super::super::table::{PartSlice, Table};
 use super::keys::RowKeys;
 use super::names::KeyNames;
 use super::options::{Clock, StepOptions};
 use super::runs::{ClockTime, StepPlace};
 use crate::progress::Progress;
-
-/// Parts whose keys are decoded at once.
-const PARTS_AT_ONCE: usize = 64;
 
 /// Least and greatest place.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,7 +48,10 @@ pub(super) struct Scan<'a> {
     pub(super) runs: Vec<RunScan>,
     pub(super) numbers: BTreeMap<String, usize>,
     current: Option<usize>,
+    /// Whether all rows lie in replay order.
     pub(super) is_ordered: bool,
+    /// Whether the rows of every environment lie in its order; none comes twice then.
+    pub(super) are_lanes_ordered: bool,
     pub(super) episode_rows: BTreeMap<(usize, i64), u64>,
 }
 
@@ -63,6 +63,7 @@ impl<'a> Scan<'a> {
             numbers: BTreeMap::new(),
             current: None,
             is_ordered: true,
+            are_lanes_ordered: true,
             episode_rows: BTreeMap::new(),
         }
     }
@@ -108,16 +109,27 @@ impl<'a> Scan<'a> {
                 if self.options.needs_episode_ends {
                     *self.episode_rows.entry((run, place.episode)).or_default() += 1;
                 }
-                self.is_ordered &= self.runs[run].add(keys.envs.get(row), place, time);
+                let sequence = self.runs[run].add(keys.envs.get(row), place, time);
+                self.is_ordered &= sequence.in_run && sequence.in_lane;
+                self.are_lanes_ordered &= sequence.in_lane;
             }
             row = end;
         }
     }
 }
 
+/// Whether a row comes after those before it.
+#[derive(Debug, Clone, Copy)]
+struct Sequence {
+    /// After all of its run.
+    in_run: bool,
+    /// After all of its environment.
+    in_lane: bool,
+}
+
 impl RunScan {
-    /// Adds a row; says whether it comes in replay order.
-    fn add(&mut self, env: i64, place: StepPlace, time: Option<ClockTime>) -> bool {
+    /// Adds a row.
+    fn add(&mut self, env: i64, place: StepPlace, time: Option<ClockTime>) -> Sequence {
         self.n_rows += 1;
         let span = self.span.unwrap_or(PlaceRange { first: place, last: place });
         self.span = Some(PlaceRange { first: span.first.min(place), last: span.last.max(place) });
@@ -135,16 +147,16 @@ impl RunScan {
         let scan = &mut self.envs[number];
         let time = time.unwrap_or(ClockTime::of(scan.n_rows as i64));
         self.n_episodes += u64::from(scan.n_rows == 0 || place.episode != scan.last.episode);
-        let is_later = scan.n_rows == 0 || place > scan.last;
+        let in_lane = scan.n_rows == 0 || place > scan.last;
         scan.n_rows += 1;
         scan.last = place;
         let here = (time, env);
-        let is_after = self.last.is_none_or(|last| here > last);
+        let in_run = self.last.is_none_or(|last| here > last);
         if self.last.is_none_or(|(last, _)| last != time) {
             self.n_times += 1;
         }
         self.last = Some(here);
-        is_later && is_after
+        Sequence { in_run, in_lane }
     }
 }
 
@@ -164,12 +176,9 @@ impl KeyPass<'_> {
         skipped: &mut BTreeMap<&'static str, u64>,
         mut add: impl FnMut(&RowKeys, &[bool], u64) -> Result<(), RecordError>,
     ) -> Result<(), RecordError> {
-        let jobs: Vec<(usize, usize)> = (self.tables.iter().enumerate())
-            .flat_map(|(file, table)| (0..table.parts().len()).map(move |part| (file, part)))
-            .collect();
         let mut start = 0;
-        for jobs in jobs.chunks(PARTS_AT_ONCE) {
-            let read: Vec<_> = jobs.par_iter().map(|(file, part)| self.read(*file, *part)).collect();
+        for slices in self.slices() {
+            let read: Vec<_> = slices.par_iter().map(|(file, slice)| self.read(*file, slice)).collect();
             for keys in read {
                 let (keys, bad) = keys?;
                 let is_bad = self.judge(&keys, bad, skipped)?;
@@ -179,6 +188,26 @@ impl KeyPass<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Slices of all files in order, those together whose keys are decoded at once.
+    fn slices(&self) -> Vec<Vec<(usize, PartSlice)>> {
+        let most = self.options.sizes.key_rows.max(1);
+        let mut together: Vec<Vec<(usize, PartSlice)>> = Vec::new();
+        let mut n_rows = usize::MAX;
+        for (file, table) in self.tables.iter().enumerate() {
+            for slice in table.slices_of_rows(most) {
+                if n_rows.saturating_add(slice.rows.len()) > most {
+                    together.push(Vec::new());
+                    n_rows = 0;
+                }
+                n_rows += slice.rows.len();
+                if let Some(last) = together.last_mut() {
+                    last.push((file, slice));
+                }
+            }
+        }
+        together
     }
 
     /// Whether each row lacks a key (empty if none does); a column of another type is an error.
@@ -204,25 +233,19 @@ impl KeyPass<'_> {
         Ok(is_bad)
     }
 
-    fn read(&self, file: usize, part: usize) -> Result<(RowKeys, BadCells), RecordError> {
+    fn read(&self, file: usize, slice: &PartSlice) -> Result<(RowKeys, BadCells), RecordError> {
         let table = &self.tables[file];
-        let place = table.parts()[part];
+        let PartSlice { part, rows } = slice;
+        let first_row = table.parts()[*part].first_row + rows.start as u64;
         let names = self.names[file].ordering();
-        let arrays = table.read_arrays(part, &(0..place.n_rows), &names)?;
+        let arrays = table.read_arrays(*part, rows, &names)?;
         let array = |name: &String| {
             let place = names.iter().position(|other| other == name);
             place.and_then(|place| arrays.get(place)).cloned()
         };
         let mut bad = BadCells::default();
-        let keys = RowKeys::of(
-            &self.names[file],
-            table.default_run(),
-            file,
-            place.first_row,
-            place.n_rows,
-            array,
-            &mut bad,
-        );
+        let keys =
+            RowKeys::of(&self.names[file], table.default_run(), file, first_row, rows.len(), array, &mut bad);
         Ok((keys, columns::sorted_by_row(bad)))
     }
 }

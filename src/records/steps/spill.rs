@@ -1,138 +1,198 @@
 //! Rows that do not come in replay order, put in order within bounded memory.
 //!
-//! A distribution sort: the first pass knows where every row belongs, so rows are spread over temporary files by
-//! ranges of their place, and each file is sorted in memory by itself. Every row is written and read once.
+//! A distribution sort: the index knows where buckets of rows begin that are small enough to be sorted in memory, so
+//! rows are spread over temporary files by their place. Where there are more buckets than files to be open at once, a
+//! file takes several, and is spread again when its turn comes.
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Seek};
-use std::sync::Arc;
+use std::ops::Range;
 
-use polars_arrow::array::{Array, FixedSizeListArray, PrimitiveArray, Utf8ViewArray};
-use polars_arrow::datatypes::{ArrowDataType, ArrowSchema, Field};
-use polars_arrow::io::ipc::read as ipc_read;
-use polars_arrow::io::ipc::write as ipc_write;
-use polars_arrow::record_batch::RecordBatchT;
+use polars_arrow::array::{Array, PrimitiveArray, Utf8ViewArray};
 use polars_buffer::Buffer;
 
 use super::super::columns::{BadCells, Ints, Texts};
 use super::super::error::RecordError;
+use super::array_file::{ArrayFile, ArrayFileWriter, Batch};
 use super::block::{gather, join_arrays};
 use super::index::Index;
-use super::judge::Judgements;
+use super::judgements::{Judgement, Judgements};
 use super::keys::{RowKeys, SortedKeys};
+use super::options::StepOptions;
 use super::order::Cut;
 use super::rows::DecodedRows;
-use super::runs::ClockTime;
-use super::values::StepValues;
+use super::runs::{ClockTime, StepPlace};
+use super::times::RowTimes;
+use super::values;
 
-/// Bytes of one bucket, and of what sorting it takes again.
-const BUCKET_BYTES: u64 = 48 << 20;
-
-/// Files open at once.
-const MAX_BUCKETS: u64 = 512;
+/// Parts of a bucket written at once: every open file keeps a buffer of that size.
+const WRITES_PER_BUCKET: u64 = 512;
 
 /// Columns of a bucket before the values and the carried ones.
 const KEY_COLUMNS: usize = 9;
 
-/// Temporary files, each for a range of places.
-pub(super) struct Buckets {
-    cuts: Vec<Cut>,
-    writers: Vec<Option<ipc_write::FileWriter<BufWriter<File>>>>,
-    run_ids: Vec<String>,
+/// Spreads rows that come in file order.
+pub(super) struct Spreader<'a> {
+    index: &'a Index,
+    times: RowTimes<'a>,
+    scatter: Scatter<'a>,
+    files: FileLimits,
 }
 
-impl Buckets {
-    pub(super) fn new(index: &Index, bytes_per_row: u64) -> Self {
-        let n_rows: u64 = index.runs().iter().map(|run| run.n_rows).sum();
-        let wanted = (n_rows * bytes_per_row).div_ceil(BUCKET_BYTES).clamp(1, MAX_BUCKETS);
-        let cuts = index.cuts(n_rows.div_ceil(wanted).max(1));
-        let writers = (0..=cuts.len()).map(|_| None).collect();
-        Self { cuts, writers, run_ids: index.runs().iter().map(|run| run.run_id.clone()).collect() }
+/// How many files are open at once, and how many rows are written to one at once.
+#[derive(Debug, Clone, Copy)]
+struct FileLimits {
+    n_open: usize,
+    batch_rows: usize,
+}
+
+impl<'a> Spreader<'a> {
+    pub(super) fn new(index: &'a Index, options: &'a StepOptions) -> Result<Self, RecordError> {
+        let bucket_rows = index.sorted().map_or(0, |order| order.bucket_rows);
+        let batch_rows = usize::try_from(bucket_rows / WRITES_PER_BUCKET).unwrap_or(usize::MAX).max(1);
+        let files = FileLimits { n_open: options.sizes.open_files.max(2), batch_rows };
+        Ok(Self {
+            index,
+            times: RowTimes::new(index, &options.clock)?,
+            scatter: Scatter::new(index.cuts(), 0..index.cuts().len() + 1, files),
+            files,
+        })
     }
 
     /// Writes rows to the files they belong to.
-    pub(super) fn spread(
-        &mut self,
-        rows: &DecodedRows,
-        is_bad: &Judgements,
-        index: &Index,
-    ) -> Result<(), RecordError> {
+    pub(super) fn spread(&mut self, rows: &DecodedRows, judged: &Judgements) -> Result<(), RecordError> {
         let keys = &rows.keys;
-        let times = index.times(keys);
-        let mut rows_of: Vec<Vec<usize>> = vec![Vec::new(); self.writers.len()];
+        let times = self.times.of(keys, judged)?;
         let mut runs = vec![0usize; keys.n_rows()];
         let mut row = 0;
         while row < keys.n_rows() {
             let end = keys.runs.run_end(row, keys.n_rows());
-            let run = index.run_number(&keys.runs.get(row)).unwrap_or(0);
-            for row in row..end {
-                runs[row] = run;
-                // A row the first pass left out has no place.
-                if times[row].is_known() && !is_bad.contains_row(row) {
-                    let place = Cut { run, time: times[row] };
-                    rows_of[self.cuts.partition_point(|cut| *cut <= place)].push(row);
-                }
-            }
+            runs[row..end].fill(self.index.run_number(&keys.runs.get(row)).unwrap_or(0));
             row = end;
         }
-        let arrays = columns_of(rows, &runs, &times);
-        for (bucket, rows) in rows_of.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
-            let gathered: Vec<Box<dyn Array>> =
-                arrays.iter().map(|array| gather(&**array, &rows)).collect::<Result<_, _>>()?;
-            self.write(bucket, rows.len(), gathered)?;
+        // A row that the first pass left out has no place.
+        let placed: Vec<usize> = (0..keys.n_rows()).filter(|row| times[*row].is_some()).collect();
+        let times: Vec<ClockTime> = times.iter().map(|time| time.unwrap_or(ClockTime::of(0))).collect();
+        self.scatter.add(&columns_of(rows, judged, &runs, &times), &placed)
+    }
+
+    /// The rows of each bucket in order, bucket after bucket.
+    pub(super) fn into_sorted(self) -> Result<SortedBuckets<'a>, RecordError> {
+        let mut waiting = self.scatter.finish()?;
+        waiting.reverse();
+        Ok(SortedBuckets { index: self.index, files: self.files, waiting })
+    }
+}
+
+/// Buckets of rows, sorted as they are asked for.
+pub(super) struct SortedBuckets<'a> {
+    index: &'a Index,
+    files: FileLimits,
+    /// The next one last.
+    waiting: Vec<BucketFile>,
+}
+
+impl Iterator for SortedBuckets<'_> {
+    type Item = Result<DecodedRows, RecordError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while let Some(file) = self.waiting.pop() {
+            if file.buckets.len() == 1 {
+                return Some(sorted_rows(file.arrays, self.index));
+            }
+            if let Err(error) = self.spread_again(file) {
+                return Some(Err(error));
+            }
+        }
+        None
+    }
+}
+
+impl SortedBuckets<'_> {
+    fn spread_again(&mut self, mut file: BucketFile) -> Result<(), RecordError> {
+        let mut scatter = Scatter::new(self.index.cuts(), file.buckets, self.files);
+        for batch in file.arrays.batches()? {
+            let batch = batch?;
+            let n_rows = batch.first().map_or(0, |array| array.len());
+            scatter.add(&batch, &(0..n_rows).collect::<Vec<_>>())?;
+        }
+        let mut smaller = scatter.finish()?;
+        smaller.reverse();
+        self.waiting.append(&mut smaller);
+        Ok(())
+    }
+}
+
+/// Rows of some buckets.
+struct BucketFile {
+    buckets: Range<usize>,
+    arrays: ArrayFile,
+}
+
+/// Files for consecutive buckets.
+struct Scatter<'a> {
+    cuts: &'a [Cut],
+    buckets: Range<usize>,
+    /// Buckets of a file.
+    per_file: usize,
+    batch_rows: usize,
+    writers: Vec<Option<ArrayFileWriter>>,
+}
+
+impl<'a> Scatter<'a> {
+    fn new(cuts: &'a [Cut], buckets: Range<usize>, files: FileLimits) -> Self {
+        let per_file = buckets.len().div_ceil(files.n_open).max(1);
+        let writers = (0..buckets.len().div_ceil(per_file)).map(|_| None).collect();
+        Self { cuts, buckets, per_file, batch_rows: files.batch_rows, writers }
+    }
+
+    /// Adds the rows at `places`.
+    fn add(&mut self, arrays: &[Box<dyn Array>], places: &[usize]) -> Result<(), RecordError> {
+        let keys = key_columns(arrays);
+        let mut rows_of: Vec<Vec<usize>> = vec![Vec::new(); self.writers.len()];
+        for row in places {
+            let at = |column: usize| keys[column][*row];
+            let place = Cut {
+                run: usize::try_from(at(0)).unwrap_or(0),
+                time: ClockTime { major: at(1), minor: at(2) },
+                env: at(3),
+                place: StepPlace { episode: at(4), step: at(5) },
+            };
+            let bucket = self.cuts.partition_point(|cut| *cut <= place);
+            rows_of[(bucket - self.buckets.start) / self.per_file].push(*row);
+        }
+        for (file, rows) in rows_of.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+            for rows in rows.chunks(self.batch_rows) {
+                let gathered: Batch =
+                    arrays.iter().map(|array| gather(&**array, rows)).collect::<Result<_, _>>()?;
+                let writer = match &mut self.writers[file] {
+                    Some(writer) => writer,
+                    none => none.insert(ArrayFileWriter::new(&gathered)?),
+                };
+                writer.push(rows.len(), gathered)?;
+            }
         }
         Ok(())
     }
 
-    fn write(
-        &mut self,
-        bucket: usize,
-        n_rows: usize,
-        arrays: Vec<Box<dyn Array>>,
-    ) -> Result<(), RecordError> {
-        let fields = arrays.iter().enumerate().map(|(i, array)| {
-            let name = format!("c{i}");
-            Field::new(name.as_str().into(), array.dtype().clone(), true)
-        });
-        let schema: ArrowSchema = fields.map(|field| (field.name.clone(), field)).collect();
-        let schema = Arc::new(schema);
-        if self.writers[bucket].is_none() {
-            let file = tempfile::tempfile().map_err(|error| failed(&error))?;
-            let options = ipc_write::WriteOptions { compression: None };
-            let writer = ipc_write::FileWriter::try_new(
-                BufWriter::with_capacity(1 << 16, file),
-                Arc::clone(&schema),
-                None,
-                options,
-            );
-            self.writers[bucket] = Some(writer.map_err(|error| failed(&error))?);
+    /// The files with rows, in order.
+    fn finish(self) -> Result<Vec<BucketFile>, RecordError> {
+        let mut files = Vec::new();
+        for (file, writer) in self.writers.into_iter().enumerate() {
+            let Some(writer) = writer else { continue };
+            let first = self.buckets.start + file * self.per_file;
+            let buckets = first..self.buckets.end.min(first + self.per_file);
+            files.push(BucketFile { buckets, arrays: writer.finish()? });
         }
-        let Some(writer) = &mut self.writers[bucket] else { unreachable!("opened above") };
-        let batch = RecordBatchT::try_new(n_rows, schema, arrays).map_err(|error| failed(&error))?;
-        writer.write(&batch, None).map_err(|error| failed(&error))
+        Ok(files)
     }
-
-    /// The rows of each file in order, file after file.
-    pub(super) fn into_sorted(self) -> impl Iterator<Item = Result<DecodedRows, RecordError>> {
-        let run_ids = self.run_ids;
-        self.writers.into_iter().flatten().map(move |mut writer| {
-            writer.finish().map_err(|error| failed(&error))?;
-            let file = writer.into_inner().into_inner().map_err(|error| failed(error.error()))?;
-            sorted_rows(file, &run_ids)
-        })
-    }
-}
-
-fn failed(error: &dyn std::fmt::Display) -> RecordError {
-    let problem = std::io::Error::other(format!(
-        "cannot put rows in order in {}: {error}",
-        std::env::temp_dir().display()
-    ));
-    RecordError::file("", problem)
 }
 
 /// All columns of rows as arrays: keys, values, carried ones.
-fn columns_of(rows: &DecodedRows, runs: &[usize], times: &[ClockTime]) -> Vec<Box<dyn Array>> {
+fn columns_of(
+    rows: &DecodedRows,
+    judged: &Judgements,
+    runs: &[usize],
+    times: &[ClockTime],
+) -> Vec<Box<dyn Array>> {
     let keys = &rows.keys;
     let n_rows = keys.n_rows();
     let ints = |value: &dyn Fn(usize) -> i64| -> Box<dyn Array> {
@@ -153,72 +213,66 @@ fn columns_of(rows: &DecodedRows, runs: &[usize], times: &[ClockTime]) -> Vec<Bo
             let set = i64::from(flag(&keys.rolled_back, row))
                 | i64::from(flag(&keys.terminated, row)) << 1
                 | i64::from(flag(&keys.ended, row)) << 2;
-            set | known << 3 | i64::from(keys.round.is_some()) << 6
+            let is_bad = i64::from(judged.contains_row(row));
+            set | known << 3 | i64::from(keys.round.is_some()) << 6 | is_bad << 7
         }),
         ints(&|row| (keys.file as i64) << 40 | keys.row_number(row) as i64),
     ];
     let width = rows.width();
-    let (values, dtype): (Box<dyn Array>, _) = match &rows.values {
-        StepValues::F32(values) => (
-            Box::new(PrimitiveArray::<f32>::new(ArrowDataType::Float32, values.clone(), None)),
-            ArrowDataType::Float32,
-        ),
-        StepValues::F64(values) => (
-            Box::new(PrimitiveArray::<f64>::new(ArrowDataType::Float64, values.clone(), None)),
-            ArrowDataType::Float64,
-        ),
-    };
-    let dtype = FixedSizeListArray::default_datatype(dtype, width);
-    arrays.push(Box::new(FixedSizeListArray::new(dtype, n_rows, values, None)));
+    arrays.push(values::to_store(&rows.values, n_rows, width));
     arrays.extend(rows.carried.iter().cloned());
     arrays
 }
 
-/// Reads one file back and sorts its rows.
-fn sorted_rows(file: File, run_ids: &[String]) -> Result<DecodedRows, RecordError> {
-    let columns = read_columns(file)?;
-    let keys: Vec<Buffer<i64>> = columns[..KEY_COLUMNS]
+fn key_columns(arrays: &[Box<dyn Array>]) -> Vec<Buffer<i64>> {
+    arrays[..KEY_COLUMNS]
         .iter()
         .filter_map(|array| array.as_any().downcast_ref::<PrimitiveArray<i64>>())
         .map(|array| array.values().clone())
-        .collect();
+        .collect()
+}
+
+/// Reads a bucket back and sorts its rows.
+fn sorted_rows(file: ArrayFile, index: &Index) -> Result<DecodedRows, RecordError> {
+    let columns = read_columns(file)?;
+    let keys = key_columns(&columns);
     let mut order: Vec<usize> = (0..keys[0].len()).collect();
     // run, clock, environment, then (episode, step): all that can tell rows apart.
     order.sort_unstable_by_key(|row| {
         let at = |column: usize| keys[column][*row];
         (at(0), at(1), at(2), at(3), at(4), at(5))
     });
-    let (values, width) = stored_values(&*columns[KEY_COLUMNS]);
+    let values = values::of_stored(&*columns[KEY_COLUMNS]);
+    let width = values.rows().len() / order.len().max(1);
     let carried = columns[KEY_COLUMNS + 1..].iter().map(|array| gather(&**array, &order));
+    let is_bad = |row: &usize| keys[7][*row] >> 7 & 1 == 1;
+    let judgement = |row: &usize| if is_bad(row) { Judgement::NoValues } else { Judgement::Sound };
     Ok(DecodedRows {
-        keys: sorted_keys(&keys, &order, run_ids),
+        keys: sorted_keys(&keys, &order, index),
         values: values.gather(&order, width),
         carried: carried.collect::<Result<_, _>>()?,
         bad: BadCells::default(),
+        judged: Some(Judgements::of(order.iter().map(judgement).collect())),
     })
 }
 
 /// All columns of one file.
-fn read_columns(mut file: File) -> Result<Vec<Box<dyn Array>>, RecordError> {
-    file.rewind().map_err(|error| failed(&error))?;
-    let mut reader = BufReader::with_capacity(1 << 16, file);
-    let metadata = ipc_read::read_file_metadata(&mut reader).map_err(|error| failed(&error))?;
-    let batches: Vec<Vec<Box<dyn Array>>> = ipc_read::FileReader::new(reader, metadata, None, None)
-        .map(|batch| batch.map(RecordBatchT::into_arrays).map_err(|error| failed(&error)))
-        .collect::<Result<_, _>>()?;
+fn read_columns(mut file: ArrayFile) -> Result<Batch, RecordError> {
+    let mut batches: Vec<Batch> = file.batches()?.collect::<Result<_, _>>()?;
     let n_columns = batches.first().map_or(0, Vec::len);
     let mut columns = Vec::with_capacity(n_columns);
-    let mut batches = batches;
+    // From the last column on, so that each is let go as soon as it is joined.
     for _ in 0..n_columns {
-        let parts: Vec<Box<dyn Array>> = batches.iter_mut().map(|batch| batch.remove(0)).collect();
+        let parts: Batch = batches.iter_mut().filter_map(Vec::pop).collect();
         let parts: Vec<&dyn Array> = parts.iter().map(|array| &**array).collect();
         columns.push(join_arrays(&parts)?);
     }
+    columns.reverse();
     Ok(columns)
 }
 
 /// The key columns `keys` with their rows in `order`.
-fn sorted_keys(keys: &[Buffer<i64>], order: &[usize], run_ids: &[String]) -> RowKeys {
+fn sorted_keys(keys: &[Buffer<i64>], order: &[usize], index: &Index) -> RowKeys {
     let pick = |column: usize| -> Vec<i64> { order.iter().map(|row| keys[column][*row]).collect() };
     let flags = pick(7);
     let bits = |bit: u32| -> Option<Vec<bool>> {
@@ -229,7 +283,7 @@ fn sorted_keys(keys: &[Buffer<i64>], order: &[usize], run_ids: &[String]) -> Row
     let origin = pick(8);
     let runs = pick(0);
     let narrow = |n: i64| usize::try_from(n).unwrap_or(0);
-    let texts: Vec<&str> = runs.iter().map(|run| run_ids[narrow(*run)].as_str()).collect();
+    let texts: Vec<&str> = runs.iter().map(|run| index.runs()[narrow(*run)].run_id.as_str()).collect();
     RowKeys::sorted(SortedKeys {
         runs: Texts::Views(Utf8ViewArray::from_slice_values(&texts)),
         times: pick(1).into_iter().zip(pick(2)).map(|(major, minor)| ClockTime { major, minor }).collect(),
@@ -243,21 +297,4 @@ fn sorted_keys(keys: &[Buffer<i64>], order: &[usize], run_ids: &[String]) -> Row
         files: origin.iter().map(|origin| u32::try_from(origin >> 40).unwrap_or(0)).collect(),
         rows: origin.iter().map(|origin| (origin & ((1 << 40) - 1)).cast_unsigned()).collect(),
     })
-}
-
-/// Values as they were written, and how many there are per row.
-fn stored_values(array: &dyn Array) -> (StepValues, usize) {
-    let lists = array
-        .as_any()
-        .downcast_ref::<FixedSizeListArray>()
-        .map(|lists| (lists.values().clone(), lists.size()));
-    let Some((flat, width)) = lists else { unreachable!("written as fixed-size lists") };
-    let values = if let Some(single) = flat.as_any().downcast_ref::<PrimitiveArray<f32>>() {
-        StepValues::F32(single.values().clone())
-    } else if let Some(double) = flat.as_any().downcast_ref::<PrimitiveArray<f64>>() {
-        StepValues::F64(double.values().clone())
-    } else {
-        unreachable!("written as numbers")
-    };
-    (values, width)
 }

@@ -1,6 +1,7 @@
 //! The values of step rows: one row of numbers after the other.
 
-use polars_arrow::array::{Array, PrimitiveArray};
+use polars_arrow::array::{Array, FixedSizeListArray, PrimitiveArray};
+use polars_arrow::datatypes::ArrowDataType;
 use polars_buffer::Buffer;
 use rayon::prelude::*;
 
@@ -52,18 +53,70 @@ impl StepValues {
         }
     }
 
-    /// Both, one after the other.
+    /// At 64 bits.
     #[must_use]
-    pub(super) fn concat(&self, other: &Self) -> Self {
-        match (self, other) {
-            (Self::F32(a), Self::F32(b)) => Self::F32([&a[..], &b[..]].concat().into()),
-            (a, b) => {
-                let double = |values: &Self| -> Vec<f64> {
-                    (0..values.rows().len()).map(|i| values.rows().get(i)).collect()
-                };
-                Self::F64([double(a), double(b)].concat().into())
+    pub(super) fn widened(self) -> Self {
+        match self {
+            Self::F32(values) => {
+                Self::F64(values.iter().map(|value| f64::from(*value)).collect::<Vec<_>>().into())
             }
+            values @ Self::F64(_) => values,
         }
+    }
+
+    /// All of them, one after the other.
+    pub(super) fn join(parts: &[&Self]) -> Self {
+        let single = |part: &&Self| match part {
+            Self::F32(values) => Some(values.clone()),
+            Self::F64(_) => None,
+        };
+        if let Some(parts) = parts.iter().map(single).collect::<Option<Vec<_>>>() {
+            let parts: Vec<&[f32]> = parts.iter().map(Buffer::as_slice).collect();
+            return Self::F32(parts.concat().into());
+        }
+        let doubles = parts.iter().flat_map(|part| {
+            let rows = part.rows();
+            (0..rows.len()).map(move |i| rows.get(i))
+        });
+        Self::F64(doubles.collect::<Vec<f64>>().into())
+    }
+}
+
+/// Values as an array of lists of `width` numbers each.
+pub(super) fn to_store(values: &StepValues, n_rows: usize, width: usize) -> Box<dyn Array> {
+    let flat: Box<dyn Array> = match values {
+        StepValues::F32(values) => {
+            Box::new(PrimitiveArray::<f32>::new(ArrowDataType::Float32, values.clone(), None))
+        }
+        StepValues::F64(values) => {
+            Box::new(PrimitiveArray::<f64>::new(ArrowDataType::Float64, values.clone(), None))
+        }
+    };
+    let dtype = FixedSizeListArray::default_datatype(flat.dtype().clone(), width);
+    Box::new(FixedSizeListArray::new(dtype, n_rows, flat, None))
+}
+
+/// The values of such an array.
+pub(super) fn of_stored(array: &dyn Array) -> StepValues {
+    let lists = array.as_any().downcast_ref::<FixedSizeListArray>();
+    let Some(flat) = lists.map(FixedSizeListArray::values) else { unreachable!("stored as such lists") };
+    if let Some(single) = flat.as_any().downcast_ref::<PrimitiveArray<f32>>() {
+        StepValues::F32(single.values().clone())
+    } else if let Some(double) = flat.as_any().downcast_ref::<PrimitiveArray<f64>>() {
+        StepValues::F64(double.values().clone())
+    } else {
+        unreachable!("stored as numbers")
+    }
+}
+
+/// Whether a column of this type holds 32-bit numbers, or lists of them.
+pub(super) fn is_single(dtype: &ArrowDataType) -> bool {
+    match dtype {
+        ArrowDataType::Float32 => true,
+        ArrowDataType::List(field)
+        | ArrowDataType::LargeList(field)
+        | ArrowDataType::FixedSizeList(field, _) => is_single(&field.dtype),
+        _ => false,
     }
 }
 
