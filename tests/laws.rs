@@ -179,11 +179,10 @@ proptest! {
         let filled = |unseen: &dyn Fn(usize) -> f64| -> Vec<f64> {
             (0..values.len()).map(|mask| if is_kept(mask) { values[mask] } else { unseen(mask) }).collect()
         };
-        for (player, coefficients) in coefficients.iter().enumerate() {
-            let value_of =
-                |filling: &[f64]| -> f64 { coefficients.iter().zip(filling).map(|(c, v)| c * v).sum() };
+        for (player, own) in coefficients(n).iter().enumerate() {
+            let value_of = |filling: &[f64]| own.iter().zip(filling).map(|(c, v)| c * v).sum::<f64>();
             let bounds = found.players[player].bounds.expect("bounds");
-            let extreme = |is_high: bool| filled(&|mask| if (coefficients[mask] > 0.0) == is_high { range.high } else { range.low });
+            let extreme = |is_high: bool| filled(&|mask| if (own[mask] > 0.0) == is_high { range.high } else { range.low });
             // Both ends are the values of games whose unseen values lie in the range.
             prop_assert!((bounds.low - value_of(&extreme(false))).abs() < 1e-12);
             prop_assert!((bounds.high - value_of(&extreme(true))).abs() < 1e-12);
