@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// `text` with everything spelled out that would act on a terminal or hide in it: control characters, line breaks,
 /// direction marks and characters without width.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    escaped(text, |c| is_harmful(c))
+    escaped(text, is_harmful)
 }
 
 /// The same for text of several lines, whose breaks are meant.
