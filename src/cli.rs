@@ -1,10 +1,12 @@
 //! The top-level parser, dispatch, and the way from results to exit codes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::builder::FalseyValueParser;
-use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{self, CommandError, CommonArgs, CompletionsArgs, Context, FormatArg, Outcome};
 use crate::config;
@@ -72,13 +74,18 @@ enum Verb {
 
 /// The parser as the program uses it: every flag can also be set as `SIMIC_<FLAG>`.
 pub fn command() -> Command {
-    with_environment(Cli::command())
+    with_environment(Cli::command(), &BTreeSet::new())
 }
 
-fn with_environment(command: Command) -> Command {
+/// The variable that sets a flag.
+fn variable(flag: &str) -> String {
+    format!("SIMIC_{}", flag.replace('-', "_").to_uppercase())
+}
+
+fn with_environment(command: Command, without: &BTreeSet<String>) -> Command {
     let command = command.mut_args(|argument| match argument.get_long() {
-        Some(long) if long != "help" && long != "version" => {
-            let name = format!("SIMIC_{}", long.replace('-', "_").to_uppercase());
+        Some(long) if long != "help" && long != "version" && !without.contains(long) => {
+            let name = variable(long);
             let is_switch = matches!(argument.get_action(), ArgAction::SetTrue);
             let argument = argument.env(name).hide_env(true);
             // A switch is on unless the variable is empty, 0, no, off or false.
@@ -86,7 +93,7 @@ fn with_environment(command: Command) -> Command {
         }
         _ => argument,
     });
-    command.mut_subcommands(with_environment)
+    command.mut_subcommands(|inner| with_environment(inner, without))
 }
 
 /// Runs the program on the process's arguments.
@@ -95,9 +102,22 @@ pub fn main() -> ExitCode {
     // Without a handler an interrupt still ends the program, but may leave a temporary file.
     let _ = ctrlc::set_handler(interrupted);
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    match parse(arguments) {
-        Ok(cli) => run(cli),
-        Err(code) => code,
+    let mut without = BTreeSet::new();
+    loop {
+        let parsed = match parse(&arguments, &without) {
+            Ok(parsed) => parsed,
+            Err(code) => return code,
+        };
+        let Parsed { cli, origins } = parsed;
+        let context = Context::new(cli.common);
+        match run(&cli.verb, &context) {
+            // A setting that stands there for other occasions is no mistake of this one.
+            Err(CommandError::Idle { flag, reason, .. }) if origins.contains_key(flag) => {
+                context.console.note(&format!("{flag}, from {}, {reason}: left out", origins[flag]));
+                without.insert(flag.to_owned());
+            }
+            outcome => return end(outcome, &context, &origins),
+        }
     }
 }
 
@@ -117,39 +137,95 @@ fn quiet_foreign_panics() {
     }));
 }
 
-fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
-    let print = |error: clap::Error| {
-        // With stderr gone there is nobody to tell.
-        Console::usage(&error.to_string(), || drop(error.print()));
-        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
-    };
-    let command = command();
-    let matches = command.clone().try_get_matches_from(&arguments).map_err(print)?;
-    let extra = config::extra_arguments(&command, &matches).map_err(|error| {
+/// Where flags that were not typed come from, by name.
+type Origins = BTreeMap<String, String>;
+
+/// A command line with what the environment and the configuration add.
+struct Parsed {
+    cli: Cli,
+    origins: Origins,
+}
+
+/// Parses the command line; settings `without` are as if they were not there.
+fn parse(arguments: &[OsString], without: &BTreeSet<String>) -> Result<Parsed, ExitCode> {
+    let command = with_environment(Cli::command(), without);
+    let mut origins = Origins::new();
+    let matches = command
+        .clone()
+        .try_get_matches_from(arguments)
+        .map_err(|error| print(&error, &mentioned(&error, |flag| is_set(flag).then(|| variable(flag)))))?;
+    add_variables(&matches, &mut origins);
+    let extra = config::extra_arguments(&command, &matches, without).map_err(|error| {
         let console = Console::new(When::Auto, When::Never, false, false);
         console.error(&error.to_string(), Some("--no-config runs without it"));
         ExitCode::from(USAGE)
     })?;
-    if extra.is_empty() {
-        return Cli::from_arg_matches(&matches).map_err(print);
+    let file = extra.path.display().to_string();
+    origins.extend(extra.flags.iter().map(|flag| (flag.clone(), file.clone())));
+    let told = |error: clap::Error| print(&error, &mentioned(&error, |flag| origins.get(flag).cloned()));
+    if extra.arguments.is_empty() {
+        return Ok(Parsed { cli: Cli::from_arg_matches(&matches).map_err(told)?, origins });
     }
     // Flags from the file go before the end-of-flags marker, where there is one.
     let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
-    let mut all = arguments;
-    all.splice(end..end, extra);
-    let matches = command.try_get_matches_from(&all).map_err(print)?;
-    Cli::from_arg_matches(&matches).map_err(print)
+    let mut all = arguments.to_vec();
+    all.splice(end..end, extra.arguments);
+    let matches = command.try_get_matches_from(&all).map_err(told)?;
+    Ok(Parsed { cli: Cli::from_arg_matches(&matches).map_err(told)?, origins })
 }
 
-fn run(cli: Cli) -> ExitCode {
-    let context = Context::new(cli.common);
-    let outcome = threads(&context).and_then(|pool| pool.install(|| dispatch(&cli.verb, &context)));
+/// Flags of the command that runs which a variable of the environment sets.
+fn add_variables(matches: &ArgMatches, origins: &mut Origins) {
+    for id in matches.ids() {
+        if matches.value_source(id.as_str()) == Some(ValueSource::EnvVariable) {
+            let flag = id.as_str().replace('_', "-");
+            origins.insert(flag.clone(), variable(&flag));
+        }
+    }
+    if let Some((_, inner)) = matches.subcommand() {
+        add_variables(inner, origins);
+    }
+}
+
+fn is_set(flag: &str) -> bool {
+    std::env::var_os(variable(flag)).is_some()
+}
+
+/// Where the flags that an error names come from, as far as they were not typed.
+fn mentioned(error: &impl ToString, origin: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let text = error.to_string();
+    let is_flag = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let first = text.lines().next().unwrap_or_default();
+    let words = first.split("--").skip(1).map(|rest| rest.split(|c| !is_flag(c)).next().unwrap_or_default());
+    let mut found: Vec<String> =
+        words.filter_map(|flag| origin(flag).map(|origin| format!("--{flag} is set by {origin}"))).collect();
+    found.dedup();
+    found
+}
+
+fn print(error: &clap::Error, origins: &[String]) -> ExitCode {
+    // With stderr gone there is nobody to tell.
+    Console::usage(&error.to_string(), || drop(error.print()));
+    let console = Console::new(When::Auto, When::Never, false, false);
+    origins.iter().for_each(|origin| console.note(origin));
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
+}
+
+fn run(verb: &Verb, context: &Context) -> Result<Outcome, CommandError> {
+    threads(context)?.install(|| dispatch(verb, context))
+}
+
+/// Says what became of it.
+fn end(outcome: Result<Outcome, CommandError>, context: &Context, origins: &Origins) -> ExitCode {
     match outcome {
         Ok(Outcome::Clean) => ExitCode::SUCCESS,
         Ok(Outcome::Findings) => ExitCode::from(FINDINGS),
         Ok(Outcome::Incomparable) => ExitCode::from(INVALID),
         Err(error) => {
             context.console.error(&error.to_string(), error.hint().as_deref());
+            for origin in mentioned(&error, |flag| origins.get(flag).cloned()) {
+                context.console.note(&origin);
+            }
             ExitCode::from(error.exit_code())
         }
     }

@@ -4,7 +4,7 @@
 //! the flags of one command. Values go through the flag's own parser, so that a file can say nothing a flag
 //! could not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -116,11 +116,28 @@ pub(crate) fn flag_arguments(command: &Command, flags: &Table) -> Result<Vec<OsS
 /// Name looked for.
 const FILE_NAME: &str = "simic.toml";
 
+/// What the configuration file adds to the command line.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    /// Flags with their values.
+    pub(crate) arguments: Vec<OsString>,
+    /// Names of the flags.
+    pub(crate) flags: BTreeSet<String>,
+    /// The file.
+    pub(crate) path: PathBuf,
+}
+
 /// Finds and reads the configuration, and turns what applies to the command in `matches` into flags.
+///
+/// Those of `without` are left out, as if the file did not have them.
 ///
 /// # Errors
 /// If a file named with `--config` is missing, or a file is not TOML or holds a setting no flag has.
-pub(crate) fn extra_arguments(command: &Command, matches: &ArgMatches) -> Result<Vec<OsString>, ConfigError> {
+pub(crate) fn extra_arguments(
+    command: &Command,
+    matches: &ArgMatches,
+    without: &BTreeSet<String>,
+) -> Result<Extra, ConfigError> {
     let (root, command_root) = (command, command);
     let mut leaf = (command, matches);
     let mut names = Vec::new();
@@ -131,13 +148,14 @@ pub(crate) fn extra_arguments(command: &Command, matches: &ArgMatches) -> Result
     }
     let (command, matches) = leaf;
     if matches.get_flag("no_config") {
-        return Ok(Vec::new());
+        return Ok(Extra::default());
     }
     let named = matches.get_one::<PathBuf>("config").map(PathBuf::as_path);
-    let Some((path, document)) = load(named)? else { return Ok(Vec::new()) };
+    let Some((path, document)) = load(named)? else { return Ok(Extra::default()) };
     let failed = |problem: String| ConfigError { path: path.clone(), problem };
     check_tables(command_root, &document, "").map_err(failed)?;
     let mut extra = Vec::new();
+    let mut flags = BTreeSet::new();
     let mut table = &document;
     let mut depth = 0;
     loop {
@@ -148,8 +166,15 @@ pub(crate) fn extra_arguments(command: &Command, matches: &ArgMatches) -> Result
                 }
                 continue;
             }
+            if without.contains(key) {
+                continue;
+            }
             let arguments = setting(&[command, root], matches, key, value);
-            extra.extend(arguments.map_err(|problem| failed(format!("{key}: {problem}")))?);
+            let arguments = arguments.map_err(|problem| failed(format!("{key}: {problem}")))?;
+            if !arguments.is_empty() {
+                flags.insert(key.clone());
+            }
+            extra.extend(arguments);
         }
         // Below [check] stand checks by name, not subcommands.
         let name = names.get(depth).filter(|name| *name != "check");
@@ -157,7 +182,7 @@ pub(crate) fn extra_arguments(command: &Command, matches: &ArgMatches) -> Result
         table = inner;
         depth += 1;
     }
-    Ok(extra)
+    Ok(Extra { arguments: extra, flags, path })
 }
 
 /// Every table is named after a command and holds only its flags, whichever command runs now.

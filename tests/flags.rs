@@ -368,7 +368,7 @@ fn every_flag_of_every_verb_changes_an_answer() {
 
 #[test]
 fn flags_without_effect_are_refused_with_the_reason() {
-    let cases: [(&str, &str); 29] = [
+    let cases: [(&str, &str); 33] = [
         ("analyze shapley GAMES --range 0,1", "--method bounds"),
         ("analyze shapley GAMES --range 0,1 --method kernel", "--method bounds"),
         ("analyze shapley GAMES --resamples 300", "--ci bootstrap"),
@@ -398,6 +398,10 @@ fn flags_without_effect_are_refused_with_the_reason() {
         ("normalize compare STEPS --target reward --divisors --scope env", "would change nothing"),
         ("normalize stats STEPS --reward-scale return", "about rewards"),
         ("simulate transitions -o OUT.parquet --shift 3", "--shift-at"),
+        ("simulate transitions -o OUT.parquet --n-steps 10 --shift-at 10", "nothing would shift"),
+        ("simulate coalitions -o OUT.parquet --noise nan", "not finite"),
+        ("normalize compare STEPS --momentum 0.9,0.9", "twice"),
+        ("normalize compare STEPS --target reward --divisors --preset sb3", "--preset"),
     ];
     let place = Workplace::new();
     let mut wrong = Vec::new();
@@ -419,4 +423,39 @@ fn a_bootstrap_of_a_handful_of_units_is_refused() {
     assert!(code == 2 && stderr.contains("of 3 units"), "{stderr}");
     let (code, stderr) = bootstrap("episode");
     assert!(code == 0 && !stderr.contains("too narrow"), "{stderr}");
+}
+
+/// A setting that stands in simic.toml or the environment for other occasions is left out with a note, not refused; what
+/// is wrong with one says where it stands.
+#[test]
+fn settings_without_effect_are_left_out_and_wrong_ones_say_where_they_stand() {
+    let place = Workplace::new();
+    let settings = place.folder.path().join("simic.toml");
+    let set = |text: &str| std::fs::write(&settings, text).expect("written");
+    set("[analyze.shapley]\npermutations = 100\ngames = 5\n");
+    let (code, with, stderr) = place.run("analyze shapley GAMES --format json");
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("games, from ") && stderr.contains("permutations, from "), "{stderr}");
+    assert!(stderr.contains("simic.toml"), "{stderr}");
+    let (_, without, _) = place.run("analyze shapley GAMES --format json --no-config");
+    assert_eq!(with, without);
+    // The same typed is refused.
+    let (code, _, stderr) = place.run("analyze shapley GAMES --permutations 100");
+    assert!(code == 2 && stderr.contains("values are exact"), "{stderr}");
+    set("[analyze.shapley]\nconfidence = 95\n");
+    let (code, _, stderr) = place.run("analyze shapley GAMES");
+    assert!(
+        code == 2 && stderr.contains("--confidence is set by") && stderr.contains("simic.toml"),
+        "{stderr}"
+    );
+    set("[normalize.replay]\nprecision = \"f64\"\n");
+    let (code, _, stderr) = place.run("normalize replay STEPS");
+    assert!(code == 0 && stderr.contains("precision, from "), "{stderr}");
+    let output = Command::new(env!("CARGO_BIN_EXE_simic"))
+        .args(["analyze", "shapley", GAMES, "--no-config"])
+        .env("SIMIC_PERMUTATIONS", "100")
+        .output()
+        .expect("it runs");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && stderr.contains("permutations, from SIMIC_PERMUTATIONS"), "{stderr}");
 }

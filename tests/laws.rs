@@ -292,6 +292,22 @@ fn covered_under_noise(method: MethodRequest, antithetic: bool, repeats: usize, 
     (0..400).map(|seed| u32::from(covers(seed))).sum()
 }
 
+/// Few permutations of a voting game can all agree: that is no certainty.
+#[test]
+fn drawn_units_that_all_agree_have_no_interval() {
+    // Four of six votes win.
+    let votes: Vec<f64> = (0..64u32).map(|mask| f64::from(u8::from(mask.count_ones() >= 4))).collect();
+    let mut agreed = 0;
+    for seed in 0..50 {
+        let result = result_of(votes.clone(), MethodRequest::Permutation, seed, true, 4);
+        for player in result.players.iter().filter(|player| player.sd == Some(0.0)) {
+            agreed += 1;
+            assert_eq!(player.interval, None);
+        }
+    }
+    assert!(agreed > 0);
+}
+
 #[test]
 fn noise_intervals_cover_the_truth_at_their_level() {
     for (method, antithetic, repeats, copies) in [

@@ -66,6 +66,15 @@ pub fn n_runs<'a>(keys: impl IntoIterator<Item = &'a GameKey>) -> usize {
 }
 
 impl Cluster {
+    /// The word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Game => "game",
+            Self::Episode => "episode",
+            Self::Run => "run",
+        }
+    }
+
     /// Name of the unit that a game belongs to: the run, or a path below it.
     pub fn unit_name(self, key: &GameKey) -> String {
         let GameKey { run_id, episode, env_id, batch } = key;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::GameKey;
 use super::cluster::{Cluster, ClusterRequest, ClusteredGame, UnitAverager, UnitMean, clustered, n_runs};
+use super::rounding::rounding_floor;
 use super::shapley::{GameResult, Method};
 use super::slot_order::natural_order;
 use crate::stats::{
@@ -60,16 +61,6 @@ pub struct PlayerSummary {
     pub components: Option<VarianceComponents>,
     /// The units and their means, in order of unit.
     pub unit_means: Vec<UnitMean>,
-}
-
-/// Units whose spread is below this many units in the last place of the greatest value differ by rounding alone.
-///
-/// A Shapley value is a sum of up to 2^n terms, added pairwise: its error is a few ulps of the largest.
-const ROUNDING_ULPS: f64 = 64.0;
-
-/// The size below which numbers of games of this scale are rounding.
-pub fn rounding_floor(scale: f64) -> f64 {
-    ROUNDING_ULPS * f64::EPSILON * scale
 }
 
 /// Summarises each slot over `games` in order of slot id.
@@ -209,7 +200,7 @@ impl SlotUnits {
             standard_error: estimate.standard_error,
             n_units: estimate.n,
             n_games,
-            interval: estimate.interval.filter(|_| !self.biased),
+            interval: estimate.interval.filter(|_| !is_rounding && !self.biased),
             t: test.map(|test| test.t),
             p_value: test.map(|test| test.p_value),
             p_adjusted: None,
@@ -297,6 +288,7 @@ mod tests {
         for values in [&[3e-17; 8][..], &[1e-17, 2e-17, 1.5e-17, 3e-17], &[0.25, 0.25 + f64::EPSILON, 0.25]] {
             let found = summary(values);
             assert_eq!((found.t, found.p_value, found.significant), (None, None, None), "{values:?}");
+            assert_eq!(found.interval, None, "{values:?}");
         }
         assert_eq!(summary(&[1e-9, 2e-9, 1.5e-9, 1.2e-9]).significant, Some(true));
     }

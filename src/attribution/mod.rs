@@ -10,6 +10,7 @@ mod game;
 mod inference;
 mod least_squares;
 mod permutation;
+mod rounding;
 mod shapley;
 mod slot_order;
 mod weights;
@@ -21,11 +22,12 @@ pub(crate) use game::CoalitionTableBuilder;
 pub use game::{
     CoalitionTable, Degrees, Game, GameKey, Noise, NoiseVariances, RepeatedCoalition, Repeats, Walk,
 };
-pub use inference::{PlayerSummary, Summary, rounding_floor, summarize};
+pub use inference::{PlayerSummary, Summary, summarize};
 pub use least_squares::{COVARIANCE_PLAYERS, KernelFit, KernelQuality, kernel_values};
 pub use permutation::{
     MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, drawn_noise, recorded_marginals,
 };
+pub use rounding::rounding_floor;
 pub use shapley::{GameResult, Method, MethodRequest, PlayerValue, ShapleyEngine, ShapleySettings};
 pub(crate) use slot_order::natural_order;
 pub use weights::shapley_weights;

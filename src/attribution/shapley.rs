@@ -15,6 +15,7 @@ use super::least_squares::{KernelQuality, kernel_values};
 use super::permutation::{
     MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, drawn_noise, recorded_marginals,
 };
+use super::rounding::rounding_floor;
 use crate::stats::{ConfidenceInterval, ConfidenceLevel, Estimate, IntervalMethod, StreamKey, pairwise_sum};
 
 /// Missing coalitions spelled out in a message.
@@ -271,14 +272,24 @@ fn n_coalitions(table: &CoalitionTable) -> f64 {
     (table.n_players().min(1023) as f64).exp2()
 }
 
+/// The first missing coalitions, before them the ends: without these there is no fit.
 fn spell_missing(game: &Game) -> Vec<String> {
-    let missing = game.table.missing(MISSING_NAMED);
-    let spell = |mask: &u64| {
-        let mut wide = vec![0; coalition::words_for(game.players.len())];
-        wide[0] = *mask;
+    let n = game.players.len();
+    let mut spelled = Vec::new();
+    if game.table.empty_value().is_none() {
+        spelled.push(coalition::describe(&vec![0; coalition::words_for(n)], &game.players));
+    }
+    if game.table.full_value().is_none() {
+        spelled.push("the full coalition".to_owned());
+    }
+    let others = game.table.missing(MISSING_NAMED).into_iter().filter(|mask| *mask != 0).map(|mask| {
+        let mut wide = vec![0; coalition::words_for(n)];
+        wide[0] = mask;
         coalition::describe(&wide, &game.players)
-    };
-    missing.iter().map(spell).collect()
+    });
+    spelled.extend(others);
+    spelled.truncate(MISSING_NAMED);
+    spelled
 }
 
 /// What `--method bounds` would give, under the range the values suggest.
@@ -443,7 +454,9 @@ fn sampled_result(
         player.sd = estimate.sd;
         player.standard_error = estimate.standard_error;
         player.n_samples = estimate.n;
-        player.interval = estimate.interval;
+        // Units that all agree say nothing of how far others would be.
+        let floor = rounding_floor(result.scale);
+        player.interval = estimate.interval.filter(|_| estimate.standard_error.is_some_and(|se| se > floor));
     }
     if !game.walks.is_empty() {
         // The ends of the walks that were used: those of a walk without partner were not.

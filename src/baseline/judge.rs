@@ -277,6 +277,10 @@ fn drift(
         DriftStatistic::Psi => population_stability(&before, &now),
     };
     let name = statistic.name();
+    if !before.is_empty() && old.samples == new.samples {
+        let reason = "the same units, the same values".to_owned();
+        return decided(Finding { margin: Some(max), ..finding }, true, reason);
+    }
     match distance {
         None => {
             let reason = format!("{name} needs more units than {} and {}", before.len(), now.len());

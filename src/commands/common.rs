@@ -200,14 +200,15 @@ impl Context {
     ///
     /// # Errors
     /// If it `is_given` and the format is for programs.
-    pub fn check_table_flag(&self, flag: &str, is_given: bool) -> Result<(), CommandError> {
+    pub fn check_table_flag(&self, flag: &'static str, is_given: bool) -> Result<(), CommandError> {
         let is_table = matches!(self.format(), Format::Table | Format::Markdown);
         if !is_given || is_table {
             return Ok(());
         }
-        Err(CommandError::usage(
-            format!("{flag} shortens a table; --format {} holds everything", self.format().name()),
-            format!("leave {flag} out"),
+        Err(CommandError::idle(
+            flag,
+            format!("shortens a table; --format {} holds everything", self.format().name()),
+            format!("leave --{flag} out"),
         ))
     }
 

@@ -26,6 +26,16 @@ pub enum CommandError {
         /// What to do.
         hint: Option<String>,
     },
+    /// A flag that would change nothing: wrong where it was typed; left out where it is a setting for other occasions too.
+    #[error("--{flag} {reason}")]
+    Idle {
+        /// Its name.
+        flag: &'static str,
+        /// Why it would change nothing.
+        reason: String,
+        /// What to do.
+        hint: String,
+    },
     /// Input that cannot be read or is invalid.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -67,10 +77,16 @@ impl CommandError {
         Self::Usage { message: message.into(), hint: Some(hint.into()) }
     }
 
+    /// A flag that would change nothing.
+    pub fn idle(flag: &'static str, reason: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Idle { flag, reason: reason.into(), hint: hint.into() }
+    }
+
     /// The exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage { .. }
+            | Self::Idle { .. }
             | Self::Game { source: GameError::NoRange | GameError::NoPermutations, .. } => 2,
             Self::Output { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => 2,
             Self::Record(_)
@@ -91,7 +107,7 @@ impl CommandError {
             Self::Game { source, .. } => source.hint(),
             Self::Baseline(error) => Some(error.hint().to_owned()),
             Self::Device(error) => Some(format!("{}; simic devices lists what is present", error.hint())),
-            Self::State(_, hint) => Some(hint.clone()),
+            Self::State(_, hint) | Self::Idle { hint, .. } => Some(hint.clone()),
             Self::NothingLeft => Some("-v and the warnings say why".to_owned()),
             Self::Output { source, .. } => Some(output_hint(source).to_owned()),
         }

@@ -309,6 +309,13 @@ fn coalition_simulation(
             "name fewer --slots",
         ));
     }
+    let numbers = [args.run_spread, args.spread, args.noise, args.baseline];
+    if numbers.iter().chain(&args.effects).any(|x| !x.is_finite()) {
+        return Err(CommandError::usage(
+            "a number is not finite",
+            "--baseline, --effects, --run-spread, --spread and --noise are ordinary numbers",
+        ));
+    }
     if [args.run_spread, args.spread, args.noise].iter().any(|sd| *sd < 0.0) {
         return Err(CommandError::usage(
             "a standard deviation is negative",
@@ -422,6 +429,18 @@ impl CoalitionBatch {
 }
 
 fn transitions(args: &TransitionArgs, context: &Context) -> Result<Outcome, CommandError> {
+    if !args.offset.is_finite() || args.shift.is_some_and(|shift| !shift.is_finite()) {
+        return Err(CommandError::usage(
+            "a number is not finite",
+            "--offset and --shift are ordinary numbers",
+        ));
+    }
+    if let Some(step) = args.shift_at.filter(|step| *step >= args.n_steps) {
+        return Err(CommandError::usage(
+            format!("--shift-at {step}: there are {} vector steps, so nothing would shift", args.n_steps),
+            "name an earlier step, or give more --n-steps",
+        ));
+    }
     let simulation = TransitionSimulation {
         n_envs: args.n_envs as usize,
         n_steps: args.n_steps as usize,

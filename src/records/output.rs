@@ -46,7 +46,11 @@ impl AtomicFile {
             .tempfile_in(directory)
             // The name of the temporary file would only puzzle.
             .map_err(|error| {
-                io::Error::new(error.kind(), format!("{}: {}", directory.display(), error.kind()))
+                let what = match error.kind() {
+                    io::ErrorKind::NotFound => "no such folder".to_owned(),
+                    kind => kind.to_string(),
+                };
+                io::Error::new(error.kind(), format!("{}: {what}", directory.display()))
             })?;
         unfinished().push(file.path().to_owned());
         // Held until the file is closed: other processes see that this one is at work. Where a file system has no

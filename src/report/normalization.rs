@@ -234,11 +234,13 @@ fn findings(document: &NormalizationDocument, run: &RunRow) -> Vec<String> {
         let at =
             change.vector_step.map_or_else(String::new, |step| format!(" (vector step {})", grouped(step)));
         let n = change.dimensions.len();
-        let noun = if n == 1 { "dimension changes" } else { "dimensions change" };
+        let noun = if n == 1 { "dimension changes" } else { "dimensions change, the first" };
         found.push(format!("drift: {n} {noun} at update {}{at}", grouped(change.update)));
     }
     if let Some(reason) = d.drift_test.as_ref().and_then(|test| test.reason.as_ref()) {
-        found.push(format!("drift: cannot tell for {reason}"));
+        let words =
+            if d.drift.is_some() { "drift: other tests cannot tell, for" } else { "drift: cannot tell for" };
+        found.push(format!("{words} {reason}"));
     }
     if let (Some(lag), Some(batches)) = (d.lag_updates, d.effective_batches) {
         let updates = short(lag.ceil());

@@ -22,14 +22,6 @@ fn direction_words(direction: Option<Direction>) -> &'static str {
     }
 }
 
-fn cluster_name(cluster: Cluster) -> &'static str {
-    match cluster {
-        Cluster::Game => "game",
-        Cluster::Episode => "episode",
-        Cluster::Run => "run",
-    }
-}
-
 /// Writes one document per value column.
 ///
 /// Several value columns make a JSON array; in CSV and NDJSON every row says its value column.
@@ -328,8 +320,8 @@ fn write_summary(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: b
     writeln!(
         out,
         "over {} ({} as the independent unit):",
-        count(n_units, cluster_name(document.cluster)),
-        cluster_name(document.cluster)
+        count(n_units, document.cluster.name()),
+        document.cluster.name()
     )?;
     let places = decimals(
         document.summary.iter().flat_map(|s| [Some(s.mean), s.ci_low, s.ci_high].into_iter().flatten()),
@@ -375,7 +367,8 @@ const SEVERAL_RUNS: usize = 6;
 /// What the unit means for the intervals, where there are several runs.
 fn write_independence(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
     let n_runs = document.n_runs();
-    if n_runs < 2 {
+    // Where every run is one episode, both units are the same.
+    if n_runs < 2 || document.n_episodes() == n_runs {
         return Ok(());
     }
     if is_markdown {

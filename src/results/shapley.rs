@@ -1,7 +1,7 @@
 //! Shapley values: the document `simic.shapley/1`.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -365,6 +365,11 @@ impl ShapleyDocument {
     pub fn n_runs(&self) -> usize {
         let keys: Vec<GameKey> = self.games.iter().map(GameRow::key).collect();
         n_runs(&keys)
+    }
+
+    /// Episodes of all runs behind the games.
+    pub fn n_episodes(&self) -> usize {
+        self.games.iter().map(|game| (&*game.run_id, game.episode)).collect::<BTreeSet<_>>().len()
     }
 
     /// Numbers for checks: every slot's mean, and the values of the full and the empty coalition, each over the

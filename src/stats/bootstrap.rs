@@ -59,38 +59,51 @@ impl BcaBootstrap {
         if self.resampled.is_empty() {
             return ConfidenceInterval { low: self.mean, high: self.mean };
         }
+        let (low, high) = self.ends((1.0 - level.get()) / 2.0);
+        ConfidenceInterval { low, high }
+    }
+
+    /// Two-sided p value of mean = 0: the least alpha at which the interval of level 1 - alpha leaves 0 out, found by
+    /// halving, so that the two never contradict each other; never below the 1/(B + 1) that B resamples can tell.
+    ///
+    /// # Edge cases
+    /// A constant sample, or one value: `None`. A mean of 0: 1.
+    pub fn p_value(&self) -> Option<f64> {
+        if self.resampled.is_empty() {
+            return None;
+        }
+        let leaves_out = |alpha: f64| {
+            let (low, high) = self.ends(alpha / 2.0);
+            low > 0.0 || high < 0.0
+        };
+        let least = 1.0 / (self.resampled.len() + 1) as f64;
+        let (mut inside, mut outside) = (least, 1.0);
+        if leaves_out(inside) {
+            return Some(inside);
+        }
+        if !leaves_out(outside) {
+            return Some(outside);
+        }
+        for _ in 0..HALVINGS {
+            let middle = f64::midpoint(inside, outside);
+            if leaves_out(middle) { outside = middle } else { inside = middle }
+        }
+        Some(outside)
+    }
+
+    /// Ends that leave `tail` out on either side.
+    fn ends(&self, tail: f64) -> (f64, f64) {
         let end = |tail: f64| {
             let z = self.bias + normal_quantile(tail);
             let adjusted = normal_cdf(self.bias + z / (1.0 - self.acceleration * z));
             order_statistic(&self.resampled, adjusted)
         };
-        let tail = (1.0 - level.get()) / 2.0;
-        ConfidenceInterval { low: end(tail), high: end(1.0 - tail) }
-    }
-
-    /// Two-sided p value of mean = 0: twice the tail at which an end of the interval reaches 0.
-    ///
-    /// # Formula
-    /// With w = Phi^-1(share of resampled means below 0) - z0: z = w/(1 + a w) - z0, p = 2 min(Phi(z), Phi(-z)),
-    /// never below the 1/(B + 1) that B resamples can tell.
-    ///
-    /// # Edge cases
-    /// A constant sample, or one value: `None`.
-    pub fn p_value(&self) -> Option<f64> {
-        if self.resampled.is_empty() {
-            return None;
-        }
-        let least = 1.0 / (self.resampled.len() + 1) as f64;
-        let w = normal_quantile(share_below(&self.resampled, 0.0)) - self.bias;
-        let scale = 1.0 + self.acceleration * w;
-        // Past the pole of the correction no level reaches 0.
-        if scale <= 0.0 {
-            return Some(least);
-        }
-        let z = w / scale - self.bias;
-        Some((2.0 * normal_cdf(-z.abs())).clamp(least, 1.0))
+        (end(tail), end(1.0 - tail))
     }
 }
+
+/// Halvings of the search for a p value: to the last digits of a double.
+const HALVINGS: usize = 50;
 
 /// Share of the ascending `means` below `x`, ties counted half; kept off 0 and 1 by half a mean, so that its normal
 /// quantile stays finite in lopsided samples.
@@ -173,8 +186,8 @@ mod tests {
         let bootstrap = BcaBootstrap::of_mean(&sample, SETTINGS);
         let p = bootstrap.p_value().expect("a p value");
         let at = |level: f64| bootstrap.interval(ConfidenceLevel::new(level).expect("a level"));
-        let (inside, outside) = (at(1.0 - p * 0.9), at(1.0 - p * 1.1));
-        assert!(inside.low < 0.0 && outside.low > 0.0, "{p}: {inside:?} {outside:?}");
+        let (inside, outside) = (at(1.0 - p * 0.999), at(1.0 - p * 1.001));
+        assert!(inside.low <= 0.0 && outside.low > 0.0, "{p}: {inside:?} {outside:?}");
         let estimate = Estimate::of_mean(&sample, level(), IntervalMethod::StudentT).expect("a mean");
         let t = one_sample_test(&sample, &estimate, IntervalMethod::StudentT).expect("a test");
         assert!((p - t.p_value).abs() < 0.02, "{p} {}", t.p_value);

@@ -21,12 +21,12 @@ pub(in crate::commands) enum Given {
 impl Given {
     fn name(self) -> &'static str {
         match self {
-            Self::Permutations => "--permutations",
-            Self::NoAntithetic => "--no-antithetic",
-            Self::Missing => "--missing",
-            Self::Ci => "--ci",
-            Self::Duplicates => "--duplicates",
-            Self::Slots => "--slots",
+            Self::Permutations => "permutations",
+            Self::NoAntithetic => "no-antithetic",
+            Self::Missing => "missing",
+            Self::Ci => "ci",
+            Self::Duplicates => "duplicates",
+            Self::Slots => "slots",
         }
     }
 
@@ -85,9 +85,11 @@ pub(in crate::commands) fn refuse_idle(
     let has_units = documents.iter().flat_map(|document| &document.summary).any(|row| row.n_units > 1);
     for flag in given {
         if let Some(reason) = flag.idle_because(recording, &games, has_units) {
-            return Err(CommandError::usage(
-                format!("{} changes nothing here: {reason}", flag.name()),
-                format!("leave {} out", flag.name()),
+            let name = flag.name();
+            return Err(CommandError::idle(
+                name,
+                format!("changes nothing here: {reason}"),
+                format!("leave --{name} out"),
             ));
         }
     }

@@ -239,14 +239,16 @@ impl ShapleyArgs {
             ));
         }
         if self.range.is_some() && self.method != MethodArg::Bounds {
-            return Err(CommandError::usage(
-                "--range is the range of unseen values, which only --method bounds asks for",
+            return Err(CommandError::idle(
+                "range",
+                "is the range of unseen values, which only --method bounds asks for",
                 "add --method bounds, or leave --range out",
             ));
         }
         if self.resamples.is_some() && self.ci != Some(CiArg::Bootstrap) {
-            return Err(CommandError::usage(
-                "--resamples is about --ci bootstrap",
+            return Err(CommandError::idle(
+                "resamples",
+                "is about --ci bootstrap",
                 "add --ci bootstrap, or leave --resamples out",
             ));
         }
@@ -273,7 +275,7 @@ impl ShapleyArgs {
 /// Unreadable input, games without a value under the method, or an output that cannot be written.
 pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandError> {
     let analysis = args.analysis(context)?;
-    context.check_table_flag("--games", args.games.is_some())?;
+    context.check_table_flag("games", args.games.is_some())?;
     context.check_output()?;
     let recording = read(&analysis, &context.console, &context.discover(&args.runs)?.files)?;
     let documents = compute(&analysis, &context.console, &recording)?;
@@ -405,8 +407,11 @@ fn document(
     ShapleyDocument::new(settled, value, games.results, summary, input)
 }
 
-/// Units from which on a bootstrap is worth its name.
-const BOOTSTRAP_UNITS: u64 = 10;
+/// Units from which on a bootstrap covers nearly what it says: of 10 to 12, 90 % at 95 %, of 20, 93 %.
+const BOOTSTRAP_UNITS: u64 = 20;
+
+/// Units of drawn permutations from which on their spread is known well enough: of 10 pairs, 86 to 91 % at 95 %.
+const DRAWN_UNITS: u64 = 40;
 
 /// Units from which on the normal quantile covers nearly what it says: of 30, 94 % at 95 %.
 const NORMAL_UNITS: u64 = 30;
@@ -457,6 +462,14 @@ fn remark(analysis: &ShapleyAnalysis, console: &Console, games: &[GameResult], v
     if unpaired > 0 {
         console
             .note(&format!("{unpaired} recorded permutations have no antithetic partner and were not used"));
+    }
+    let drawn = games.iter().filter(|game| game.method == Method::Permutation && game.n_recorded_walks == 0);
+    let fewest = drawn.flat_map(|game| &game.players).map(|player| player.n_samples).min();
+    if let Some(fewest) = fewest.filter(|n| (2..DRAWN_UNITS).contains(n)) {
+        let units = if analysis.antithetic { "pairs of permutations" } else { "permutations" };
+        console.warn(&format!(
+            "intervals of {fewest} {units} are too narrow: their spread is not known yet; --permutations 200 is enough"
+        ));
     }
     let biased = games.iter().filter(|game| game.biased).count();
     if biased > 0 {

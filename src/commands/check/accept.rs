@@ -59,6 +59,16 @@ pub fn run(args: &AcceptArgs, context: &Context) -> Result<Outcome, CommandError
                 ));
             }
         };
+        if let (Some(before), Some(now)) = (stored.cluster(), baseline.cluster())
+            && before != now
+        {
+            context.console.note(&format!(
+                "check {}: the independent unit is now the {}, it was the {}",
+                plan.name,
+                now.name(),
+                before.name()
+            ));
+        }
         let place = plan.baseline.display().to_string();
         rows.push(outcome.row(plan.name.clone(), place));
         if baseline.to_bytes() != stored.to_bytes() {

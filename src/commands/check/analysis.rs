@@ -8,7 +8,7 @@ use clap::{Args, Command, FromArgMatches};
 use toml::Table;
 
 use super::plan::CheckPlan;
-use crate::attribution::{Cluster, ClusterRequest};
+use crate::attribution::{Cluster, ClusterRequest, GameKey, n_runs};
 use crate::commands::analyze::idle::{Given, refuse_idle};
 use crate::commands::analyze::shapley::{self, ShapleyArgs};
 use crate::commands::normalize::OutputPaths;
@@ -114,11 +114,13 @@ impl<'a> AnalysisCache<'a> {
             Some(request) => request?,
             None => request(plan, self.context)?,
         };
-        if let (Asked::Shapley(analysis), Some(cluster)) = (&mut request.asked, stored)
-            && analysis.cluster == ClusterRequest::Auto
-        {
-            analysis.cluster = cluster.into();
-        }
+        let kept = match (&mut request.asked, stored) {
+            (Asked::Shapley(analysis), Some(cluster)) if analysis.cluster == ClusterRequest::Auto => {
+                analysis.cluster = cluster.into();
+                Some(cluster)
+            }
+            _ => None,
+        };
         let known =
             self.done.iter().find(|(other, _)| other.is_same(&request)).map(|(_, known)| known.clone());
         let result = if let Some(result) = known {
@@ -128,10 +130,39 @@ impl<'a> AnalysisCache<'a> {
                 CommandError::usage(format!("check {}: {problem}", plan.name), "see docs/formats.md")
             })?
         };
+        if let Some(kept) = kept {
+            self.tell_unit(plan, &request, kept);
+        }
         let inputs = fingerprints(&request.files)?;
         let inputs = inputs.into_iter().map(|(name, print)| (plan.stored_name(&name), print)).collect();
         self.done.push((request, result.clone()));
         Ok(Analysed { result, inputs })
+    }
+
+    /// Says where the baseline's unit is not the one that the runs at hand suggest.
+    fn tell_unit(&self, plan: &CheckPlan, request: &Request, kept: Cluster) {
+        let Asked::Shapley(analysis) = &request.asked else { return };
+        let names = request.names();
+        let Some(read) =
+            self.coalitions.iter().find(|read| read.files == names && read.reading == analysis.reading)
+        else {
+            return;
+        };
+        let keys: Vec<&GameKey> =
+            (0..read.recording.n_games()).map(|game| read.recording.key(game)).collect();
+        let suggested = ClusterRequest::Auto.of(keys.iter().copied());
+        if suggested != kept && kept != Cluster::Game {
+            self.context.console.note(&format!(
+                "check {}: compared by {}, the unit of its baseline; {} here, simic check accept --force takes the {}",
+                plan.name,
+                kept.name(),
+                match n_runs(keys) {
+                    1 => "with one run".to_owned(),
+                    n => format!("with {n} runs"),
+                },
+                suggested.name(),
+            ));
+        }
     }
 
     /// The numbers asked for, or what is wrong with them.

@@ -18,7 +18,7 @@ use crate::records::StepRecording;
 use crate::report::{write_comparison, write_divisors};
 use crate::results::{
     CompareAnalysis, CompareInput, ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument,
-    DivisorRow, untold_reason,
+    DivisorRow, RuleAnalysis, untold_reason,
 };
 
 /// Replays many settings over one recording, side by side; batch moments are computed once for all.
@@ -48,7 +48,7 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub(super) rule: RuleArgs,
     /// What every framework would divide these rewards by, side by side (--target reward)
-    #[arg(long, conflicts_with_all = ["momentum", "welford", "shift_at"])]
+    #[arg(long, conflicts_with_all = ["momentum", "welford", "shift_at", "preset", "dimensions"])]
     pub divisors: bool,
     /// Dimensions to list for each setting in a table [default: none]
     #[arg(long, value_name = "N")]
@@ -72,7 +72,14 @@ impl CompareArgs {
 /// # Errors
 /// Unreadable input, or an output that cannot be written.
 pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandError> {
-    context.check_table_flag("--dimensions", args.dimensions.is_some())?;
+    context.check_table_flag("dimensions", args.dimensions.is_some())?;
+    let twice = args.momentum.iter().enumerate().find(|(i, m)| args.momentum[..*i].contains(m));
+    if let Some((_, momentum)) = twice {
+        return Err(CommandError::usage(
+            format!("--momentum names {momentum} twice"),
+            "one setting is shown once",
+        ));
+    }
     if args.divisors {
         return divisors(args, context);
     }
@@ -129,8 +136,9 @@ fn divisors(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErr
     if args.rule.target != TargetArg::Reward {
         return Err(CommandError::usage("--divisors is about rewards", "add --target reward"));
     }
-    let asked =
-        args.rule.analysis(context, Base { preset: args.preset.named(), momentum: None, memories: None })?;
+    // Any framework that scales by returns makes sense of flags about them.
+    let base = Base { preset: Some(Preset::Sb3), momentum: None, memories: None };
+    let asked = RuleAnalysis { preset: None, ..args.rule.analysis(context, base)? };
     if asked.is_per_env() {
         return Err(CommandError::usage(
             "--divisors are those of all environments together; --scope env would change nothing",
@@ -146,8 +154,12 @@ fn divisors(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErr
         if preset.conventions(Target::Reward).is_none() {
             continue;
         }
-        let rule =
-            args.rule.analysis(context, Base { preset: Some(preset), momentum: None, memories: None })?;
+        // What is about returns goes for the frameworks that scale by them.
+        let asked = match preset.conventions(Target::Reward).and_then(|known| known.return_scale) {
+            Some(_) => args.rule.clone(),
+            None => RuleArgs { gamma: None, return_reset: None, autoreset: None, ..args.rule.clone() },
+        };
+        let rule = asked.analysis(context, Base { preset: Some(preset), momentum: None, memories: None })?;
         let mut plan = Plan::of(&rule, false);
         let recording = match read.take() {
             // Nothing but the key columns decides on order; one plan's reading serves the others.

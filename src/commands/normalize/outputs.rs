@@ -57,7 +57,7 @@ impl TableArgs {
     /// # Errors
     /// A number of them where no table is written.
     pub(super) fn dimensions(&self, context: &Context) -> Result<usize, CommandError> {
-        context.check_table_flag("--dimensions", self.dimensions.is_some())?;
+        context.check_table_flag("dimensions", self.dimensions.is_some())?;
         Ok(self.dimensions.unwrap_or(12))
     }
 }
@@ -114,15 +114,15 @@ impl OutputPaths {
             force: context.common.force,
         };
         let idle = if args.precision.is_some() && paths.steps.is_none() {
-            Some(("--precision is about the rows written with -o, and none are", "add -o FILE.parquet"))
+            Some(("precision", "is about the rows written with -o, and none are", "add -o FILE.parquet"))
         } else if args.compression.is_some() && paths.steps.is_none() && paths.trace.is_none() {
-            let message = "--compression is about the files written with -o and --trace, and none are";
-            Some((message, "add -o FILE.parquet or --trace FILE.parquet"))
+            let reason = "is about the files written with -o and --trace, and none are";
+            Some(("compression", reason, "add -o FILE.parquet or --trace FILE.parquet"))
         } else {
             None
         };
-        if let Some((message, hint)) = idle {
-            return Err(CommandError::usage(message, hint));
+        if let Some((flag, reason, hint)) = idle {
+            return Err(CommandError::idle(flag, reason, hint));
         }
         paths.check()?;
         Ok(paths)

@@ -193,6 +193,12 @@ pub(super) fn settle(
              termination, at which returns would begin anew; --column terminated=done takes every done row as one",
         );
     }
+    if !recording.has_episode_flags() {
+        context.console.note(
+            "there is no terminated, truncated or done column: returns never begin anew, and rows that only reset an \
+             environment are not told apart",
+        );
+    }
     if plan.autoresets.is_empty() {
         let progress = context.console.progress();
         plan.autoresets = autoreset::find(recording, plan, &progress)?;

@@ -329,17 +329,20 @@ impl RuleArgs {
         let has_exact_correction = rule.correction == Correction::Exact;
         let idle = if self.gamma.is_some() && !has_return_scale {
             Some((
-                "--gamma discounts a return, and nothing is scaled by one",
+                "gamma",
+                "discounts a return, and nothing is scaled by one",
                 "add --target reward --reward-scale return",
             ))
         } else if self.return_reset.is_some() && !has_return_scale {
             Some((
-                "--return-reset is about a return, and nothing is scaled by one",
+                "return-reset",
+                "is about a return, and nothing is scaled by one",
                 "add --target reward --reward-scale return",
             ))
         } else if self.autoreset.is_some() && !has_return_scale {
             Some((
-                "--autoreset is about rows in no return, and nothing is scaled by one",
+                "autoreset",
+                "is about rows in no return, and nothing is scaled by one",
                 "add --target reward --reward-scale return",
             ))
         } else if self.initial_count.is_some()
@@ -347,20 +350,22 @@ impl RuleArgs {
             && !matches!(rule.warmup, Warmup::Welford(_))
         {
             Some((
-                "--initial-count weighs the initial state of full history; a moving average has none",
+                "initial-count",
+                "weighs the initial state of full history; a moving average has none",
                 "leave it out, or leave --momentum out",
             ))
         } else if self.bias_correction.is_some_and(|c| c != CorrectionArg::None) && !memories.has_moving {
-            Some(("--bias-correction is about a moving average", "give --momentum M, or leave it out"))
+            Some(("bias-correction", "is about a moving average", "give --momentum M, or leave it out"))
         } else if rule.warmup == Warmup::Debias && has_exact_correction {
             Some((
-                "--warmup debias leaves nothing of the initial state that --bias-correction exact could remove",
+                "warmup",
+                "debias leaves nothing of the initial state that --bias-correction exact could remove",
                 "use one of the two",
             ))
         } else {
             None
         };
-        idle.map_or(Ok(()), |(message, hint)| Err(CommandError::usage(message, hint)))
+        idle.map_or(Ok(()), |(flag, reason, hint)| Err(CommandError::idle(flag, reason, hint)))
     }
 
     /// Refuses arguments that contradict each other.
@@ -386,8 +391,9 @@ impl RuleArgs {
             ));
         }
         if !memories.has_moving && self.warmup.is_some_and(|w| w != Warmup::None) {
-            return Err(CommandError::usage(
-                "--warmup is about a moving average",
+            return Err(CommandError::idle(
+                "warmup",
+                "is about a moving average",
                 "give --momentum M, or leave --warmup out",
             ));
         }

@@ -50,7 +50,10 @@ pub(super) fn check(path: &Path, stored: &StoredState, expected: Expected<'_>) -
     if let (Some(target), Some(wanted)) = (stored.target.as_deref(), expected.target)
         && target != wanted
     {
-        return other(format!("{name}: a state of --target {target}, where --target {wanted} is asked"));
+        return Err(CommandError::State(
+            format!("{name}: a state of --target {target}, where --target {wanted} is asked"),
+            format!("add --target {target}, if that is what it is for"),
+        ));
     }
     // Files that say what they normalized say this too.
     if stored.target.is_some() && stored.format.starts_with("simic") && expected.target.is_some() {

@@ -69,7 +69,28 @@ impl CoalitionFiles {
         let sources = sources
             .map(|(table, columns)| RunSource { file: table.file(), has_run_id: columns.run_id.is_some() });
         refuse_copies(&sources.collect::<Vec<_>>())?;
+        notes.extend(found.unread_seeds());
         Ok(found)
+    }
+}
+
+/// Columns that tell replicates of a run apart.
+const SEEDS: [&str; 4] = ["seed", "trial", "replicate", "fold"];
+
+impl CoalitionFiles {
+    /// A column that may tell runs apart and is not read: their rows would pass for repeated evaluations of one game.
+    fn unread_seeds(&self) -> Option<String> {
+        let is_unread = |name: &&&str| {
+            self.tables
+                .iter()
+                .zip(&self.columns)
+                .any(|(table, columns)| table.has_column(name) && columns.run_id.as_deref() != Some(**name))
+        };
+        let name = SEEDS.iter().find(is_unread)?;
+        Some(format!(
+            "column {name} is not read: rows that differ by it alone count as repeated evaluations of one game; if it \
+             tells runs apart, --column run_id={name}"
+        ))
     }
 }
 
