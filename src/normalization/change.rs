@@ -152,7 +152,7 @@ impl Drift {
 /// Finds the strongest change of mean or variance in windows that follow each other.
 ///
 /// # Formula
-/// Two series per dimension, each tested by [`test_split`]: the windows' means, and their mean squares about the mean of
+/// Two series per dimension, each tested by `test_split`: the windows' means, and their mean squares about the mean of
 /// the side of the means' best split. A change counts at `p <= 0.05/m`, m twice the number of dimensions that are not
 /// constant (Bonferroni: dimensions may depend on each other in any way), and where it is large too: 0.25 standard
 /// deviations of the mean, or a ratio of 1.4 of the deviations.
