@@ -13,7 +13,7 @@
 
 use rayon::prelude::*;
 
-use super::game::{Degrees, NoiseVariances};
+use super::noise::{Degrees, NoiseVariances};
 use super::weights::SizeWeights;
 use crate::stats::pairwise_sum;
 

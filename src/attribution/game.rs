@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::coalition::{self, CoalitionIndex};
+use super::noise::Noise;
+use super::repeats::{GatheredRepeats, KeptRepeats};
 
 /// Up to this many players a game's rows are gathered in an array of all coalitions.
 const DENSE_PLAYERS: usize = 28;
@@ -44,15 +46,6 @@ pub enum Repeats {
     Last,
 }
 
-/// Evaluation noise, aligned with a table's coalitions.
-#[derive(Debug, Clone)]
-pub struct Noise {
-    /// Rows per coalition.
-    pub counts: Vec<u32>,
-    /// Sum of squares about the mean per coalition.
-    pub squares: Vec<f64>,
-}
-
 #[derive(Debug, Clone)]
 enum Storage {
     /// All 2^n values, by mask.
@@ -70,6 +63,7 @@ pub struct CoalitionTable {
     storage: Storage,
     noise: Option<Noise>,
     n_rows: u64,
+    n_copies: u64,
 }
 
 /// A coalition recorded twice although repeats were forbidden.
@@ -119,6 +113,7 @@ impl CoalitionTable {
             n_rows: values.len() as u64,
             storage: Storage::Complete(values),
             noise: None,
+            n_copies: 0,
         }
     }
 
@@ -136,15 +131,14 @@ impl CoalitionTable {
         order.sort_by(|a, b| mask_of(*a).iter().rev().cmp(mask_of(*b).iter().rev()).then(a.cmp(b)));
         let mut distinct: Vec<u64> = Vec::with_capacity(masks.len());
         let mut means: Vec<f64> = Vec::with_capacity(values.len());
-        let mut noise = Noise { counts: Vec::new(), squares: Vec::new() };
+        let mut gathered = GatheredRepeats::of_values(&[]);
         for row in order {
             let mask = mask_of(row);
             let is_repeat = !means.is_empty() && &distinct[distinct.len() - words..] == mask;
             if !is_repeat {
                 distinct.extend_from_slice(mask);
                 means.push(values[row]);
-                noise.counts.push(1);
-                noise.squares.push(0.0);
+                gathered.append(values[row]);
                 continue;
             }
             let position = means.len() - 1;
@@ -152,15 +146,17 @@ impl CoalitionTable {
                 Repeats::Error => return Err(RepeatedCoalition(mask.to_vec())),
                 Repeats::First => {}
                 Repeats::Last => means[position] = values[row],
-                Repeats::Mean => noise.push(position, &mut means[position], values[row]),
+                Repeats::Mean => gathered.push(position, &mut means[position], values[row]),
             }
         }
+        let KeptRepeats { noise, means: fresh_means, n_copies } = gathered.finish();
+        let means = fresh_means.unwrap_or(means);
         let noise = noise.counts.iter().any(|count| *count > 1).then_some(noise);
         let n_rows = values.len() as u64;
         if n_players <= DENSE_PLAYERS && means.len() == 1 << n_players {
-            return Ok(Self { n_players, storage: Storage::Complete(means), noise, n_rows });
+            return Ok(Self { n_players, storage: Storage::Complete(means), noise, n_rows, n_copies });
         }
-        Ok(Self::sparse(n_players, distinct, means, noise, n_rows))
+        Ok(Self { n_copies, ..Self::sparse(n_players, distinct, means, noise, n_rows) })
     }
 
     fn sparse(
@@ -171,7 +167,7 @@ impl CoalitionTable {
         n_rows: u64,
     ) -> Self {
         let index = CoalitionIndex::new(&masks, coalition::words_for(n_players));
-        Self { n_players, storage: Storage::Sparse { masks, values, index }, noise, n_rows }
+        Self { n_players, storage: Storage::Sparse { masks, values, index }, noise, n_rows, n_copies: 0 }
     }
 
     /// Number of players.
@@ -187,6 +183,11 @@ impl CoalitionTable {
     /// Number of rows gathered, repeats included.
     pub fn n_rows(&self) -> u64 {
         self.n_rows
+    }
+
+    /// Rows left out because they are copies of an evaluation among fresh ones.
+    pub fn n_copies(&self) -> u64 {
+        self.n_copies
     }
 
     /// All 2^n values by mask, if every coalition was recorded.
@@ -302,7 +303,7 @@ pub(crate) struct CoalitionTableBuilder {
 
 enum BuilderRows {
     /// An array of all coalitions; NaN marks one not seen, for the reader lets no NaN through.
-    Dense { values: Vec<f64>, noise: Option<Noise>, n_rows: u64, filled: usize },
+    Dense { values: Vec<f64>, repeats: Option<GatheredRepeats>, n_rows: u64, filled: usize },
     /// Rows as they came.
     Sparse { masks: Vec<u64>, values: Vec<f64> },
 }
@@ -312,7 +313,7 @@ impl CoalitionTableBuilder {
     pub(crate) fn new(n_players: usize, n_rows: usize, repeats: Repeats) -> Self {
         assert!(n_players <= coalition::WORD_BITS);
         let rows = if n_players <= DENSE_PLAYERS && n_rows >= (1usize << n_players) / 4 {
-            BuilderRows::Dense { values: vec![f64::NAN; 1 << n_players], noise: None, n_rows: 0, filled: 0 }
+            BuilderRows::Dense { values: vec![f64::NAN; 1 << n_players], repeats: None, n_rows: 0, filled: 0 }
         } else {
             BuilderRows::Sparse { masks: Vec::with_capacity(n_rows), values: Vec::with_capacity(n_rows) }
         };
@@ -329,7 +330,7 @@ impl CoalitionTableBuilder {
                     values.push(value);
                 }
             }
-            BuilderRows::Dense { values, noise, n_rows, filled } => {
+            BuilderRows::Dense { values, repeats, n_rows, filled } => {
                 for (mask, value) in run {
                     *n_rows += 1;
                     let position = usize::try_from(mask).unwrap_or(usize::MAX);
@@ -337,6 +338,9 @@ impl CoalitionTableBuilder {
                     if cell.is_nan() {
                         *cell = value;
                         *filled += 1;
+                        if let Some(repeats) = repeats {
+                            repeats.set(position, value);
+                        }
                         continue;
                     }
                     match self.repeats {
@@ -344,11 +348,11 @@ impl CoalitionTableBuilder {
                         Repeats::First => {}
                         Repeats::Last => *cell = value,
                         Repeats::Mean => {
-                            let noise = noise.get_or_insert_with(|| Noise {
-                                counts: vec![1; 1 << self.n_players],
-                                squares: vec![0.0; 1 << self.n_players],
-                            });
-                            noise.push(position, cell, value);
+                            let mut mean = values[position];
+                            repeats
+                                .get_or_insert_with(|| GatheredRepeats::of_values(values))
+                                .push(position, &mut mean, value);
+                            values[position] = mean;
                         }
                     }
                 }
@@ -360,14 +364,24 @@ impl CoalitionTableBuilder {
     /// The finished table.
     pub(crate) fn finish(self) -> Result<CoalitionTable, RepeatedCoalition> {
         let n_players = self.n_players;
-        let (values, noise, n_rows, filled) = match self.rows {
+        let (values, repeats, n_rows, filled) = match self.rows {
             BuilderRows::Sparse { masks, values } => {
                 return CoalitionTable::gather_sparse(n_players, &masks, &values, self.repeats);
             }
-            BuilderRows::Dense { values, noise, n_rows, filled } => (values, noise, n_rows, filled),
+            BuilderRows::Dense { values, repeats, n_rows, filled } => (values, repeats, n_rows, filled),
+        };
+        let (values, noise, n_copies) = match repeats.map(GatheredRepeats::finish) {
+            Some(kept) => (kept.means.unwrap_or(values), Some(kept.noise), kept.n_copies),
+            None => (values, None, 0),
         };
         if filled == values.len() {
-            return Ok(CoalitionTable { n_players, storage: Storage::Complete(values), noise, n_rows });
+            return Ok(CoalitionTable {
+                n_players,
+                storage: Storage::Complete(values),
+                noise,
+                n_rows,
+                n_copies,
+            });
         }
         let seen: Vec<usize> = (0..values.len()).filter(|position| !values[*position].is_nan()).collect();
         let masks = seen.iter().map(|position| *position as u64).collect();
@@ -376,68 +390,8 @@ impl CoalitionTableBuilder {
             counts: seen.iter().map(|position| noise.counts[*position]).collect(),
             squares: seen.iter().map(|position| noise.squares[*position]).collect(),
         });
-        Ok(CoalitionTable::sparse(n_players, masks, values, noise, n_rows))
+        Ok(CoalitionTable { n_copies, ..CoalitionTable::sparse(n_players, masks, values, noise, n_rows) })
     }
-}
-
-impl Noise {
-    /// Adds a repeat to the coalition at `position`, whose running mean is `mean`.
-    fn push(&mut self, position: usize, mean: &mut f64, value: f64) {
-        self.counts[position] += 1;
-        let delta = value - *mean;
-        *mean += delta / f64::from(self.counts[position]);
-        self.squares[position] += delta * (value - *mean);
-    }
-
-    /// Evaluations of the coalition at `position` that tell of noise: repeats that agree to the bit are copies of one.
-    ///
-    /// A recorder that writes a cached value again has not measured again: such rows give neither degrees of freedom
-    /// nor precision. Chance agreement of coarse values is taken for a copy too, which errs on the wide side.
-    fn measured(&self, position: usize) -> f64 {
-        if self.squares[position] > 0.0 { f64::from(self.counts[position]) } else { 1.0 }
-    }
-
-    /// Variance of each coalition's *mean*, with the degrees of freedom behind it.
-    ///
-    /// If every coalition is repeated, each has its own sample variance; otherwise one variance is pooled over all
-    /// that are. Copies count once (see `measured`).
-    pub fn mean_variances(&self) -> NoiseVariances {
-        let counts: Vec<f64> = (0..self.counts.len()).map(|position| self.measured(position)).collect();
-        if counts.iter().all(|count| *count > 1.0) {
-            let variances = (self.squares.iter())
-                .zip(&counts)
-                .map(|(squares, count)| squares / (count - 1.0) / count)
-                .collect();
-            return NoiseVariances {
-                variances,
-                degrees: Degrees::PerCoalition(counts.iter().map(|count| count - 1.0).collect()),
-            };
-        }
-        let degrees: f64 = counts.iter().map(|count| count - 1.0).sum();
-        let pooled = crate::stats::pairwise_sum(&self.squares) / degrees;
-        NoiseVariances {
-            variances: counts.iter().map(|count| pooled / count).collect(),
-            degrees: Degrees::Pooled(degrees),
-        }
-    }
-}
-
-/// Variances of coalition means and how well they are known.
-#[derive(Debug, Clone)]
-pub struct NoiseVariances {
-    /// Variance of the mean per coalition.
-    pub variances: Vec<f64>,
-    /// Degrees of freedom behind them.
-    pub degrees: Degrees,
-}
-
-/// Degrees of freedom of noise variances.
-#[derive(Debug, Clone)]
-pub enum Degrees {
-    /// One variance over all coalitions.
-    Pooled(f64),
-    /// A variance of its own per coalition: combine by Satterthwaite.
-    PerCoalition(Vec<f64>),
 }
 
 /// One recorded permutation: players in order of joining and the n + 1 values from empty to full.
@@ -468,6 +422,7 @@ pub struct Game {
 
 #[cfg(test)]
 mod tests {
+    use super::super::noise::Degrees;
     use super::*;
 
     fn table(

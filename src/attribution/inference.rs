@@ -237,6 +237,7 @@ mod tests {
             antithetic: None,
             unpaired_walks: 0,
             bad_walks: 0,
+            n_copies: 0,
             n_recorded_walks: 0,
             scale: 1.0,
             kernel: None,

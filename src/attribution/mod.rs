@@ -9,7 +9,9 @@ mod exact;
 mod game;
 mod inference;
 mod least_squares;
+mod noise;
 mod permutation;
+mod repeats;
 mod rounding;
 mod shapley;
 mod slot_order;
@@ -19,11 +21,10 @@ pub use bounds::{ShapleyBounds, ValueRange, shapley_bounds};
 pub use cluster::{Cluster, ClusterRequest, UnitMean, n_runs, unit_means};
 pub use exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 pub(crate) use game::CoalitionTableBuilder;
-pub use game::{
-    CoalitionTable, Degrees, Game, GameKey, Noise, NoiseVariances, RepeatedCoalition, Repeats, Walk,
-};
+pub use game::{CoalitionTable, Game, GameKey, RepeatedCoalition, Repeats, Walk};
 pub use inference::{PlayerSummary, Summary, summarize};
 pub use least_squares::{COVARIANCE_PLAYERS, KernelFit, KernelQuality, kernel_values};
+pub use noise::{Degrees, Noise, NoiseVariances};
 pub use permutation::{
     MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, drawn_noise, recorded_marginals,
 };

@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use super::GameError;
 use super::coalition::{insert, words_for};
 use super::exact::NoiseError;
-use super::game::{CoalitionTable, Degrees, NoiseVariances, Walk};
+use super::game::{CoalitionTable, Walk};
+use super::noise::{Degrees, NoiseVariances};
 use crate::stats::{StreamKey, random_stream};
 
 /// How many permutations to draw, and how.

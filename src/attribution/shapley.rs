@@ -125,6 +125,8 @@ pub struct GameResult {
     pub unpaired_walks: usize,
     /// Recorded permutations left out because they are none.
     pub bad_walks: usize,
+    /// Rows left out because they are copies of an evaluation among fresh ones.
+    pub n_copies: u64,
     /// Recorded permutations.
     pub n_recorded_walks: usize,
     /// Greatest distance of a recorded value from v(empty): what rounding is measured by.
@@ -347,6 +349,7 @@ fn blank_result(game: &Game, method: Method) -> GameResult {
         antithetic: None,
         unpaired_walks: 0,
         bad_walks: game.n_bad_walks,
+        n_copies: game.table.n_copies(),
         n_recorded_walks: game.walks.len(),
         scale: game.table.scale(),
         kernel: None,

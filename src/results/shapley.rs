@@ -167,6 +167,9 @@ pub struct GameRow {
     /// Whether units are means of antithetic pairs; absent without permutations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub antithetic: Option<bool>,
+    /// Rows left out because they agree to the bit with an evaluation of their coalition among fresh ones.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub copies: u64,
     /// Permutations the recording has of its own, those left out not counted.
     #[serde(default, skip_serializing_if = "is_none_left_out")]
     pub walks_recorded: usize,
@@ -435,6 +438,7 @@ impl GameRow {
             walks_recorded: game.n_recorded_walks,
             walks_unpaired: game.unpaired_walks,
             walks_bad: game.bad_walks,
+            copies: game.n_copies,
             kernel: game.kernel.map(KernelRow::of),
             players: Players { slot_ids: game.slot_ids, values: game.players },
         }

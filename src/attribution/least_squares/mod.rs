@@ -26,7 +26,8 @@ use self::rows::InnerRows;
 use crate::attribution::GameError;
 use crate::attribution::coalition::{describe, grand_coalition, insert, words_for};
 use crate::attribution::exact::NoiseError;
-use crate::attribution::game::{CoalitionTable, Noise, NoiseVariances};
+use crate::attribution::game::CoalitionTable;
+use crate::attribution::noise::{Noise, NoiseVariances};
 
 pub use self::noise::COVARIANCE_PLAYERS;
 

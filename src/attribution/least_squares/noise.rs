@@ -7,7 +7,7 @@
 use nalgebra::DMatrix;
 
 use crate::attribution::exact::NoiseError;
-use crate::attribution::game::{Degrees, NoiseVariances};
+use crate::attribution::noise::{Degrees, NoiseVariances};
 
 /// Players up to which a covariance matrix is given.
 pub const COVARIANCE_PLAYERS: usize = 64;

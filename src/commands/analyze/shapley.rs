@@ -452,6 +452,13 @@ fn check_interval(document: &ShapleyDocument, console: &Console) -> Result<(), C
 
 /// Tells what changes how the result is read.
 fn remark(analysis: &ShapleyAnalysis, console: &Console, games: &[GameResult], value: &str) {
+    let copies: u64 = games.iter().map(|game| game.n_copies).sum();
+    if copies > 0 {
+        console.note(&format!(
+            "{copies} rows agree to the bit with an earlier one of their coalition, beside others that do not: copies of \
+             one evaluation, left out"
+        ));
+    }
     let bad_walks: usize = games.iter().map(|game| game.bad_walks).sum();
     if bad_walks > 0 {
         console.warn(&format!(
