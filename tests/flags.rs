@@ -32,7 +32,7 @@ fn run(arguments: &[&str]) -> (i32, String) {
 
 /// Flags every command takes, which are about how it speaks and where it writes (or are a rule for all commands, like
 /// the seed and the column mapping): the same script may pass them to all.
-const COMMON: [&str; 14] = [
+const COMMON: [&str; 15] = [
     "help",
     "version",
     "format",
@@ -40,6 +40,7 @@ const COMMON: [&str; 14] = [
     "force",
     "seed",
     "threads",
+    "max-memory",
     "progress",
     "color",
     "quiet",

@@ -17,6 +17,7 @@ mod normalizers;
 mod program;
 mod reference;
 mod replay_order;
+mod sizes;
 mod states;
 mod threads;
 mod tidy;

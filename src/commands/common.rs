@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::error::CommandError;
+use super::memory;
 use crate::console::{Console, When};
-use crate::records::{ColumnMap, Discovered, InputFile, OnBad, discover};
+use crate::records::{ColumnMap, Discovered, InputFile, OnBad, PartBudget, discover};
 use crate::report::{CheckFormat, Format};
 
 /// Format of the result.
@@ -114,6 +115,10 @@ pub struct CommonArgs {
     /// Threads to use [default: all cores]; results do not depend on it
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
+    /// Memory a row group, record batch or text file may take once decoded, 2GB or 512MiB for instance [default: half
+    /// of the machine's]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = memory::parse_size)]
+    pub max_memory: Option<PartBudget>,
     /// Show progress on stderr
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
     pub progress: ColorArg,
@@ -179,7 +184,8 @@ impl Context {
     /// Nothing to read.
     pub fn discover(&self, runs: &[String]) -> Result<Discovered, CommandError> {
         let default_runs = std::env::var("SIMIC_RUNS").ok();
-        let discovered = discover(runs, default_runs.as_deref())?;
+        let budget = self.common.max_memory.unwrap_or_else(memory::half_of_machine);
+        let discovered = discover(runs, default_runs.as_deref())?.within(budget);
         for note in &discovered.notes {
             self.console.note(note);
         }

@@ -7,6 +7,7 @@ pub mod devices;
 mod error;
 mod generate;
 pub mod inspect;
+mod memory;
 pub mod normalize;
 pub mod schema;
 pub mod simulate;

@@ -1,7 +1,46 @@
-//! How much a file of a stored state may ask of this machine, whatever it claims of itself.
+//! How much a file may ask of this machine, whatever it claims of itself: a recording, and a stored state.
 
 use std::cell::Cell;
 use std::io::Read;
+
+use super::error::{Problem, RecordError};
+
+/// Bytes that one part of a recording (a row group, a record batch, a text file) may take once it is decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartBudget {
+    bytes: u64,
+}
+
+impl PartBudget {
+    /// What a row takes at least, whatever its columns: its number.
+    pub(super) const ROW_BYTES: u64 = 8;
+
+    /// A budget of so many bytes.
+    pub const fn of_bytes(bytes: u64) -> Self {
+        Self { bytes }
+    }
+
+    /// Bytes.
+    pub(super) fn bytes(self) -> u64 {
+        self.bytes
+    }
+
+    /// Refuses a part that takes more.
+    pub(super) fn check(self, file: &str, part: &str, decoded: u64) -> Result<(), RecordError> {
+        if decoded <= self.bytes {
+            return Ok(());
+        }
+        let problem = Problem::OverBudget { part: part.to_owned(), decoded, budget: self.bytes };
+        Err(RecordError::file(file, problem))
+    }
+}
+
+impl Default for PartBudget {
+    /// 4 GiB, for a caller that does not say.
+    fn default() -> Self {
+        Self::of_bytes(4 << 30)
+    }
+}
 
 /// Bytes of a file whose structure is its own (foreign JSON, pickles, npz): a state is small.
 pub(super) const FILE_BYTES: u64 = 4 << 20;

@@ -59,6 +59,16 @@ pub enum Problem {
         /// What the decoder said.
         detail: String,
     },
+    /// A part that takes more memory than it may.
+    #[error("{part} decodes to {}, more than the {} of --max-memory", bytes(*.decoded), bytes(*.budget))]
+    OverBudget {
+        /// Which part of the file.
+        part: String,
+        /// Bytes it takes once it is decoded.
+        decoded: u64,
+        /// Bytes it may take.
+        budget: u64,
+    },
     /// An extension nobody knows, and no magic bytes either.
     #[error("unknown format: neither Parquet, Arrow IPC, NDJSON nor CSV")]
     UnknownFormat,
@@ -250,6 +260,9 @@ impl RecordError {
             Problem::Unreadable { .. } => {
                 "the file may be truncated or of another format; --on-bad skip leaves such files out and counts them"
             }
+            Problem::OverBudget { .. } => {
+                "a larger --max-memory reads it where the machine has it; smaller row groups or batches need less"
+            }
             Problem::MissingColumns { needed, .. } if needed.starts_with("value column") => {
                 "name a numeric column with --value NAME"
             }
@@ -329,6 +342,7 @@ impl RecordError {
             Problem::DuplicateSlot(_) => "duplicate slot",
             Problem::MaskTooWide { .. } => "mask too wide",
             Problem::HalfWalk => "half a walk",
+            Problem::OverBudget { .. } => "too large",
             _ => "unreadable",
         }
     }
@@ -350,6 +364,18 @@ impl fmt::Display for RecordError {
 }
 
 impl std::error::Error for RecordError {}
+
+/// Bytes as people write them.
+fn bytes(n: u64) -> String {
+    let units = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    let mut size = n as f64 / 1e3;
+    let mut unit = 0;
+    while size >= 999.95 && unit + 1 < units.len() {
+        size /= 1e3;
+        unit += 1;
+    }
+    if n < 1000 { format!("{n} bytes") } else { format!("{size:.1} {}", units[unit]) }
+}
 
 fn list(names: &[String]) -> String {
     const SHOWN: usize = 24;

@@ -9,14 +9,21 @@ mod coalitions;
 mod columns;
 mod copies;
 mod counts;
+mod delta_text;
 mod error;
 mod even_lists;
+mod footer;
 mod inspect;
+mod ipc;
+mod ipc_sizes;
+#[cfg(test)]
+mod mutations;
 mod normalized;
 mod on_disk;
 mod opcodes;
 mod opened;
 mod output;
+mod pages;
 mod parquet;
 mod part;
 mod pickle;
@@ -30,12 +37,14 @@ mod states;
 mod steps;
 mod table;
 mod text;
+mod thrift;
 mod transitions;
 mod write;
 
 pub use baselines::{
     BaselineError, fingerprints, read_baseline, read_baseline_revision, read_result_or_baseline,
 };
+pub use budget::PartBudget;
 pub use coalitions::{CoalitionOptions, CoalitionRecording, GameSummary};
 pub use error::{Problem, RecordError};
 pub use inspect::{InspectOptions, inspect};

@@ -2,21 +2,32 @@
 //!
 //! Only the columns asked for are read and decoded. A key column whose statistics say that a row group holds
 //! one value is not decoded at all.
+//!
+//! No claim of the file is believed before it is checked: the footer by `footer`, the pages by `pages`, and what a
+//! part takes once it is decoded by the budget. `column_iter_to_arrays` allocates by the column chunk's number of
+//! values (`PageDecoder::collect_flat`, `collect_nested`), which runs and dictionaries let a few bytes stand for;
+//! a fixed-size list's width, from the schema, is taken for every null.
 
 use std::ops::Range;
 
 use polars_arrow::array::Array;
 use polars_arrow::datatypes::{ArrowDataType, Field};
 use polars_buffer::Buffer;
+use polars_parquet::parquet::read::deserialize_metadata;
 use polars_parquet::parquet::statistics::Statistics;
 use polars_parquet::read::{self, BasicDecompressor, ColumnChunkMetadata, FileMetadata, Filter, PageReader};
+use polars_parquet::write::ParquetPhysicalType;
 
 use rayon::prelude::*;
 
-use super::error::RecordError;
+use super::budget::PartBudget;
+use super::delta_text;
+use super::error::{Problem, RecordError};
 use super::even_lists;
+use super::footer;
+use super::pages::{self, PageBytes};
 use super::part::{Column, Part, decode};
-use super::sources::Place;
+use super::sources::{InputFile, Place};
 
 const FORMAT: &str = "Parquet";
 
@@ -24,20 +35,30 @@ const FORMAT: &str = "Parquet";
 pub(super) struct ParquetFile {
     name: String,
     place: Place,
+    budget: PartBudget,
     metadata: FileMetadata,
     fields: Vec<Field>,
 }
 
 impl ParquetFile {
-    pub(super) fn open(name: &str, place: &Place) -> Result<Self, RecordError> {
-        let mut reader = place.open_reader(name)?;
-        let (metadata, fields) = decode(name, FORMAT, || {
-            let metadata = read::read_metadata(&mut reader)?;
+    pub(super) fn open(input: &InputFile) -> Result<Self, RecordError> {
+        let (name, place, budget) = (input.name.clone(), input.place.clone(), input.budget);
+        let footer = read_footer(&name, &place)?;
+        // Less its length and the format's mark.
+        footer::check(&footer[..footer.len() - 8], budget.bytes()).map_err(|what| damaged(&name, what))?;
+        let (metadata, fields) = decode(&name, FORMAT, || {
+            let metadata = deserialize_metadata(footer)?;
             let schema = read::infer_schema(&metadata)?;
             let fields = schema.iter_values().map(|field| decodable(field.clone())).collect();
             Ok((metadata, fields))
         })?;
-        Ok(Self { name: name.to_owned(), place: place.clone(), metadata, fields })
+        let groups = metadata.row_groups.iter();
+        let n_rows = groups.map(read::RowGroupMetadata::num_rows).try_fold(0, usize::checked_add);
+        if n_rows != Some(metadata.num_rows) {
+            let claimed = metadata.num_rows;
+            return Err(damaged(&name, format!("it claims {claimed} rows, its row groups others")));
+        }
+        Ok(Self { name, place, budget, metadata, fields })
     }
 
     pub(super) fn columns(&self) -> Vec<(String, ArrowDataType)> {
@@ -56,8 +77,9 @@ impl ParquetFile {
     }
 
     pub(super) fn read(&self, part: usize, names: &[String]) -> Result<Vec<Column>, RecordError> {
+        let group = &self.metadata.row_groups[part];
+        self.check_part(part, &(0..group.num_rows()), names)?;
         let read = |field: &Field| -> Result<Column, RecordError> {
-            let group = &self.metadata.row_groups[part];
             if let [chunk] = self.chunks(part, field)[..]
                 && let Some(constant) = self.constant(chunk, field, group.num_rows())?
             {
@@ -75,6 +97,7 @@ impl ParquetFile {
         rows: &Range<usize>,
         names: &[String],
     ) -> Result<Vec<Box<dyn Array>>, RecordError> {
+        self.check_part(part, rows, names)?;
         let fields: Vec<&Field> = self.fields_named(names).collect();
         fields.par_iter().map(|field| self.read_array(part, field, rows.clone())).collect()
     }
@@ -104,23 +127,25 @@ impl ParquetFile {
         let chunks = self.chunks(part, field);
         let filter = (rows.len() < group.num_rows()).then(|| Filter::new_ranged(rows.start, rows.end));
         let read_bytes = |chunk: &ColumnChunkMetadata| self.place.read_range(&self.name, chunk.byte_range());
-        let reader = |bytes: Buffer<u8>, chunk: &ColumnChunkMetadata| {
-            PageReader::new(std::io::Cursor::new(bytes), chunk, Vec::new(), usize::MAX)
-        };
         let mut bytes_of = chunks.iter().map(|chunk| read_bytes(chunk)).collect::<Result<Vec<_>, _>>()?;
+        self.check_pages(part, field, &bytes_of)?;
         if let ([chunk], [bytes]) = (&chunks[..], &bytes_of[..]) {
             let even = decode(&self.name, FORMAT, || {
-                let pages = reader(bytes.clone(), chunk);
+                let pages = page_reader(bytes.clone(), chunk);
                 Ok(even_lists::read(pages, &field.dtype, group.num_rows(), &rows)?)
             })?;
             if let Some(array) = even {
                 return Ok(array);
             }
         }
+        if is_nested(&chunks) {
+            // The general reader allocates for all lists of the row group, whichever rows are asked for.
+            self.check_decoded(part, self.decoded_bytes(part, field, &(0..group.num_rows())))?;
+        }
         let mut pages = Vec::with_capacity(chunks.len());
         let mut types = Vec::with_capacity(chunks.len());
         for (chunk, bytes) in chunks.into_iter().zip(bytes_of.drain(..)) {
-            pages.push(BasicDecompressor::new(reader(bytes, chunk), Vec::new()));
+            pages.push(BasicDecompressor::new(page_reader(bytes, chunk), Vec::new()));
             types.push(&chunk.descriptor().descriptor.primitive_type);
         }
         decode(&self.name, FORMAT, || {
@@ -132,6 +157,68 @@ impl ParquetFile {
             );
             Ok(array)
         })
+    }
+
+    /// Holds what the footer says of the named columns against the budget.
+    fn check_part(&self, part: usize, rows: &Range<usize>, names: &[String]) -> Result<(), RecordError> {
+        let group = &self.metadata.row_groups[part];
+        let mut decoded = PartBudget::ROW_BYTES.saturating_mul(rows.len() as u64);
+        for field in self.fields_named(names) {
+            for chunk in self.chunks(part, field) {
+                let (n_values, n_rows) = (chunk.num_values(), group.num_rows() as i64);
+                let is_flat = chunk.descriptor().descriptor.max_rep_level == 0;
+                if n_values < n_rows || (is_flat && n_values != n_rows) {
+                    let what = format!("column {} claims {n_values} values in {n_rows} rows", field.name);
+                    return Err(damaged(&self.name, what));
+                }
+            }
+            decoded = decoded.saturating_add(self.decoded_bytes(part, field, rows));
+        }
+        self.check_decoded(part, decoded)
+    }
+
+    fn check_decoded(&self, part: usize, decoded: u64) -> Result<(), RecordError> {
+        self.budget.check(&self.name, &format!("row group {part}"), decoded)
+    }
+
+    /// Bytes that rows of a column take, decoded, the bytes of text aside.
+    fn decoded_bytes(&self, part: usize, field: &Field, rows: &Range<usize>) -> u64 {
+        let n_rows = self.metadata.row_groups[part].num_rows().max(1) as u64;
+        let values = |chunk: &ColumnChunkMetadata| u64::try_from(chunk.num_values()).unwrap_or(0);
+        let n_values = self.chunks(part, field).into_iter().map(values).max().unwrap_or(0);
+        // Of a part of the rows, the share.
+        let share = u128::from(n_values) * rows.len() as u128 / u128::from(n_rows);
+        decoded_bytes(&field.dtype, u64::try_from(share).unwrap_or(u64::MAX), rows.len() as u64)
+    }
+
+    /// Holds the page headers of a column against its chunks and the budget.
+    fn check_pages(&self, part: usize, field: &Field, bytes_of: &[Buffer<u8>]) -> Result<(), RecordError> {
+        let mut text = 0u64;
+        for (chunk, bytes) in self.chunks(part, field).into_iter().zip(bytes_of) {
+            let (n_values, compression) =
+                (u64::try_from(chunk.num_values()).unwrap_or(0), chunk.compression());
+            let PageBytes { all, largest, n_delta_text } =
+                pages::check(bytes, pages::Chunk { n_values, compression })
+                    .map_err(|what| damaged(&self.name, format!("column {}: {what}", field.name)))?;
+            self.check_decoded(part, largest)?;
+            let physical = chunk.descriptor().descriptor.primitive_type.physical_type;
+            if physical == ParquetPhysicalType::ByteArray {
+                text = text.saturating_add(all);
+            }
+            if n_delta_text > 0 {
+                let most = self.budget.bytes();
+                let repeated = decode(&self.name, FORMAT, || {
+                    Ok(delta_text::decoded_bytes(page_reader(bytes.clone(), chunk), most)?)
+                })?;
+                text = text.saturating_add(repeated);
+            }
+        }
+        let rows = 0..self.metadata.row_groups[part].num_rows();
+        if text == 0 {
+            Ok(())
+        } else {
+            self.check_decoded(part, text.saturating_add(self.decoded_bytes(part, field, &rows)))
+        }
     }
 
     /// The single value of an integer or text chunk without nulls whose least and greatest value agree.
@@ -168,6 +255,68 @@ impl ParquetFile {
             })
         })
     }
+}
+
+/// A reader of a chunk's pages; no length in their headers is to pass the chunk's own.
+fn page_reader(bytes: Buffer<u8>, chunk: &ColumnChunkMetadata) -> PageReader {
+    let most = bytes.len();
+    PageReader::new(std::io::Cursor::new(bytes), chunk, Vec::new(), most)
+}
+
+fn damaged(name: &str, detail: String) -> RecordError {
+    RecordError::file(name, Problem::Unreadable { format: FORMAT, detail })
+}
+
+/// The footer with its length and the format's mark after it.
+fn read_footer(name: &str, place: &Place) -> Result<Buffer<u8>, RecordError> {
+    let n_bytes = place.n_bytes(name)?;
+    if n_bytes < 12 {
+        return Err(damaged(name, "it is too short to hold a footer".to_owned()));
+    }
+    let end = place.read_range(name, n_bytes - 8..n_bytes)?;
+    if !end.ends_with(b"PAR1") {
+        return Err(damaged(
+            name,
+            "it does not end with PAR1: it is cut off, or of another format".to_owned(),
+        ));
+    }
+    let claimed = end.first_chunk::<4>().map_or(0, |raw| u64::from(u32::from_le_bytes(*raw)));
+    if claimed > n_bytes - 12 {
+        return Err(damaged(name, format!("its footer claims {claimed} bytes of {n_bytes}")));
+    }
+    place.read_range(name, n_bytes - 8 - claimed..n_bytes)
+}
+
+fn is_nested(chunks: &[&ColumnChunkMetadata]) -> bool {
+    chunks.iter().any(|chunk| chunk.descriptor().descriptor.max_rep_level > 0)
+}
+
+/// Bytes of `n_values` leaves in `n_rows` rows of a type, the bytes of text aside.
+fn decoded_bytes(dtype: &ArrowDataType, n_values: u64, n_rows: u64) -> u64 {
+    let width = match dtype {
+        ArrowDataType::Null => 0,
+        ArrowDataType::Boolean | ArrowDataType::Int8 | ArrowDataType::UInt8 => 1,
+        ArrowDataType::Int16 | ArrowDataType::UInt16 | ArrowDataType::Float16 => 2,
+        ArrowDataType::Int32 | ArrowDataType::UInt32 | ArrowDataType::Float32 | ArrowDataType::Date32 => 4,
+        ArrowDataType::Int64 | ArrowDataType::UInt64 | ArrowDataType::Float64 => 8,
+        ArrowDataType::FixedSizeBinary(n) => *n as u64,
+        ArrowDataType::Decimal256(..) => 32,
+        ArrowDataType::List(field) | ArrowDataType::LargeList(field) | ArrowDataType::Map(field, _) => {
+            let offsets = n_rows.saturating_mul(8);
+            return decoded_bytes(&field.dtype, n_values, n_values).saturating_add(offsets);
+        }
+        ArrowDataType::FixedSizeList(field, width) => {
+            let n_values = n_values.max(n_rows.saturating_mul(*width as u64));
+            return decoded_bytes(&field.dtype, n_values, n_values);
+        }
+        ArrowDataType::Struct(fields) => {
+            let bytes = fields.iter().map(|field| decoded_bytes(&field.dtype, n_values, n_rows));
+            return bytes.fold(0, u64::saturating_add);
+        }
+        // Views of text, decimals, and what is rare.
+        _ => 16,
+    };
+    n_values.saturating_mul(width)
 }
 
 /// Row groups decode to one array; pages of a dictionary may come apart.

@@ -9,6 +9,7 @@ use globset::GlobBuilder;
 use polars_buffer::Buffer;
 use walkdir::WalkDir;
 
+use super::budget::PartBudget;
 use super::error::{Problem, RecordError};
 use super::on_disk::{FileOnDisk, is_pipe, open_pipe};
 use super::run_names;
@@ -31,6 +32,8 @@ pub struct InputFile {
     pub origin: Origin,
     /// The run of its rows where they name none.
     pub run: String,
+    /// Memory that a part of it may take.
+    pub budget: PartBudget,
 }
 
 /// How a file was found.
@@ -65,6 +68,17 @@ impl Place {
         })
     }
 
+    /// Bytes there are.
+    pub(super) fn n_bytes(&self, name: &str) -> Result<u64, RecordError> {
+        match self {
+            Self::Memory(bytes) => Ok(bytes.len() as u64),
+            Self::Path(file) => {
+                let metadata = file.open(name)?.metadata();
+                Ok(metadata.map_err(|error| RecordError::file(name, error))?.len())
+            }
+        }
+    }
+
     /// The bytes `range`.
     pub(super) fn read_range(&self, name: &str, range: Range<u64>) -> Result<Buffer<u8>, RecordError> {
         let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
@@ -83,8 +97,12 @@ impl Place {
             }
             Self::Path(file) => {
                 let mut file = file.open(name)?;
-                // Capped, so that a damaged footer cannot ask for all memory at once.
-                let mut bytes = Vec::with_capacity(length.min(1 << 30));
+                // A damaged footer must not ask for memory that the file cannot fill.
+                let size = file.metadata().map_err(|error| RecordError::file(name, error))?.len();
+                if range.start.saturating_add(length as u64) > size {
+                    return Err(ends_early());
+                }
+                let mut bytes = Vec::with_capacity(length);
                 file.seek(SeekFrom::Start(range.start))
                     .and_then(|_| file.take(length as u64).read_to_end(&mut bytes))
                     .map_err(|error| RecordError::file(name, error))?;
@@ -121,6 +139,10 @@ impl InputFile {
         }
     }
 
+    fn new(name: String, place: Place, origin: Origin) -> Self {
+        Self { name, place, origin, run: String::new(), budget: PartBudget::default() }
+    }
+
     /// The file's name without folders and extension.
     pub(super) fn stem(&self) -> String {
         run_names::stem(self.path())
@@ -142,6 +164,15 @@ pub struct Discovered {
     pub files: Vec<InputFile>,
     /// Remarks for the user.
     pub notes: Vec<String>,
+}
+
+impl Discovered {
+    /// The same files, each part of which may take `budget` of memory.
+    #[must_use]
+    pub fn within(mut self, budget: PartBudget) -> Self {
+        self.files.iter_mut().for_each(|file| file.budget = budget);
+        self
+    }
 }
 
 /// Finds the files that `runs` names: files, directories (searched recursively), patterns, `-`.
@@ -216,7 +247,7 @@ fn read_once(name: &str, mut source: impl Read) -> Result<InputFile, RecordError
     let mut bytes = Vec::new();
     source.read_to_end(&mut bytes).map_err(|error| RecordError::file(name, error))?;
     let place = Place::Memory(Buffer::from_vec(bytes));
-    Ok(InputFile { name: name.to_owned(), place, origin: Origin::Named, run: String::new() })
+    Ok(InputFile::new(name.to_owned(), place, Origin::Named))
 }
 
 /// Adds files not seen before: a file named twice would count its games twice.
@@ -225,12 +256,7 @@ fn add(discovered: &mut Discovered, seen: &mut BTreeSet<PathBuf>, paths: Vec<Pat
         let identity = path.canonicalize().unwrap_or_else(|_| path.clone());
         let name = path.to_string_lossy().into_owned();
         if seen.insert(identity) {
-            discovered.files.push(InputFile {
-                name,
-                place: Place::Path(FileOnDisk::new(path)),
-                origin,
-                run: String::new(),
-            });
+            discovered.files.push(InputFile::new(name, Place::Path(FileOnDisk::new(path)), origin));
         } else {
             discovered.notes.push(format!("{name} is named more than once and read once"));
         }

@@ -8,11 +8,11 @@ use std::ops::Range;
 
 use polars_arrow::array::Array;
 use polars_arrow::datatypes::ArrowDataType;
-use polars_arrow::io::ipc::read as ipc;
 
 use super::error::{Problem, RecordError};
+use super::ipc::IpcFile;
 use super::parquet::ParquetFile;
-use super::part::{Column, Part, decode};
+use super::part::{Column, Part};
 use super::sources::{InputFile, Place};
 use super::text;
 
@@ -35,7 +35,7 @@ pub struct Table {
 
 enum Contents {
     Parquet(ParquetFile),
-    Ipc { place: Place, metadata: ipc::FileMetadata },
+    Ipc(IpcFile),
     Memory(Vec<Box<dyn Array>>),
 }
 
@@ -56,13 +56,17 @@ impl Table {
         }
         match format_of(input)? {
             Format::Parquet => {
-                let file = ParquetFile::open(&input.name, &input.place)?;
+                let file = ParquetFile::open(input)?;
                 Ok(Self::new(input, file.columns(), file.parts(), Contents::Parquet(file)))
             }
-            Format::Ipc => open_ipc(input),
+            Format::Ipc => {
+                let file = IpcFile::open(input)?;
+                Ok(Self::new(input, file.columns(), file.parts(), Contents::Ipc(file)))
+            }
             Format::Text(format) => {
+                input.budget.check(&input.name, "the file", input.place.n_bytes(&input.name)?)?;
                 let bytes = input.place.read_whole(&input.name)?;
-                let (columns, arrays) = text::parse(&input.name, &bytes, format)?;
+                let (columns, arrays) = text::parse(&input.name, &bytes, format, input.budget)?;
                 let n_rows = arrays.first().map_or(0, |array| array.len());
                 if n_rows == 0 {
                     return Err(RecordError::file(&input.name, Problem::NoRows));
@@ -130,7 +134,7 @@ impl Table {
     pub(super) fn read(&self, part: usize, names: &[String]) -> Result<Vec<Column>, RecordError> {
         match &self.contents {
             Contents::Parquet(file) => file.read(part, names),
-            Contents::Ipc { place, metadata } => self.read_ipc(place, metadata, part, names),
+            Contents::Ipc(file) => file.read(part, names),
             Contents::Memory(arrays) => {
                 let position = |name: &String| self.columns.iter().position(|(column, _)| column == name);
                 Ok(names.iter().filter_map(position).map(|i| Column::Values(arrays[i].clone())).collect())
@@ -167,6 +171,8 @@ impl Table {
     /// Parts cut so that the named columns of each slice take about `max_bytes`, or hold at most `max_rows` where
     /// the file does not tell bytes.
     pub(super) fn slices(&self, names: &[String], max_bytes: u64, max_rows: usize) -> Vec<PartSlice> {
+        // Half of what the budget has room for: lengths and row numbers take some too.
+        let max_bytes = max_bytes.min(self.file.budget.bytes() / 2);
         self.cut_parts(|part, n_rows| match &self.contents {
             Contents::Parquet(file) => file.n_bytes(part, names).div_ceil(max_bytes.max(1)),
             Contents::Memory(_) => n_rows.div_ceil(max_rows.max(1)) as u64,
@@ -196,55 +202,6 @@ impl Table {
         }
         slices
     }
-
-    fn read_ipc(
-        &self,
-        place: &Place,
-        metadata: &ipc::FileMetadata,
-        part: usize,
-        names: &[String],
-    ) -> Result<Vec<Column>, RecordError> {
-        let mut wanted: Vec<usize> = names
-            .iter()
-            .filter_map(|name| self.columns.iter().position(|(column, _)| column == name))
-            .collect();
-        let order = wanted.clone();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let reader = place.open_reader(self.name())?;
-        let batch = decode(self.name(), "Arrow IPC", || {
-            let mut reader = ipc::FileReader::new(reader, metadata.clone(), Some(wanted.clone()), None);
-            reader.set_current_block(part);
-            reader.next().transpose()
-        })?;
-        let arrays = batch.map_or_else(Vec::new, polars_arrow::record_batch::RecordBatchT::into_arrays);
-        let place_of = |column: &usize| wanted.binary_search(column).ok();
-        Ok(order
-            .iter()
-            .filter_map(place_of)
-            .filter_map(|i| arrays.get(i).cloned())
-            .map(Column::Values)
-            .collect())
-    }
-}
-
-fn open_ipc(input: &InputFile) -> Result<Table, RecordError> {
-    let mut reader = input.place.open_reader(&input.name)?;
-    let metadata = decode(&input.name, "Arrow IPC", || ipc::read_file_metadata(&mut reader))?;
-    let mut parts = Vec::new();
-    let mut first_row = 0u64;
-    for block in &metadata.blocks {
-        let rows = decode(&input.name, "Arrow IPC", || {
-            ipc::get_row_count_from_blocks(&mut reader, std::slice::from_ref(block))
-        })?;
-        let n_rows = usize::try_from(rows).unwrap_or(0);
-        parts.push(Part { first_row, n_rows });
-        first_row += n_rows as u64;
-    }
-    let columns =
-        metadata.schema.iter().map(|(name, field)| (name.to_string(), field.dtype.clone())).collect();
-    let contents = Contents::Ipc { place: input.place.clone(), metadata };
-    Ok(Table::new(input, columns, parts, contents))
 }
 
 enum Format {

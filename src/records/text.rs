@@ -10,6 +10,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::budget::PartBudget;
 use super::error::{Problem, RecordError};
 
 /// Columns whose cells are names, whatever they look like.
@@ -27,9 +28,17 @@ pub(super) enum TextFormat {
 type Columns = (Vec<(String, ArrowDataType)>, Vec<Box<dyn Array>>);
 
 /// Parses a whole file to named, typed columns.
-pub(super) fn parse(name: &str, bytes: &[u8], format: TextFormat) -> Result<Columns, RecordError> {
+///
+/// Every cell takes memory whatever it holds, so that rows times columns are held against `budget` as they grow: in
+/// NDJSON each line may bring a column that all lines then have.
+pub(super) fn parse(
+    name: &str,
+    bytes: &[u8],
+    format: TextFormat,
+    budget: PartBudget,
+) -> Result<Columns, RecordError> {
     let columns = match format {
-        TextFormat::Ndjson => parse_ndjson(name, bytes)?,
+        TextFormat::Ndjson => parse_ndjson(name, bytes, budget)?,
         TextFormat::Delimited(delimiter) => parse_delimited(name, bytes, delimiter)?,
     };
     let mut schema = Vec::with_capacity(columns.len());
@@ -98,7 +107,11 @@ fn typed_cell(cell: &str) -> Value {
     }
 }
 
-fn parse_ndjson(name: &str, bytes: &[u8]) -> Result<Vec<(String, Vec<Value>)>, RecordError> {
+fn parse_ndjson(
+    name: &str,
+    bytes: &[u8],
+    budget: PartBudget,
+) -> Result<Vec<(String, Vec<Value>)>, RecordError> {
     let mut columns: Vec<(String, Vec<Value>)> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut n_rows = 0;
@@ -109,6 +122,8 @@ fn parse_ndjson(name: &str, bytes: &[u8]) -> Result<Vec<(String, Vec<Value>)>, R
         let detail = |what: String| unreadable(name, "NDJSON", format!("line {}: {what}", line_number + 1));
         let Cells(object) = serde_json::from_slice(line)
             .map_err(|error| detail(error.to_string().replace(" at line 1 ", " at ")))?;
+        let n_columns = (columns.len() + object.len()) as u64;
+        budget.check(name, "the file", n_columns * (n_rows as u64 + 1) * size_of::<Value>() as u64)?;
         for (column, value) in object {
             let place = *places.entry(column).or_insert_with_key(|column| {
                 columns.push((column.clone(), vec![Value::Null; n_rows]));
@@ -237,7 +252,7 @@ mod tests {
     use super::*;
 
     fn types(bytes: &[u8], format: TextFormat) -> Vec<String> {
-        let (columns, _) = parse("test", bytes, format).expect("columns");
+        let (columns, _) = parse("test", bytes, format, PartBudget::default()).expect("columns");
         columns.iter().map(|(name, dtype)| format!("{name} {}", describe_type(dtype))).collect()
     }
 
@@ -252,7 +267,7 @@ mod tests {
     fn lists_and_late_columns_in_ndjson() {
         let ndjson = b"{\"a\":[true,false]}\n\n{\"a\":[],\"b\":18446744073709551615}\n";
         assert_eq!(types(ndjson, TextFormat::Ndjson), ["a list<bool>", "b u64"]);
-        let (_, arrays) = parse("test", ndjson, TextFormat::Ndjson).expect("columns");
+        let (_, arrays) = parse("test", ndjson, TextFormat::Ndjson, PartBudget::default()).expect("columns");
         assert_eq!(
             arrays.iter().map(|array| (array.len(), array.null_count())).collect::<Vec<_>>(),
             [(2, 0), (2, 1)]
@@ -263,7 +278,8 @@ mod tests {
     fn names_are_never_retyped() {
         let csv = b"run_id,step\n01,1\n1,2\n1e3,3\n123456789012345678901,4\n,5\n";
         assert_eq!(types(csv, TextFormat::Delimited(b',')), ["run_id str", "step i64"]);
-        let (_, arrays) = parse("test", csv, TextFormat::Delimited(b',')).expect("columns");
+        let (_, arrays) =
+            parse("test", csv, TextFormat::Delimited(b','), PartBudget::default()).expect("columns");
         let runs = arrays[0].as_any().downcast_ref::<Utf8ViewArray>().expect("text");
         let runs: Vec<Option<&str>> = runs.iter().collect();
         assert_eq!(runs, [Some("01"), Some("1"), Some("1e3"), Some("123456789012345678901"), None]);
@@ -271,20 +287,33 @@ mod tests {
 
     #[test]
     fn a_column_named_twice_is_an_error_that_names_it() {
-        let message = |bytes: &[u8], format| parse("test", bytes, format).expect_err("an error").to_string();
+        let message = |bytes: &[u8], format| {
+            parse("test", bytes, format, PartBudget::default()).expect_err("an error").to_string()
+        };
         let csv = message(b"mask,value,mask\n1,2,3\n", TextFormat::Delimited(b','));
         assert_eq!(csv, "test: column mask: there twice");
         let ndjson = message(b"{\"a\":1}\n{\"a\":1,\"b\":2,\"a\":3}\n", TextFormat::Ndjson);
         assert!(ndjson.contains("line 2") && ndjson.contains("column 'a' is there twice"), "{ndjson}");
         // Commas at the ends of lines name nothing.
-        assert!(parse("test", b"a,,\n1,,\n", TextFormat::Delimited(b',')).is_ok());
+        assert!(parse("test", b"a,,\n1,,\n", TextFormat::Delimited(b','), PartBudget::default()).is_ok());
     }
 
     #[test]
     fn a_broken_line_is_named() {
-        let error = parse("test", b"{\"a\":1}\n{\"a\":NaN}\n", TextFormat::Ndjson).expect_err("an error");
-        assert!(error.to_string().contains("line 2"), "{error}");
-        let error = parse("test", b"a,b\n1\n", TextFormat::Delimited(b',')).expect_err("an error");
-        assert!(error.to_string().contains("line: 2"), "{error}");
+        let failure = |bytes: &[u8], format| {
+            parse("test", bytes, format, PartBudget::default()).expect_err("an error").to_string()
+        };
+        let error = failure(b"{\"a\":1}\n{\"a\":NaN}\n", TextFormat::Ndjson);
+        assert!(error.contains("line 2"), "{error}");
+        let error = failure(b"a,b\n1\n", TextFormat::Delimited(b','));
+        assert!(error.contains("line: 2"), "{error}");
+    }
+
+    #[test]
+    fn lines_that_each_bring_a_column_are_held_against_the_budget() {
+        let lines: String = (0..4000).map(|i| format!("{{\"c{i}\":1}}\n")).collect();
+        let budget = PartBudget::of_bytes(16 << 20);
+        let error = parse("test", lines.as_bytes(), TextFormat::Ndjson, budget).expect_err("an error");
+        assert!(matches!(error.problem, Problem::OverBudget { .. }), "{error}");
     }
 }
