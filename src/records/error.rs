@@ -120,6 +120,9 @@ pub enum Problem {
         /// Entries in slot_ids.
         slots: usize,
     },
+    /// A column of a type that rows cannot be picked of.
+    #[error("a column of type {0} cannot be carried along with its rows")]
+    NotCarried(String),
     /// A column that a file has twice.
     #[error("there twice")]
     RepeatedName,
@@ -281,6 +284,7 @@ impl RecordError {
             Problem::DuplicateStep { .. } => {
                 "tell rows apart by run_id, episode, step or env_id; --column FIELD=NAME maps other columns"
             }
+            Problem::NotCarried(_) => "convert the column, or leave it out of the recording",
             Problem::RepeatedName => "give each column a name of its own",
             Problem::CopiedFile(_) => "name one of the two files",
             Problem::SquaresOverflow { .. } => "rescale the column before it is recorded",

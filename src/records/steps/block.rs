@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use polars::prelude::{CompatLevel, IdxSize, Series};
 use polars_arrow::array::Array;
-use polars_arrow::compute::concatenate::concatenate;
 
-use super::super::error::{Problem, RecordError};
+use super::super::error::RecordError;
+use super::carried::{gather, join_arrays};
 use super::values::StepValues;
 
 /// Consecutive rows of one run in replay order.
@@ -143,25 +142,4 @@ impl StepBlock {
             carried: self.carried.iter().map(|array| gather(&**array, &places)).collect::<Result<_, _>>()?,
         })
     }
-}
-
-/// Arrays of one type, one after the other.
-pub(in crate::records) fn join_arrays(arrays: &[&dyn Array]) -> Result<Box<dyn Array>, RecordError> {
-    concatenate(arrays).map_err(|error| unusable(&error))
-}
-
-/// The rows at `places` of an array of any type.
-pub(super) fn gather(array: &dyn Array, places: &[usize]) -> Result<Box<dyn Array>, RecordError> {
-    let places: Vec<IdxSize> =
-        places.iter().map(|row| IdxSize::try_from(*row).unwrap_or(IdxSize::MAX)).collect();
-    let series = Series::from_arrow("".into(), array.to_boxed()).map_err(|error| unusable(&error))?;
-    let taken = series.take_slice(&places).map_err(|error| unusable(&error))?.rechunk();
-    if taken.is_empty() {
-        return Ok(array.sliced(0, 0));
-    }
-    Ok(taken.to_arrow(0, CompatLevel::newest()))
-}
-
-fn unusable(error: &polars::error::PolarsError) -> RecordError {
-    RecordError::file("", Problem::Unreadable { format: "column", detail: error.to_string() })
 }

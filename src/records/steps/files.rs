@@ -9,6 +9,7 @@ use super::super::opened::{WantedFiles, open_tables};
 use super::super::schema::FileKind;
 use super::super::sources::InputFile;
 use super::super::table::{PartSlice, Table, describe_type};
+use super::carried::carriable;
 use super::keys::RowKeys;
 use super::names::KeyNames;
 use super::options::{StepOptions, StepSizes, StepTarget};
@@ -153,7 +154,7 @@ impl StepFiles {
         let mut bad = BadCells::default();
         let keys = RowKeys::of(key_names, table.default_run(), *file, first_row, rows.len(), array, &mut bad);
         let values = values::read(&key_names.values, self.width, rows.len(), array, &mut bad);
-        let carried = self.carried_columns.iter().filter_map(array).collect();
+        let carried = self.carried_columns.iter().filter_map(array).map(|array| carriable(&*array)).collect();
         let values = if self.widens { values.widened() } else { values };
         Ok(DecodedRows { keys, values, carried, bad: columns::sorted_by_row(bad), judged: None })
     }

@@ -9,6 +9,7 @@ mod array_file;
 mod assign;
 mod block;
 mod block_file;
+mod carried;
 mod files;
 mod index;
 mod judge;
@@ -29,8 +30,8 @@ mod times;
 mod values;
 
 pub use self::block::StepBlock;
-pub(super) use self::block::join_arrays;
 pub use self::block_file::{BlockFile, BlockFileWriter};
+pub(super) use self::carried::join_arrays;
 pub use self::options::{Clock, StepOptions, StepSizes, StepTarget};
 pub use self::recording::StepRecording;
 pub use self::runs::RunInfo;

@@ -12,7 +12,7 @@ use polars_buffer::Buffer;
 use super::super::columns::{BadCells, Ints, Texts};
 use super::super::error::RecordError;
 use super::array_file::{ArrayFile, ArrayFileWriter, Batch};
-use super::block::{gather, join_arrays};
+use super::carried::{gather, join_arrays};
 use super::index::Index;
 use super::judgements::{Judgement, Judgements};
 use super::keys::{RowKeys, SortedKeys};

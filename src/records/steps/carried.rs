@@ -1,0 +1,200 @@
+//! Columns carried along with their rows, of whatever type: gathered and joined as Arrow arrays.
+//!
+//! Plain numbers, text and lists go through a polars series, whose gather is the fastest; what a series has no name for
+//! (times, decimals, structs, 16-bit floats, ...) through an array builder, stretch by stretch of consecutive rows.
+
+use polars::prelude::{CompatLevel, IdxSize, Series};
+use polars_arrow::array::builder::{ArrayBuilder, ShareStrategy, make_builder};
+use polars_arrow::array::{
+    Array, BinaryArray, BinaryViewArray, DictionaryArray, DictionaryKey, Utf8Array, Utf8ViewArray,
+};
+use polars_arrow::compute::concatenate::concatenate;
+use polars_arrow::datatypes::{ArrowDataType, PhysicalType};
+
+use super::super::error::{Problem, RecordError};
+use super::super::part::decode;
+use super::super::table::describe_type;
+
+/// The array in a layout that can be gathered and written: text and bytes as views.
+pub(super) fn carriable(array: &dyn Array) -> Box<dyn Array> {
+    let any = array.as_any();
+    if let Some(text) = any.downcast_ref::<Utf8Array<i32>>() {
+        Box::new(Utf8ViewArray::from_slice(text.iter().collect::<Vec<Option<&str>>>()))
+    } else if let Some(text) = any.downcast_ref::<Utf8Array<i64>>() {
+        Box::new(Utf8ViewArray::from_slice(text.iter().collect::<Vec<Option<&str>>>()))
+    } else if let Some(bytes) = any.downcast_ref::<BinaryArray<i32>>() {
+        Box::new(BinaryViewArray::from_slice(bytes.iter().collect::<Vec<Option<&[u8]>>>()))
+    } else if let Some(bytes) = any.downcast_ref::<BinaryArray<i64>>() {
+        Box::new(BinaryViewArray::from_slice(bytes.iter().collect::<Vec<Option<&[u8]>>>()))
+    } else if matches!(array.dtype(), ArrowDataType::Dictionary(..)) {
+        plain(array).unwrap_or_else(|| array.to_boxed())
+    } else {
+        array.to_boxed()
+    }
+}
+
+/// A dictionary's values row by row: its batches may have dictionaries of their own.
+fn plain(array: &dyn Array) -> Option<Box<dyn Array>> {
+    fn of<K: DictionaryKey>(array: &dyn Array) -> Option<Box<dyn Array>> {
+        let dictionary = array.as_any().downcast_ref::<DictionaryArray<K>>()?;
+        let values = carriable(&**dictionary.values());
+        if !is_buildable(values.dtype()) {
+            return None;
+        }
+        let mut builder = make_builder(values.dtype());
+        builder.reserve(array.len());
+        for key in dictionary.keys_iter() {
+            match key {
+                Some(key) => builder.subslice_extend(&*values, key, 1, ShareStrategy::Always),
+                None => builder.extend_nulls(1),
+            }
+        }
+        Some(builder.freeze_reset())
+    }
+    let known = [of::<u32>, of::<i32>, of::<u8>, of::<i8>, of::<u16>, of::<i16>, of::<u64>, of::<i64>];
+    known.into_iter().find_map(|of| of(array))
+}
+
+/// Arrays of one type, one after the other.
+pub(in crate::records) fn join_arrays(arrays: &[&dyn Array]) -> Result<Box<dyn Array>, RecordError> {
+    let is_joined = |dtype: &ArrowDataType| {
+        !matches!(
+            dtype.to_physical_type(),
+            PhysicalType::Map | PhysicalType::Union | PhysicalType::Dictionary(_)
+        )
+    };
+    if let Some(other) = arrays.iter().find(|array| !is_joined(array.dtype())) {
+        return Err(not_carried(other.dtype()));
+    }
+    decode("", "column", || concatenate(arrays))
+}
+
+/// The rows at `places` of an array.
+pub(super) fn gather(array: &dyn Array, places: &[usize]) -> Result<Box<dyn Array>, RecordError> {
+    if places.is_empty() {
+        return Ok(array.sliced(0, 0));
+    }
+    if is_plain(array.dtype()) {
+        return decode("", "column", || {
+            let places: Vec<IdxSize> =
+                places.iter().map(|row| IdxSize::try_from(*row).unwrap_or(IdxSize::MAX)).collect();
+            let series = Series::from_arrow("".into(), array.to_boxed())?;
+            Ok(series.take_slice(&places)?.rechunk().to_arrow(0, CompatLevel::newest()))
+        });
+    }
+    if !is_buildable(array.dtype()) {
+        return Err(not_carried(array.dtype()));
+    }
+    decode("", "column", || {
+        let mut builder = make_builder(array.dtype());
+        builder.reserve(places.len());
+        for stretch in places.chunk_by(|before, place| before + 1 == *place) {
+            builder.subslice_extend(array, stretch[0], stretch.len(), ShareStrategy::Always);
+        }
+        Ok(builder.freeze_reset())
+    })
+}
+
+/// Types of which a series is made without further features.
+fn is_plain(dtype: &ArrowDataType) -> bool {
+    use ArrowDataType as T;
+    match dtype {
+        T::Boolean
+        | T::Int8
+        | T::Int16
+        | T::Int32
+        | T::Int64
+        | T::UInt8
+        | T::UInt16
+        | T::UInt32
+        | T::UInt64
+        | T::Float32
+        | T::Float64
+        | T::Utf8View => true,
+        T::LargeList(inner) | T::FixedSizeList(inner, _) => is_plain(inner.dtype()),
+        _ => false,
+    }
+}
+
+/// Types that an array builder knows.
+fn is_buildable(dtype: &ArrowDataType) -> bool {
+    use PhysicalType as P;
+    match dtype.to_physical_type() {
+        P::Null
+        | P::Boolean
+        | P::Primitive(_)
+        | P::LargeBinary
+        | P::FixedSizeBinary
+        | P::BinaryView
+        | P::Utf8View => true,
+        P::LargeList | P::FixedSizeList | P::Struct => match dtype.to_storage() {
+            ArrowDataType::LargeList(inner) | ArrowDataType::FixedSizeList(inner, _) => {
+                is_buildable(inner.dtype())
+            }
+            ArrowDataType::Struct(fields) => fields.iter().all(|field| is_buildable(field.dtype())),
+            _ => false,
+        },
+        P::List | P::Binary | P::Utf8 | P::LargeUtf8 | P::Map | P::Union | P::Dictionary(_) => false,
+    }
+}
+
+fn not_carried(dtype: &ArrowDataType) -> RecordError {
+    RecordError::file("", Problem::NotCarried(describe_type(dtype)))
+}
+
+#[cfg(test)]
+mod tests {
+    use polars_arrow::array::{PrimitiveArray, StructArray};
+    use polars_arrow::datatypes::{Field, TimeUnit};
+
+    use super::*;
+
+    fn check(array: &dyn Array) {
+        let places = [3usize, 4, 0, 0, 2];
+        let gathered = gather(array, &places).expect("gathered");
+        let one_by_one: Vec<Box<dyn Array>> = places.iter().map(|place| array.sliced(*place, 1)).collect();
+        let parts: Vec<&dyn Array> = one_by_one.iter().map(|part| &**part).collect();
+        let expected = join_arrays(&parts).expect("joined");
+        assert_eq!(gathered, expected, "{:?}", array.dtype());
+        assert_eq!(gathered.dtype(), array.dtype());
+    }
+
+    #[test]
+    fn every_buildable_type_is_gathered() {
+        let values: PrimitiveArray<i64> = [Some(1), None, Some(3), Some(4), Some(5)].into_iter().collect();
+        check(&values);
+        for dtype in [
+            ArrowDataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
+            ArrowDataType::Duration(TimeUnit::Millisecond),
+            ArrowDataType::Time64(TimeUnit::Microsecond),
+        ] {
+            check(&values.clone().to(dtype));
+        }
+        let wide: PrimitiveArray<i128> = [Some(1), None, Some(3), Some(4), Some(5)].into_iter().collect();
+        check(&wide.to(ArrowDataType::Decimal(20, 3)));
+        let fields = vec![Field::new("a".into(), ArrowDataType::Int64, true)];
+        check(&StructArray::new(ArrowDataType::Struct(fields), 5, vec![values.boxed()], None));
+        let text = Utf8Array::<i32>::from_slice(["a", "bb", "a longer text than a view holds", "", "e"]);
+        check(&*carriable(&text));
+        let bytes = BinaryArray::<i64>::from_slice([b"a", b"b", b"c", b"d", b"e"]);
+        check(&*carriable(&bytes));
+    }
+
+    #[test]
+    fn dictionaries_are_carried_as_their_values() {
+        let keys: PrimitiveArray<u8> = [Some(1), None, Some(0), Some(1), Some(1)].into_iter().collect();
+        let values = Utf8Array::<i32>::from_slice(["a", "b"]).boxed();
+        let dictionary = DictionaryArray::try_from_keys(keys, values, false).expect("a dictionary");
+        let found = carriable(&dictionary);
+        let expected = Utf8ViewArray::from_slice([Some("b"), None, Some("a"), Some("b"), Some("b")]);
+        assert_eq!(found, expected.boxed());
+        check(&*found);
+    }
+
+    #[test]
+    fn what_cannot_be_carried_is_named() {
+        let text = Utf8Array::<i32>::from_slice(["a", "b"]);
+        let problem = gather(&text, &[1]).expect_err("an error").problem;
+        assert!(matches!(problem, Problem::NotCarried(_)), "{problem}");
+    }
+}
