@@ -17,16 +17,9 @@ import time
 
 import polars as pl
 
+from memory import run
+
 WIDTH, REPEATS = 64, 7
-
-
-def run(command):
-    """Wall seconds and peak memory (MB) of one process, start-up included."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0, command
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
 
 
 def timed(work):

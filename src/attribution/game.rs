@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::coalition::{self, CoalitionIndex};
 use super::noise::Noise;
-use super::repeats::{GatheredRepeats, KeptRepeats};
+use super::repeats::{GatheredRepeats, KeptValues};
 
 /// Up to this many players a game's rows are gathered in an array of all coalitions.
 const DENSE_PLAYERS: usize = 28;
@@ -131,14 +131,16 @@ impl CoalitionTable {
         order.sort_by(|a, b| mask_of(*a).iter().rev().cmp(mask_of(*b).iter().rev()).then(a.cmp(b)));
         let mut distinct: Vec<u64> = Vec::with_capacity(masks.len());
         let mut means: Vec<f64> = Vec::with_capacity(values.len());
-        let mut gathered = GatheredRepeats::of_values(&[]);
+        let mut gathered: Option<GatheredRepeats> = None;
         for row in order {
             let mask = mask_of(row);
             let is_repeat = !means.is_empty() && &distinct[distinct.len() - words..] == mask;
             if !is_repeat {
                 distinct.extend_from_slice(mask);
                 means.push(values[row]);
-                gathered.append(values[row]);
+                if let Some(gathered) = &mut gathered {
+                    gathered.append(values[row]);
+                }
                 continue;
             }
             let position = means.len() - 1;
@@ -146,12 +148,18 @@ impl CoalitionTable {
                 Repeats::Error => return Err(RepeatedCoalition(mask.to_vec())),
                 Repeats::First => {}
                 Repeats::Last => means[position] = values[row],
-                Repeats::Mean => gathered.push(position, &mut means[position], values[row]),
+                Repeats::Mean => {
+                    let mut mean = means[position];
+                    gathered.get_or_insert_with(|| GatheredRepeats::of_values(&means)).push(
+                        position,
+                        &mut mean,
+                        values[row],
+                    );
+                    means[position] = mean;
+                }
             }
         }
-        let KeptRepeats { noise, means: fresh_means, n_copies } = gathered.finish();
-        let means = fresh_means.unwrap_or(means);
-        let noise = noise.counts.iter().any(|count| *count > 1).then_some(noise);
+        let KeptValues { values: means, noise, n_copies } = KeptValues::of(means, gathered);
         let n_rows = values.len() as u64;
         if n_players <= DENSE_PLAYERS && means.len() == 1 << n_players {
             return Ok(Self { n_players, storage: Storage::Complete(means), noise, n_rows, n_copies });
@@ -370,10 +378,7 @@ impl CoalitionTableBuilder {
             }
             BuilderRows::Dense { values, repeats, n_rows, filled } => (values, repeats, n_rows, filled),
         };
-        let (values, noise, n_copies) = match repeats.map(GatheredRepeats::finish) {
-            Some(kept) => (kept.means.unwrap_or(values), Some(kept.noise), kept.n_copies),
-            None => (values, None, 0),
-        };
+        let KeptValues { values, noise, n_copies } = KeptValues::of(values, repeats);
         if filled == values.len() {
             return Ok(CoalitionTable {
                 n_players,

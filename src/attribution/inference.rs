@@ -18,8 +18,6 @@ use crate::stats::{
 pub struct Summary {
     /// The independent unit used.
     pub cluster: Cluster,
-    /// Runs behind the games.
-    pub n_runs: usize,
     /// Share of the variance of episodes that lies between runs, over all slots together: the sum of their
     /// variances between runs over the sum of all their variances. `None` where one run, or one episode a run, or
     /// rounding leaves nothing to tell.
@@ -92,7 +90,7 @@ pub fn summarize(
         player.significant = adjusted.map(|p| p < 1.0 - level.get());
     }
     let between_runs = share_between_runs(&players);
-    Summary { cluster, n_runs, between_runs, players }
+    Summary { cluster, between_runs, players }
 }
 
 /// The share of variance between runs, over all slots together.

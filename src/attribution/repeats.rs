@@ -26,13 +26,28 @@ pub(super) struct GatheredRepeats {
     agreeing: Vec<f64>,
 }
 
-/// What is kept of the repeats of a finished table.
-pub(super) struct KeptRepeats {
-    pub(super) noise: Noise,
-    /// Means of the fresh rows, where copies were left out.
-    pub(super) means: Option<Vec<f64>>,
+/// The values of a finished table, and what its repeats tell.
+pub(super) struct KeptValues {
+    /// Means of the rows that count.
+    pub(super) values: Vec<f64>,
+    /// Their noise, where some coalition came more than once.
+    pub(super) noise: Option<Noise>,
     /// Rows left out as copies.
     pub(super) n_copies: u64,
+}
+
+impl KeptValues {
+    /// Of the means of all rows and of the repeats among them: of fine values the fresh rows count, of coarse ones all.
+    pub(super) fn of(means: Vec<f64>, repeats: Option<GatheredRepeats>) -> Self {
+        match repeats {
+            None => Self { values: means, noise: None, n_copies: 0 },
+            Some(repeats) if repeats.has_copies_among_fresh() => {
+                let n_copies = repeats.n_copies();
+                Self { values: repeats.fresh_means, noise: Some(repeats.fresh), n_copies }
+            }
+            Some(repeats) => Self { values: means, noise: Some(repeats.all), n_copies: 0 },
+        }
+    }
 }
 
 impl GatheredRepeats {
@@ -81,18 +96,20 @@ impl GatheredRepeats {
         self.last[position] = value;
     }
 
-    /// What is kept: of fine values the fresh rows, of coarse ones all.
-    pub(super) fn finish(self) -> KeptRepeats {
-        let n_copies: u64 =
-            self.all.counts.iter().zip(&self.fresh.counts).map(|(all, fresh)| u64::from(all - fresh)).sum();
-        let is_mixed =
-            self.fresh.counts.iter().zip(&self.all.counts).any(|(fresh, all)| *fresh > 1 && fresh < all);
-        let n_coarse = self.agreeing.iter().filter(|value| is_coarse(**value)).count();
-        if is_mixed && 2 * n_coarse < self.agreeing.len() {
-            KeptRepeats { noise: self.fresh, means: Some(self.fresh_means), n_copies }
-        } else {
-            KeptRepeats { noise: self.all, means: None, n_copies: 0 }
-        }
+    /// (all rows, fresh rows) of each coalition.
+    fn counts(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.all.counts.iter().copied().zip(self.fresh.counts.iter().copied())
+    }
+
+    fn n_copies(&self) -> u64 {
+        self.counts().map(|(all, fresh)| u64::from(all - fresh)).sum()
+    }
+
+    /// Whether a coalition has both, and what agrees does not do so for being coarse.
+    fn has_copies_among_fresh(&self) -> bool {
+        let is_mixed = self.counts().any(|(all, fresh)| fresh > 1 && fresh < all);
+        let n_coarse = || self.agreeing.iter().filter(|value| is_coarse(**value)).count();
+        is_mixed && 2 * n_coarse() < self.agreeing.len()
     }
 }
 
@@ -115,29 +132,33 @@ fn is_coarse(value: f64) -> bool {
 mod tests {
     use super::*;
 
-    fn kept(rows: &[f64]) -> KeptRepeats {
+    fn kept(rows: &[f64]) -> KeptValues {
         let mut mean = rows[0];
         let mut repeats = GatheredRepeats::of_values(&rows[..1]);
         rows[1..].iter().for_each(|value| repeats.push(0, &mut mean, *value));
-        repeats.finish()
+        KeptValues::of(vec![mean], Some(repeats))
+    }
+
+    fn count(kept: &KeptValues) -> u32 {
+        kept.noise.as_ref().expect("repeats").counts[0]
     }
 
     #[test]
     fn copies_among_fresh_values_are_left_out() {
         let (a, b, c) = (0.512_345_678_9, 0.498_765_432_1, 0.534_987_612_3);
         let found = kept(&[a, a, a, a, b, c, c, a]);
-        assert_eq!((found.n_copies, found.noise.counts[0]), (5, 3));
-        assert!((found.means.expect("means of the fresh")[0] - (a + b + c) / 3.0).abs() < 1e-15);
+        assert_eq!((found.n_copies, count(&found)), (5, 3));
+        assert!((found.values[0] - (a + b + c) / 3.0).abs() < 1e-15);
         // All of them copies: left as they are, and they tell of no noise.
         let found = kept(&[a, a, a]);
-        assert_eq!((found.n_copies, found.means, found.noise.counts[0]), (0, None, 3));
+        assert_eq!((found.n_copies, found.values[0], count(&found)), (0, a, 3));
     }
 
     #[test]
     fn coarse_values_agree_by_chance() {
         for rows in [[0.0, 1.0, 1.0, 0.0], [0.83, 0.84, 0.84, 0.83], [5.0 / 6.0, 1.0, 1.0, 5.0 / 6.0]] {
             let found = kept(&rows);
-            assert_eq!((found.n_copies, found.noise.counts[0]), (0, 4), "{rows:?}");
+            assert_eq!((found.n_copies, count(&found)), (0, 4), "{rows:?}");
         }
         let narrow = |x: f32| f64::from(x);
         assert!(is_coarse(narrow(0.913)) && is_coarse(narrow(91.3)) && is_coarse(-3.0) && is_coarse(0.0));

@@ -13,7 +13,7 @@ use super::metric::{Direction, Metric};
 use super::skips::{InputCounts, Skipped};
 use crate::attribution::{
     Cluster, GameKey, GameResult, Method, MethodRequest, PlayerSummary, PlayerValue, ShapleyBounds, Summary,
-    UnitMean, n_runs, rounding_floor, unit_means,
+    UnitMean, rounding_floor, unit_means,
 };
 use crate::stats::{ConfidenceInterval, VarianceComponents};
 
@@ -366,8 +366,7 @@ impl ShapleyDocument {
 
     /// Runs behind the games.
     pub fn n_runs(&self) -> usize {
-        let keys: Vec<GameKey> = self.games.iter().map(GameRow::key).collect();
-        n_runs(&keys)
+        self.games.iter().map(|game| &*game.run_id).collect::<BTreeSet<_>>().len()
     }
 
     /// Episodes of all runs behind the games.
