@@ -13,11 +13,11 @@ use crate::config;
 use crate::console::{Console, When};
 use crate::normalization::is_device_failure;
 use crate::records;
+use crate::signals;
 
 const FINDINGS: u8 = 1;
 const USAGE: u8 = 2;
 const INVALID: u8 = 3;
-const INTERRUPTED: i32 = 130;
 
 /// Offline analysis of recorded training runs: attribution of slots, replay of normalization, regression checks.
 ///
@@ -32,7 +32,7 @@ const INTERRUPTED: i32 = 130;
     max_term_width = 100,
     after_help = "Settings may also stand in the environment (SIMIC_FORMAT=json) or in the nearest simic.toml upward.
 Exit codes: 0 done, 1 a difference or problem was found, 2 wrong usage, 3 unreadable or invalid input,
-4 device not available, 130 interrupted."
+4 device not available, 130 interrupted, 143 asked to end."
 )]
 struct Cli {
     #[command(flatten)]
@@ -99,8 +99,7 @@ fn with_environment(command: Command, without: &BTreeSet<String>) -> Command {
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
     quiet_foreign_panics();
-    // Without a handler an interrupt still ends the program, but may leave a temporary file.
-    let _ = ctrlc::set_handler(interrupted);
+    signals::clean_up_on_signals();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let mut without = BTreeSet::new();
     loop {
@@ -119,12 +118,6 @@ pub fn main() -> ExitCode {
             outcome => return end(outcome, &context, &origins),
         }
     }
-}
-
-#[expect(clippy::exit, reason = "an interrupt handler has no caller to return to")]
-fn interrupted() {
-    records::remove_unfinished_outputs();
-    std::process::exit(INTERRUPTED);
 }
 
 /// A panic inside a third-party decoder or driver becomes an error message; its backtrace is nobody's business.

@@ -27,7 +27,8 @@
 //! # Invariants
 //! 1. Each outside crate has one home: clap in `cli`, `config` and `commands`, polars in `records`, comfy-table in
 //!    `report`, indicatif in `console`, burn in `normalization`, nalgebra in `attribution`, statrs in `stats`, random
-//!    numbers in `stats` and the samplers; schemars describes settings where they are defined and documents in `results`.
+//!    numbers in `stats` and the samplers; schemars describes settings where they are defined and documents in `results`;
+//!    signals in `signals`.
 //! 2. Analysis does no I/O, reads no clock, holds no hidden randomness, never prints and never exits.
 //! 3. Non-finite numbers and malformed rows stop at `records`.
 //! 4. No iteration over hash maps reaches a result.
@@ -56,6 +57,7 @@ mod progress;
 pub mod records;
 pub mod report;
 pub mod results;
+mod signals;
 pub mod simulation;
 pub mod stats;
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom: the map of lib.rs. Crate-level names only; `progress` is open to all.
-const IMPORTS: [(&str, &[&str]); 12] = [
+const IMPORTS: [(&str, &[&str]); 13] = [
     ("attribution", &["stats", "progress"]),
     ("normalization", &["stats", "progress"]),
     ("stats", &[]),
@@ -17,6 +17,7 @@ const IMPORTS: [(&str, &[&str]); 12] = [
     ("report", &["attribution", "printable", "results"]),
     ("console", &["printable", "progress", "records"]),
     ("config", &["baseline"]),
+    ("signals", &["records"]),
     (
         "commands",
         &[
@@ -33,11 +34,11 @@ const IMPORTS: [(&str, &[&str]); 12] = [
             "stats",
         ],
     ),
-    ("cli", &["commands", "config", "console", "normalization", "records"]),
+    ("cli", &["commands", "config", "console", "normalization", "records", "signals"]),
 ];
 
 /// Outside crates and the modules they may appear in.
-const HOMES: [(&str, &[&str]); 15] = [
+const HOMES: [(&str, &[&str]); 19] = [
     ("clap", &["cli", "config", "commands"]),
     ("polars", &["records"]),
     ("polars_arrow", &["records"]),
@@ -53,6 +54,10 @@ const HOMES: [(&str, &[&str]); 15] = [
     ("schemars", &["results", "attribution", "normalization"]),
     ("burn", &["normalization"]),
     ("nalgebra", &["attribution"]),
+    ("flate2", &["records"]),
+    ("zstd", &["records"]),
+    ("signal_hook", &["signals"]),
+    ("ctrlc", &["signals"]),
 ];
 
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
