@@ -5,10 +5,13 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::builder::FalseyValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{self, CommandError, CommonArgs, CompletionsArgs, Context, FormatArg, Outcome};
+use crate::commands::{
+    self, CommandError, CommonArgs, CompletionsArgs, Context, FormatArg, ManArgs, Outcome,
+};
 use crate::config;
 use crate::console::{Console, When};
 use crate::normalization::is_device_failure;
@@ -68,13 +71,48 @@ enum Verb {
     Schema(commands::schema::SchemaArgs),
     /// Print shell completions
     Completions(CompletionsArgs),
-    /// Print the manual page (roff)
-    Man,
+    /// Print the manual page of the program or of one command (roff)
+    Man(ManArgs),
 }
 
-/// The parser as the program uses it: every flag can also be set as `SIMIC_<FLAG>`.
+/// The parser as the program uses it: every flag can also be set as `SIMIC_<FLAG>`; flags that every command has are
+/// told once, by `simic help common`.
 pub fn command() -> Command {
-    with_environment(Cli::command(), &BTreeSet::new())
+    with_environment(with_short_help(Cli::command()), &BTreeSet::new())
+}
+
+/// The page of the flags that every command has.
+pub fn common_help() -> Command {
+    let about = "Flags that every command has. Each can also be set as SIMIC_<FLAG>, or in simic.toml.";
+    CommonArgs::augment_args(Command::new("simic COMMAND"))
+        .about(about)
+        .disable_help_flag(true)
+        .max_term_width(100)
+}
+
+/// Where the flags that every command has are told instead.
+const COMMON_LINE: &str =
+    "Common options (--format, --output, --seed, --column, --threads, ...): simic help common";
+
+/// The help of every command without the flags that all have.
+fn with_short_help(command: Command) -> Command {
+    let common = CommonArgs::augment_args(Command::new(""));
+    let is_common = |long: &str| common.get_arguments().any(|argument| argument.get_long() == Some(long));
+    fn shorten(command: Command, is_common: &dyn Fn(&str) -> bool) -> Command {
+        let after = match command.get_after_help() {
+            Some(text) => format!("{text}\n\n{COMMON_LINE}"),
+            None => COMMON_LINE.to_owned(),
+        };
+        command
+            .after_help(after)
+            .mut_args(
+                |argument| {
+                    if argument.get_long().is_some_and(is_common) { argument.hide(true) } else { argument }
+                },
+            )
+            .mut_subcommands(|inner| shorten(inner, is_common))
+    }
+    shorten(command, &is_common)
 }
 
 /// The variable that sets a flag.
@@ -101,21 +139,29 @@ pub fn main() -> ExitCode {
     quiet_foreign_panics();
     signals::clean_up_on_signals();
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    if arguments.get(1..) == Some(&["help".into(), "common".into()]) {
+        // With stdout gone there is nobody to tell.
+        Console::usage("", || drop(common_help().print_long_help()));
+        return ExitCode::SUCCESS;
+    }
     let mut without = BTreeSet::new();
     loop {
         let parsed = match parse(&arguments, &without) {
             Ok(parsed) => parsed,
             Err(code) => return code,
         };
-        let Parsed { cli, origins } = parsed;
-        let context = Context::new(cli.common);
-        match run(&cli.verb, &context) {
+        let context = Context::new(parsed.cli.common.clone());
+        let (verb, origins) = (&parsed.cli.verb, &parsed.origins);
+        match run(verb, &context) {
             // A setting that stands there for other occasions is no mistake of this one.
             Err(CommandError::Idle { flag, reason, .. }) if origins.contains_key(flag) => {
                 context.console.note(&format!("{flag}, from {}, {reason}: left out", origins[flag]));
                 without.insert(flag.to_owned());
             }
-            outcome => return end(outcome, &context, &origins),
+            outcome => {
+                tell_settings(&parsed, &context);
+                return end(outcome, &context, origins);
+            }
         }
     }
 }
@@ -137,11 +183,36 @@ type Origins = BTreeMap<String, String>;
 struct Parsed {
     cli: Cli,
     origins: Origins,
+    settings: Vec<Setting>,
+}
+
+/// A flag with the value in force.
+struct Setting {
+    flag: String,
+    value: String,
+    is_typed: bool,
+}
+
+/// The flags of a command line with their values.
+fn settings_of(matches: &ArgMatches, found: &mut Vec<Setting>) {
+    for id in matches.ids() {
+        let flag = id.as_str().replace('_', "-");
+        let values =
+            matches.get_raw_occurrences(id.as_str()).map(|all| all.flatten().map(|v| v.to_string_lossy()));
+        let value = values.map_or_else(String::new, |values| values.collect::<Vec<_>>().join(","));
+        let is_typed = matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+        if !value.is_empty() && flag != "runs" && found.iter().all(|setting| setting.flag != flag) {
+            found.push(Setting { flag, value, is_typed });
+        }
+    }
+    if let Some((_, inner)) = matches.subcommand() {
+        settings_of(inner, found);
+    }
 }
 
 /// Parses the command line; settings `without` are as if they were not there.
 fn parse(arguments: &[OsString], without: &BTreeSet<String>) -> Result<Parsed, ExitCode> {
-    let command = with_environment(Cli::command(), without);
+    let command = with_environment(with_short_help(Cli::command()), without);
     let mut origins = Origins::new();
     let matches = command
         .clone()
@@ -157,14 +228,20 @@ fn parse(arguments: &[OsString], without: &BTreeSet<String>) -> Result<Parsed, E
     origins.extend(extra.flags.iter().map(|flag| (flag.clone(), file.clone())));
     let told = |error: clap::Error| print(&error, &mentioned(&error, |flag| origins.get(flag).cloned()));
     if extra.arguments.is_empty() {
-        return Ok(Parsed { cli: Cli::from_arg_matches(&matches).map_err(told)?, origins });
+        return parsed(&matches, &origins).map_err(told);
     }
     // Flags from the file go before the end-of-flags marker, where there is one.
     let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
     let mut all = arguments.to_vec();
     all.splice(end..end, extra.arguments);
     let matches = command.try_get_matches_from(&all).map_err(told)?;
-    Ok(Parsed { cli: Cli::from_arg_matches(&matches).map_err(told)?, origins })
+    parsed(&matches, &origins).map_err(told)
+}
+
+fn parsed(matches: &ArgMatches, origins: &Origins) -> Result<Parsed, clap::Error> {
+    let mut settings = Vec::new();
+    settings_of(matches, &mut settings);
+    Ok(Parsed { cli: Cli::from_arg_matches(matches)?, origins: origins.clone(), settings })
 }
 
 /// Flags of the command that runs which a variable of the environment sets.
@@ -200,8 +277,61 @@ fn print(error: &clap::Error, origins: &[String]) -> ExitCode {
     // With stderr gone there is nobody to tell.
     Console::usage(&error.to_string(), || drop(error.print()));
     let console = Console::new(When::Auto, When::Never, false, false);
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        console.note(&format!("there are {}", verbs_beside(error).join(", ")));
+    }
     origins.iter().for_each(|origin| console.note(origin));
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
+}
+
+/// The verbs where an unknown one was typed.
+fn verbs_beside(error: &clap::Error) -> Vec<String> {
+    let command = Cli::command();
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    // `Usage: simic normalize [OPTIONS] <COMMAND>`
+    let words = usage.split_whitespace().skip_while(|word| *word != "simic").skip(1);
+    let mut place = &command;
+    for word in words.take_while(|word| !word.starts_with(['[', '<'])) {
+        place = place.find_subcommand(word).unwrap_or(place);
+    }
+    place.get_subcommands().map(|verb| verb.get_name().to_owned()).collect()
+}
+
+/// Flags about how the program speaks, where it writes and how it works: no number depends on them.
+const ABOUT_SPEECH: [&str; 12] = [
+    "format",
+    "output",
+    "force",
+    "threads",
+    "max-memory",
+    "progress",
+    "color",
+    "quiet",
+    "verbose",
+    "config",
+    "no-config",
+    "device",
+];
+
+/// Says which settings that numbers depend on were not typed, and where they stand; with `-v` all that are in force.
+fn tell_settings(parsed: &Parsed, context: &Context) {
+    for (flag, origin) in parsed.origins.iter().filter(|(flag, _)| !ABOUT_SPEECH.contains(&flag.as_str())) {
+        let value =
+            parsed.settings.iter().find(|setting| setting.flag == *flag).map(|setting| &setting.value);
+        let value = value.map_or_else(String::new, |value| format!(" {value}"));
+        context.console.note(&format!("--{flag}{value}, from {origin}"));
+    }
+    for Setting { flag, value, is_typed } in &parsed.settings {
+        let origin = match parsed.origins.get(flag) {
+            Some(origin) => origin.as_str(),
+            None if *is_typed => "command line",
+            None => "default",
+        };
+        context.console.detail(&format!("--{flag} {value} ({origin})"));
+    }
 }
 
 fn run(verb: &Verb, context: &Context) -> Result<Outcome, CommandError> {
@@ -265,7 +395,7 @@ fn dispatch(verb: &Verb, context: &Context) -> Result<Outcome, CommandError> {
         Verb::Devices(args) => commands::devices::run(args, context),
         Verb::Schema(args) => commands::schema::run(args, context),
         Verb::Completions(args) => commands::completions(args, Cli::command(), context),
-        Verb::Man => commands::manual(Cli::command(), context),
+        Verb::Man(args) => commands::manual(args, Cli::command(), context),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -106,8 +107,7 @@ impl Console {
         if !self.progress {
             return Progress::none();
         }
-        let target = ProgressDrawTarget::stderr_with_hz(10);
-        Progress::new(Box::new(Bar(ProgressBar::with_draw_target(Some(0), target))))
+        Progress::new(Box::new(Bar::new()))
     }
 
     /// Writes a result to stdout, or whole to `path`.
@@ -149,27 +149,57 @@ impl Console {
     }
 }
 
-struct Bar(ProgressBar);
+/// How long work goes on before its progress is shown.
+const SHOWN_AFTER: Duration = Duration::from_millis(500);
+
+/// A bar that appears once work has taken a while, and leaves a clear line.
+struct Bar {
+    bar: ProgressBar,
+    /// Whether the work is over; who holds it decides what is drawn.
+    is_over: Arc<Mutex<bool>>,
+}
+
+impl Bar {
+    fn new() -> Self {
+        let bar = ProgressBar::hidden();
+        let is_over = Arc::new(Mutex::new(false));
+        let (shown, is_over_there) = (bar.clone(), Arc::clone(&is_over));
+        std::thread::spawn(move || {
+            std::thread::sleep(SHOWN_AFTER);
+            let is_over = is_over_there.lock().unwrap_or_else(PoisonError::into_inner);
+            if !*is_over {
+                shown.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+                shown.enable_steady_tick(Duration::from_millis(200));
+            }
+        });
+        Self { bar, is_over }
+    }
+}
 
 impl ProgressSink for Bar {
     fn begin(&self, phase: &str, total: u64) {
-        if let Ok(style) = ProgressStyle::with_template("{msg:>10} {bar:32} {percent:>3}% {pos}/{len} {eta}")
-        {
-            self.0.set_style(style);
+        // Work of unknown size has no share that is done.
+        let template = if total == 0 {
+            "{msg:>10} {spinner}"
+        } else {
+            "{msg:>10} {bar:32} {percent:>3}% {pos}/{len} {eta}"
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style);
         }
-        self.0.reset();
-        self.0.set_length(total);
-        self.0.set_message(phase.to_owned());
-        self.0.enable_steady_tick(Duration::from_millis(200));
+        self.bar.reset();
+        self.bar.set_length(total);
+        self.bar.set_message(phase.to_owned());
     }
 
     fn advance(&self, n: u64) {
-        self.0.inc(n);
+        self.bar.inc(n);
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        *self.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.bar.finish_and_clear();
     }
 }

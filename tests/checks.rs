@@ -105,7 +105,12 @@ fn record_check_change_accept() {
     // Taking 0.03 from every coalition with `top` lowers its value and the full one's, and no other's.
     assert_eq!((code, regressed), (1, vec!["shapley/top/mean".to_owned(), "value/full/mean".to_owned()]));
     assert_eq!(project.read("simic-baselines/main.json"), before);
-    assert_eq!(project.run(&["check", "accept"]).0, 0);
+    // What got worse is stored only where that is said.
+    let (code, stdout, stderr) = project.run(&["check", "accept"]);
+    assert!(code == 1 && stdout.contains("✗ shapley/top/mean") && stderr.contains("--regressions"), "{stderr}");
+    assert_eq!(project.read("simic-baselines/main.json"), before);
+    let (code, stdout, _) = project.run(&["check", "accept", "--regressions", "--quiet"]);
+    assert_eq!((code, stdout.as_str()), (0, ""));
     assert_eq!(project.check(&[]).0, 0);
     // Only what moved is other text.
     let after = project.read("simic-baselines/main.json");
@@ -151,7 +156,7 @@ fn other_settings_or_files_are_no_regression() {
     project.write("simic.toml", &flags);
     let (code, _, stderr) = project.run(&["check", "accept"]);
     assert!(code == 3 && stderr.contains("--force"), "{stderr}");
-    assert_eq!(project.run(&["check", "accept", "--force"]).0, 0);
+    assert_eq!(project.run(&["check", "accept", "--force", "--regressions"]).0, 0);
     assert_eq!(project.run(&["check"]).0, 0);
     std::fs::remove_dir_all(project.path("runs")).expect("removed");
     let (code, stdout, _) = project.run(&["check"]);
@@ -291,7 +296,7 @@ fn a_baseline_of_a_revision() {
     project.git(&["add", "."]);
     project.git(&["commit", "-qm", "baseline"]);
     project.set_recording(CHANGED);
-    assert_eq!(project.run(&["check", "accept"]).0, 0);
+    assert_eq!(project.run(&["check", "accept", "--regressions"]).0, 0);
     assert_eq!(project.run(&["check"]).0, 0);
     assert_eq!(project.run(&["check", "--baseline-rev", "HEAD"]).0, 1);
     let (code, stdout, _) = project.run(&["check", "--baseline-rev", "nonsense"]);
@@ -454,7 +459,7 @@ fn what_is_accepted_passes() {
         (&["--n-runs", "1", "--n-episodes", "1", "--n-envs", "1", "--seed", "4"], &["--other-runs"]),
     ] {
         simulate(arguments);
-        let (code, stdout, stderr) = project.run(&[&["check", "accept"], flags].concat());
+        let (code, stdout, stderr) = project.run(&[&["check", "accept", "--regressions"], flags].concat());
         assert_eq!(code, 0, "{stdout}{stderr}");
         let (code, stdout, _) = project.run(&["check"]);
         assert_eq!(code, 0, "{arguments:?}: {stdout}");

@@ -65,7 +65,7 @@ const fn case(verb: &'static str, flag: &'static str, base: &'static str, given:
 }
 
 /// Words that stand for files in cases.
-const FILES: [(&str, &str); 13] = [
+const FILES: [(&str, &str); 16] = [
     ("GAMES", GAMES),
     ("WALKS", WALKS),
     ("MASKS", MASKS),
@@ -79,12 +79,16 @@ const FILES: [(&str, &str); 13] = [
     ("OTHER", "tests/cli/data/other_value.csv"),
     ("CHANGED", "fixtures/checks/changed.parquet"),
     ("DIGITS", "fixtures/digits_regions.parquet"),
+    ("SWEEP", "fixtures/tables/sweep.csv"),
+    ("WORDS", "fixtures/tables/on_off.tsv"),
+    ("VECTOR", "fixtures/tables/vector_steps.csv"),
 ];
 
 /// Flags of the rule, the same for every verb that goes through steps.
-const RULE: [(&str, &str, &str); 19] = [
+const RULE: [(&str, &str, &str); 20] = [
     ("preset", "STEPS", "--preset rsl-rl"),
     ("target", "STEPS", "--target reward"),
+    ("obs", "VECTOR", "--obs x,xdot"),
     ("update-every", "STEPS", "--update-every rollout:8"),
     ("order", "STEPS --format json", "--order update-first"),
     ("epsilon", "STEPS", "--epsilon 0.5"),
@@ -140,6 +144,8 @@ fn cases() -> Vec<Case> {
         case(shapley, "cluster", "GAMES", "--cluster game"),
         case(shapley, "duplicates", "REPEATED", "--duplicates error"),
         case(shapley, "slots", "MASKS", "--slots a,b,c,d,e,f,g,h"),
+        case(shapley, "players", "WORDS --value accuracy", "--players attn,aug,norm"),
+        case(shapley, "by", "SWEEP --players attn,aug,norm", "--by lr"),
         case(shapley, "on-bad", "NAN", "--on-bad skip"),
         case(shapley, "games", "GAMES", "--games 100"),
         case("normalize verify", "state", "STEPS", "--state EMA1"),
@@ -184,6 +190,7 @@ fn cases() -> Vec<Case> {
         case("check accept", "name", "DIGITS --force", "--name other"),
         case("check accept", "result", "", "--result RESULT"),
         case("check accept", "other-runs", "NOISY", "--other-runs"),
+        case("check accept", "regressions", "CHANGED", "--regressions"),
         case("check diff", "strict", "BASE1 BASE2 --other-runs", "--strict"),
         case("check diff", "other-runs", "BASE1 BASE2", "--other-runs"),
     ];

@@ -136,16 +136,21 @@ fn slot_columns_of_other_numbers_are_bad_rows_and_of_text_bad_columns() {
 }
 
 #[test]
-fn text_in_place_of_a_list_of_slots_is_an_error_of_the_column() {
+fn what_is_no_list_in_place_of_one_is_an_error_of_its_column_or_row() {
     let folder = Folder::new();
-    folder.text("a.csv", "slot_ids,mask,val_accuracy\nx y,0,1\nx y,1,2\n");
+    folder.text("a.csv", "slot_ids,mask,val_accuracy\n7,0,1\n7,1,2\n");
     for on_bad in ["error", "skip"] {
         let (code, stderr) = folder.failure(&["analyze", "shapley", "a.csv", "--on-bad", on_bad]);
         assert!(code == Some(3) && stderr.contains("a.csv: column slot_ids: expected a list"), "{stderr}");
     }
-    folder.text("c.csv", "config,val_accuracy\n01,1\n10,2\n");
-    let (code, stderr) = folder.failure(&["analyze", "shapley", "c.csv", "--on-bad", "skip"]);
-    assert!(code == Some(3) && stderr.contains("c.csv: column config: expected a list"), "{stderr}");
+    folder.text("c.csv", "config,val_accuracy\n0,1\n1,2\n1 x,2\n");
+    let (code, stderr) = folder.failure(&["analyze", "shapley", "c.csv"]);
+    assert!(
+        code == Some(3) && stderr.contains("c.csv: row 2, column config: expected 0 and 1 in a row"),
+        "{stderr}"
+    );
+    let (document, _) = folder.json(&["analyze", "shapley", "c.csv", "--on-bad", "skip"]);
+    assert_eq!((shapley(&document), &document["input"]["skipped"]), (vec![1.0], &1.into()));
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod reference;
 mod replay_order;
 mod sizes;
 mod states;
+mod tables;
 mod threads;
 mod tidy;
 mod transcripts;
@@ -63,7 +64,7 @@ fn complete_game(values: Vec<f64>) -> simic::attribution::Game {
     use simic::attribution::{CoalitionTable, Game, GameKey};
     let n = values.len().trailing_zeros() as usize;
     Game {
-        key: GameKey { run_id: "test".into(), episode: 0, env_id: 0, batch: None },
+        key: GameKey { group: [].into(), run_id: "test".into(), episode: 0, env_id: 0, batch: None },
         players: (0..n).map(|i| format!("s{i}")).collect(),
         table: CoalitionTable::complete(values),
         walks: Vec::new(),

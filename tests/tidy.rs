@@ -179,6 +179,7 @@ fn the_command_line_reference_is_current() {
     command.build();
     let mut text = "# Command line\n\nThe help of every command, generated from the program. `SIMIC_BLESS=1 cargo test --release tidy` rewrites this page.\n".to_owned();
     help_pages(&mut command, "simic", &mut text);
+    help_pages(&mut simic::cli::common_help(), "simic help common", &mut text);
     if std::env::var_os("SIMIC_BLESS").is_some() {
         std::fs::write("docs/cli.md", &text).expect("written");
     }

@@ -77,7 +77,7 @@ impl Cluster {
 
     /// Name of the unit that a game belongs to: the run, or a path below it.
     pub fn unit_name(self, key: &GameKey) -> String {
-        let GameKey { run_id, episode, env_id, batch } = key;
+        let GameKey { group: _, run_id, episode, env_id, batch } = key;
         match self {
             Self::Run => run_id.to_string(),
             Self::Episode => format!("{run_id}/{episode}"),
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     fn key(run: &str, episode: i64) -> GameKey {
-        GameKey { run_id: Arc::from(run), episode, env_id: 0, batch: None }
+        GameKey { group: Arc::default(), run_id: Arc::from(run), episode, env_id: 0, batch: None }
     }
 
     #[test]

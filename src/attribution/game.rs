@@ -12,9 +12,11 @@ use super::repeats::{GatheredRepeats, KeptValues};
 /// Up to this many players a game's rows are gathered in an array of all coalitions.
 const DENSE_PLAYERS: usize = 28;
 
-/// Which game: one (run, episode, environment, batch).
+/// Which game: one (group, run, episode, environment, batch).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GameKey {
+    /// Values of the columns that make groups, `NAME=VALUE` each; empty without groups.
+    pub group: Arc<[String]>,
     /// The run.
     pub run_id: Arc<str>,
     /// The episode within the run.
@@ -27,6 +29,9 @@ pub struct GameKey {
 
 impl std::fmt::Display for GameKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for part in &*self.group {
+            write!(f, "{part}, ")?;
+        }
         write!(f, "run {}, episode {}, env {}", self.run_id, self.episode, self.env_id)?;
         self.batch.map_or(Ok(()), |batch| write!(f, ", batch {batch}"))
     }

@@ -224,7 +224,7 @@ mod tests {
 
     fn game(run: &str, episode: i64, env_id: i64, values: &[(&str, f64)]) -> GameResult {
         GameResult {
-            key: GameKey { run_id: Arc::from(run), episode, env_id, batch: None },
+            key: GameKey { group: Arc::default(), run_id: Arc::from(run), episode, env_id, batch: None },
             slot_ids: values.iter().map(|(id, _)| (*id).to_owned()).collect(),
             n_coalitions: 4,
             method: Method::Exact,

@@ -266,7 +266,12 @@ impl ShapleyEngine {
 fn stream_key(key: &GameKey) -> StreamKey {
     let batch = key.batch.map_or(0, |batch| batch.wrapping_add(1)).cast_unsigned();
     let place = key.env_id.cast_unsigned() ^ batch.rotate_left(32);
-    StreamKey::named(&key.run_id, key.episode.cast_unsigned(), place)
+    let name = if key.group.is_empty() {
+        key.run_id.to_string()
+    } else {
+        format!("{}/{}", key.group.join("/"), key.run_id)
+    };
+    StreamKey::named(&name, key.episode.cast_unsigned(), place)
 }
 
 fn n_coalitions(table: &CoalitionTable) -> f64 {

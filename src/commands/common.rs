@@ -96,6 +96,19 @@ impl From<OnBadArg> for OnBad {
     }
 }
 
+/// Refuses a flag that names one thing twice.
+///
+/// # Errors
+/// The first name that is there twice.
+pub(super) fn refuse_doubled(flag: &str, names: &[String]) -> Result<(), CommandError> {
+    match names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+        Some((_, name)) => {
+            Err(CommandError::usage(format!("--{flag} names '{name}' twice"), "name each once"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Flags every command has.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Common options")]

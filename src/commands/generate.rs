@@ -50,12 +50,30 @@ pub fn completions(
     Ok(Outcome::Clean)
 }
 
+/// Prints the manual page of the program, its commands one after the other, or of one command: `simic man analyze
+/// shapley`.
+#[derive(Debug, Clone, Args)]
+pub struct ManArgs {
+    /// The command
+    pub verb: Vec<String>,
+}
+
 /// Writes the manual page, subcommands one after the other.
 ///
 /// # Errors
-/// If it cannot be written.
-pub fn manual(mut command: Command, context: &Context) -> Result<Outcome, CommandError> {
+/// A command that is not there, or if it cannot be written.
+pub fn manual(args: &ManArgs, mut command: Command, context: &Context) -> Result<Outcome, CommandError> {
     command.build();
+    for word in &args.verb {
+        let Some(inner) = command.find_subcommand(word) else {
+            let known: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+            return Err(CommandError::usage(
+                format!("there is no command '{}'", args.verb.join(" ")),
+                format!("{} has {}", command.get_name(), known.join(", ")),
+            ));
+        };
+        command = inner.clone();
+    }
     let mut pages = Vec::new();
     let rendered = render(&command, &mut pages);
     rendered.map_err(|source| CommandError::Output { target: "the manual".to_owned(), source })?;

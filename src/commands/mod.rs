@@ -12,6 +12,7 @@ pub mod normalize;
 pub mod schema;
 pub mod simulate;
 
+use common::refuse_doubled;
 pub use common::{ColorArg, CommonArgs, Context, FormatArg};
 pub use error::{CommandError, Outcome};
-pub use generate::{CompletionsArgs, completions, manual};
+pub use generate::{CompletionsArgs, ManArgs, completions, manual};

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::{CommandError, Context, Outcome};
 use crate::records::{AtomicFile, Compression, ParquetTable, TableWriter};
 use crate::report::write_truth;
-use crate::results::SimulationDocument;
+use crate::results::{SimulationDocument, TrueDesign, TruePair, TrueValue};
 use crate::simulation::{CoalitionRow, CoalitionSimulation, Design, Interaction, TransitionSimulation};
 
 /// Rows per row group.
@@ -269,7 +269,35 @@ fn coalitions(args: &CoalitionArgs, context: &Context) -> Result<Outcome, Comman
     })?;
     drop(progress);
     let files = paths.iter().map(|path| path.display().to_string()).collect();
-    print_truth(context, &SimulationDocument::new(files, n_rows, &slots, &simulation.shapley_values()))
+    print_truth(context, &truth_of(&simulation, &slots, files, n_rows))
+}
+
+/// What an analysis of the rows should find.
+fn truth_of(
+    simulation: &CoalitionSimulation,
+    slots: &[String],
+    files: Vec<String>,
+    n_rows: u64,
+) -> SimulationDocument {
+    let (values, realized) = (simulation.shapley_values(), simulation.realized_shapley_values());
+    let row = |(place, id): (usize, &String)| TrueValue {
+        slot_id: id.clone(),
+        shapley: values[place],
+        realized: Some(realized[place]),
+        effect: Some(simulation.effects[place]),
+    };
+    let pair = |pair: &Interaction| TruePair {
+        slot_ids: (slots[pair.first].clone(), slots[pair.second].clone()),
+        effect: pair.effect,
+    };
+    let design = TrueDesign {
+        baseline: simulation.baseline,
+        interactions: simulation.interactions.iter().map(pair).collect(),
+        run_spread: simulation.run_spread,
+        spread: simulation.spread,
+        noise: simulation.noise,
+    };
+    SimulationDocument::of_coalitions(files, n_rows, slots.iter().enumerate().map(row).collect(), design)
 }
 
 fn slot_ids(args: &CoalitionArgs) -> Vec<String> {
@@ -322,6 +350,15 @@ fn coalition_simulation(
             "--run-spread, --spread and --noise are at least 0",
         ));
     }
+    if args.walks == Some(0) {
+        return Err(CommandError::usage("--walks 0 records nothing", "give the number of permutations"));
+    }
+    let per_game = args.walks.map_or_else(
+        || (n as f64).exp2() * f64::from(args.repeats),
+        |walks| f64::from(walks) * (n + 1) as f64,
+    );
+    let n_games = f64::from(args.file.n_runs) * f64::from(args.n_episodes) * f64::from(args.n_envs);
+    check_rows(per_game * n_games)?;
     let default_effect = |i: usize| {
         let size = 0.4 / (n as f64).max(3.0) * 0.85f64.powi(i32::try_from(i).unwrap_or(i32::MAX));
         if i % 4 == 3 { -0.5 * size } else { size }
@@ -351,6 +388,19 @@ fn coalition_simulation(
     })
 }
 
+/// Rows that no disk here holds: 10^11 of some ten bytes each are a terabyte.
+const MAX_ROWS: f64 = 1e11;
+
+fn check_rows(n_rows: f64) -> Result<(), CommandError> {
+    if n_rows <= MAX_ROWS {
+        return Ok(());
+    }
+    Err(CommandError::usage(
+        format!("that makes {n_rows:.1e} rows; at most {MAX_ROWS:.0e} are written"),
+        "fewer runs, episodes, environments, steps or slots",
+    ))
+}
+
 fn interaction(text: &str, slots: &[String]) -> Result<Interaction, CommandError> {
     let malformed = || {
         CommandError::usage(
@@ -371,7 +421,7 @@ fn interaction(text: &str, slots: &[String]) -> Result<Interaction, CommandError
     let pair = Interaction {
         first: place(first)?,
         second: place(second)?,
-        effect: effect.parse().map_err(|_| malformed())?,
+        effect: effect.parse().ok().filter(|effect: &f64| effect.is_finite()).ok_or_else(malformed)?,
     };
     if pair.first == pair.second { Err(malformed()) } else { Ok(pair) }
 }
@@ -484,5 +534,5 @@ fn transitions(args: &TransitionArgs, context: &Context) -> Result<Outcome, Comm
     })?;
     drop(progress);
     let files = paths.iter().map(|path| path.display().to_string()).collect();
-    print_truth(context, &SimulationDocument::new(files, n_rows, &[], &[]))
+    print_truth(context, &SimulationDocument::of_steps(files, n_rows))
 }

@@ -90,6 +90,26 @@ pub enum Problem {
         /// What was found.
         found: Vec<String>,
     },
+    /// A column that a flag names is not in the file.
+    #[error("--{flag} {column}: there is no such column; columns found: {}", list(.found))]
+    NamedColumnMissing {
+        /// The flag.
+        flag: &'static str,
+        /// Column asked for.
+        column: String,
+        /// What was found.
+        found: Vec<String>,
+    },
+    /// Columns that could play the roles a command needs are there under names of their own.
+    #[error("no {needed}; columns found: {}", list(.found))]
+    RolesNotNamed {
+        /// What is needed.
+        needed: String,
+        /// What was found.
+        found: Vec<String>,
+        /// The command that names them.
+        command: String,
+    },
     /// No file of the kind a command needs.
     #[error("no {needed} in the files read ({others})")]
     NoFilesOfKind {
@@ -188,6 +208,8 @@ pub enum Problem {
         step: String,
         /// Where else.
         other: String,
+        /// Whether the recording says which environment a row is of.
+        has_env: bool,
     },
     /// A file given twice under two names.
     #[error("the same bytes as {0}, so its rows would count twice")]
@@ -272,6 +294,8 @@ impl RecordError {
             Problem::MissingColumns { .. } => {
                 "map a column with --column FIELD=NAME; docs/formats.md lists the names known"
             }
+            Problem::NamedColumnMissing { .. } => "columns are named as the file spells them",
+            Problem::RolesNotNamed { command, .. } => return Some(format!("perhaps {command}")),
             Problem::MappedColumnMissing { .. } => "FIELD is simic's name, NAME the file's",
             Problem::NonFinite(_) | Problem::Null(_) => "--on-bad skip leaves such rows out and counts them",
             Problem::RepeatedCoalition { .. } => {
@@ -280,6 +304,10 @@ impl RecordError {
             Problem::BadState(_) => {
                 "states are read from simic JSON, safetensors, npz, Stable-Baselines3 pickles, PyTorch checkpoints \
                  and esper-lite metadata"
+            }
+            Problem::DuplicateStep { has_env: false, .. } => {
+                "no column says which environment a row is of: record one, or map it with --column env_id=NAME; one \
+                 environment has one row per episode and step"
             }
             Problem::DuplicateStep { .. } => {
                 "tell rows apart by run_id, episode, step or env_id; --column FIELD=NAME maps other columns"
@@ -330,6 +358,8 @@ impl RecordError {
                 | Problem::Unreadable { .. }
                 | Problem::UnknownFormat
                 | Problem::MissingColumns { .. }
+                | Problem::NamedColumnMissing { .. }
+                | Problem::RolesNotNamed { .. }
                 | Problem::WrongType { .. }
                 | Problem::NoRows
         )
@@ -341,7 +371,9 @@ impl RecordError {
             Problem::Null(_) => "null",
             Problem::NonFinite(_) => "not finite",
             Problem::WrongType { .. } => "wrong type",
-            Problem::MissingColumns { .. } => "missing columns",
+            Problem::MissingColumns { .. }
+            | Problem::NamedColumnMissing { .. }
+            | Problem::RolesNotNamed { .. } => "missing columns",
             Problem::ConfigLength { .. } | Problem::ObservationWidth { .. } => "wrong width",
             Problem::DuplicateSlot(_) => "duplicate slot",
             Problem::MaskTooWide { .. } => "mask too wide",

@@ -1,15 +1,16 @@
 //! What is in these files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::coalitions::{CoalitionOptions, CoalitionRecording, GameSummary};
 use super::error::RecordError;
+use super::guess;
 use super::schema::{ColumnMap, FileKind};
 use super::sources::InputFile;
 use super::table::Table;
 use super::transitions::TransitionSummary;
 use crate::progress::Progress;
-use crate::results::{FileRow, GamesRow};
+use crate::results::{FileRow, GamesRow, MissingRow};
 use crate::stats::pairwise_sum;
 
 /// How files are to be looked at.
@@ -27,6 +28,8 @@ struct FileReport {
     columns: Vec<(String, String)>,
     transitions: Option<TransitionSummary>,
     games: Vec<GameSummary>,
+    roles: BTreeMap<String, Vec<String>>,
+    command: Option<String>,
     problems: Vec<RecordError>,
 }
 
@@ -51,18 +54,35 @@ fn inspect_file(file: &InputFile, options: &InspectOptions) -> FileReport {
         columns: Vec::new(),
         transitions: None,
         games: Vec::new(),
+        roles: BTreeMap::new(),
+        command: None,
         problems: Vec::new(),
     };
     let outcome = Table::open(file).and_then(|table| {
         report.n_rows = table.n_rows();
         report.columns = table.described_columns();
-        report.kind = options.coalitions.columns.kind(&table)?;
+        let map = columns_of(options);
+        report.kind = map.clone().with_values(&options.coalitions.values).kind(&table)?;
         match report.kind {
             FileKind::Transitions => {
-                report.transitions = Some(TransitionSummary::read(&table, columns_of(options))?);
+                let summary = TransitionSummary::read(&table, map)?;
+                report.roles.clone_from(&summary.roles);
+                report.command = guess::normalize_command(&table, map, &summary.roles);
+                report.transitions = Some(summary);
             }
-            FileKind::Coalitions => report.games = inspect_games(file, options)?,
-            FileKind::Other => {}
+            FileKind::Coalitions => {
+                report.command = guess::value_command(&table, map, &options.coalitions.values);
+                let recording = CoalitionRecording::read(
+                    std::slice::from_ref(file),
+                    &options.coalitions,
+                    &Progress::none(),
+                )?;
+                report.roles.clone_from(recording.roles());
+                report.games = (0..recording.n_games())
+                    .map(|index| recording.summary(index))
+                    .collect::<Result<_, _>>()?;
+            }
+            FileKind::Other => report.command = guess::attribution_command(&table, map),
         }
         Ok(())
     });
@@ -72,12 +92,6 @@ fn inspect_file(file: &InputFile, options: &InspectOptions) -> FileReport {
 
 fn columns_of(options: &InspectOptions) -> &ColumnMap {
     &options.coalitions.columns
-}
-
-fn inspect_games(file: &InputFile, options: &InspectOptions) -> Result<Vec<GameSummary>, RecordError> {
-    let recording =
-        CoalitionRecording::read(std::slice::from_ref(file), &options.coalitions, &Progress::none())?;
-    (0..recording.n_games()).map(|index| recording.summary(index)).collect()
 }
 
 /// What is found, as the document holds it.
@@ -111,6 +125,17 @@ fn file_row(report: &FileReport) -> FileRow {
         reward_range: transitions.and_then(|t| t.rewards),
         bad_rewards: transitions.and_then(|t| t.rewards.map(|_| t.n_bad_rewards)),
         games,
+        unused: report
+            .columns
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|name| {
+                !report.roles.is_empty() && !report.roles.values().any(|names| names.contains(name))
+            })
+            .cloned()
+            .collect(),
+        roles: report.roles.clone(),
+        command: report.command.clone(),
         problems: report.problems.iter().map(ToString::to_string).collect(),
     }
 }
@@ -125,12 +150,18 @@ fn games_row(report: &FileReport) -> GamesRow {
         n: games.len() as u64,
         complete: n(&|game| game.is_complete),
         with_walks: n(&|game| game.n_walks > 0),
-        with_repeats: n(&|game| game.has_repeats),
+        with_repeats: n(&|game| game.n_repeated > 0),
         slots: games.iter().flat_map(|game| game.slot_ids.iter().cloned()).collect(),
         players: (players.clone().min().unwrap_or(0), players.max().unwrap_or(0)),
         coverage: (
             coverage.iter().copied().fold(f64::INFINITY, f64::min),
             pairwise_sum(&coverage) / coverage.len() as f64,
         ),
+        repeated_rows: games.iter().map(|game| game.n_repeated).sum(),
+        first_missing: games.iter().find(|game| !game.missing.is_empty()).map(|game| MissingRow {
+            game: game.key.to_string(),
+            n: (game.slot_ids.len() as f64).exp2() - game.n_coalitions as f64,
+            coalitions: game.missing.clone(),
+        }),
     }
 }

@@ -1,12 +1,13 @@
 //! What a replay writes: normalized steps, and a trace with one row per update.
 
 use std::fs::File;
+use std::ops::Range;
 
 use polars_arrow::array::{Array, FixedSizeListArray, ListArray, PrimitiveArray, Utf8ViewArray};
 use polars_arrow::offset::Offsets;
 
 use super::row_groups::RowGroupWriter;
-use super::steps::{StepBlock, StepRecording, StepTarget};
+use super::steps::{StepBlock, StepRecording, StepTarget, ValuePart};
 use super::write::Compression;
 
 /// Normalized values, row after row.
@@ -48,18 +49,14 @@ pub struct NormalizedWriter {
 enum ValuePlace {
     /// After all other columns.
     Last,
-    /// In one column of lists, at this place among the columns.
-    Lists { place: usize, is_fixed: bool },
-    /// In a column per dimension, by place.
-    Columns(Vec<DimensionPlace>),
+    /// In the columns they came from, by place.
+    Columns(Vec<PlacedPart>),
 }
 
-/// The column of a dimension.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct DimensionPlace {
-    /// Among all columns.
+/// A column of values and its place among all columns.
+struct PlacedPart {
     place: usize,
-    dimension: usize,
+    part: ValuePart,
 }
 
 impl NormalizedWriter {
@@ -75,18 +72,15 @@ impl NormalizedWriter {
     ) -> std::io::Result<Self> {
         let mut names = recording.column_names().to_vec();
         let place = |name: &String| names.iter().position(|other| other == name);
-        let places = recording.value_columns().iter().enumerate();
-        let mut places: Vec<DimensionPlace> = places
-            .filter_map(|(dimension, name)| Some(DimensionPlace { place: place(name)?, dimension }))
-            .collect();
-        places.sort_unstable();
-        let values = if target != StepTarget::Obs {
+        let parts = recording.value_parts().into_iter();
+        let mut parts: Vec<PlacedPart> =
+            parts.filter_map(|part| Some(PlacedPart { place: place(&part.name)?, part })).collect();
+        parts.sort_unstable_by_key(|part| part.place);
+        let values = if target == StepTarget::Obs {
+            ValuePlace::Columns(parts)
+        } else {
             names.push(format!("{}_normalized", target.field()));
             ValuePlace::Last
-        } else if recording.has_value_lists() {
-            ValuePlace::Lists { place: places[0].place, is_fixed: recording.has_value_arrays() }
-        } else {
-            ValuePlace::Columns(places)
         };
         let bytes_per_row = recording.width() * 4 + 16 * names.len();
         let writer = RowGroupWriter::new(file, names, bytes_per_row, compression)?;
@@ -102,12 +96,18 @@ impl NormalizedWriter {
         let n_rows = block.n_rows();
         match &self.values {
             ValuePlace::Last => arrays.push(flat(values)),
-            ValuePlace::Lists { place, is_fixed } => {
-                arrays.insert(*place, lists(flat(values), n_rows, block.width, *is_fixed));
+            // All values in one column need no picking.
+            ValuePlace::Columns(parts) if parts.len() == 1 && parts[0].part.is_list => {
+                let PlacedPart { place, part } = &parts[0];
+                arrays.insert(*place, lists(flat(values), n_rows, block.width, part.is_fixed));
             }
-            ValuePlace::Columns(places) => {
-                for DimensionPlace { place, dimension: d } in places {
-                    arrays.insert(*place, dimension(&values, *d, block.width));
+            ValuePlace::Columns(parts) => {
+                for PlacedPart { place, part } in parts {
+                    let picked = dimensions(&values, &part.dimensions, block.width);
+                    let width = part.dimensions.len();
+                    let array =
+                        if part.is_list { lists(picked, n_rows, width, part.is_fixed) } else { picked };
+                    arrays.insert(*place, array);
                 }
             }
         }
@@ -130,13 +130,17 @@ fn flat(values: NormalizedValues) -> Box<dyn Array> {
     }
 }
 
-fn dimension(values: &NormalizedValues, d: usize, width: usize) -> Box<dyn Array> {
-    fn pick<T: Copy>(values: &[T], d: usize, width: usize) -> Vec<T> {
-        values.iter().skip(d).step_by(width).copied().collect()
+/// Some dimensions of all rows, row after row.
+fn dimensions(values: &NormalizedValues, dimensions: &Range<usize>, width: usize) -> Box<dyn Array> {
+    fn pick<T: Copy>(values: &[T], dimensions: &Range<usize>, width: usize) -> Vec<T> {
+        if dimensions.len() == 1 {
+            return values.iter().skip(dimensions.start).step_by(width).copied().collect();
+        }
+        values.chunks_exact(width).flat_map(|row| row[dimensions.clone()].iter().copied()).collect()
     }
     match values {
-        NormalizedValues::F32(values) => Box::new(PrimitiveArray::from_vec(pick(values, d, width))),
-        NormalizedValues::F64(values) => Box::new(PrimitiveArray::from_vec(pick(values, d, width))),
+        NormalizedValues::F32(values) => Box::new(PrimitiveArray::from_vec(pick(values, dimensions, width))),
+        NormalizedValues::F64(values) => Box::new(PrimitiveArray::from_vec(pick(values, dimensions, width))),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::error::{Problem, RecordError};
+use super::guess;
 use super::schema::{ColumnMap, FileKind, OnBad};
 use super::skips::SkipReport;
 use super::sources::{InputFile, Origin};
@@ -62,6 +63,12 @@ pub(super) fn open_tables(
 impl WantedFiles<'_> {
     /// A file of another kind.
     fn foreign(&self, table: &Table, kind: FileKind) -> RecordError {
+        let is_attribution = self.kind == FileKind::Coalitions;
+        let command = is_attribution.then(|| guess::attribution_command(table, self.columns)).flatten();
+        if let Some(command) = command {
+            let (needed, found) = (self.needed_columns.clone(), table.column_names());
+            return RecordError::file(table.name(), Problem::RolesNotNamed { needed, found, command });
+        }
         let problem = match kind {
             FileKind::Other => {
                 Problem::MissingColumns { needed: self.needed_columns.clone(), found: table.column_names() }

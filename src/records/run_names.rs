@@ -1,7 +1,7 @@
 //! Default run ids: what stands for the run of a file that names none.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// The default run of each file, over all files of a call: its stem, or where stems repeat the shortest end of its path
 /// without extension that no other file's path has (`a/c` and `b/c`).
@@ -46,9 +46,19 @@ fn path_without_extension(path: &Path) -> Vec<String> {
     names.chain([stem(path)]).collect()
 }
 
-/// A file's name without folders and extension.
+/// Extensions of files packed as a whole.
+const PACKED: [&str; 3] = ["gz", "zst", "zstd"];
+
+/// The path without the extension that says the file is packed.
+pub(super) fn unpacked_path(path: &Path) -> PathBuf {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    let is_packed = extension.is_some_and(|extension| PACKED.contains(&extension.as_str()));
+    if is_packed { path.with_extension("") } else { path.to_owned() }
+}
+
+/// A file's name without folders and extensions.
 pub(super) fn stem(path: &Path) -> String {
-    path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+    unpacked_path(path).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

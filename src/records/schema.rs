@@ -2,23 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use polars_arrow::datatypes::ArrowDataType;
+
 use super::error::{Problem, RecordError};
 use super::table::Table;
 pub use crate::results::OnBad;
 
 /// Fields a column can be mapped to, each with its accepted names, canonical first.
-const FIELDS: [(&str, &[&str]); 19] = [
+const FIELDS: [(&str, &[&str]); 21] = [
     ("run_id", &["run_id", "run", "run_dir"]),
     ("episode", &["episode", "episode_id", "episode_idx", "episode_index"]),
-    ("env_id", &["env_id", "env", "env_idx"]),
+    ("seed", &["seed", "trial", "replicate", "fold"]),
+    ("env_id", &["env_id", "env", "env_idx", "env_index", "environment"]),
     ("step", &["step", "t", "timestep", "frame_index", "inner_epoch"]),
     ("batch", &["batch", "epoch"]),
     ("slot_ids", &["slot_ids"]),
     ("config", &["config"]),
     ("mask", &["mask"]),
+    ("players_on", &["players_on"]),
     ("perm", &["perm"]),
     ("pos", &["pos"]),
-    ("obs", &["obs", "observation", "observation.state", "state"]),
+    ("obs", &["obs", "observation", "observation.state", "state", "observations", "states"]),
     ("reward", &["reward", "next.reward", "rewards", "total_reward"]),
     ("terminated", &["terminated", "next.terminated"]),
     ("truncated", &["truncated", "next.truncated"]),
@@ -66,13 +70,83 @@ impl FileKind {
     }
 }
 
-/// Column mappings given by the user, `FIELD=NAME`.
+/// Fields of flags: a Boolean column of such a name is no player.
+const FLAGS: [&str; 4] = ["terminated", "truncated", "done", "rolled_back"];
+
+/// Which columns play which role, as the user says: fields by name, and the lists of columns that have none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ColumnMap {
     entries: Vec<(String, String)>,
+    players: Vec<String>,
+    obs: Vec<String>,
+    by: Vec<String>,
+    values: Vec<String>,
 }
 
 impl ColumnMap {
+    /// The same with these two-state columns as players.
+    #[must_use]
+    pub fn with_players(self, players: &[String]) -> Self {
+        Self { players: players.to_vec(), ..self }
+    }
+
+    /// The same with these columns as observations.
+    #[must_use]
+    pub fn with_obs(self, obs: &[String]) -> Self {
+        Self { obs: obs.to_vec(), ..self }
+    }
+
+    /// The same with these columns as parts of a game's key.
+    #[must_use]
+    pub fn with_by(self, by: &[String]) -> Self {
+        Self { by: by.to_vec(), ..self }
+    }
+
+    /// The same with these value columns asked for.
+    #[must_use]
+    pub(super) fn with_values(self, values: &[String]) -> Self {
+        Self { values: values.to_vec(), ..self }
+    }
+
+    /// Columns named as players.
+    pub(super) fn players(&self) -> &[String] {
+        &self.players
+    }
+
+    /// Columns named as observations.
+    pub(super) fn obs(&self) -> &[String] {
+        &self.obs
+    }
+
+    /// Columns that are part of a game's key.
+    pub(super) fn by(&self) -> &[String] {
+        &self.by
+    }
+
+    /// The Boolean columns that are taken as players where nothing else says which those are.
+    pub(super) fn boolean_players(&self, table: &Table) -> Vec<String> {
+        let has_role = |name: &String| self.by.contains(name) || self.values.contains(name);
+        let is_flag = |name: &String| {
+            FLAGS.iter().any(|flag| self.is_field(name, flag))
+                || self.entries.iter().any(|(_, column)| column == name)
+        };
+        let is_boolean = |name: &String| table.column_type(name) == Some(&ArrowDataType::Boolean);
+        let names = table.column_names().into_iter();
+        names.filter(|name| is_boolean(name) && !is_flag(name) && !has_role(name)).collect()
+    }
+
+    /// Whether a column is of a name that `field` is known by.
+    fn is_field(&self, column: &str, field: &str) -> bool {
+        FIELDS.iter().any(|(name, known)| *name == field && known.contains(&column))
+    }
+
+    /// Whether a column is of a name that some field is known by, or mapped to one.
+    pub(super) fn has_role(&self, column: &str) -> bool {
+        FIELDS.iter().any(|(_, known)| known.contains(&column))
+            || self.entries.iter().any(|(_, name)| name == column)
+            || self.by.iter().any(|name| name == column)
+    }
+
     /// Parses mappings.
     ///
     /// # Errors
@@ -92,7 +166,7 @@ impl ColumnMap {
             }
             entries.push((field.to_owned(), column.to_owned()));
         }
-        Ok(Self { entries })
+        Ok(Self { entries, ..Self::default() })
     }
 
     /// Mappings as settings hold them.
@@ -102,7 +176,8 @@ impl ColumnMap {
 
     /// Mappings that were checked before they became settings.
     pub fn of_map(columns: &BTreeMap<String, String>) -> Self {
-        Self { entries: columns.iter().map(|(field, name)| (field.clone(), name.clone())).collect() }
+        let entries = columns.iter().map(|(field, name)| (field.clone(), name.clone())).collect();
+        Self { entries, ..Self::default() }
     }
 
     /// The column that holds `field` in `table`, if any.
@@ -133,16 +208,31 @@ impl ColumnMap {
     /// # Errors
     /// As `ColumnMap::find`.
     pub fn kind(&self, table: &Table) -> Result<FileKind, RecordError> {
+        let has_one_of = |names: &[String]| names.iter().any(|name| table.has_column(name));
         let has_slots = table.column_names().iter().any(|name| name.starts_with(SLOT_PREFIX));
-        if has_slots || self.find(table, "config")?.is_some() || self.find(table, "mask")?.is_some() {
+        let has = |field: &str| Ok::<bool, RecordError>(self.find(table, field)?.is_some());
+        if has_one_of(&self.players) || has_slots || has("config")? || has("mask")? || has("players_on")? {
             return Ok(FileKind::Coalitions);
         }
-        let has_numbered = table.has_column("obs_0");
-        if has_numbered || self.find(table, "obs")?.is_some() || self.find(table, "reward")?.is_some() {
+        if has_one_of(&self.obs) || numbered_obs(table).is_some() || has("obs")? || has("reward")? {
             return Ok(FileKind::Transitions);
+        }
+        let has_value = has_one_of(&self.values)
+            || DEFAULT_VALUES.iter().any(|name| self.values.is_empty() && table.has_column(name));
+        if has_value && !self.boolean_players(table).is_empty() {
+            return Ok(FileKind::Coalitions);
         }
         Ok(FileKind::Other)
     }
+}
+
+/// The columns of one value each that are an observation together: `obs_0`, `obs_1` and so on, or `obs0`, `obs1`.
+pub(super) fn numbered_obs(table: &Table) -> Option<Vec<String>> {
+    ["obs_", "obs"].into_iter().find_map(|prefix| {
+        let numbered = (0..table.column_names().len()).map(|i| format!("{prefix}{i}"));
+        let names: Vec<String> = numbered.take_while(|name| table.has_column(name)).collect();
+        (!names.is_empty()).then_some(names)
+    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use walkdir::WalkDir;
 use super::budget::PartBudget;
 use super::error::{Problem, RecordError};
 use super::on_disk::{FileOnDisk, is_pipe, open_pipe};
-use super::run_names;
+use super::run_names::{self, unpacked_path};
 
 /// Where recordings are looked for when none is named.
 const DEFAULT_DIRECTORY: &str = "runs";
@@ -283,7 +283,8 @@ fn search(directory: &Path, name: &str, notes: &mut Vec<String>) -> Result<Vec<P
             }
             Err(error) => return Err(RecordError::file(name, std::io::Error::other(error))),
         };
-        let extension = entry.path().extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        let path = unpacked_path(entry.path());
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         let is_known = extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()));
         if entry.file_type().is_file() && is_known {
             found.push(entry.into_path());

@@ -5,14 +5,17 @@
 
 use std::io::Read;
 use std::ops::Range;
+use std::path::Path;
 
 use polars_arrow::array::Array;
 use polars_arrow::datatypes::ArrowDataType;
 
 use super::error::{Problem, RecordError};
 use super::ipc::IpcFile;
+use super::packed;
 use super::parquet::ParquetFile;
 use super::part::{Column, Part};
+use super::run_names::unpacked_path;
 use super::sources::{InputFile, Place};
 use super::text;
 
@@ -54,7 +57,16 @@ impl Table {
         if is_empty {
             return Err(RecordError::file(&input.name, Problem::NoRows));
         }
-        match format_of(input)? {
+        if let Some(unpacked) = packed::unpack(input)? {
+            let table = Self::open_as(&unpacked, format_of(&unpacked)?)?;
+            // What is in memory stands for the file: its name, and whether it has changed.
+            return Ok(Self { file: input.clone(), ..table });
+        }
+        Self::open_as(input, format_of(input)?)
+    }
+
+    fn open_as(input: &InputFile, format: Format) -> Result<Self, RecordError> {
+        match format {
             Format::Parquet => {
                 let file = ParquetFile::open(input)?;
                 Ok(Self::new(input, file.columns(), file.parts(), Contents::Parquet(file)))
@@ -212,18 +224,14 @@ enum Format {
 
 /// By extension; a file without a known one by its first bytes.
 fn format_of(input: &InputFile) -> Result<Format, RecordError> {
-    let extension = match &input.place {
-        Place::Path(file) => {
-            file.path().extension().map(|extension| extension.to_string_lossy().to_lowercase())
-        }
-        Place::Memory(_) => None,
-    };
+    let path = unpacked_path(Path::new(&input.name));
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     match extension.as_deref() {
         Some("parquet" | "pq" | "parq") => return Ok(Format::Parquet),
         Some("arrow" | "ipc" | "feather") => return Ok(Format::Ipc),
         Some("ndjson" | "jsonl") => return Ok(Format::Text(text::TextFormat::Ndjson)),
-        Some("csv") => return Ok(Format::Text(text::TextFormat::Delimited(b','))),
-        Some("tsv") => return Ok(Format::Text(text::TextFormat::Delimited(b'\t'))),
+        Some("csv") => return Ok(Format::Text(text::TextFormat::Delimited)),
+        Some("tsv") => return Ok(Format::Text(text::TextFormat::Tabs)),
         _ => {}
     }
     let mut head = [0u8; 64];
@@ -241,7 +249,7 @@ fn format_of(input: &InputFile) -> Result<Format, RecordError> {
         Ok(Format::Text(text::TextFormat::Ndjson))
     } else if !head.is_empty() && matches!(input.place, Place::Memory(_)) && std::str::from_utf8(head).is_ok()
     {
-        Ok(Format::Text(text::TextFormat::Delimited(b',')))
+        Ok(Format::Text(text::TextFormat::Delimited))
     } else {
         Err(RecordError::file(&input.name, Problem::UnknownFormat))
     }

@@ -12,17 +12,24 @@ use serde_json::Value;
 
 use super::budget::PartBudget;
 use super::error::{Problem, RecordError};
+use super::literal;
 
-/// Columns whose cells are names, whatever they look like.
-const IDENTITIES: [&str; 3] = ["run_id", "run", "run_dir"];
+/// Columns whose cells are names or digits in a row, whatever number they look like.
+const KEPT_AS_WRITTEN: [&str; 5] = ["run_id", "run", "run_dir", "config", "players_on"];
+
+/// Before a cell that is no finite number and may still stand among numbers; no text begins with it.
+const NOT_FINITE: char = '\u{1}';
 
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TextFormat {
     /// One JSON object per line.
     Ndjson,
-    /// Delimited values with a header line.
-    Delimited(u8),
+    /// Delimited values with a header line; between them is what makes the most columns of the header: a comma, a
+    /// semicolon or a tab.
+    Delimited,
+    /// The same with tabs.
+    Tabs,
 }
 
 type Columns = (Vec<(String, ArrowDataType)>, Vec<Box<dyn Array>>);
@@ -39,7 +46,8 @@ pub(super) fn parse(
 ) -> Result<Columns, RecordError> {
     let columns = match format {
         TextFormat::Ndjson => parse_ndjson(name, bytes, budget)?,
-        TextFormat::Delimited(delimiter) => parse_delimited(name, bytes, delimiter)?,
+        TextFormat::Delimited => parse_delimited(name, bytes, separator(bytes))?,
+        TextFormat::Tabs => parse_delimited(name, bytes, b'\t')?,
     };
     let mut schema = Vec::with_capacity(columns.len());
     let mut arrays = Vec::with_capacity(columns.len());
@@ -55,37 +63,52 @@ fn unreadable(name: &str, format: &'static str, detail: String) -> RecordError {
     RecordError::file(name, Problem::Unreadable { format, detail })
 }
 
+/// What lies between the cells of the header.
+fn separator(bytes: &[u8]) -> u8 {
+    let n_columns = |separator: u8| {
+        let mut reader = csv::ReaderBuilder::new().delimiter(separator).from_reader(bytes);
+        reader.headers().map_or(0, csv::StringRecord::len)
+    };
+    // The comma last: of several that make as many columns it is taken.
+    [b'\t', b';', b','].into_iter().max_by_key(|separator| n_columns(*separator)).unwrap_or(b',')
+}
+
 fn parse_delimited(
     name: &str,
     bytes: &[u8],
-    delimiter: u8,
+    separator: u8,
 ) -> Result<Vec<(String, Vec<Value>)>, RecordError> {
     let failed = |error: csv::Error| unreadable(name, "CSV", error.to_string());
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(bytes);
+    let mut reader = csv::ReaderBuilder::new().delimiter(separator).trim(csv::Trim::All).from_reader(bytes);
     let header: Vec<String> = reader.headers().map_err(failed)?.iter().map(str::to_owned).collect();
     let twice = header.iter().enumerate().find(|(i, name)| !name.is_empty() && header[..*i].contains(name));
     if let Some((_, column)) = twice {
         return Err(RecordError::column(name, column, Problem::RepeatedName));
     }
-    let is_identity: Vec<bool> = header.iter().map(|column| IDENTITIES.contains(&column.as_str())).collect();
+    let is_kept: Vec<bool> = header.iter().map(|column| KEPT_AS_WRITTEN.contains(&column.as_str())).collect();
     let mut columns: Vec<(String, Vec<Value>)> =
         header.into_iter().map(|column| (column, Vec::new())).collect();
     if columns.is_empty() {
         return Err(RecordError::file(name, Problem::NoRows));
     }
+    let has_decimal_commas = separator == b';';
     for record in reader.records() {
         let record = record.map_err(failed)?;
-        for (((_, cells), cell), is_identity) in columns.iter_mut().zip(record.iter()).zip(&is_identity) {
-            // Names stay as they are written: 01 is not 1, nor is 1e3 1000.
-            cells.push(if *is_identity && !cell.is_empty() { cell.into() } else { typed_cell(cell) });
+        for (((_, cells), cell), is_kept) in columns.iter_mut().zip(record.iter()).zip(&is_kept) {
+            cells.push(match literal::list(cell) {
+                Some(list) => Value::Array(list),
+                // Names stay as they are written: 01 is not 1, nor is 1e3 1000.
+                None if *is_kept && !cell.is_empty() => cell.into(),
+                None => typed_cell(cell, has_decimal_commas),
+            });
         }
     }
     Ok(columns)
 }
 
 /// A CSV cell by its looks: empty is null, then integer, number, truth value, text.
-fn typed_cell(cell: &str) -> Value {
+fn typed_cell(cell: &str, has_decimal_commas: bool) -> Value {
     if cell.is_empty() {
         return Value::Null;
     }
@@ -101,9 +124,13 @@ fn typed_cell(cell: &str) -> Value {
         _ => {}
     }
     match cell.parse::<f64>() {
-        // JSON has no number for these: they stay text, and the reader names the cell.
         Ok(number) if number.is_finite() => number.into(),
-        _ => Value::String(cell.to_owned()),
+        // JSON has no number for these.
+        Ok(_) => Value::String(format!("{NOT_FINITE}{cell}")),
+        Err(_) if has_decimal_commas && cell.contains(',') && !cell.contains('.') => {
+            cell.replacen(',', ".", 1).parse::<f64>().map_or_else(|_| cell.into(), Value::from)
+        }
+        Err(_) => cell.into(),
     }
 }
 
@@ -120,7 +147,8 @@ fn parse_ndjson(
             continue;
         }
         let detail = |what: String| unreadable(name, "NDJSON", format!("line {}: {what}", line_number + 1));
-        let Cells(object) = serde_json::from_slice(line)
+        let line = literal::with_quoted_non_finite(line, NOT_FINITE);
+        let Cells(object) = serde_json::from_slice(&line)
             .map_err(|error| detail(error.to_string().replace(" at line 1 ", " at ")))?;
         let n_columns = (columns.len() + object.len()) as u64;
         budget.check(name, "the file", n_columns * (n_rows as u64 + 1) * size_of::<Value>() as u64)?;
@@ -178,6 +206,7 @@ enum CellType {
     Bool,
     Int,
     UInt,
+    NotFinite,
     Float,
     List,
     Text,
@@ -191,6 +220,7 @@ fn cell_type(value: &Value) -> CellType {
         Value::Number(number) if number.is_u64() => CellType::UInt,
         Value::Number(_) => CellType::Float,
         Value::Array(_) => CellType::List,
+        Value::String(text) if text.starts_with(NOT_FINITE) => CellType::NotFinite,
         Value::String(_) | Value::Object(_) => CellType::Text,
     }
 }
@@ -199,8 +229,18 @@ fn join(a: CellType, b: CellType) -> CellType {
     let (low, high) = (a.min(b), a.max(b));
     match (low, high) {
         (low, high) if low == high || low == CellType::Null => high,
-        (CellType::Int, CellType::UInt | CellType::Float) | (CellType::UInt, CellType::Float) => high,
+        (CellType::Int, CellType::UInt | CellType::Float)
+        | (CellType::UInt | CellType::NotFinite, CellType::Float) => high,
+        (CellType::Int | CellType::UInt, CellType::NotFinite) => CellType::Float,
         _ => CellType::Text,
+    }
+}
+
+/// A number, finite or not.
+fn float(cell: &Value) -> Option<f64> {
+    match cell {
+        Value::String(text) => text.strip_prefix(NOT_FINITE)?.parse().ok(),
+        cell => cell.as_f64(),
     }
 }
 
@@ -208,8 +248,8 @@ fn join(a: CellType, b: CellType) -> CellType {
 fn build_array(cells: &[Value]) -> Box<dyn Array> {
     let common = cells.iter().map(cell_type).fold(CellType::Null, join);
     match common {
-        CellType::Null | CellType::Float => {
-            Box::new(cells.iter().map(Value::as_f64).collect::<PrimitiveArray<f64>>())
+        CellType::Null | CellType::NotFinite | CellType::Float => {
+            Box::new(cells.iter().map(float).collect::<PrimitiveArray<f64>>())
         }
         CellType::Bool => Box::new(cells.iter().map(Value::as_bool).collect::<BooleanArray>()),
         CellType::Int => Box::new(cells.iter().map(Value::as_i64).collect::<PrimitiveArray<i64>>()),
@@ -224,7 +264,7 @@ fn build_array(cells: &[Value]) -> Box<dyn Array> {
                 .iter()
                 .map(|cell| match cell {
                     Value::Null => None,
-                    Value::String(text) => Some(text.clone()),
+                    Value::String(text) => Some(text.strip_prefix(NOT_FINITE).unwrap_or(text).to_owned()),
                     other => Some(other.to_string()),
                 })
                 .collect();
@@ -259,8 +299,40 @@ mod tests {
     #[test]
     fn cells_take_the_narrowest_common_type() {
         let csv = b"a,b,c,d,e\n1,0.5,true,x,\n-2,3,False,7,1\n";
-        let found = types(csv, TextFormat::Delimited(b','));
+        let found = types(csv, TextFormat::Delimited);
         assert_eq!(found, ["a i64", "b f64", "c bool", "d str", "e i64"]);
+    }
+
+    #[test]
+    fn separators_and_decimal_commas_are_those_of_the_file() {
+        let german = "\u{feff}\"Genauigkeit (val)\";seed;aug\r\n0,93;1;on\r\n-1,5e-3;2;off\r\n".as_bytes();
+        assert_eq!(types(german, TextFormat::Delimited), ["Genauigkeit (val) f64", "seed i64", "aug str"]);
+        assert_eq!(types(b"a\tb\n1\t0.5\n", TextFormat::Delimited), ["a i64", "b f64"]);
+        // A comma of a name is no separator where it is quoted, and no decimal comma where commas separate.
+        assert_eq!(types(b"\"a;b\",c\n1,\"2,5\"\n", TextFormat::Delimited), ["a;b i64", "c str"]);
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_stand_among_numbers() {
+        let ndjson =
+            b"{\"a\":1,\"b\":[NaN,2],\"c\":\"NaN\"}\n{\"a\":-Infinity,\"b\":[1,Infinity],\"c\":\"x, NaN\"}\n";
+        assert_eq!(types(ndjson, TextFormat::Ndjson), ["a f64", "b list<f64>", "c str"]);
+        let (_, arrays) = parse("test", ndjson, TextFormat::Ndjson, PartBudget::default()).expect("columns");
+        let floats = arrays[0].as_any().downcast_ref::<PrimitiveArray<f64>>().expect("numbers");
+        assert_eq!(floats.values().as_slice(), [1.0, f64::NEG_INFINITY]);
+        let texts = arrays[2].as_any().downcast_ref::<Utf8ViewArray>().expect("text");
+        assert_eq!(texts.value(1), "x, NaN");
+        assert_eq!(
+            types(b"a,b,run\nnan,nan,nan\n1,x,inf\n", TextFormat::Delimited),
+            ["a f64", "b str", "run str"]
+        );
+    }
+
+    #[test]
+    fn lists_in_cells_are_lists() {
+        let csv = b"config,obs,on\n\"[True, False]\",[0.5 -1e-3],\"['a', 'b']\"\n\"[1, 0]\",\"[1, 2]\",[]\n";
+        assert_eq!(types(csv, TextFormat::Delimited), ["config list<str>", "obs list<f64>", "on list<str>"]);
+        assert_eq!(types(b"config\n0110\n1\n", TextFormat::Delimited), ["config str"]);
     }
 
     #[test]
@@ -277,9 +349,8 @@ mod tests {
     #[test]
     fn names_are_never_retyped() {
         let csv = b"run_id,step\n01,1\n1,2\n1e3,3\n123456789012345678901,4\n,5\n";
-        assert_eq!(types(csv, TextFormat::Delimited(b',')), ["run_id str", "step i64"]);
-        let (_, arrays) =
-            parse("test", csv, TextFormat::Delimited(b','), PartBudget::default()).expect("columns");
+        assert_eq!(types(csv, TextFormat::Delimited), ["run_id str", "step i64"]);
+        let (_, arrays) = parse("test", csv, TextFormat::Delimited, PartBudget::default()).expect("columns");
         let runs = arrays[0].as_any().downcast_ref::<Utf8ViewArray>().expect("text");
         let runs: Vec<Option<&str>> = runs.iter().collect();
         assert_eq!(runs, [Some("01"), Some("1"), Some("1e3"), Some("123456789012345678901"), None]);
@@ -290,12 +361,12 @@ mod tests {
         let message = |bytes: &[u8], format| {
             parse("test", bytes, format, PartBudget::default()).expect_err("an error").to_string()
         };
-        let csv = message(b"mask,value,mask\n1,2,3\n", TextFormat::Delimited(b','));
+        let csv = message(b"mask,value,mask\n1,2,3\n", TextFormat::Delimited);
         assert_eq!(csv, "test: column mask: there twice");
         let ndjson = message(b"{\"a\":1}\n{\"a\":1,\"b\":2,\"a\":3}\n", TextFormat::Ndjson);
         assert!(ndjson.contains("line 2") && ndjson.contains("column 'a' is there twice"), "{ndjson}");
         // Commas at the ends of lines name nothing.
-        assert!(parse("test", b"a,,\n1,,\n", TextFormat::Delimited(b','), PartBudget::default()).is_ok());
+        assert!(parse("test", b"a,,\n1,,\n", TextFormat::Delimited, PartBudget::default()).is_ok());
     }
 
     #[test]
@@ -303,9 +374,9 @@ mod tests {
         let failure = |bytes: &[u8], format| {
             parse("test", bytes, format, PartBudget::default()).expect_err("an error").to_string()
         };
-        let error = failure(b"{\"a\":1}\n{\"a\":NaN}\n", TextFormat::Ndjson);
+        let error = failure(b"{\"a\":1}\n{\"a\":nil}\n", TextFormat::Ndjson);
         assert!(error.contains("line 2"), "{error}");
-        let error = failure(b"a,b\n1\n", TextFormat::Delimited(b','));
+        let error = failure(b"a,b\n1\n", TextFormat::Delimited);
         assert!(error.contains("line: 2"), "{error}");
     }
 

@@ -1,11 +1,11 @@
 //! Transition rows: one row per environment step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::columns::{self, BadCells, Ints, Texts};
 use super::error::{Problem, RecordError};
 use super::part::{Column, Part};
-use super::schema::ColumnMap;
+use super::schema::{ColumnMap, numbered_obs};
 use super::table::{Table, describe_type};
 
 /// What the transition rows of one file hold.
@@ -29,23 +29,45 @@ pub struct TransitionSummary {
     pub rewards: Option<(f64, f64)>,
     /// Rewards that are null or not finite.
     pub n_bad_rewards: u64,
+    /// Columns by the role they play.
+    pub roles: BTreeMap<String, Vec<String>>,
 }
+
+/// Roles of the columns of steps, observations apart.
+const STEP_ROLES: [&str; 12] = [
+    "run_id",
+    "seed",
+    "episode",
+    "env_id",
+    "step",
+    "round",
+    "reward",
+    "return",
+    "terminated",
+    "truncated",
+    "done",
+    "rolled_back",
+];
 
 /// Columns of a file of transitions.
 struct TransitionColumns {
     run_id: Option<String>,
+    seed: Option<String>,
     episode: Option<String>,
     env_id: Option<String>,
     step: Option<String>,
     reward: Option<String>,
     obs: Option<String>,
-    /// `obs_0`, `obs_1` and so on, where there is no column of lists.
+    /// Columns of one value each, where there is no column of lists.
     numbered: Vec<String>,
 }
 
 impl TransitionColumns {
     fn find(table: &Table, map: &ColumnMap) -> Result<Self, RecordError> {
         let mut found = Self {
+            seed: map
+                .find(table, "seed")?
+                .filter(|name| map.find(table, "run_id").ok().flatten().as_ref() != Some(name)),
             run_id: map.find(table, "run_id")?,
             episode: map.find(table, "episode")?,
             env_id: map.find(table, "env_id")?,
@@ -54,16 +76,34 @@ impl TransitionColumns {
             reward: map.find(table, "reward")?,
             numbered: Vec::new(),
         };
-        if found.obs.is_none() {
-            let numbered = (0..table.column_names().len()).map(|i| format!("obs_{i}"));
-            found.numbered = numbered.take_while(|name| table.has_column(name)).collect();
+        if !map.obs().is_empty() {
+            found.obs = None;
+            found.numbered = map.obs().to_vec();
+        } else if found.obs.is_none() {
+            found.numbered = numbered_obs(table).unwrap_or_default();
         }
         Ok(found)
     }
 
+    /// Columns by the role they play, the flags of `table` among them.
+    fn roles(&self, table: &Table, map: &ColumnMap) -> Result<BTreeMap<String, Vec<String>>, RecordError> {
+        let mut roles = BTreeMap::new();
+        let mut add = |role: &str, names: Vec<String>| {
+            if !names.is_empty() {
+                roles.insert(role.to_owned(), names);
+            }
+        };
+        add("obs", self.obs.iter().chain(&self.numbered).cloned().collect());
+        for role in STEP_ROLES {
+            add(role, map.find(table, role)?.into_iter().collect());
+        }
+        Ok(roles)
+    }
+
     /// The columns in the order in which they are taken.
     fn names(&self) -> Vec<String> {
-        let single = [&self.run_id, &self.episode, &self.env_id, &self.step, &self.reward, &self.obs];
+        let single =
+            [&self.run_id, &self.seed, &self.episode, &self.env_id, &self.step, &self.reward, &self.obs];
         single.into_iter().flatten().chain(&self.numbered).cloned().collect()
     }
 }
@@ -76,7 +116,7 @@ impl TransitionSummary {
     pub fn read(table: &Table, map: &ColumnMap) -> Result<Self, RecordError> {
         let columns = TransitionColumns::find(table, map)?;
         let names = columns.names();
-        let mut summary = Self::default();
+        let mut summary = Self { roles: columns.roles(table, map)?, ..Self::default() };
         for (part, place) in table.parts().iter().enumerate() {
             let mut read = table.read(part, &names)?.into_iter();
             summary.add_keys(table, &columns, place, &mut read)?;
@@ -106,6 +146,12 @@ impl TransitionSummary {
         let runs = match (&columns.run_id, columns.run_id.as_ref().and_then(|_| read.next())) {
             (Some(name), Some(column)) => columns::run_ids(column, name, &mut bad),
             _ => Texts::Constant(table.default_run().to_owned()),
+        };
+        let runs = match (&columns.seed, columns.seed.as_ref().and_then(|_| read.next())) {
+            (Some(name), Some(column)) => {
+                runs.joined(name, &columns::run_ids(column, name, &mut bad), place.n_rows)
+            }
+            _ => runs,
         };
         let mut key = |name: &Option<String>| match (name, name.as_ref().and_then(|_| read.next())) {
             (Some(name), Some(column)) => columns::ints(column, name, &mut bad),

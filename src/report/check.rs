@@ -6,8 +6,11 @@ use serde::Serialize;
 
 use super::Format;
 use super::grid::{Align, Grid};
+use crate::printable::printable;
 use crate::results::text::short;
-use crate::results::{CheckDocument, CheckRow, CheckStatus, Finding, RecordDocument, RecordedCheck, Verdict};
+use crate::results::{
+    CheckDocument, CheckRow, CheckStatus, Finding, RecordDocument, RecordedCheck, ResolutionRow, Verdict,
+};
 
 /// Annotations GitHub shows of one step.
 const MOST_ANNOTATIONS: usize = 10;
@@ -41,7 +44,72 @@ fn headline(check: &CheckRow) -> String {
         .filter(|verdict| check.count(**verdict) > 0)
         .map(|verdict| format!("{} {}", check.count(*verdict), verdict.name()))
         .collect();
-    format!("{}: {} ({})", check.name, check.status.name(), counts.join(", "))
+    let n_decided = check.findings.len() - check.count(Verdict::Inconclusive);
+    let decided = match check.count(Verdict::Inconclusive) {
+        0 => String::new(),
+        _ => format!(", {n_decided} of {} decided", check.findings.len()),
+    };
+    format!("{}: {}{decided} ({})", check.name, check.status.name(), counts.join(", "))
+}
+
+/// A share of the stored value in per cent, three significant digits.
+fn change(share: f64) -> String {
+    let percent = 100.0 * share;
+    if percent == 0.0 {
+        return "0 %".to_owned();
+    }
+    if percent.abs() < 1e-4 || percent.abs() >= 1e6 {
+        return format!("{percent:.1e} %");
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few digits")]
+    let places = (2.0 - percent.abs().log10().floor()).clamp(0.0, 6.0) as usize;
+    let text = format!("{percent:.places$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text} %")
+}
+
+/// The mark of a verdict.
+fn mark(verdict: Verdict) -> char {
+    match verdict {
+        Verdict::Regressed | Verdict::Missing => '✗',
+        Verdict::Inconclusive => '?',
+        Verdict::Improved => '↑',
+        Verdict::Added => '+',
+        Verdict::Pass => '✓',
+    }
+}
+
+/// What changed, by how much, and what is allowed: `0.1001 -> 0.0701  -30 % (allowed 2 % worse; paired, n = 3, p < 0.001)`.
+fn judged(finding: &Finding) -> String {
+    let (Some(old), Some(new)) = (finding.old, finding.new) else {
+        return finding.reason.clone();
+    };
+    let share = |amount: f64| if old == 0.0 { short(amount) } else { change(amount / old.abs()) };
+    let sign = if new > old { "+" } else { "" };
+    let mut terms = Vec::new();
+    match (&*finding.mode, finding.margin) {
+        ("noninferior", Some(margin)) => terms.push(format!("allowed {} worse", share(margin))),
+        ("equivalent" | "close", Some(margin)) => terms.push(format!("allowed ±{}", share(margin))),
+        ("drift", Some(margin)) => terms.push(format!("drift, at most {}", short(margin))),
+        (mode, _) => terms.push(mode.to_owned()),
+    }
+    let mut test: Vec<String> = finding.test.iter().map(ToString::to_string).collect();
+    if finding.n_old > 1 || finding.n_new > 1 {
+        test.push(if finding.n_old == finding.n_new {
+            format!("n = {}", finding.n_old)
+        } else {
+            format!("n = {} and {}", finding.n_old, finding.n_new)
+        });
+    }
+    test.extend(
+        finding.p_adjusted.map(|p| if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") }),
+    );
+    terms.extend((!test.is_empty()).then(|| test.join(", ")));
+    if finding.verdict == Verdict::Inconclusive {
+        let told = finding.detectable_margin.map(|margin| format!("could tell {}", share(margin)));
+        terms.push(told.unwrap_or_else(|| finding.reason.clone()));
+    }
+    format!("{} -> {}  {sign}{} ({})", short(old), short(new), share(new - old), terms.join("; "))
 }
 
 /// Writes checks. People see all findings but passes, and those too with `shows_all`.
@@ -85,6 +153,7 @@ struct Line<'a> {
     finding: &'a Finding,
 }
 
+/// A value of a report for machines.
 fn shown(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), short)
 }
@@ -99,43 +168,21 @@ fn write_people(
         if number > 0 {
             writeln!(out)?;
         }
-        let mark = if is_markdown { "**" } else { "" };
-        writeln!(out, "{mark}{}{mark}", headline(report))?;
+        let stars = if is_markdown { "**" } else { "" };
+        writeln!(out, "{stars}{}{stars}", headline(report))?;
         if let Some(hint) = &report.hint {
             writeln!(out, "{hint}")?;
             continue;
         }
-        let mut grid = Grid::new(&[
-            ("metric", Align::Left),
-            ("verdict", Align::Left),
-            ("stored", Align::Right),
-            ("new", Align::Right),
-            ("rule", Align::Left),
-            ("why", Align::Left),
-        ]);
         let listed: Vec<&Finding> =
             report.findings.iter().filter(|finding| shows_all || finding.verdict != Verdict::Pass).collect();
-        for finding in &listed {
-            grid.row(vec![
-                finding.id.clone(),
-                finding.verdict.name().to_owned(),
-                shown(finding.old),
-                shown(finding.new),
-                finding
-                    .test
-                    .as_ref()
-                    .map_or_else(|| finding.mode.to_string(), |test| format!("{}, {test}", finding.mode)),
-                finding.reason.clone(),
-            ]);
-        }
-        if listed.is_empty() {
-            continue;
-        }
-        if is_markdown {
+        if is_markdown && !listed.is_empty() {
             writeln!(out)?;
-            grid.write_markdown(out)?;
-        } else {
-            grid.write_table(out)?;
+        }
+        for finding in listed {
+            let (mark, id) = (mark(finding.verdict), printable(&finding.id));
+            let bullet = if is_markdown { "- " } else { "" };
+            writeln!(out, "{bullet}{mark} {id}  {}", printable(&judged(finding)))?;
         }
     }
     Ok(())
@@ -304,10 +351,42 @@ pub fn write_recorded(document: &RecordDocument, format: Format, out: &mut dyn W
     }
     for check in &document.recorded {
         let plural = if check.files == 1 { "" } else { "s" };
-        let RecordedCheck { name, metrics, files, baseline } = check;
+        let RecordedCheck { name, metrics, files, baseline, resolutions } = check;
         writeln!(out, "{name}: {metrics} metrics of {files} file{plural} stored in {baseline}")?;
+        if let Some(sentence) = resolution_sentence(resolutions) {
+            writeln!(out, "{sentence}")?;
+        }
     }
     Ok(())
+}
+
+/// What the stored units can tell and what they cannot, by the metric that is worst off.
+fn resolution_sentence(rows: &[ResolutionRow]) -> Option<String> {
+    let n_units = rows.iter().map(|row| row.n).min()?;
+    let relative = |row: &ResolutionRow, amount: f64| amount / row.value.abs();
+    let shortfall = |row: &ResolutionRow| row.detectable.map_or(f64::INFINITY, |amount| amount / row.margin);
+    let worst = rows.iter().max_by(|a, b| shortfall(a).total_cmp(&shortfall(b)))?;
+    let n_fine = rows.iter().filter(|row| row.is_too_fine()).count();
+    let Some(detectable) = worst.detectable else {
+        return Some(format!("one unit of {} tells no change: record more runs", worst.id));
+    };
+    let (can, asked) = (relative(worst, detectable), relative(worst, worst.margin));
+    // Of a value of zero nothing is a share.
+    let [can, asked] =
+        if can.is_finite() { [can, asked].map(change) } else { [detectable, worst.margin].map(short) };
+    Some(if n_fine == 0 {
+        format!(
+            "{n_units} units show every change that the rules ask for: {can} of {}, asked {asked}",
+            worst.id
+        )
+    } else {
+        format!(
+            "{n_units} units cannot show what the rules ask for of {n_fine} of {} metrics: of {} a change under {can} \
+             (asked {asked}), unless runs are compared in pairs; more runs or a larger margin would",
+            rows.len(),
+            worst.id
+        )
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::Format;
 use super::grid::{Align, Grid};
+use crate::printable::printable;
 use crate::results::text::{grouped, short};
 use crate::results::{FileRow, InspectionDocument};
 
@@ -25,7 +26,11 @@ fn contents(row: &FileRow) -> String {
             parts.push(format!("{} with recorded permutations", grouped(games.with_walks)));
         }
         if games.with_repeats > 0 {
-            parts.push(format!("{} with repeated evaluations", grouped(games.with_repeats)));
+            parts.push(format!(
+                "{} with repeated evaluations ({} rows)",
+                grouped(games.with_repeats),
+                grouped(games.repeated_rows)
+            ));
         }
     }
     if let Some(width) = row.obs_width {
@@ -78,8 +83,11 @@ pub fn write_inspection(
                 _ => grid.write_table(out)?,
             }
             for row in rows {
+                write_reading(row, out)?;
+            }
+            for row in rows {
                 if verbose {
-                    writeln!(out, "\n{}:", row.file)?;
+                    writeln!(out, "\n{}:", printable(&row.file))?;
                     for (name, dtype) in &row.columns {
                         writeln!(out, "  {name}: {dtype}")?;
                     }
@@ -91,6 +99,30 @@ pub fn write_inspection(
             Ok(())
         }
     }
+}
+
+/// How a file is read: which columns play which role, which none, and what to type.
+fn write_reading(row: &FileRow, out: &mut dyn Write) -> io::Result<()> {
+    if row.roles.is_empty() && row.command.is_none() {
+        return Ok(());
+    }
+    writeln!(out, "\n{}", printable(&row.file))?;
+    let mut line = |label: &str, text: &str| writeln!(out, "  {label:<9}{}", printable(text));
+    if !row.roles.is_empty() {
+        let role = |(role, names): (&String, &Vec<String>)| format!("{role}: {}", names.join(", "));
+        line("read as", &row.roles.iter().map(role).collect::<Vec<_>>().join("; "))?;
+    }
+    if !row.unused.is_empty() {
+        line("not used", &row.unused.join(", "))?;
+    }
+    if let Some(missing) = row.games.as_ref().and_then(|games| games.first_missing.as_ref()) {
+        let more = if missing.n > missing.coalitions.len() as f64 { " and others" } else { "" };
+        line(
+            "missing",
+            &format!("{} coalitions of {}: {}{more}", missing.n, missing.game, missing.coalitions.join(", ")),
+        )?;
+    }
+    row.command.as_ref().map_or(Ok(()), |command| line("try", command))
 }
 
 fn grid(rows: &[FileRow]) -> Grid {

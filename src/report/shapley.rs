@@ -1,5 +1,6 @@
 //! Renderings of Shapley values.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -53,17 +54,22 @@ pub fn write_shapley(
 struct Line<'a, T> {
     kind: &'static str,
     value: &'a str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    group: &'a BTreeMap<String, String>,
     #[serde(flatten)]
     row: T,
 }
 
 fn write_ndjson(document: &ShapleyDocument, out: &mut dyn Write) -> io::Result<()> {
     for game in &document.games {
-        serde_json::to_writer(&mut *out, &Line { kind: "game", value: &document.value, row: game })?;
+        serde_json::to_writer(
+            &mut *out,
+            &Line { kind: "game", value: &document.value, group: &document.group, row: game },
+        )?;
         writeln!(out)?;
     }
     for summary in &document.summary {
-        let line = Line { kind: "summary", value: &document.value, row: summary };
+        let line = Line { kind: "summary", value: &document.value, group: &document.group, row: summary };
         serde_json::to_writer(&mut *out, &line)?;
         writeln!(out)?;
     }
@@ -95,12 +101,20 @@ fn tidy(documents: &[ShapleyDocument]) -> Grid {
         "p_adjusted",
         "significant",
     ];
-    let mut grid = Grid::new(&names.map(|name| (name, Align::Left)));
+    // A column per column that makes groups, where there are any.
+    let by: Vec<&String> = documents.first().into_iter().flat_map(|document| document.group.keys()).collect();
+    let columns: Vec<(&str, Align)> = names
+        .into_iter()
+        .chain(by.iter().map(|name| name.as_str()))
+        .map(|name| (name, Align::Left))
+        .collect();
+    let mut grid = Grid::new(&columns);
     let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     for document in documents {
+        let group: Vec<String> = document.group.values().cloned().collect();
         for game in &document.games {
             for row in game.players.rows() {
-                grid.row(vec![
+                let mut cells = vec![
                     document.value.clone(),
                     "game".into(),
                     game.run_id.to_string(),
@@ -122,7 +136,9 @@ fn tidy(documents: &[ShapleyDocument]) -> Grid {
                     String::new(),
                     String::new(),
                     String::new(),
-                ]);
+                ];
+                cells.extend_from_slice(&group);
+                grid.row(cells);
             }
         }
         for row in &document.summary {
@@ -145,6 +161,7 @@ fn tidy(documents: &[ShapleyDocument]) -> Grid {
                 number(row.p_adjusted),
                 row.significant.map_or_else(String::new, |significant| significant.to_string()),
             ]);
+            cells.extend_from_slice(&group);
             grid.row(cells);
         }
     }
@@ -180,8 +197,9 @@ fn write_one(
     let biased = document.games.iter().filter(|game| game.biased).count();
     writeln!(
         out,
-        "{heading}Shapley values of {} ({}); {}; {}, {}",
+        "{heading}Shapley values of {}{} ({}); {}; {}, {}",
         document.value,
+        document.group_name().map_or_else(String::new, |group| format!(", {}", printable(&group))),
         direction_words(document.direction),
         document.method.name(),
         count(document.games.len() as u64, "game"),

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use super::Format;
 use super::grid::{Align, Grid};
-use crate::results::SimulationDocument;
-use crate::results::text::{decimals, fixed, grouped};
+use crate::printable::printable;
+use crate::results::text::{decimals, fixed, grouped, short};
+use crate::results::{SimulationDocument, TrueValue};
 
 /// Writes what was simulated.
 ///
@@ -16,10 +17,18 @@ pub fn write_truth(truth: &SimulationDocument, format: Format, out: &mut dyn Wri
         serde_json::to_writer(&mut *out, truth)?;
         return writeln!(out);
     }
-    let mut grid = Grid::new(&[("slot", Align::Left), ("true shapley", Align::Right)]);
-    let places = decimals(truth.slots.iter().map(|slot| slot.shapley));
+    let values = |slot: &TrueValue| [Some(slot.shapley), slot.realized, slot.effect];
+    let places = decimals(truth.slots.iter().flat_map(values).flatten());
+    let mut grid = Grid::new(&[
+        ("slot", Align::Left),
+        ("true shapley", Align::Right),
+        ("of these rows", Align::Right),
+        ("effect", Align::Right),
+    ]);
     for slot in &truth.slots {
-        grid.row(vec![slot.slot_id.clone(), fixed(Some(slot.shapley), places)]);
+        let mut cells = vec![slot.slot_id.clone()];
+        cells.extend(values(slot).map(|value| fixed(value, places)));
+        grid.row(cells);
     }
     match format {
         Format::Csv => return grid.write_csv(out),
@@ -27,6 +36,20 @@ pub fn write_truth(truth: &SimulationDocument, format: Format, out: &mut dyn Wri
         Format::Table if !truth.slots.is_empty() => grid.write_table(out)?,
         _ => {}
     }
-    let files = truth.files.len();
-    writeln!(out, "{} rows in {files} file{}", grouped(truth.rows), if files == 1 { "" } else { "s" })
+    if let Some(design) = &truth.design {
+        writeln!(out)?;
+        for pair in &design.interactions {
+            let (a, b) = (printable(&pair.slot_ids.0), printable(&pair.slot_ids.1));
+            writeln!(out, "{a} and {b} together: {}, half of it in the value of each", short(pair.effect))?;
+        }
+        writeln!(
+            out,
+            "effects vary by {} over runs and {} over episodes, an evaluation by {} (standard deviations)",
+            short(design.run_spread),
+            short(design.spread),
+            short(design.noise)
+        )?;
+    }
+    let files: Vec<_> = truth.files.iter().map(|file| printable(file)).collect();
+    writeln!(out, "{} rows in {}", grouped(truth.rows), files.join(", "))
 }

@@ -44,10 +44,24 @@ pub struct CoalitionReading {
     pub columns: BTreeMap<String, String>,
     /// Slot ids of bare masks, in bit order.
     pub slots: Option<Vec<String>>,
+    /// Two-state columns that are players; empty where the rows say it otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub players: Vec<String>,
+    /// Columns that make groups: part of a game's key, one summary for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<String>,
     /// Several rows for one coalition.
     pub duplicates: Repeats,
     /// Malformed rows and files, and games without a value.
     pub on_bad: OnBad,
+}
+
+impl CoalitionReading {
+    /// A group by its columns: each part of a key is `NAME=VALUE`, names in the order of `by`.
+    pub(super) fn named_group(&self, group: &[String]) -> BTreeMap<String, String> {
+        let value = |(name, part): (&String, &String)| (name.clone(), part[name.len() + 1..].to_owned());
+        self.by.iter().zip(group).map(value).collect()
+    }
 }
 
 /// `analyze shapley` as it was asked.

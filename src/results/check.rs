@@ -209,8 +209,30 @@ impl CheckDocument {
     }
 }
 
+/// What the stored units of a metric can tell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ResolutionRow {
+    /// The metric.
+    pub id: String,
+    /// Its value.
+    pub value: f64,
+    /// Units behind it.
+    pub n: u64,
+    /// What its rule lets it change.
+    pub margin: f64,
+    /// Least change that as many units again could tell; null where one unit tells nothing.
+    pub detectable: Option<f64>,
+}
+
+impl ResolutionRow {
+    /// Whether the margin asked for is below what can be told.
+    pub fn is_too_fine(&self) -> bool {
+        self.detectable.is_none_or(|detectable| detectable > self.margin)
+    }
+}
+
 /// A baseline that was stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordedCheck {
     /// Name of the check.
     pub name: String,
@@ -220,10 +242,13 @@ pub struct RecordedCheck {
     pub files: usize,
     /// Where the document is.
     pub baseline: String,
+    /// What the stored units can tell, of metrics under statistical rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resolutions: Vec<ResolutionRow>,
 }
 
 /// All baselines stored. Fields in order of name, as the document is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordDocument {
     /// What was stored.
     pub recorded: Vec<RecordedCheck>,

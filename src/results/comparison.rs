@@ -72,6 +72,76 @@ pub struct ComparedRunRow {
     pub shift_reason: Option<String>,
     /// One per setting.
     pub settings: Vec<ComparedSettingRow>,
+    /// The setting with the least error of the statistics in use; absent without two settings that tell one, and in
+    /// documents written before 0.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recommended: Option<RecommendedRow>,
+}
+
+/// The setting whose statistics in use come closest, and what its neighbours would cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RecommendedRow {
+    /// The setting in words.
+    pub setting: String,
+    /// Its momentum; null for full history.
+    pub momentum: Option<f64>,
+    /// Its error.
+    pub error: f64,
+    /// The next faster setting.
+    pub faster: Option<NeighbourRow>,
+    /// The next slower one; full history is the slowest.
+    pub slower: Option<NeighbourRow>,
+}
+
+/// A setting beside the recommended one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NeighbourRow {
+    /// The setting in words.
+    pub setting: String,
+    /// Its error.
+    pub error: f64,
+}
+
+impl ComparedRunRow {
+    /// The setting of least error among `settings`, each with its error as told.
+    pub fn recommend(settings: &[ComparedSettingRow]) -> Option<RecommendedRow> {
+        let mut ranked: Vec<(&ComparedSettingRow, f64)> =
+            settings.iter().filter_map(|setting| Some((setting, setting.error?))).collect();
+        if ranked.len() < 2 {
+            return None;
+        }
+        // From the fastest to the slowest; full history keeps all.
+        let slowness = |setting: &ComparedSettingRow| setting.momentum.unwrap_or(f64::INFINITY);
+        ranked.sort_by(|(a, _), (b, _)| slowness(a).total_cmp(&slowness(b)));
+        let best =
+            ranked.iter().enumerate().min_by(|(_, a), (_, b)| a.1.total_cmp(&b.1)).map(|(place, _)| place)?;
+        let neighbour = |place: usize| {
+            ranked.get(place).map(|(setting, error)| NeighbourRow { setting: setting.name(), error: *error })
+        };
+        let (setting, error) = ranked[best];
+        Some(RecommendedRow {
+            setting: setting.name(),
+            momentum: setting.momentum,
+            error,
+            faster: best.checked_sub(1).and_then(neighbour),
+            slower: neighbour(best + 1),
+        })
+    }
+}
+
+/// Mean size of a normalized value, that of a standard normal: sqrt(2/pi).
+const MEAN_SIZE: f64 = 0.797_884_560_802_865_4;
+
+/// How far normalized values are off for their statistics, to first order and in deviations of the window around: with
+/// x' = (x - mean)/sd, |d mean|/sd + E|x'| |d ln sd|, averaged over dimensions that change. `None` where none does.
+fn error_of_use(diagnostics: &Diagnostics) -> Option<f64> {
+    let errors: Vec<f64> = (0..diagnostics.mean_distance.len())
+        .filter(|dimension| !diagnostics.constant.contains(dimension))
+        .map(|d| diagnostics.mean_distance[d] + MEAN_SIZE * diagnostics.var_distance[d] / 2.0)
+        .collect();
+    let n = errors.len();
+    let error = errors.into_iter().sum::<f64>() / n as f64;
+    (n > 0 && error.is_finite()).then_some(error)
 }
 
 /// One setting's outcome on one run.
@@ -98,6 +168,10 @@ pub struct ComparedSettingRow {
     /// Mean |log(variance in use/windowed variance)|, per dimension.
     #[serde(deserialize_with = "numbers::list")]
     pub log_var_distance: Vec<f64>,
+    /// How far normalized values are off for it, in windowed deviations, averaged over dimensions that change; absent
+    /// where none does, and in documents written before 0.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<f64>,
     /// Updates until the mean is within 10 % of its new value; null where it never is.
     pub lag_updates_mean: Option<Vec<Option<u64>>>,
     /// Updates until the variance is within 10 % of its new value.
@@ -152,6 +226,7 @@ impl ComparedSettingRow {
             var: state.var.clone(),
             mean_distance: d.mean_distance.clone(),
             log_var_distance: d.var_distance.clone(),
+            error: error_of_use(d),
             lag_updates_mean: lag.map(|lag| lag.mean.clone()),
             lag_updates_var: lag.map(|lag| lag.var.clone()),
             lag_vector_steps_mean: lag.map(|lag| lag.mean_steps.clone()),
@@ -233,5 +308,33 @@ impl DivisorDocument {
     /// The document of these rows.
     pub fn new(rows: Vec<DivisorRow>, settings: RuleAnalysis) -> Self {
         Self { rows, schema: DIVISORS_SCHEMA.to_owned(), settings: Some(settings) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting(momentum: Option<f64>, error: f64) -> ComparedSettingRow {
+        let text = r#"{"kind":"ema","momentum":null,"updates":1,"count":1.0,"mean":[],"var":[],"mean_distance":[],
+            "log_var_distance":[],"lag_updates_mean":null,"lag_updates_var":null,"least_var_ratio":null,
+            "greatest_var_ratio":null,"clip_fraction":0.0,"clip_by_dimension":[],"constant_dimensions":[],
+            "dimensions_below_epsilon":[],"effective_batches":null,"prior_weight":0.0,"prior_share_of_variance":[],
+            "float32_count_saturates":false}"#;
+        let row: ComparedSettingRow = serde_json::from_str(text).expect("a row");
+        ComparedSettingRow { momentum, error: Some(error), ..row }
+    }
+
+    #[test]
+    fn the_least_error_is_recommended_between_its_neighbours() {
+        let settings =
+            [setting(None, 0.5), setting(Some(0.999), 0.2), setting(Some(0.5), 0.4), setting(Some(0.9), 0.1)];
+        let found = ComparedRunRow::recommend(&settings).expect("a recommendation");
+        assert_eq!((found.setting.as_str(), found.error), ("momentum 0.9", 0.1));
+        assert_eq!(found.faster.map(|row| row.setting).as_deref(), Some("momentum 0.5"));
+        assert_eq!(found.slower.map(|row| row.setting).as_deref(), Some("momentum 0.999"));
+        let slowest = ComparedRunRow::recommend(&[setting(None, 0.1), setting(Some(0.9), 0.3)]).expect("one");
+        assert_eq!((slowest.setting.as_str(), slowest.slower), ("full history", None));
+        assert!(ComparedRunRow::recommend(&settings[..1]).is_none());
     }
 }

@@ -65,6 +65,15 @@ pub struct FileRow {
     /// Games of coalition rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub games: Option<GamesRow>,
+    /// Columns by the role they are read in, or would be.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<String, Vec<String>>,
+    /// Columns that play no role.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unused: Vec<String>,
+    /// The command that reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// What is wrong with it.
     pub problems: Vec<String>,
 }
@@ -86,6 +95,28 @@ pub struct GamesRow {
     pub players: (u64, u64),
     /// Least and mean share of the 2^n coalitions recorded.
     pub coverage: (f64, f64),
+    /// Rows that repeat a coalition of their game, walks not counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repeated_rows: u64,
+    /// The first game that lacks coalitions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_missing: Option<MissingRow>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// Coalitions that a game lacks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MissingRow {
+    /// The game.
+    pub game: String,
+    /// How many of its 2^n coalitions are missing.
+    pub n: f64,
+    /// The first of them.
+    pub coalitions: Vec<String>,
 }
 
 impl InspectionDocument {

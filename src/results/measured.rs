@@ -76,9 +76,11 @@ impl Measured {
             settings = side_by_side(settings, shapley_settings(document));
         }
         let is_complete = documents.iter().all(|document| document.settings.is_some());
-        let prefix = |document: &ShapleyDocument| match documents {
-            [_] => String::new(),
-            _ => format!("{}/", document.value),
+        let has_several_values = documents.iter().any(|document| document.value != first.value);
+        let prefix = |document: &ShapleyDocument| {
+            let value = has_several_values.then(|| format!("{}/", document.value)).unwrap_or_default();
+            let group = document.group_name().map(|group| format!("{group}/")).unwrap_or_default();
+            value + &group
         };
         let metrics = documents.iter().flat_map(|document| document.metrics(&prefix(document))).collect();
         Self {

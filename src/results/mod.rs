@@ -31,14 +31,16 @@ pub mod text;
 pub use analysis::{CoalitionReading, IntervalKind, OnBad, ShapleyAnalysis};
 pub use baseline::{BASELINE_SCHEMA, Baseline, FIRST_BASELINE_SCHEMA, fnv1a, sorted};
 pub use check::{
-    CheckDocument, CheckResult, CheckRow, CheckStatus, Finding, RecordDocument, RecordedCheck, Verdict,
+    CheckDocument, CheckResult, CheckRow, CheckStatus, Finding, RecordDocument, RecordedCheck, ResolutionRow,
+    Verdict,
 };
 pub use comparison::{
     CompareInput, ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument, DivisorRow,
+    NeighbourRow, RecommendedRow,
 };
 pub use devices::{DeviceDocument, DeviceRow};
 pub use drift::{DriftDimensionRow, DriftRow, DriftTestRow, UntoldRow, untold_reason};
-pub use inspection::{FileRow, GamesRow, InspectAnalysis, InspectionDocument};
+pub use inspection::{FileRow, GamesRow, InspectAnalysis, InspectionDocument, MissingRow};
 pub use kernel::KernelRow;
 pub use measured::Measured;
 pub use metric::{Direction, Metric};
@@ -55,7 +57,7 @@ pub use settings::{SettingChange, Settings};
 pub use shapley::{
     GameRow, MethodUsed, PlayerRow, Players, SHAPLEY_SCHEMA, ShapleyDocument, ShapleyInput, SummaryRow,
 };
-pub use simulation::{SimulationDocument, TrueValue};
+pub use simulation::{SimulationDocument, TrueDesign, TruePair, TrueValue};
 pub use skips::{BadPlaceRow, InputCounts, Skipped, StepInput};
 pub use states::{
     DifferenceRow, STATE_SCHEMA, StateComparison, StateDocument, StatePlace, TriedRow, VERIFY_SCHEMA,

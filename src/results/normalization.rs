@@ -454,7 +454,8 @@ pub(super) fn dimension_names(target: &str, columns: &[String], width: usize) ->
     if columns.len() == width {
         return columns.to_vec();
     }
-    let column = columns.first().map_or("obs", String::as_str);
+    // Lists of several columns are dimensions one after the other.
+    let column = if let [only] = columns { only } else { "obs" };
     (0..width).map(|d| format!("{column}[{d}]")).collect()
 }
 

@@ -47,7 +47,7 @@ pub enum Precision {
 pub struct StepReading {
     /// Columns by the field they are read as.
     pub columns: BTreeMap<String, String>,
-    /// Columns the values were read from: one, or one per dimension; empty in a request.
+    /// Columns the values were read from, one after the other; in a request those named, empty for the usual one.
     pub values: Vec<String>,
     /// How environments are aligned in time: row, episode-step or a column's name.
     pub clock: String,

@@ -72,6 +72,9 @@ pub struct ShapleyDocument {
     pub schema: String,
     /// Value column.
     pub value: String,
+    /// The values of the columns that make groups which the games have in common; absent without groups.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub group: BTreeMap<String, String>,
     /// Which way it is good; null if its name does not tell and nobody said.
     #[serde(default)]
     pub direction: Option<Direction>,
@@ -341,6 +344,8 @@ impl ShapleyDocument {
         summary: Summary,
         input: ShapleyInput,
     ) -> Self {
+        let group =
+            games.first().map_or_else(BTreeMap::new, |game| settings.reading.named_group(&game.key.group));
         let games: Vec<GameRow> = games.into_iter().map(GameRow::of).collect();
         let (cluster, between_runs) = (summary.cluster, summary.between_runs);
         let settings = ShapleyAnalysis { cluster: cluster.into(), ..settings };
@@ -348,6 +353,7 @@ impl ShapleyDocument {
         Self {
             schema: SHAPLEY_SCHEMA.to_owned(),
             value: value.to_owned(),
+            group,
             direction: settings.better,
             method: MethodUsed::of(&games),
             requested_method: settings.method,
@@ -362,6 +368,12 @@ impl ShapleyDocument {
             settings: Some(settings),
             unit_means,
         }
+    }
+
+    /// What the games have in common, `lr=0.1, dataset=a`; `None` without groups.
+    pub fn group_name(&self) -> Option<String> {
+        let parts: Vec<String> = self.group.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
     }
 
     /// Runs behind the games.
@@ -446,6 +458,7 @@ impl GameRow {
     /// Which game.
     pub fn key(&self) -> GameKey {
         GameKey {
+            group: Arc::default(),
             run_id: Arc::clone(&self.run_id),
             episode: self.episode,
             env_id: self.env_id,

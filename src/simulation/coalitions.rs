@@ -79,7 +79,26 @@ pub struct CoalitionRow {
 impl CoalitionSimulation {
     /// The true Shapley values.
     pub fn shapley_values(&self) -> Vec<f64> {
-        let mut values = self.effects.clone();
+        self.with_halves_of_pairs(self.effects.clone())
+    }
+
+    /// The Shapley values that the games of the runs written have on average, evaluation noise apart: the effects drawn
+    /// for their runs and episodes, and half of each pair's effect.
+    pub fn realized_shapley_values(&self) -> Vec<f64> {
+        let mut means = vec![0.0; self.effects.len()];
+        let mut n = 0.0;
+        for run in 0..self.n_runs {
+            for episode in 0..self.n_episodes {
+                n += 1.0;
+                for (mean, effect) in means.iter_mut().zip(self.effects_of(run, episode)) {
+                    *mean += (effect - *mean) / n;
+                }
+            }
+        }
+        self.with_halves_of_pairs(means)
+    }
+
+    fn with_halves_of_pairs(&self, mut values: Vec<f64>) -> Vec<f64> {
         for pair in &self.interactions {
             values[pair.first] += pair.effect / 2.0;
             values[pair.second] += pair.effect / 2.0;
@@ -87,15 +106,19 @@ impl CoalitionSimulation {
         values
     }
 
-    /// Rows of one game in recorded order.
-    pub fn game(&self, run: usize, episode: usize, env: usize) -> Vec<CoalitionRow> {
+    /// The effects drawn for one episode of a run.
+    fn effects_of(&self, run: usize, episode: usize) -> Vec<f64> {
         let mut shared = random_stream(self.seed, StreamKey::named("effects", run as u64, episode as u64), 0);
         let mut of_run = random_stream(self.seed, StreamKey::named("run effects", run as u64, 0), 0);
-        let effects: Vec<f64> = self
-            .effects
+        self.effects
             .iter()
             .map(|effect| effect + self.run_spread * normal(&mut of_run) + self.spread * normal(&mut shared))
-            .collect();
+            .collect()
+    }
+
+    /// Rows of one game in recorded order.
+    pub fn game(&self, run: usize, episode: usize, env: usize) -> Vec<CoalitionRow> {
+        let effects = self.effects_of(run, episode);
         let key = StreamKey::named("coalitions", run as u64, episode as u64);
         let mut rng = random_stream(self.seed, key, env as u64);
         let mut row = |mask: u64, walk: Option<(i64, i64)>| {
@@ -179,6 +202,30 @@ mod tests {
             ExactKernel::new(4).shapley_values(&values).iter().zip(simulation.shapley_values())
         {
             assert!((phi - truth).abs() < 1e-15);
+        }
+    }
+
+    #[test]
+    fn the_values_of_the_rows_are_those_of_their_own_draws() {
+        let drawn = CoalitionSimulation {
+            n_runs: 2,
+            n_episodes: 3,
+            run_spread: 0.3,
+            spread: 0.1,
+            ..simulation(0.0, Design::Factorial { repeats: 1 })
+        };
+        let mut means = vec![0.0; 4];
+        for (run, episode) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)] {
+            let values: Vec<f64> = drawn.game(run, episode, 0).iter().map(|row| row.accuracy).collect();
+            for (mean, phi) in means.iter_mut().zip(ExactKernel::new(4).shapley_values(&values)) {
+                *mean += phi / 6.0;
+            }
+        }
+        for ((mean, realized), truth) in
+            means.iter().zip(drawn.realized_shapley_values()).zip(drawn.shapley_values())
+        {
+            assert!((mean - realized).abs() < 1e-14, "{mean} {realized}");
+            assert!((realized - truth).abs() > 1e-3, "{realized} {truth}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! `simic analyze`: attribution of coalition values to slots.
 
 pub(in crate::commands) mod idle;
+mod roles;
 pub mod shapley;
 
 use clap::Subcommand;

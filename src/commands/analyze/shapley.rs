@@ -1,15 +1,18 @@
 //! `simic analyze shapley`.
 
+use std::ops::Range;
+
 use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 
 use super::idle::{Given, refuse_idle};
+use super::roles::RoleArgs;
 use crate::attribution::{
     ClusterRequest, GameResult, Method, MethodRequest, MissingPolicy, Repeats, ShapleyEngine, ValueRange,
     summarize,
 };
 use crate::commands::common::OnBadArg;
-use crate::commands::{CommandError, Context, Outcome};
+use crate::commands::{CommandError, Context, Outcome, refuse_doubled};
 use crate::console::Console;
 use crate::progress::Progress;
 use crate::records::{CoalitionOptions, CoalitionRecording, ColumnMap, InputFile};
@@ -75,6 +78,9 @@ pub struct ShapleyArgs {
     /// Slot ids of bare masks, in bit order
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     pub slots: Vec<String>,
+    /// Columns that play a role.
+    #[command(flatten)]
+    pub roles: RoleArgs,
     /// Malformed rows and files, and games the method has no value for
     #[arg(long, value_enum, default_value = "error")]
     pub on_bad: OnBadArg,
@@ -206,6 +212,8 @@ impl ShapleyArgs {
             reading: CoalitionReading {
                 columns: context.columns()?.to_map(),
                 slots: (!self.slots.is_empty()).then(|| self.slots.clone()),
+                players: self.roles.players.clone(),
+                by: self.roles.by.clone(),
                 duplicates: match self.duplicates {
                     None | Some(DuplicatesArg::Mean) => Repeats::Mean,
                     Some(DuplicatesArg::Error) => Repeats::Error,
@@ -258,14 +266,8 @@ impl ShapleyArgs {
                 "more permutations, narrower intervals",
             ));
         }
-        let doubled = self.slots.iter().enumerate().find(|(i, id)| self.slots[..*i].contains(id));
-        if let Some((_, id)) = doubled {
-            return Err(CommandError::usage(
-                format!("--slots names '{id}' twice"),
-                "every slot has an id of its own",
-            ));
-        }
-        Ok(())
+        refuse_doubled("slots", &self.slots)?;
+        self.roles.check()
     }
 }
 
@@ -296,7 +298,7 @@ pub(in crate::commands) fn read(
 ) -> Result<CoalitionRecording, CommandError> {
     let reading = &analysis.reading;
     let options = CoalitionOptions {
-        columns: ColumnMap::of_map(&reading.columns),
+        columns: ColumnMap::of_map(&reading.columns).with_players(&reading.players).with_by(&reading.by),
         values: analysis.value.clone(),
         slots: reading.slots.clone(),
         repeats: reading.duplicates,
@@ -315,7 +317,7 @@ pub(in crate::commands) fn read(
     Ok(recording)
 }
 
-/// One document per value column asked for; the recording may hold more.
+/// One document per value column asked for and group; the recording may hold more values.
 ///
 /// # Errors
 /// Games without a value under the method.
@@ -328,11 +330,13 @@ pub(in crate::commands) fn compute(
     let engine = ShapleyEngine::new(analysis.engine());
     let names = recording.value_names();
     let is_wanted = |value: &usize| analysis.value.is_empty() || analysis.value.contains(&names[*value]);
-    (0..names.len())
-        .filter(is_wanted)
-        .map(|value| {
-            progress.begin("computing", recording.n_games() as u64);
-            let games = games(analysis, console, recording, &engine, value, &progress)?;
+    let groups = recording.groups();
+    let asked =
+        (0..names.len()).filter(is_wanted).flat_map(|value| groups.iter().map(move |group| (value, group)));
+    asked
+        .map(|(value, group)| {
+            progress.begin("computing", group.len() as u64);
+            let games = games(analysis, console, recording, &engine, (group.clone(), value), &progress)?;
             remark(analysis, console, &games.results, &names[value]);
             let document = document(analysis, recording, &names[value], games);
             check_interval(&document, console)?;
@@ -352,10 +356,10 @@ fn games(
     console: &Console,
     recording: &CoalitionRecording,
     engine: &ShapleyEngine,
-    value: usize,
+    (group, value): (Range<usize>, usize),
     progress: &Progress,
 ) -> Result<Games, CommandError> {
-    let computed: Vec<Result<GameResult, CommandError>> = (0..recording.n_games())
+    let computed: Vec<Result<GameResult, CommandError>> = group
         .into_par_iter()
         .map(|index| {
             let game = recording.game(index, value)?;

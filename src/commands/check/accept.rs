@@ -26,9 +26,12 @@ pub struct AcceptArgs {
     target: TargetArgs,
     #[command(flatten)]
     other_runs: OtherRunsArgs,
+    /// Store what got worse or is gone as well
+    #[arg(long)]
+    regressions: bool,
 }
 
-/// Compares, shows, stores.
+/// Compares, shows, stores; where something got worse or is gone, only with --regressions.
 ///
 /// # Errors
 /// Unreadable input, no baseline yet, one that cannot be compared with, or one that cannot be written.
@@ -76,7 +79,25 @@ pub fn run(args: &AcceptArgs, context: &Context) -> Result<Outcome, CommandError
         }
     }
     let document = CheckDocument::new(rows);
-    context.write(|out| write_checks(&document, context.check_format(), context.common.verbose, out))?;
+    if !context.common.quiet || context.common.output.is_some() {
+        context.write(|out| write_checks(&document, context.check_format(), context.common.verbose, out))?;
+    }
+    let n_worse: usize = document
+        .checks
+        .iter()
+        .map(|check| check.findings.iter().filter(|f| f.verdict.fails(false)).count())
+        .sum();
+    if n_worse > 0 && !args.regressions {
+        let got = if n_worse == 1 {
+            "1 metric got worse or is".to_owned()
+        } else {
+            format!("{n_worse} metrics got worse or are")
+        };
+        context
+            .console
+            .error(&format!("{got} gone: nothing was stored"), Some("--regressions stores that as well"));
+        return Ok(Outcome::Findings);
+    }
     if accepted.is_empty() {
         context.console.note("nothing to accept: the baselines stay as they are");
     }

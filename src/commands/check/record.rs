@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::analysis::AnalysisCache;
 use super::plan::{CheckPlan, TargetArgs, plans};
+use crate::baseline::resolutions;
 use crate::commands::{CommandError, Context, Outcome};
 use crate::report::write_recorded;
 use crate::results::{Baseline, RecordDocument, RecordedCheck};
@@ -49,6 +50,7 @@ pub fn run(args: &RecordArgs, context: &Context) -> Result<Outcome, CommandError
             metrics: baseline.metrics.len(),
             files: baseline.inputs.len(),
             baseline: plan.baseline.display().to_string(),
+            resolutions: resolutions(&baseline.metrics, &plan.rules, plan.judgement.alpha),
         });
     }
     let document = RecordDocument::new(lines);

@@ -1,5 +1,7 @@
 //! `simic normalize compare`.
 
+use std::str::FromStr;
+
 use clap::Args;
 
 use super::pipeline::{Event, walk};
@@ -34,9 +36,10 @@ pub struct CompareArgs {
     /// Files, directories, patterns, or - for stdin [default: $SIMIC_RUNS, else runs/]
     #[arg(value_name = "RUNS")]
     pub runs: Vec<String>,
-    /// Moving averages to compare, each in [0, 1] [default: 0.9,0.99,0.999 and full history]
-    #[arg(long, value_name = "M,M,...", value_delimiter = ',', value_parser = momentum)]
-    pub momentum: Vec<f64>,
+    /// Moving averages to compare, each in [0, 1]; auto for a grid from 0.5 to 0.99999 and full history
+    /// [default: 0.9,0.99,0.999 and full history]
+    #[arg(long, value_name = "M,M,...|auto", value_delimiter = ',', value_parser = AskedMomentum::from_str)]
+    pub momentum: Vec<AskedMomentum>,
     /// Compare with full history
     #[arg(long)]
     pub welford: bool,
@@ -55,13 +58,47 @@ pub struct CompareArgs {
     pub dimensions: Option<usize>,
 }
 
+/// Momenta of a grid: evenly spaced in the logarithm of 1 - m, three to a decade.
+const GRID: [f64; 14] =
+    [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999, 0.99998, 0.99999];
+
+/// A momentum, or that a grid of them is asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum AskedMomentum {
+    /// One.
+    One(f64),
+    /// All of the grid, and full history.
+    Auto,
+}
+
+impl FromStr for AskedMomentum {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" { Ok(Self::Auto) } else { momentum(text).map(Self::One) }
+    }
+}
+
 impl CompareArgs {
+    /// The momenta asked for, and whether full history is.
+    fn asked(&self) -> (Vec<f64>, bool) {
+        let one = |asked: &AskedMomentum| match asked {
+            AskedMomentum::One(momentum) => Some(*momentum),
+            AskedMomentum::Auto => None,
+        };
+        if self.momentum.contains(&AskedMomentum::Auto) {
+            (GRID.to_vec(), true)
+        } else {
+            (self.momentum.iter().filter_map(one).collect(), self.welford)
+        }
+    }
+
     /// What flags of the rule change, in all settings whose kind of memory they are about.
     fn base(&self) -> Base {
         let is_default = self.momentum.is_empty() && !self.welford;
         let memories = Memories {
             has_moving: is_default || !self.momentum.is_empty(),
-            has_full: is_default || self.welford,
+            has_full: is_default || self.asked().1,
         };
         Base { preset: self.preset.named(), momentum: None, memories: Some(memories) }
     }
@@ -73,20 +110,15 @@ impl CompareArgs {
 /// Unreadable input, or an output that cannot be written.
 pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandError> {
     context.check_table_flag("dimensions", args.dimensions.is_some())?;
-    let twice = args.momentum.iter().enumerate().find(|(i, m)| args.momentum[..*i].contains(m));
-    if let Some((_, momentum)) = twice {
-        return Err(CommandError::usage(
-            format!("--momentum names {momentum} twice"),
-            "one setting is shown once",
-        ));
-    }
+    check_momenta(args)?;
     if args.divisors {
         return divisors(args, context);
     }
+    let (momentum, welford) = args.asked();
     let analysis = CompareAnalysis {
         rule: args.rule.analysis(context, args.base())?,
-        momentum: args.momentum.clone(),
-        welford: args.welford,
+        momentum,
+        welford,
         shift_at: args.shift_at,
     };
     let mut plan = Plan::of(&analysis.rule, false);
@@ -119,9 +151,12 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
             shift_at: watched.map(|watched| watched.shift.vector_step),
             shift_given: analysis.shift_at.is_some(),
             shift_reason: shift_reason(watched, analysis.shift_at, finished, recording.width(), pace),
+            recommended: None,
             settings: settings.collect(),
         }
     });
+    let runs =
+        runs.map(|run| ComparedRunRow { recommended: ComparedRunRow::recommend(&run.settings), ..run });
     tell_skips(&recording, context);
     let input = CompareInput::new(recording.n_files(), (&recording.skips().report).into());
     let settled = CompareAnalysis { rule: settled(&analysis.rule, &recording), ..analysis.clone() };
@@ -129,6 +164,38 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
     let document = ComparisonDocument::new(settled, runs.collect(), input);
     context.write(|out| write_comparison(&document, context.format(), args.dimensions.unwrap_or(0), out))?;
     Ok(Outcome::Clean)
+}
+
+/// Refuses momenta that are there twice, and a grid beside others.
+fn check_momenta(args: &CompareArgs) -> Result<(), CommandError> {
+    let twice = args.momentum.iter().enumerate().find(|(i, m)| args.momentum[..*i].contains(m));
+    match twice {
+        Some((_, AskedMomentum::One(momentum))) => {
+            return Err(CommandError::usage(
+                format!("--momentum names {momentum} twice"),
+                "one setting is shown once",
+            ));
+        }
+        Some((_, AskedMomentum::Auto)) => {
+            return Err(CommandError::usage("--momentum names auto twice", "one setting is shown once"));
+        }
+        None => {}
+    }
+    let is_auto = args.momentum.contains(&AskedMomentum::Auto);
+    if is_auto && args.momentum.len() > 1 {
+        return Err(CommandError::usage(
+            "--momentum auto is a grid of its own",
+            "name momenta, or leave the grid to auto",
+        ));
+    }
+    if is_auto && args.welford {
+        return Err(CommandError::idle(
+            "welford",
+            "adds full history, which --momentum auto has among its settings",
+            "leave --welford out",
+        ));
+    }
+    Ok(())
 }
 
 /// The rewards under the conventions of every framework that has some.

@@ -35,7 +35,7 @@ impl Plan {
             autoresets: Vec::new(),
             carry_over: analysis.carry_over,
             options: StepOptions {
-                columns: ColumnMap::of_map(&reading.columns),
+                columns: ColumnMap::of_map(&reading.columns).with_obs(&reading.values),
                 target: match analysis.target {
                     Target::Obs => StepTarget::Obs,
                     Target::Reward => StepTarget::Reward,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 
 use crate::commands::common::OnBadArg;
-use crate::commands::{CommandError, Context};
+use crate::commands::{CommandError, Context, refuse_doubled};
 use crate::normalization::{
     AutoresetRule, Conventions, Correction, Divisor, Granularity, Memory, MomentumUnit, Order, Preset,
     ReturnReset, ReturnScale, Rule, Target, Warmup,
@@ -159,6 +159,9 @@ pub struct RuleArgs {
     /// What is normalized
     #[arg(long, value_enum, default_value = "obs")]
     pub target: TargetArg,
+    /// Columns that are the observation, one after the other [default: obs and its other names]
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    pub obs: Vec<String>,
     /// Rows of one update: step, rollout:N, round, episode or row [default: step; rewards: row]
     #[arg(long, value_name = "UNIT", value_parser = Granularity::from_str)]
     pub update_every: Option<Granularity>,
@@ -277,7 +280,7 @@ impl RuleArgs {
             carry_over: self.carry_over,
             reading: StepReading {
                 columns: context.columns()?.to_map(),
-                values: Vec::new(),
+                values: self.obs.clone(),
                 clock: self.clock.clone(),
                 on_bad: self.on_bad.into(),
             },
@@ -327,7 +330,9 @@ impl RuleArgs {
     ) -> Result<(), CommandError> {
         let has_return_scale = return_scale.is_some();
         let has_exact_correction = rule.correction == Correction::Exact;
-        let idle = if self.gamma.is_some() && !has_return_scale {
+        let idle = if !self.obs.is_empty() && self.target != TargetArg::Obs {
+            Some(("obs", "names observations, and others are normalized", "leave --target or --obs out"))
+        } else if self.gamma.is_some() && !has_return_scale {
             Some((
                 "gamma",
                 "discounts a return, and nothing is scaled by one",
@@ -370,6 +375,7 @@ impl RuleArgs {
 
     /// Refuses arguments that contradict each other.
     fn check(&self, rule: &Rule, update_every: Granularity, memories: Memories) -> Result<(), CommandError> {
+        refuse_doubled("obs", &self.obs)?;
         if update_every == Granularity::Episode && rule.order == Order::UpdateFirst {
             return Err(CommandError::usage(
                 "--update-every episode with --order update-first: an episode's batch is complete only at its end, \

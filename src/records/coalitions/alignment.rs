@@ -44,6 +44,15 @@ impl SlotAlignment {
     }
 }
 
+/// Players of rows that do not name all of theirs, as their whole run tells.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OpenPlayers<'a> {
+    /// Slots of a bare mask.
+    pub(super) width: usize,
+    /// Names that some row of the run switches on, in natural order.
+    pub(super) seen: &'a [String],
+}
+
 /// SlotAlignments already worked out, so that equal ones share their players.
 pub(super) struct AlignmentCache {
     slots: Option<Vec<String>>,
@@ -56,28 +65,31 @@ impl AlignmentCache {
         Self { slots, known: BTreeMap::new() }
     }
 
-    /// The alignment of a layout; a bare mask stands for `open_width` slots.
-    pub(super) fn align(&mut self, layout: &Layout, open_width: usize) -> SlotAlignment {
-        let width = if *layout == Layout::Open { open_width } else { 0 };
+    /// The alignment of a layout; the players of rows that do not name them all are `open`.
+    pub(super) fn align(&mut self, layout: &Layout, open: OpenPlayers<'_>) -> SlotAlignment {
+        if let Layout::Seen(names) = layout {
+            return self.align_names(names, open.seen.to_vec());
+        }
+        let width = if *layout == Layout::Open { open.width } else { 0 };
         if let Some(alignment) = self.known.get(&(layout.clone(), width)) {
             return alignment.clone();
         }
-        let alignment = self.work_out(layout, open_width);
+        let numbered = |n: usize| (0..n).map(|i| format!("s{i}")).collect();
+        let ids: Vec<String> = match layout {
+            Layout::Named(ids) | Layout::Seen(ids) => ids.clone(),
+            Layout::Width(n) => numbered(*n),
+            Layout::Open => numbered(open.width),
+        };
+        let alignment = self.align_names(&ids, ids.clone());
         self.known.insert((layout.clone(), width), alignment.clone());
         alignment
     }
 
-    fn work_out(&self, layout: &Layout, open_width: usize) -> SlotAlignment {
-        let numbered = |n: usize| (0..n).map(|i| format!("s{i}")).collect();
-        let ids: Vec<String> = match layout {
-            Layout::Named(ids) => ids.clone(),
-            Layout::Width(n) => numbered(*n),
-            Layout::Open => numbered(open_width),
-        };
-        let mut players = ids.clone();
+    /// The alignment of bits that stand for `ids`, where the players are `players`.
+    fn align_names(&self, ids: &[String], mut players: Vec<String>) -> SlotAlignment {
         match &self.slots {
             // The order given on the command line is the order of players.
-            Some(slots) if ids.iter().all(|id| slots.contains(id)) => {
+            Some(slots) if players.iter().all(|id| slots.contains(id)) => {
                 players.sort_by_key(|id| slots.iter().position(|slot| slot == id));
             }
             _ => players.sort_by(|a, b| natural_order(a, b)),

@@ -3,9 +3,9 @@
 use super::super::columns::{self, BadCells, Lists, Masks};
 use super::super::error::Problem;
 use super::super::part::Column;
-use super::super::schema::SLOT_PREFIX;
 use super::super::table::describe_type;
 use super::options::CoalitionOptions;
+use super::players_on;
 use crate::attribution::coalition::{WORD_BITS, insert, words_for};
 
 /// Slots of a row as written.
@@ -17,13 +17,22 @@ pub(super) enum Layout {
     Width(usize),
     /// A bare mask: the width follows from the run's widest mask.
     Open,
+    /// Names that some row of the part switches on: the players are those of the whole run.
+    Seen(Vec<String>),
 }
 
 /// How the rows of a file say which slots are on, with the columns that say it.
 pub(super) enum CoalitionEncoding {
     Config { config: String, slot_ids: Option<String> },
     Mask { mask: String, slot_ids: Option<String> },
-    SlotColumns(Vec<String>),
+    PlayersOn { on: String },
+    Players(Vec<PlayerColumn>),
+}
+
+/// A column of two states, and the player it is about.
+pub(super) struct PlayerColumn {
+    pub(super) column: String,
+    pub(super) id: String,
 }
 
 /// Columns of one part by name, handed out one after the other.
@@ -49,7 +58,7 @@ impl CoalitionEncoding {
     pub(super) fn names_slots(&self) -> bool {
         match self {
             Self::Config { slot_ids, .. } | Self::Mask { slot_ids, .. } => slot_ids.is_some(),
-            Self::SlotColumns(_) => true,
+            Self::PlayersOn { .. } | Self::Players(_) => true,
         }
     }
 
@@ -59,7 +68,8 @@ impl CoalitionEncoding {
             Self::Config { config: first, slot_ids } | Self::Mask { mask: first, slot_ids } => {
                 slot_ids.iter().chain([first]).cloned().collect()
             }
-            Self::SlotColumns(columns) => columns.clone(),
+            Self::PlayersOn { on } => vec![on.clone()],
+            Self::Players(players) => players.iter().map(|player| player.column.clone()).collect(),
         }
     }
 }
@@ -124,32 +134,36 @@ pub(super) fn read_encoding(
             let named = slot_ids.as_ref().map(|name| read_layouts(read.next(), name, n_rows, bad));
             read_configs(read.next(), config, named, n_rows, options, bad)
         }
-        CoalitionEncoding::SlotColumns(names) => read_slot_columns(names, read, n_rows, bad),
+        CoalitionEncoding::PlayersOn { on } => {
+            let named = players_on::read(read.next(), on, n_rows, bad);
+            EncodedMasks { masks: named.masks, layouts: vec![Layout::Seen(named.names)], row_layouts: None }
+        }
+        CoalitionEncoding::Players(players) => read_player_columns(players, read, n_rows, bad),
     }
 }
 
-fn read_slot_columns(
-    names: &[String],
+fn read_player_columns(
+    players: &[PlayerColumn],
     read: &mut PartColumns,
     n_rows: usize,
     bad: &mut BadCells,
 ) -> EncodedMasks {
-    let words = words_for(names.len());
+    let words = words_for(players.len());
     let mut masks = vec![0u64; n_rows * words];
-    for (player, name) in names.iter().enumerate() {
-        let truths = columns::truth_column(read.next(), name, n_rows, bad);
+    for (player, PlayerColumn { column, .. }) in players.iter().enumerate() {
+        let truths = columns::truth_column(read.next(), column, n_rows, bad);
         for (row, _) in truths.iter().enumerate().filter(|(_, is_on)| **is_on) {
             insert(&mut masks[row * words..(row + 1) * words], player);
         }
     }
-    let ids = names.iter().map(|name| name[SLOT_PREFIX.len()..].to_owned()).collect();
+    let ids = players.iter().map(|player| player.id.clone()).collect();
     let masks = Masks::Wide { words, bits: masks.into() };
     EncodedMasks { masks, layouts: vec![Layout::Named(ids)], row_layouts: None }
 }
 
 fn layout_width(layout: &Layout) -> usize {
     match layout {
-        Layout::Named(ids) => ids.len(),
+        Layout::Named(ids) | Layout::Seen(ids) => ids.len(),
         Layout::Width(width) => *width,
         Layout::Open => WORD_BITS,
     }
@@ -173,7 +187,9 @@ fn check_width(
 /// Distinct slot lists of a part and which each row has.
 fn read_layouts(column: Column, name: &str, n_rows: usize, bad: &mut BadCells) -> RowLayouts {
     let mut found = RowLayouts::of_rows(n_rows);
-    let Some(lists) = columns::lists(column, name, "a list of slot ids", bad) else { return found };
+    let Some(lists) = columns::name_lists(column, name, "a list of slot ids", n_rows, bad) else {
+        return found;
+    };
     let Some(ids) = columns::texts(&*lists.values) else {
         let dtype = describe_type(lists.values.dtype());
         bad.whole(name, "lists of text", dtype);
@@ -220,7 +236,9 @@ fn read_configs(
         layouts: vec![Layout::Open],
         row_layouts: None,
     };
-    let Some(lists) = columns::lists(column, name, "a list of true and false", bad) else { return empty };
+    let Some(lists) = columns::digit_lists(column, name, "a list of true and false", n_rows, bad) else {
+        return empty;
+    };
     let truths = columns::truths(&*lists.values, |position, problem| match position {
         Some(position) => {
             let row = lists.offsets.partition_point(|offset| *offset <= position).saturating_sub(1);

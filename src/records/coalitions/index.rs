@@ -5,11 +5,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::error::{Problem, RecordError};
-use super::alignment::{AlignmentCache, SlotAlignment};
+use super::alignment::{AlignmentCache, OpenPlayers, SlotAlignment};
+use super::encoding::Layout;
 use super::options::CoalitionOptions;
 use super::part::{DecodedPart, KeySet, RowRun};
-use crate::attribution::GameKey;
-use crate::attribution::coalition::WORD_BITS;
+use crate::attribution::coalition::{WORD_BITS, contains};
+use crate::attribution::{GameKey, natural_order};
 
 /// Which row run of which part.
 #[derive(Debug, Clone, Copy, Default)]
@@ -56,19 +57,20 @@ impl GameIndex {
         }
         let sorted = keys.sort_row_runs(parts);
         let keys = keys.keys;
-        let unions = run_unions(parts);
+        let runs = players_of_runs(parts);
+        let unknown = RunPlayers::default();
         let mut order: Vec<usize> = (0..keys.len()).collect();
         order.sort_by(|a, b| keys[*a].cmp(&keys[*b]));
         let mut alignments = AlignmentCache::new(options.slots.clone());
         let mut games = Vec::with_capacity(keys.len());
         for index in order {
             let place = sorted.starts[index]..sorted.starts[index + 1];
-            let union = unions.get(&keys[index].run_id).copied().unwrap_or(0);
+            let players = runs.get(&keys[index].run_id).unwrap_or(&unknown);
             games.push(align_game(
                 &keys[index],
                 parts,
                 (place.clone(), &sorted.row_runs[place]),
-                union,
+                players,
                 &mut alignments,
                 file_names,
             )?);
@@ -141,18 +143,37 @@ impl AllKeys {
     }
 }
 
-/// Union of the bare masks of each run.
-fn run_unions(parts: &[DecodedPart]) -> BTreeMap<Arc<str>, u64> {
-    let mut unions: BTreeMap<Arc<str>, u64> = BTreeMap::new();
-    for (key, union) in parts.iter().flat_map(|part| part.keys.iter().zip(&part.unions)) {
-        match unions.get_mut(&key.run_id) {
-            Some(known) => *known |= union,
-            None => {
-                unions.insert(Arc::clone(&key.run_id), *union);
+/// What the rows of each run say together about its players.
+#[derive(Default)]
+struct RunPlayers {
+    /// Union of its bare masks.
+    union: u64,
+    /// Names that some row switches on, in natural order.
+    seen: Vec<String>,
+}
+
+fn players_of_runs(parts: &[DecodedPart]) -> BTreeMap<Arc<str>, RunPlayers> {
+    let mut runs: BTreeMap<Arc<str>, RunPlayers> = BTreeMap::new();
+    for part in parts {
+        for (key, union) in part.keys.iter().zip(&part.unions) {
+            if !runs.contains_key(&key.run_id) {
+                runs.insert(Arc::clone(&key.run_id), RunPlayers::default());
+            }
+            let Some(players) = runs.get_mut(&key.run_id) else { continue };
+            match part.layouts.first() {
+                Some(Layout::Seen(names)) => {
+                    let is_on = |place: &usize| contains(union, *place);
+                    players.seen.extend((0..names.len()).filter(is_on).map(|place| names[place].clone()));
+                }
+                _ => players.union |= union.first().copied().unwrap_or(0),
             }
         }
     }
-    unions
+    for players in runs.values_mut() {
+        players.seen.sort_by(|a, b| natural_order(a, b));
+        players.seen.dedup();
+    }
+    runs
 }
 
 /// A game from its row runs, which all name the same players.
@@ -160,18 +181,18 @@ fn align_game(
     key: &GameKey,
     parts: &[DecodedPart],
     (place, row_runs): (Range<usize>, &[RowRunPlace]),
-    union: u64,
+    run: &RunPlayers,
     alignments: &mut AlignmentCache,
     file_names: &[String],
 ) -> Result<IndexedGame, RecordError> {
-    let open_width = WORD_BITS - union.leading_zeros() as usize;
+    let open = OpenPlayers { width: WORD_BITS - run.union.leading_zeros() as usize, seen: &run.seen };
     let at = |place: &RowRunPlace| -> (&DecodedPart, RowRun) {
         let part = &parts[place.part as usize];
         (part, part.row_runs[place.row_run as usize])
     };
     let (first_part, first_run) = at(&row_runs[0]);
     let first_layout = &first_part.layouts[first_run.layout as usize];
-    let alignment = alignments.align(first_layout, open_width);
+    let alignment = alignments.align(first_layout, open);
     if alignment.players.is_empty() {
         let file = &file_names[first_part.file as usize];
         return Err(RecordError::file(file, Problem::NoPlayers(key.to_string())));
@@ -188,7 +209,7 @@ fn align_game(
         if layout == first_layout || others.contains_key(&here) {
             continue;
         }
-        let other = alignments.align(layout, open_width);
+        let other = alignments.align(layout, open);
         if other.players != alignment.players {
             return Err(RecordError {
                 file: file_names[part.file as usize].clone(),

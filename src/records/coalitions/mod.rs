@@ -10,7 +10,9 @@ mod files;
 mod index;
 mod options;
 mod part;
+mod players_on;
 mod recording;
+mod repeats;
 mod walks;
 
 pub use self::options::CoalitionOptions;

@@ -50,8 +50,8 @@ pub(super) struct DecodedPart {
     pub(super) values: Vec<Buffer<f64>>,
     pub(super) walks: Option<WalkColumns>,
     pub(super) keys: KeySet,
-    /// Union of the masks per key, one word: for the width of bare masks.
-    pub(super) unions: Vec<u64>,
+    /// Union of the masks per key, where the players follow from it; else empty.
+    pub(super) unions: Vec<Vec<u64>>,
     pub(super) layouts: Vec<Layout>,
     pub(super) row_runs: Vec<RowRun>,
     skipped: BTreeMap<&'static str, u64>,
@@ -137,9 +137,9 @@ fn read_part(
 ) -> Result<DecodedPart, RecordError> {
     let place = table.parts()[part];
     let n_rows = place.n_rows;
-    let mut read = PartColumns::new(table.read(part, &names_in_order(file_columns))?);
+    let mut read = PartColumns::new(table.read(part, &file_columns.names())?);
     let mut bad = BadCells::default();
-    let keys = KeyColumns::read(file_columns, &mut read, table.default_run(), &mut bad);
+    let keys = KeyColumns::read(file_columns, &mut read, table.default_run(), n_rows, &mut bad);
     let encoded = read_encoding(&file_columns.encoding, &mut read, n_rows, options, &mut bad);
     let values = (file_columns.values.iter())
         .map(|name| columns::finite_floats(read.next(), name, n_rows, &mut bad))
@@ -160,16 +160,6 @@ fn read_part(
     };
     decoded.form_row_runs(&keys, encoded.row_layouts.as_deref(), judged.is_bad.as_deref(), n_rows);
     Ok(decoded)
-}
-
-/// The columns of a part in the order in which they are taken.
-fn names_in_order(columns: &FileColumns) -> Vec<String> {
-    let keys = [&columns.run_id, &columns.episode, &columns.env_id, &columns.batch];
-    let mut names: Vec<String> = keys.into_iter().flatten().cloned().collect();
-    names.extend(columns.encoding.columns());
-    names.extend(columns.values.iter().cloned());
-    names.extend(columns.walk.iter().flat_map(|walk| [walk.perm.clone(), walk.position.clone()]));
-    names
 }
 
 fn read_walks(names: &WalkNames, read: &mut PartColumns, n_rows: usize, bad: &mut BadCells) -> WalkColumns {
@@ -221,6 +211,7 @@ fn judge(
 }
 
 struct KeyColumns {
+    groups: Groups,
     run_ids: Texts,
     episodes: Ints,
     env_ids: Ints,
@@ -228,16 +219,30 @@ struct KeyColumns {
 }
 
 impl KeyColumns {
-    fn read(columns: &FileColumns, read: &mut PartColumns, default_run: &str, bad: &mut BadCells) -> Self {
+    fn read(
+        columns: &FileColumns,
+        read: &mut PartColumns,
+        default_run: &str,
+        n_rows: usize,
+        bad: &mut BadCells,
+    ) -> Self {
+        let labels = (columns.by.iter())
+            .map(|name| NamedLabels { name: name.clone(), labels: columns::labels(read.next(), name, bad) });
+        let groups = Groups { columns: labels.collect(), none: Arc::default() };
         let run_ids = match &columns.run_id {
             Some(name) => columns::run_ids(read.next(), name, bad),
             None => Texts::Constant(default_run.to_owned()),
+        };
+        let run_ids = match &columns.seed {
+            Some(name) => run_ids.joined(name, &columns::run_ids(read.next(), name, bad), n_rows),
+            None => run_ids,
         };
         let mut ints = |name: &Option<String>| match name {
             Some(name) => columns::ints(read.next(), name, bad),
             None => Ints::Constant(0),
         };
         Self {
+            groups,
             run_ids,
             episodes: ints(&columns.episode),
             env_ids: ints(&columns.env_id),
@@ -250,16 +255,43 @@ impl KeyColumns {
         let end = self.episodes.run_end(start, end);
         let end = self.env_ids.run_end(start, end);
         let end = self.batches.as_ref().map_or(end, |batches| batches.run_end(start, end));
+        let end = self.groups.run_end(start, end);
         self.run_ids.run_end(start, end)
     }
 
     fn key(&self, row: usize, run_id: Arc<str>) -> GameKey {
         GameKey {
+            group: self.groups.get(row),
             run_id,
             episode: self.episodes.get(row),
             env_id: self.env_ids.get(row),
             batch: self.batches.as_ref().map(|batches| batches.get(row)),
         }
+    }
+}
+
+/// The columns that make groups.
+struct Groups {
+    columns: Vec<NamedLabels>,
+    /// The group of every row where there are no such columns.
+    none: Arc<[String]>,
+}
+
+struct NamedLabels {
+    name: String,
+    labels: Texts,
+}
+
+impl Groups {
+    fn run_end(&self, start: usize, end: usize) -> usize {
+        self.columns.iter().fold(end, |end, column| column.labels.run_end(start, end))
+    }
+
+    fn get(&self, row: usize) -> Arc<[String]> {
+        if self.columns.is_empty() {
+            return Arc::clone(&self.none);
+        }
+        self.columns.iter().map(|column| format!("{}={}", column.name, column.labels.get(row))).collect()
     }
 }
 
@@ -314,12 +346,12 @@ impl DecodedPart {
             }
             let (index, is_new) = self.keys.insert_full(keys.key(start, run_ids.get(start)));
             if is_new {
-                self.unions.push(0);
+                self.unions.push(Vec::new());
             }
             let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
             let layout = layouts.map_or(0, |layouts| layouts[start]);
-            if self.layouts.get(layout as usize) == Some(&Layout::Open) {
-                self.unions[index] |= self.masks.union(start..end);
+            if matches!(self.layouts.get(layout as usize), Some(Layout::Open | Layout::Seen(_))) {
+                self.masks.unite(start..end, &mut self.unions[index]);
             }
             self.row_runs.push(RowRun {
                 key: narrow(index),

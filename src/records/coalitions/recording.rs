@@ -1,6 +1,7 @@
 //! Coalition rows of many files, served game by game.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::columns::Masks;
@@ -8,14 +9,18 @@ use super::super::error::{Problem, RecordError};
 use super::super::schema::OnBad;
 use super::super::skips::SkipReport;
 use super::super::sources::InputFile;
-use super::files::CoalitionFiles;
+use super::files::{CoalitionFiles, FileColumns};
 use super::index::{GameIndex, IndexedGame};
 use super::options::CoalitionOptions;
 use super::part::{DecodedPart, ReadParts, RowRun, WalkColumns, read_parts};
+use super::repeats;
 use super::walks::{RecordedWalks, WalkRow, build_walk};
 use crate::attribution::coalition::{WORD_BITS, describe, words_for};
 use crate::attribution::{CoalitionTable, CoalitionTableBuilder, Game, GameKey, RepeatedCoalition, Repeats};
 use crate::progress::Progress;
+
+/// Missing coalitions named of each game.
+const MISSING_NAMED: usize = 4;
 
 /// Size and coverage of one game.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +37,10 @@ pub struct GameSummary {
     pub is_complete: bool,
     /// Recorded permutations.
     pub n_walks: usize,
-    /// Whether some coalition was evaluated more than once.
-    pub has_repeats: bool,
+    /// Rows that repeat a coalition, walks not counted.
+    pub n_repeated: u64,
+    /// The first coalitions missing.
+    pub missing: Vec<String>,
 }
 
 /// Coalition rows of many files, indexed by game.
@@ -49,6 +56,7 @@ pub struct CoalitionRecording {
     skipped: SkipReport,
     notes: Vec<String>,
     has_unnamed_slots: bool,
+    roles: BTreeMap<String, Vec<String>>,
 }
 
 impl CoalitionRecording {
@@ -74,6 +82,7 @@ impl CoalitionRecording {
                 if n_spread == 1 { "1 game come".to_owned() } else { format!("{n_spread} games come") };
             notes.push(format!("rows of {games} from several files"));
         }
+        notes.extend(repeats::note(&files, &parts, &index, options)?);
         Ok(Self {
             value_names: files.value_names,
             n_files: file_names.len() - n_unread_files,
@@ -84,6 +93,7 @@ impl CoalitionRecording {
             on_bad: options.on_bad,
             skipped,
             notes,
+            roles: files.columns.first().map_or_else(BTreeMap::new, FileColumns::roles),
             has_unnamed_slots: files.columns.iter().any(|columns| !columns.encoding.names_slots()),
         })
     }
@@ -91,6 +101,11 @@ impl CoalitionRecording {
     /// Whether some file's rows do not name their slots, so that it is for the reader to name them.
     pub fn has_unnamed_slots(&self) -> bool {
         self.has_unnamed_slots
+    }
+
+    /// Columns of the first file by the role they are read in.
+    pub fn roles(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.roles
     }
 
     /// Value columns read, in the order asked for.
@@ -126,6 +141,21 @@ impl CoalitionRecording {
     /// Key of game `index`, in order of (run, episode, env, batch).
     pub fn key(&self, index: usize) -> &GameKey {
         &self.index.games[index].key
+    }
+
+    /// Games by group, in order of their keys: each group with its games' places.
+    pub fn groups(&self) -> Vec<Range<usize>> {
+        let games = &self.index.games;
+        let mut groups: Vec<Range<usize>> = Vec::new();
+        for place in 0..games.len() {
+            match groups.last_mut() {
+                Some(group) if games[group.start].key.group == games[place].key.group => {
+                    group.end = place + 1
+                }
+                _ => groups.push(place..place + 1),
+            }
+        }
+        groups
     }
 
     /// The file that game `index` begins in.
@@ -187,6 +217,11 @@ impl CoalitionRecording {
                 (Masks::Wide { words: 1, bits }, None) => {
                     builder.extend(bits[run.rows()].iter().copied().zip(values))?;
                 }
+                // A part may list more names than the players of one run.
+                (masks @ Masks::Wide { words: 2.., .. }, _) => {
+                    let aligned = run.rows().map(|row| alignment.align_wide(&masks.words(row), n_players)[0]);
+                    builder.extend(aligned.zip(values))?;
+                }
                 (masks, _) => {
                     let aligned = run.rows().map(|row| alignment.align_word(masks.first_word(row)));
                     builder.extend(aligned.zip(values))?;
@@ -209,7 +244,17 @@ impl CoalitionRecording {
             n_coalitions: game.table.n_coalitions(),
             is_complete: game.table.complete_values().is_some(),
             n_walks: game.walks.len(),
-            has_repeats: game.table.n_rows() > game.table.n_coalitions() as u64 && game.walks.is_empty(),
+            n_repeated: if game.walks.is_empty() {
+                game.table.n_rows() - game.table.n_coalitions() as u64
+            } else {
+                0
+            },
+            missing: if game.players.len() < WORD_BITS {
+                let spell = |mask: u64| describe(&[mask], &game.players);
+                game.table.missing(MISSING_NAMED).into_iter().map(spell).collect()
+            } else {
+                Vec::new()
+            },
         })
     }
 

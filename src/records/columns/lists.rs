@@ -1,10 +1,14 @@
 //! Columns of lists.
 
-use polars_arrow::array::{Array, FixedSizeListArray, ListArray};
+use polars_arrow::array::{Array, FixedSizeListArray, ListArray, Utf8ViewArray};
+use polars_arrow::datatypes::ArrowDataType;
 
+use super::super::error::Problem;
+use super::super::literal;
 use super::super::part::Column;
 use super::super::table::describe_type;
 use super::bad_cells::{BadCells, report_nulls};
+use super::texts::texts;
 
 /// Lists of one part: each row's range in a flat array of values.
 #[derive(Debug)]
@@ -18,6 +22,11 @@ impl Lists {
     pub(in crate::records) fn range(&self, row: usize) -> std::ops::Range<usize> {
         self.offsets[row]..self.offsets[row + 1]
     }
+}
+
+/// Whether cells of this type are lists.
+pub(in crate::records) fn is_list(dtype: &ArrowDataType) -> bool {
+    matches!(dtype, ArrowDataType::List(_) | ArrowDataType::LargeList(_) | ArrowDataType::FixedSizeList(..))
 }
 
 /// A column of lists without null lists; `None` (and a bad cell) for other types.
@@ -49,4 +58,73 @@ pub(in crate::records) fn lists(
     }
     bad.whole(name, what, describe_type(array.dtype()));
     None
+}
+
+/// A column of lists of names; text is a list too: `["a", "b"]`, `a,b` or `a+b`, nothing for nobody.
+pub(in crate::records) fn name_lists(
+    column: Column,
+    name: &str,
+    what: &'static str,
+    n_rows: usize,
+    bad: &mut BadCells,
+) -> Option<Lists> {
+    let Some(cells) = text_cells(&column, n_rows) else { return lists(column, name, what, bad) };
+    // An empty cell of a CSV file is a null, and nobody.
+    Some(split(&cells, |_, cell| {
+        let cell = cell.unwrap_or_default().trim();
+        if let Some(list) = literal::list(cell) {
+            let text =
+                |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            return list.into_iter().map(text).collect();
+        }
+        let names = cell.split([',', '+']).map(str::trim);
+        if cell.is_empty() { Vec::new() } else { names.map(str::to_owned).collect() }
+    }))
+}
+
+/// A column of lists of states; text is a list too: digits in a row (`1011`), or a list as JSON or Python write it.
+pub(in crate::records) fn digit_lists(
+    column: Column,
+    name: &str,
+    what: &'static str,
+    n_rows: usize,
+    bad: &mut BadCells,
+) -> Option<Lists> {
+    let Some(cells) = text_cells(&column, n_rows) else { return lists(column, name, what, bad) };
+    Some(split(&cells, |row, cell| {
+        let Some(cell) = cell else {
+            bad.push(row, name, Problem::Null(what));
+            return Vec::new();
+        };
+        if let Some(list) = literal::list(cell) {
+            let text =
+                |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            return list.into_iter().map(text).collect();
+        }
+        if !cell.chars().all(|digit| matches!(digit, '0' | '1')) {
+            let expected = "0 and 1 in a row, such as 1011";
+            bad.push(row, name, Problem::WrongType { expected, found: format!("'{cell}'") });
+            return Vec::new();
+        }
+        cell.chars().map(String::from).collect()
+    }))
+}
+
+/// The cells of a column of text; `None` for another type.
+fn text_cells(column: &Column, n_rows: usize) -> Option<Utf8ViewArray> {
+    match column {
+        Column::ConstantInt(_) => None,
+        Column::ConstantText(text) => Some(Utf8ViewArray::from_slice(vec![Some(text); n_rows])),
+        Column::Values(array) => texts(&**array),
+    }
+}
+
+fn split(cells: &Utf8ViewArray, mut items: impl FnMut(usize, Option<&str>) -> Vec<String>) -> Lists {
+    let mut offsets = vec![0];
+    let mut values: Vec<Option<String>> = Vec::new();
+    for (row, cell) in cells.iter().enumerate() {
+        values.extend(items(row, cell).into_iter().map(Some));
+        offsets.push(values.len());
+    }
+    Lists { offsets, values: Box::new(Utf8ViewArray::from_slice(values)) }
 }

@@ -40,12 +40,25 @@ impl Masks {
         }
     }
 
-    /// Union of the first words of a run of rows.
-    pub(in crate::records) fn union(&self, rows: std::ops::Range<usize>) -> u64 {
+    /// Adds the masks of rows to their union, which is as wide as the widest of them.
+    pub(in crate::records) fn unite(&self, rows: std::ops::Range<usize>, union: &mut Vec<u64>) {
+        let n_words = match self {
+            Self::Narrow(_) => 1,
+            Self::Wide { words, .. } => *words,
+        };
+        union.resize(union.len().max(n_words), 0);
         match self {
-            Self::Narrow(bits) => u64::from(bits[rows].iter().fold(0, |union, mask| union | mask)),
-            Self::Wide { words: 1, bits } => bits[rows].iter().fold(0, |union, mask| union | mask),
-            Self::Wide { words, bits } => rows.fold(0, |union, row| union | bits[row * words]),
+            Self::Narrow(bits) => {
+                union[0] |= u64::from(bits[rows].iter().fold(0, |union, mask| union | mask))
+            }
+            Self::Wide { words: 1, bits } => {
+                union[0] |= bits[rows].iter().fold(0, |union, mask| union | mask)
+            }
+            Self::Wide { words, bits } => {
+                for mask in bits[rows.start * words..rows.end * words].chunks_exact(*words) {
+                    union.iter_mut().zip(mask).for_each(|(union, word)| *union |= word);
+                }
+            }
         }
     }
 }

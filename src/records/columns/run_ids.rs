@@ -1,12 +1,13 @@
 //! Columns of run ids: text, or integers.
 
-use polars_arrow::array::Utf8ViewArray;
+use polars_arrow::array::{BooleanArray, MutableBinaryViewArray, Utf8ViewArray};
+use polars_arrow::datatypes::ArrowDataType;
 use polars_buffer::Buffer;
 
 use super::super::part::Column;
 use super::bad_cells::{BadCells, report_null_keys};
 use super::ints::{Ints, equal_run, ints};
-use super::numbers::primitive;
+use super::numbers::{numbers, primitive};
 use super::texts::{same_view, texts};
 
 /// Run ids: text, or integers written out.
@@ -38,6 +39,43 @@ impl Texts {
             Self::Unsigned(values) => equal_run(values, start, end),
         }
     }
+}
+
+impl Texts {
+    /// These ids, each with `word` and what `other` says of its row behind it.
+    pub(in crate::records) fn joined(self, word: &str, other: &Self, n_rows: usize) -> Self {
+        let join = |row: usize| format!("{}/{word}={}", self.get(row), other.get(row));
+        if let (Self::Constant(_), Self::Constant(_)) = (&self, other) {
+            return Self::Constant(join(0));
+        }
+        let mut joined = MutableBinaryViewArray::<str>::with_capacity(n_rows);
+        let mut row = 0;
+        while row < n_rows {
+            let end = other.run_end(row, self.run_end(row, n_rows));
+            joined.extend_constant(end - row, Some(join(row)));
+            row = end;
+        }
+        Self::Views(joined.into())
+    }
+}
+
+/// A column whose cells are names of groups: text, or any scalar written out.
+pub(in crate::records) fn labels(column: Column, name: &str, bad: &mut BadCells) -> Texts {
+    let Column::Values(array) = &column else { return run_ids(column, name, bad) };
+    let cells: Option<Vec<String>> = if let Some(states) = array.as_any().downcast_ref::<BooleanArray>() {
+        Some(states.values_iter().map(|state| state.to_string()).collect())
+    } else if is_float(array.dtype()) {
+        numbers(&**array).map(|values| values.iter().map(ToString::to_string).collect())
+    } else {
+        None
+    };
+    let Some(cells) = cells else { return run_ids(column, name, bad) };
+    report_null_keys(array.validity(), name, "a group", bad);
+    Texts::Views(Utf8ViewArray::from_slice(cells.into_iter().map(Some).collect::<Vec<_>>()))
+}
+
+fn is_float(dtype: &ArrowDataType) -> bool {
+    matches!(dtype, ArrowDataType::Float16 | ArrowDataType::Float32 | ArrowDataType::Float64)
 }
 
 /// A column of run ids without nulls.

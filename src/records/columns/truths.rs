@@ -1,6 +1,6 @@
 //! Arrays of truth values.
 
-use polars_arrow::array::{Array, BooleanArray};
+use polars_arrow::array::{Array, BooleanArray, Utf8ViewArray};
 use polars_arrow::datatypes::ArrowDataType;
 
 use super::super::error::Problem;
@@ -8,6 +8,7 @@ use super::super::part::Column;
 use super::super::table::describe_type;
 use super::bad_cells::BadCells;
 use super::numbers::{is_numeric, numbers};
+use super::texts::texts;
 
 /// A column of truth values without nulls; a row of another value is bad and counts as false, a column of another
 /// type is bad as a whole.
@@ -26,8 +27,11 @@ pub(in crate::records) fn truth_column(
             return vec![false; n_rows];
         }
         Column::ConstantText(text) => {
-            bad.whole(name, TRUTHS, format!("the text '{text}'"));
-            return vec![false; n_rows];
+            let is_on = truth(&text);
+            if is_on.is_none() {
+                bad.whole(name, TRUTHS, format!("the text '{text}'"));
+            }
+            return vec![is_on.unwrap_or(false); n_rows];
         }
         Column::Values(array) => array,
     };
@@ -60,10 +64,31 @@ pub(in crate::records) fn check_flag_type(dtype: &ArrowDataType) -> Result<(), P
     Err(Problem::WrongType { expected: TRUTHS, found: describe_type(dtype) })
 }
 
-const TRUTHS: &str = "a column of true and false, 0 and 1";
+const TRUTHS: &str = "true and false, 0 and 1, on and off, yes and no";
+
+/// The state that a word stands for, in any case: `on` and `off`, `yes` and `no`, `with` and `without`, `true` and
+/// `false`, `1` and `0`.
+fn truth(word: &str) -> Option<bool> {
+    match word.trim().to_ascii_lowercase().as_str() {
+        "true" | "on" | "yes" | "with" | "1" | "1.0" => Some(true),
+        "false" | "off" | "no" | "without" | "0" | "0.0" => Some(false),
+        _ => None,
+    }
+}
+
+fn words_to_truths(words: &Utf8ViewArray, tell: &mut impl FnMut(Option<usize>, Problem)) -> Vec<bool> {
+    let states = words.iter().enumerate().map(|(position, word)| {
+        let state = word.map(|word| (word, truth(word)));
+        if let Some((word, None)) = state {
+            tell(Some(position), Problem::WrongType { expected: TRUTHS, found: format!("'{word}'") });
+        }
+        state.and_then(|(_, is_on)| is_on).unwrap_or(false)
+    });
+    states.collect()
+}
 
 fn not_a_truth(value: &dyn std::fmt::Display) -> Problem {
-    Problem::WrongType { expected: "true, false, 0 or 1", found: value.to_string() }
+    Problem::WrongType { expected: TRUTHS, found: value.to_string() }
 }
 
 /// Truth values: bool, or numbers that are 0 or 1. Each null or other value is told with its flat position
@@ -87,6 +112,12 @@ pub(in crate::records) fn truths(
     // An empty list column has no type to speak of.
     if array.is_empty() {
         return Some(Vec::new());
+    }
+    if let Some(words) = texts(array) {
+        // Words none of which is a state are a column of something else.
+        if words.iter().flatten().any(|word| truth(word).is_some()) {
+            return Some(words_to_truths(&words, &mut tell));
+        }
     }
     let Some(values) = numbers(array) else {
         tell(None, Problem::WrongType { expected: "true or false", found: describe_type(array.dtype()) });

@@ -28,6 +28,8 @@ pub(super) struct StepFiles {
     pub(super) columns: Vec<String>,
     /// Those of them that are carried along with the values.
     pub(super) carried_columns: Vec<String>,
+    /// Values per row of each of them.
+    pub(super) widths: Vec<usize>,
     /// Values per row.
     pub(super) width: usize,
     /// Whether values of all files are made 64-bit numbers: some files have others.
@@ -77,7 +79,8 @@ impl StepFiles {
         let columns =
             if options.carries_columns { common_columns(&tables, replaced, notes) } else { Vec::new() };
         let carried_columns = columns.iter().filter(|name| !replaced.contains(name)).cloned().collect();
-        let width = first_width(&tables, &names, options.target)?;
+        let widths = first_widths(&tables, &names, options.target)?;
+        let width = widths.iter().sum();
         let is_single = |table: &Table| {
             let mut types = value_columns.iter().map(|name| table.column_type(name));
             types.all(|dtype| dtype.is_some_and(values::is_single))
@@ -85,7 +88,7 @@ impl StepFiles {
         let n_single = tables.iter().filter(|table| is_single(table)).count();
         let widens = n_single > 0 && n_single < tables.len();
         let sizes = options.sizes;
-        Ok(Self { tables, names, value_columns, columns, carried_columns, width, widens, sizes })
+        Ok(Self { tables, names, value_columns, columns, carried_columns, widths, width, widens, sizes })
     }
 
     /// All columns read from a file, each once.
@@ -153,7 +156,7 @@ impl StepFiles {
         let first_row = table.parts()[*part].first_row + rows.start as u64;
         let mut bad = BadCells::default();
         let keys = RowKeys::of(key_names, table.default_run(), *file, first_row, rows.len(), array, &mut bad);
-        let values = values::read(&key_names.values, self.width, rows.len(), array, &mut bad);
+        let values = values::read(&key_names.values, &self.widths, rows.len(), array, &mut bad);
         let carried = self.carried_columns.iter().filter_map(array).map(|array| carriable(&*array)).collect();
         let values = if self.widens { values.widened() } else { values };
         Ok(DecodedRows { keys, values, carried, bad: columns::sorted_by_row(bad), judged: None })
@@ -174,19 +177,29 @@ fn common_columns(tables: &[Table], replaced: &[String], notes: &mut Vec<String>
     common
 }
 
-/// Values per row, from the first row there is.
-fn first_width(tables: &[Table], names: &[KeyNames], target: StepTarget) -> Result<usize, RecordError> {
+/// Values per row of each value column, from the first row there is.
+fn first_widths(tables: &[Table], names: &[KeyNames], target: StepTarget) -> Result<Vec<usize>, RecordError> {
     let columns = &names[0].values;
-    if columns.len() > 1 || target != StepTarget::Obs {
-        return Ok(columns.len());
-    }
-    for (table, names) in tables.iter().zip(names) {
+    let is_list = |column: &String| tables[0].column_type(column).is_some_and(columns::is_list);
+    let is_one_of_several = |column: &String| columns.len() > 1 && !is_list(column);
+    let width = |column: &String| {
+        if target != StepTarget::Obs || is_one_of_several(column) {
+            Ok(1)
+        } else {
+            first_width(tables, column)
+        }
+    };
+    columns.iter().map(width).collect()
+}
+
+fn first_width(tables: &[Table], column: &String) -> Result<usize, RecordError> {
+    for table in tables {
         for (part, place) in table.parts().iter().enumerate() {
             let mut start = 0;
             while start < place.n_rows {
                 // The first rows of the part nearly always decide.
                 let end = place.n_rows.min(start + 64);
-                let arrays = table.read_arrays(part, &(start..end), &names.values)?;
+                let arrays = table.read_arrays(part, &(start..end), std::slice::from_ref(column))?;
                 if let Some(width) = arrays.first().and_then(|array| values::width(&**array)) {
                     return Ok(width);
                 }
@@ -194,7 +207,7 @@ fn first_width(tables: &[Table], names: &[KeyNames], target: StepTarget) -> Resu
             }
         }
     }
-    Err(no_width(&tables[0], &columns[0]))
+    Err(no_width(&tables[0], column))
 }
 
 /// Why a file's value column has no width: what it holds instead.

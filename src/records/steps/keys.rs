@@ -51,6 +51,10 @@ impl RowKeys {
             Some((column, name)) => columns::run_ids(column, &name, bad),
             None => Texts::Constant(default_run.to_owned()),
         };
+        let runs = match find(&names.seed) {
+            Some((column, name)) => runs.joined(&name, &columns::run_ids(column, &name, bad), n_rows),
+            None => runs,
+        };
         let mut ints =
             |name: &Option<String>| find(name).map(|(column, name)| columns::ints(column, &name, bad));
         let episodes = ints(&names.episode).unwrap_or(Ints::Constant(0));

@@ -34,6 +34,7 @@ pub use self::block_file::{BlockFile, BlockFileWriter};
 pub(super) use self::carried::join_arrays;
 pub use self::options::{Clock, StepOptions, StepSizes, StepTarget};
 pub use self::recording::StepRecording;
+pub(super) use self::recording::ValuePart;
 pub use self::runs::RunInfo;
 pub use self::skips::{BadPlace, StepSkips};
 pub use self::values::StepValues;

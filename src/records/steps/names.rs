@@ -2,6 +2,8 @@
 
 use super::super::columns;
 use super::super::error::{Problem, RecordError};
+use super::super::guess;
+use super::super::schema::numbered_obs;
 use super::super::table::Table;
 use super::options::{Clock, StepOptions, StepTarget};
 
@@ -9,6 +11,8 @@ use super::options::{Clock, StepOptions, StepTarget};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeyNames {
     pub(super) run_id: Option<String>,
+    /// What tells replicates of a run apart.
+    pub(super) seed: Option<String>,
     pub(super) episode: Option<String>,
     pub(super) env_id: Option<String>,
     pub(super) step: Option<String>,
@@ -38,15 +42,7 @@ impl KeyNames {
         if options.needs_round && round.is_none() {
             return Err(missing("round column (round, rollout or batch)".to_owned()));
         }
-        let field = options.target.field();
-        let mut values: Vec<String> = find(field)?.into_iter().collect();
-        if values.is_empty() && options.target == StepTarget::Obs {
-            let numbered = (0..table.column_names().len()).map(|i| format!("obs_{i}"));
-            values = numbered.take_while(|name| table.has_column(name)).collect();
-        }
-        if values.is_empty() {
-            return Err(missing(format!("{field} column")));
-        }
+        let values = find_values(table, options)?;
         let flag = |field: &str| {
             let column = find(field)?;
             let dtype = column.as_ref().and_then(|column| table.column_type(column));
@@ -55,8 +51,11 @@ impl KeyNames {
             }
             Ok(column)
         };
+        let run_id = find("run_id")?;
+        let has_role = |name: &String| run_id.as_ref() == Some(name) || values.contains(name);
         Ok(Self {
-            run_id: find("run_id")?,
+            seed: find("seed")?.filter(|name| !has_role(name)),
+            run_id,
             episode: find("episode")?,
             env_id: find("env_id")?,
             step: find("step")?,
@@ -72,7 +71,7 @@ impl KeyNames {
 
     /// The key columns that order depends on.
     pub(super) fn ordering(&self) -> Vec<String> {
-        let names = [&self.run_id, &self.episode, &self.env_id, &self.step, &self.clock];
+        let names = [&self.run_id, &self.seed, &self.episode, &self.env_id, &self.step, &self.clock];
         let mut distinct: Vec<String> = Vec::new();
         for name in names.into_iter().flatten() {
             if !distinct.contains(name) {
@@ -90,4 +89,35 @@ impl KeyNames {
         names.extend(self.values.iter().cloned());
         names
     }
+}
+
+/// The columns that hold the values asked for.
+fn find_values(table: &Table, options: &StepOptions) -> Result<Vec<String>, RecordError> {
+    let is_obs = options.target == StepTarget::Obs;
+    let asked = options.columns.obs();
+    if is_obs && !asked.is_empty() {
+        return match asked.iter().find(|name| !table.has_column(name)) {
+            Some(column) => {
+                let (column, found) = (column.clone(), table.column_names());
+                Err(RecordError::file(
+                    table.name(),
+                    Problem::NamedColumnMissing { flag: "obs", column, found },
+                ))
+            }
+            None => Ok(asked.to_vec()),
+        };
+    }
+    let field = options.target.field();
+    if let Some(column) = options.columns.find(table, field)? {
+        return Ok(vec![column]);
+    }
+    if is_obs && let Some(numbered) = numbered_obs(table) {
+        return Ok(numbered);
+    }
+    let (needed, found) = (format!("{field} column"), table.column_names());
+    let problem = match guess::obs_argument(table, &options.columns).filter(|_| is_obs) {
+        Some(command) => Problem::RolesNotNamed { needed, found, command },
+        None => Problem::MissingColumns { needed, found },
+    };
+    Err(RecordError::file(table.name(), problem))
 }

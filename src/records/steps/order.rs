@@ -254,6 +254,7 @@ impl OrderInput<'_, '_> {
                     run.envs[lane_of(lane)].env
                 ),
                 other: format!("{other_file}, row {other_row}"),
+                has_env: self.pass.names.iter().all(|names| names.env_id.is_some()),
             },
         }
     }

@@ -1,5 +1,6 @@
 //! Step rows of many files, streamed in replay order.
 
+use std::ops::Range;
 use std::sync::Mutex;
 
 use polars_arrow::datatypes::ArrowDataType;
@@ -21,6 +22,18 @@ use super::spill::Spreader;
 use super::values;
 use crate::progress::Progress;
 use crate::stats::RowMoments;
+
+/// Where the values of one column stand in a row.
+pub(in crate::records) struct ValuePart {
+    /// The column.
+    pub(in crate::records) name: String,
+    /// Its dimensions.
+    pub(in crate::records) dimensions: Range<usize>,
+    /// Whether its cells are lists.
+    pub(in crate::records) is_list: bool,
+    /// Whether they are of one length by their type.
+    pub(in crate::records) is_fixed: bool,
+}
 
 /// Step rows of many files, ready to be streamed.
 pub struct StepRecording {
@@ -81,18 +94,33 @@ impl StepRecording {
         if self.files.value_columns.len() == self.files.width {
             return self.files.value_columns.clone();
         }
-        (0..self.files.width).map(|d| format!("{}[{d}]", self.files.value_columns[0])).collect()
+        let name = match &self.files.value_columns[..] {
+            [only] => only,
+            _ => self.options.target.field(),
+        };
+        (0..self.files.width).map(|d| format!("{name}[{d}]")).collect()
+    }
+
+    /// Where the values of each column stand in a row.
+    pub(in crate::records) fn value_parts(&self) -> Vec<ValuePart> {
+        let mut start = 0;
+        let part = |(name, width): (&String, &usize)| {
+            let dtype = self.files.tables[0].column_type(name);
+            let dimensions = start..start + width;
+            start = dimensions.end;
+            ValuePart {
+                name: name.clone(),
+                dimensions,
+                is_list: dtype.is_some_and(columns::is_list),
+                is_fixed: matches!(dtype, Some(ArrowDataType::FixedSizeList(..))),
+            }
+        };
+        self.files.value_columns.iter().zip(&self.files.widths).map(part).collect()
     }
 
     /// The columns the values come from: one, or one per dimension.
     pub fn value_columns(&self) -> &[String] {
         &self.files.value_columns
-    }
-
-    /// Whether the values are lists in one column.
-    pub fn has_value_lists(&self) -> bool {
-        let dtype = self.files.tables[0].column_type(&self.files.value_columns[0]);
-        self.files.value_columns.len() == 1 && dtype.is_some_and(|dtype| !columns::is_numeric(dtype))
     }
 
     /// Columns whose rows can be written again, in order. Blocks carry all but the observations, which are written
@@ -104,12 +132,6 @@ impl StepRecording {
     /// The columns that blocks carry along, in order.
     pub fn carried_columns(&self) -> &[String] {
         &self.files.carried_columns
-    }
-
-    /// Whether the values are arrays of one length by their type.
-    pub fn has_value_arrays(&self) -> bool {
-        let dtype = self.files.tables[0].column_type(&self.files.value_columns[0]);
-        matches!(dtype, Some(ArrowDataType::FixedSizeList(..)))
     }
 
     /// Whether the recording marks rolled-back rows.

@@ -133,10 +133,11 @@ pub(super) fn width(array: &dyn Array) -> Option<usize> {
     is_numeric.then(|| lists.range(first).len()).filter(|width| *width > 0)
 }
 
-/// Reads the value columns: one of lists (or numbers), or one per dimension.
+/// Reads the value columns, each of lists of so many numbers or of one number: a row is what they hold one after the
+/// other.
 pub(super) fn read(
     names: &[String],
-    width: usize,
+    widths: &[usize],
     n_rows: usize,
     array: impl Fn(&String) -> Option<Box<dyn Array>>,
     bad: &mut BadCells,
@@ -146,12 +147,51 @@ pub(super) fn read(
         && !columns::is_numeric(only.dtype())
         && columns::texts(&**only).is_none()
     {
-        read_lists(&**only, &names[0], width, n_rows, bad)
+        read_lists(&**only, &names[0], widths[0], n_rows, bad)
+    } else if arrays.iter().any(|array| columns::is_list(array.dtype())) {
+        let column = |((array, name), width): ((&Box<dyn Array>, &String), &usize)| {
+            if columns::is_list(array.dtype()) {
+                read_lists(&**array, name, *width, n_rows, bad)
+            } else {
+                read_columns(std::slice::from_ref(array), std::slice::from_ref(name), n_rows, bad)
+            }
+        };
+        let parts: Vec<StepValues> = arrays.iter().zip(names).zip(widths).map(column).collect();
+        side_by_side(&parts, widths, n_rows)
     } else {
         read_columns(&arrays, names, n_rows, bad)
     };
-    report_non_finite(&values, names, width, bad);
+    report_non_finite(&values, names, widths.iter().sum(), bad);
     values
+}
+
+/// Rows of several columns of lists: what each holds of a row, one after the other.
+fn side_by_side(parts: &[StepValues], widths: &[usize], n_rows: usize) -> StepValues {
+    fn rows<T: Copy + Default>(parts: &[&[T]], widths: &[usize], n_rows: usize) -> Vec<T> {
+        let mut rows = Vec::with_capacity(n_rows * widths.iter().sum::<usize>());
+        for row in 0..n_rows {
+            for (part, width) in parts.iter().zip(widths) {
+                rows.extend_from_slice(&part[row * width..(row + 1) * width]);
+            }
+        }
+        rows
+    }
+    let single = |part: &StepValues| match part {
+        StepValues::F32(values) => Some(values.clone()),
+        StepValues::F64(_) => None,
+    };
+    if let Some(singles) = parts.iter().map(single).collect::<Option<Vec<_>>>() {
+        let slices: Vec<&[f32]> = singles.iter().map(Buffer::as_slice).collect();
+        return StepValues::F32(rows(&slices, widths, n_rows).into());
+    }
+    let doubles: Vec<Buffer<f64>> = (parts.iter())
+        .map(|part| match part.clone().widened() {
+            StepValues::F64(values) => values,
+            StepValues::F32(_) => unreachable!("widened"),
+        })
+        .collect();
+    let slices: Vec<&[f64]> = doubles.iter().map(Buffer::as_slice).collect();
+    StepValues::F64(rows(&slices, widths, n_rows).into())
 }
 
 fn read_columns(

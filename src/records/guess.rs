@@ -1,0 +1,112 @@
+//! What the columns of a table could be where their names do not tell: for hints, never for results.
+
+use std::collections::BTreeMap;
+
+use super::columns::{self, BadCells};
+use super::schema::{ColumnMap, DEFAULT_VALUES};
+use super::table::Table;
+
+/// Names that values of coalitions go by, likeliest first.
+const VALUE_NAMES: [&str; 10] = [
+    "accuracy",
+    "acc",
+    "val_acc",
+    "test_accuracy",
+    "score",
+    "reward",
+    "return",
+    "val_loss",
+    "loss",
+    "metric",
+];
+
+/// The command that attributes the values of `table`, where two-state columns could be players: complete, to be typed as
+/// it is.
+pub(super) fn attribution_command(table: &Table, map: &ColumnMap) -> Option<String> {
+    let is_player = |name: &String| !map.has_role(name) && has_two_states(table, name);
+    let players: Vec<String> = if map.players().is_empty() {
+        table.column_names().into_iter().filter(is_player).collect()
+    } else {
+        map.players().to_vec()
+    };
+    let value = value_argument(table, map, &players)?;
+    let players = (!players.is_empty()).then(|| format!(" --players {}", quoted(&players.join(","))))?;
+    Some(format!("simic analyze shapley {}{players}{value}", quoted(table.name())))
+}
+
+/// The same where the players are known; `values` are those asked for.
+pub(super) fn value_command(table: &Table, map: &ColumnMap, values: &[String]) -> Option<String> {
+    let players = map.players();
+    let value = if values.is_empty() {
+        value_argument(table, map, players)?
+    } else {
+        values.iter().map(|value| format!(" --value {}", quoted(value))).collect()
+    };
+    let players =
+        if players.is_empty() { String::new() } else { format!(" --players {}", quoted(&players.join(","))) };
+    Some(format!("simic analyze shapley {}{players}{value}", quoted(table.name())))
+}
+
+/// The command that replays the normalization of steps: of their observations, else of their rewards.
+pub(super) fn normalize_command(
+    table: &Table,
+    map: &ColumnMap,
+    roles: &BTreeMap<String, Vec<String>>,
+) -> Option<String> {
+    let file = quoted(table.name());
+    if roles.contains_key("obs") {
+        return Some(format!("simic normalize replay {file}"));
+    }
+    if let Some(obs) = obs_argument(table, map) {
+        return Some(format!("simic normalize replay {file} {obs}"));
+    }
+    roles.contains_key("reward").then(|| format!("simic normalize replay {file} --target reward"))
+}
+
+/// The flag that names the likeliest value column; empty if a default one is there, `None` if there is none at all.
+fn value_argument(table: &Table, map: &ColumnMap, players: &[String]) -> Option<String> {
+    if DEFAULT_VALUES.iter().any(|name| table.has_column(name)) {
+        return Some(String::new());
+    }
+    let could_be = |name: &String| {
+        table.column_type(name).is_some_and(columns::is_numeric)
+            && !players.contains(name)
+            && (!map.has_role(name) || VALUE_NAMES.contains(&name.as_str()))
+    };
+    let numeric: Vec<String> = table.column_names().into_iter().filter(could_be).collect();
+    let known = VALUE_NAMES.iter().find(|name| numeric.iter().any(|column| column == *name));
+    let value = known.map_or_else(|| numeric.last().cloned(), |name| Some((*name).to_owned()))?;
+    Some(format!(" --value {}", quoted(&value)))
+}
+
+/// The flag that names columns of numbers as observations, where there are some without another role.
+pub(super) fn obs_argument(table: &Table, map: &ColumnMap) -> Option<String> {
+    let could_be = |name: &String| {
+        !map.has_role(name)
+            && table
+                .column_type(name)
+                .is_some_and(|dtype| columns::is_numeric(dtype) || columns::is_list(dtype))
+    };
+    let names: Vec<String> = table.column_names().into_iter().filter(could_be).collect();
+    (!names.is_empty()).then(|| format!("--obs {}", quoted(&names.join(","))))
+}
+
+/// Whether the cells of a column are of two states, and both occur; told from the first part.
+fn has_two_states(table: &Table, name: &String) -> bool {
+    let Ok(read) = table.read(0, std::slice::from_ref(name)) else { return false };
+    let Some(column) = read.into_iter().next() else { return false };
+    let n_rows = table.parts().first().map_or(0, |part| part.n_rows);
+    let mut bad = BadCells::default();
+    let states = columns::truth_column(column, name, n_rows, &mut bad);
+    bad.cells.is_empty() && states.contains(&true) && states.contains(&false)
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |character: char| character.is_alphanumeric() || "._-/,:=+@%".contains(character);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}

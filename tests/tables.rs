@@ -1,0 +1,240 @@
+//! Tables as people write them: every way to say which parts were on reads as the same recording.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simic"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SIMIC_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).output().expect("the program starts")
+}
+
+fn json(arguments: &[&str]) -> (Value, String) {
+    let output = run(&[arguments, &["--format", "json"]].concat());
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {stderr}");
+    (serde_json::from_slice(&output.stdout).expect("valid JSON"), stderr)
+}
+
+fn failure(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = run(arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.stdout.is_empty(), "{arguments:?} printed a result");
+    (output.status.code(), stderr)
+}
+
+fn table(name: &str) -> String {
+    format!("fixtures/tables/{name}")
+}
+
+fn shapley(name: &str, flags: &[&str]) -> (Value, String) {
+    json(&[&["analyze", "shapley", &table(name)], flags].concat())
+}
+
+/// Means of attn, aug and norm over seeds, whatever the names they go by.
+fn means(document: &Value) -> Vec<f64> {
+    let mut rows: Vec<(String, f64)> = document["summary"]
+        .as_array()
+        .expect("a summary")
+        .iter()
+        .map(|row| {
+            let name = row["slot_id"]
+                .as_str()
+                .expect("a name")
+                .trim_start_matches("use_")
+                .trim_start_matches("mit ");
+            (name.to_owned(), row["mean"].as_f64().expect("a mean"))
+        })
+        .collect();
+    rows.sort_by(|a, b| a.0.cmp(&b.0));
+    rows.into_iter().map(|(_, mean)| mean).collect()
+}
+
+#[test]
+fn every_way_to_say_which_parts_were_on_gives_the_same_values() {
+    let (expected, _) = shapley("json_arrays.ndjson", &[]);
+    assert_eq!(expected["cluster"], "run");
+    assert!(
+        expected["summary"].as_array().expect("rows").iter().all(|row| row["n_units"] == 3),
+        "{expected}"
+    );
+    let expected = means(&expected);
+    // attn 0.10 less half of the interaction of -0.02, aug 0.03 less half, norm nothing, up to the noise of 0.004.
+    for (found, truth) in expected.iter().zip([0.09, 0.02, 0.0]) {
+        assert!((found - truth).abs() < 0.005, "{expected:?}");
+    }
+    let tables: [(&str, &[&str]); 6] = [
+        ("pandas_wide.csv", &[]),
+        ("wandb_export.csv", &["--value", "val/acc"]),
+        ("on_off.tsv", &["--players", "attn,aug,norm", "--value", "accuracy"]),
+        (
+            "spreadsheet.csv",
+            &["--players", "mit attn,mit aug,mit norm", "--value", "Genauigkeit", "--column", "seed=Lauf Nr"],
+        ),
+        ("digits.csv.gz", &["--slots", "attn,aug,norm"]),
+        ("r_long.csv", &["--players", "attn,aug,norm", "--value", "value", "--by", "metric"]),
+    ];
+    for (name, flags) in tables {
+        let (document, stderr) = shapley(name, flags);
+        let document = if document.is_array() { &document[0] } else { &document };
+        assert_eq!(means(document), expected, "{name}: {stderr}");
+        assert_eq!(document["summary"][0]["n_units"], 3, "{name}");
+    }
+    let (names, _) = shapley("players_on.csv", &[]);
+    let errors = means(&names);
+    let is_negative_of = |(error, value): (&f64, &f64)| (error + value).abs() < 1e-12;
+    assert!(errors.iter().zip(&expected).all(is_negative_of), "{errors:?}");
+}
+
+#[test]
+fn groups_have_a_summary_each() {
+    let (documents, _) = shapley("sweep.csv", &["--players", "attn,aug,norm", "--by", "lr"]);
+    let documents = documents.as_array().expect("one document per group");
+    let groups: Vec<&Value> = documents.iter().map(|document| &document["group"]["lr"]).collect();
+    assert_eq!(groups, ["0.01", "0.1"]);
+    let attn = |document: &Value| means(document)[0];
+    assert!((attn(&documents[0]) - 0.09).abs() < 0.005 && (attn(&documents[1]) - 0.01).abs() < 0.005);
+    let csv = run(&[
+        "analyze",
+        "shapley",
+        &table("sweep.csv"),
+        "--players",
+        "attn,aug,norm",
+        "--by",
+        "lr",
+        "--format",
+        "csv",
+    ]);
+    let csv = String::from_utf8(csv.stdout).expect("text");
+    assert!(csv.lines().next().is_some_and(|header| header.ends_with(",lr")), "{csv}");
+    assert_eq!(csv.lines().filter(|line| line.ends_with(",0.01")).count(), 3 * 3 + 3, "{csv}");
+    // What is not there, or named twice, is said.
+    let (code, stderr) =
+        failure(&["analyze", "shapley", &table("sweep.csv"), "--players", "attn", "--by", "rate"]);
+    assert!(code == Some(3) && stderr.contains("--by rate: there is no such column"), "{stderr}");
+    let (code, stderr) =
+        failure(&["analyze", "shapley", &table("sweep.csv"), "--players", "attn,lr", "--by", "lr"]);
+    assert!(code == Some(2) && stderr.contains("both name 'lr'"), "{stderr}");
+}
+
+#[test]
+fn repeats_are_said_with_the_column_that_tells_them_apart() {
+    let (document, stderr) = shapley("sweep.csv", &["--players", "attn,aug,norm"]);
+    assert_eq!(document["games"].as_array().map(Vec::len), Some(3));
+    assert!(stderr.contains("in 3 of 3 games 48 rows evaluate 24 coalitions"), "{stderr}");
+    assert!(stderr.contains("--by lr") && stderr.contains("--duplicates mean"), "{stderr}");
+    let (_, stderr) = shapley("pandas_wide.csv", &[]);
+    assert!(!stderr.contains("evaluate"), "{stderr}");
+    assert!(stderr.contains("players are the Boolean columns attn, aug, norm"), "{stderr}");
+}
+
+#[test]
+fn columns_that_could_be_meant_are_in_the_command_of_the_hint() {
+    let hints = [
+        (
+            "on_off.tsv",
+            "simic analyze shapley fixtures/tables/on_off.tsv --players attn,aug,norm --value accuracy",
+        ),
+        (
+            "wandb_export.csv",
+            "simic analyze shapley fixtures/tables/wandb_export.csv --players use_attn,use_aug,use_norm --value val/acc",
+        ),
+        ("sweep.csv", "simic analyze shapley fixtures/tables/sweep.csv --players attn,aug,norm"),
+    ];
+    for (name, command) in hints {
+        let (code, stderr) = failure(&["analyze", "shapley", &table(name)]);
+        assert!(code == Some(3) && stderr.contains(command), "{stderr}");
+        let typed: Vec<&str> = command.split(' ').skip(1).collect();
+        assert!(run(&typed).status.success(), "{command}");
+    }
+}
+
+#[test]
+fn values_that_are_not_finite_are_told_by_row() {
+    let (code, stderr) = failure(&["analyze", "shapley", &table("diverged.ndjson")]);
+    assert!(
+        code == Some(3) && stderr.contains("row 5, column val_accuracy: NaN is not a finite number"),
+        "{stderr}"
+    );
+    let (document, _) = shapley("diverged.ndjson", &["--on-bad", "skip"]);
+    assert_eq!(document["input"]["skipped"], 1);
+}
+
+#[test]
+fn observations_are_columns_by_name() {
+    let steps = table("vector_steps.csv");
+    let (document, _) = json(&["normalize", "replay", &steps, "--obs", "x,xdot,theta"]);
+    assert_eq!((&document["rows"], &document["updates"]), (&240.into(), &60.into()));
+    assert_eq!(document["settings"]["values"], serde_json::json!(["x", "xdot", "theta"]));
+    let (code, stderr) = failure(&["normalize", "replay", &steps]);
+    assert!(code == Some(3) && stderr.contains("--obs x,xdot,theta"), "{stderr}");
+    let (code, stderr) = failure(&["normalize", "replay", &steps, "--obs", "x,y"]);
+    assert!(code == Some(3) && stderr.contains("--obs y: there is no such column"), "{stderr}");
+    let without_env = table("vector_steps_without_env.csv");
+    let (code, stderr) = failure(&["normalize", "replay", &without_env, "--obs", "x,xdot,theta"]);
+    assert!(code == Some(3) && stderr.contains("no column says which environment"), "{stderr}");
+}
+
+#[test]
+fn lists_of_several_columns_are_one_observation() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let rows = |split: bool| -> String {
+        let line = |k: i32| {
+            let (a, b, c) = (f64::from(k).sin(), f64::from(k).cos(), f64::from(k % 7));
+            if split {
+                format!("{{\"step\":{k},\"pos\":[{a},{b}],\"speed\":{c}}}\n")
+            } else {
+                format!("{{\"step\":{k},\"obs\":[{a},{b},{c}]}}\n")
+            }
+        };
+        (0..50).map(line).collect()
+    };
+    std::fs::write(path("whole.ndjson"), rows(false)).expect("written");
+    std::fs::write(path("split.ndjson"), rows(true)).expect("written");
+    let (whole, _) = json(&["normalize", "replay", &path("whole.ndjson"), "--force"]);
+    let output = path("out.parquet");
+    let (split, _) = json(&["normalize", "replay", &path("split.ndjson"), "--obs", "pos,speed"]);
+    assert_eq!((&whole["mean"], &whole["var"]), (&split["mean"], &split["var"]));
+    let written = run(&["normalize", "replay", &path("split.ndjson"), "--obs", "pos,speed", "-o", &output]);
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    // The written columns are those read, normalized: read again they have nearly unit variance.
+    let (again, _) = json(&["normalize", "stats", &output, "--obs", "pos,speed"]);
+    assert_eq!(again["mean"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn seeds_are_part_of_the_run() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("steps.csv").display().to_string();
+    let mut text = String::from("seed,step,obs,reward\n");
+    for seed in 0..2 {
+        for step in 0..10 {
+            text.push_str(&format!("{seed},{step},{}.5,1\n", seed * 100 + step));
+        }
+    }
+    std::fs::write(&path, text).expect("written");
+    let (document, _) = json(&["normalize", "replay", &path]);
+    let runs: Vec<&Value> =
+        document["runs"].as_array().expect("runs").iter().map(|run| &run["run_id"]).collect();
+    assert_eq!(runs, ["steps/seed=0", "steps/seed=1"]);
+}
+
+#[test]
+fn inspect_says_how_a_table_is_read_and_what_to_type() {
+    let (document, _) = json(&["inspect", &table("pandas_wide.csv")]);
+    let file = &document["files"][0];
+    assert_eq!(file["roles"]["players"], serde_json::json!(["attn", "aug", "norm"]));
+    assert_eq!(file["roles"]["seed"], serde_json::json!(["seed"]));
+    assert_eq!(file["unused"], serde_json::json!([""]));
+    assert_eq!(file["command"], format!("simic analyze shapley {}", table("pandas_wide.csv")));
+    let (document, _) = json(&["inspect", &table("vector_steps.csv")]);
+    let command = document["files"][0]["command"].as_str().expect("a command");
+    assert_eq!(command, format!("simic normalize replay {} --obs x,xdot,theta", table("vector_steps.csv")));
+    let (document, _) = json(&["inspect", &table("spreadsheet.csv")]);
+    let command = document["files"][0]["command"].as_str().expect("a command");
+    assert!(command.contains("--players 'mit attn,mit aug,mit norm' --value Genauigkeit"), "{command}");
+}
