@@ -113,13 +113,9 @@ const RULE: [(&str, &str, &str); 20] = [
 ];
 
 /// Flags of the rule that a verb refuses whatever else is given, and says why.
-const REFUSED: [(&str, &str); 11] = [
+const REFUSED: [(&str, &str); 7] = [
     ("normalize compare", "scope"),
     ("normalize compare", "carry-over"),
-    ("normalize compare", "reward-scale"),
-    ("normalize compare", "gamma"),
-    ("normalize compare", "return-reset"),
-    ("normalize compare", "autoreset"),
     ("normalize verify", "scope"),
     ("normalize verify", "order"),
     ("normalize verify", "epsilon"),

@@ -501,3 +501,40 @@ fn when_everything_is_left_out_there_is_no_result() {
     let (code, stderr) = failure(&["analyze", "shapley", &path, "--on-bad", "skip"]);
     assert!(code == Some(3) && stderr.contains("everything was left out"), "{stderr}");
 }
+
+#[test]
+fn settings_of_returns_are_compared_as_they_are_replayed() {
+    let steps = "fixtures/normalizers/steps.parquet";
+    let document = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&stdout(&[arguments, &["--format", "json"]].concat())).expect("JSON")
+    };
+    for preset in ["sb3", "gymnasium", "rsl-rl"] {
+        let flags = ["--preset", preset, "--target", "reward"];
+        let compared = document(&[&["normalize", "compare", steps], &flags[..]].concat());
+        let stats = document(&[&["normalize", "stats", steps], &flags[..]].concat());
+        let settings = compared["runs"][0]["settings"].as_array().expect("settings");
+        let own = settings.iter().find(|setting| setting["kind"] == stats["kind"]).expect("the preset's own");
+        assert_eq!((&own["mean"], &own["var"]), (&stats["mean"], &stats["var"]), "{preset}");
+        assert_eq!(own["clip_fraction"], stats["clip_fraction"], "{preset}");
+    }
+}
+
+#[test]
+fn the_least_error_is_that_of_a_pace_between_noise_and_drift() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("steps.parquet").display().to_string();
+    let simulate = ["simulate", "transitions", "-o", &path, "--n-steps", "4000", "--n-envs", "2"];
+    assert!(run(&[&simulate[..], &["--shift-at", "2000", "--shift", "6"]].concat()).status.success());
+    let text = stdout(&["normalize", "compare", &path, "--momentum", "auto", "--format", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let run = &document["runs"][0];
+    let errors: Vec<f64> = (run["settings"].as_array().expect("settings").iter())
+        .map(|setting| setting["error"].as_f64().expect("an error"))
+        .collect();
+    let least = errors.iter().copied().fold(f64::INFINITY, f64::min);
+    assert_eq!(run["recommended"]["error"].as_f64(), Some(least));
+    // Two rows a batch at momentum 0.5 are noise; full history never gets over half a run of shift.
+    let momentum = run["recommended"]["momentum"].as_f64().expect("a moving average");
+    assert!((0.9..0.9999).contains(&momentum), "{momentum}");
+    assert!(errors[0] > 2.0 * least && errors[errors.len() - 1] > 2.0 * least, "{errors:?}");
+}

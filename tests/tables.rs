@@ -207,6 +207,17 @@ fn lists_of_several_columns_are_one_observation() {
 }
 
 #[test]
+fn a_gap_in_numbered_columns_is_an_error() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("gap.csv").display().to_string();
+    std::fs::write(&path, "step,obs0,obs1,obs3\n0,1,2,3\n1,2,3,4\n").expect("written");
+    let (code, stderr) = failure(&["normalize", "replay", &path]);
+    assert!(code == Some(3) && stderr.contains("no column obs2 before obs3"), "{stderr}");
+    let (document, _) = json(&["normalize", "replay", &path, "--obs", "obs0,obs1,obs3"]);
+    assert_eq!(document["mean"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
 fn seeds_are_part_of_the_run() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("steps.csv").display().to_string();

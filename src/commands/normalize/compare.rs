@@ -310,8 +310,6 @@ fn check(plan: &Plan) -> Result<(), CommandError> {
         Some("--scope env")
     } else if plan.granularity == Granularity::Episode {
         Some("--update-every episode")
-    } else if plan.return_scale.is_some() {
-        Some("--reward-scale return")
     } else if plan.carry_over {
         Some("--carry-over")
     } else {
@@ -421,7 +419,8 @@ fn first_pass(
                 if rows.pass.has_moments() {
                     episodes.add(&rows.block.lane, &rows.block.episode, rows.block.ended.as_deref());
                 }
-                let block = Block { rows: rows.block.values.rows(), input: None, ends: &rows.ends };
+                let lane_rows = rows.lane_rows();
+                let block = Block { rows: lane_rows.rows, input: lane_rows.input, ends: lane_rows.ends };
                 let before = replays[0].normalizer().updates();
                 Replay::run_together(replays, &block, rows.pass, |_, _| {});
                 let after = replays[0].normalizer().updates();
@@ -476,7 +475,8 @@ fn lag_pass(
             }
             Event::Rows(rows) => {
                 if let Some(watch) = &mut watch {
-                    watch.process(rows.block.values.rows(), &rows.ends, &rows.block.vector_step, rows.pass);
+                    let lane_rows = rows.lane_rows();
+                    watch.process(lane_rows.rows, lane_rows.ends, &rows.block.vector_step, rows.pass);
                 }
             }
             Event::End(run) => watched[run] = watch.take().map(LagWatch::finish),

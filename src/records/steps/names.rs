@@ -112,7 +112,7 @@ fn find_values(table: &Table, options: &StepOptions) -> Result<Vec<String>, Reco
         return Ok(vec![column]);
     }
     if is_obs && let Some(numbered) = numbered_obs(table) {
-        return Ok(numbered);
+        return refuse_gap(table, numbered);
     }
     let (needed, found) = (format!("{field} column"), table.column_names());
     let problem = match guess::obs_argument(table, &options.columns).filter(|_| is_obs) {
@@ -120,4 +120,21 @@ fn find_values(table: &Table, options: &StepOptions) -> Result<Vec<String>, Reco
         None => Problem::MissingColumns { needed, found },
     };
     Err(RecordError::file(table.name(), problem))
+}
+
+/// Numbered columns, if none is left over: a gap would cut the observation short without a word.
+fn refuse_gap(table: &Table, numbered: Vec<String>) -> Result<Vec<String>, RecordError> {
+    let prefix = numbered[0].trim_end_matches('0').to_owned();
+    let is_numbered = |name: &String| {
+        name.strip_prefix(&prefix).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let left_over = table.column_names().into_iter().find(|name| is_numbered(name) && !numbered.contains(name));
+    match left_over {
+        None => Ok(numbered),
+        Some(column) => {
+            let needed = format!("column {prefix}{} before {column}", numbered.len());
+            let found = table.column_names();
+            Err(RecordError::file(table.name(), Problem::MissingColumns { needed, found }))
+        }
+    }
 }
