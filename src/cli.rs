@@ -277,11 +277,34 @@ fn print(error: &clap::Error, origins: &[String]) -> ExitCode {
     // With stderr gone there is nobody to tell.
     Console::usage(&error.to_string(), || drop(error.print()));
     let console = Console::new(When::Auto, When::Never, false, false);
+    if let Some(lines) = lines_for_check(error) {
+        console.note(&lines);
+    }
     if error.kind() == ErrorKind::InvalidSubcommand {
         console.note(&format!("there are {}", verbs_beside(error).join(", ")));
     }
     origins.iter().for_each(|origin| console.note(origin));
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
+}
+
+/// The lines of simic.toml for a flag of an analysis that was given to `check`, which runs it.
+fn lines_for_check(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return None };
+    if error.kind() != ErrorKind::UnknownArgument || !is_about_check(error) {
+        return None;
+    }
+    let flag = flag.strip_prefix("--")?;
+    let command = Cli::command();
+    let has_flag = |verb: &Command| verb.get_arguments().any(|argument| argument.get_long() == Some(flag));
+    let analyses = ["analyze", "normalize"].into_iter().filter_map(|verb| command.find_subcommand(verb));
+    let is_known = analyses.flat_map(Command::get_subcommands).any(has_flag);
+    is_known.then(|| {
+        format!("--{flag} belongs to the analysis: in simic.toml, under [check.NAME], write flags = {{ {flag} = ... }}")
+    })
+}
+
+fn is_about_check(error: &clap::Error) -> bool {
+    matches!(error.get(ContextKind::Usage), Some(ContextValue::StyledStr(usage)) if usage.to_string().contains("simic check"))
 }
 
 /// The verbs where an unknown one was typed.

@@ -538,3 +538,55 @@ fn the_least_error_is_that_of_a_pace_between_noise_and_drift() {
     assert!((0.9..0.9999).contains(&momentum), "{momentum}");
     assert!(errors[0] > 2.0 * least && errors[errors.len() - 1] > 2.0 * least, "{errors:?}");
 }
+
+#[test]
+fn what_every_command_has_is_told_once() {
+    let page = stdout(&["help", "common"]);
+    assert!(page.contains("--max-memory") && page.contains("--column"), "{page}");
+    for verb in [&["inspect", "--help"][..], &["analyze", "shapley", "-h"], &["normalize", "replay", "--help"], &["--help"]] {
+        let help = stdout(verb);
+        assert!(!help.contains("--max-memory") && help.contains("simic help common"), "{help}");
+    }
+    assert!(stdout(&["man", "analyze", "shapley"]).contains("permutations"));
+    assert!(!stdout(&["man", "analyze", "shapley"]).contains("carry-over"));
+    let unknown = run(&["man", "analyse"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    for (verb, known) in [(&["inspct"][..], "normalize"), (&["normalize", "relpay"], "merge")] {
+        let wrong = run(verb);
+        let stderr = String::from_utf8_lossy(&wrong.stderr).into_owned();
+        assert!(wrong.status.code() == Some(2) && stderr.contains(known), "{stderr}");
+    }
+    let misplaced = run(&["check", "--momentum", "0.9"]);
+    let stderr = String::from_utf8_lossy(&misplaced.stderr).into_owned();
+    assert!(stderr.contains("[check.NAME], write flags = { momentum = ... }"), "{stderr}");
+}
+
+#[test]
+fn settings_that_were_not_typed_are_named() {
+    let command = |arguments: &[&str]| {
+        let output = simic().args(arguments).env("SIMIC_CONFIDENCE", "0.9").output().expect("the program starts");
+        assert!(output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let plain = command(&["analyze", "shapley", CAMPAIGN]);
+    assert_eq!(plain, "note: --confidence 0.9, from SIMIC_CONFIDENCE\n");
+    let verbose = command(&["analyze", "shapley", CAMPAIGN, "--cluster", "run", "-v"]);
+    for line in ["--confidence 0.9 (SIMIC_CONFIDENCE)", "--cluster run (command line)", "--method auto (default)"] {
+        assert!(verbose.contains(line), "{verbose}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn progress_appears_after_a_while_and_leaves_a_clear_line() {
+    // A pseudo-terminal by util-linux's script, where there is one.
+    let Ok(output) = Command::new("script")
+        .args(["-qec", &format!("{} analyze shapley {CAMPAIGN}", env!("CARGO_BIN_EXE_simic")), "/dev/null"])
+        .output()
+    else {
+        println!("skipped: there is no script(1) to make a terminal");
+        return;
+    };
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(shown.contains("r0c0") && !shown.contains("0/0") && !shown.contains("reading"), "{shown}");
+}
