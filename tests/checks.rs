@@ -107,7 +107,10 @@ fn record_check_change_accept() {
     assert_eq!(project.read("simic-baselines/main.json"), before);
     // What got worse is stored only where that is said.
     let (code, stdout, stderr) = project.run(&["check", "accept"]);
-    assert!(code == 1 && stdout.contains("✗ shapley/top/mean") && stderr.contains("--regressions"), "{stderr}");
+    assert!(
+        code == 1 && stdout.contains("✗ shapley/top/mean") && stderr.contains("--regressions"),
+        "{stderr}"
+    );
     assert_eq!(project.read("simic-baselines/main.json"), before);
     let (code, stdout, _) = project.run(&["check", "accept", "--regressions", "--quiet"]);
     assert_eq!((code, stdout.as_str()), (0, ""));

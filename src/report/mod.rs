@@ -3,6 +3,7 @@
 mod check;
 mod comparison;
 mod devices;
+mod figure;
 mod grid;
 mod inspection;
 mod normalization;
@@ -13,6 +14,10 @@ mod states;
 pub use check::{CheckFormat, write_checks, write_recorded};
 pub use comparison::{write_comparison, write_divisors};
 pub use devices::write_devices;
+pub use figure::{
+    Figure, FigureKind, FigureSize, MarkRow, NoSuchFigure, Theme, check_figure, comparison_figure,
+    shapley_figure, write_svg, write_vega_lite,
+};
 pub use grid::{Align, Grid};
 pub use inspection::write_inspection;
 pub use normalization::write_normalization;
