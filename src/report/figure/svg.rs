@@ -587,7 +587,7 @@ fn path_of(points: &[(f64, f64)]) -> String {
 fn thinned(points: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
     let mut kept: Vec<(f64, f64)> = Vec::new();
     let mut column: Vec<(f64, f64)> = Vec::new();
-    let mut flush = |column: &mut Vec<(f64, f64)>, kept: &mut Vec<(f64, f64)>| {
+    let flush = |column: &mut Vec<(f64, f64)>, kept: &mut Vec<(f64, f64)>| {
         if column.len() <= 4 {
             kept.append(column);
             return;
