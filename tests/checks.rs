@@ -374,8 +374,8 @@ fn reports_for_every_system() {
     let annotations: Vec<&str> = stdout.lines().filter(|line| line.starts_with("::error title=")).collect();
     assert_eq!(annotations.len(), 2, "{stdout}");
     assert!(annotations[0].contains("shapley/top/mean regressed"), "{stdout}");
-    assert!(project.read("summary.md").contains("| shapley/top/mean | regressed |"));
-    assert!(project.read("simic.md").contains("| value/empty/mean | pass |"));
+    assert!(project.read("summary.md").contains("- ✗ shapley/top/mean  "));
+    assert!(project.read("simic.md").contains("- ✓ value/empty/mean  "));
     assert_eq!(project.read("simic.csv").lines().count(), 9);
     let junit = project.read("simic.xml");
     assert!(junit.contains("tests=\"8\" failures=\"2\" errors=\"0\" skipped=\"0\""), "{junit}");

@@ -186,7 +186,7 @@ fn cases() -> Vec<Case> {
         case("check accept", "name", "DIGITS --force", "--name other"),
         case("check accept", "result", "", "--result RESULT"),
         case("check accept", "other-runs", "NOISY", "--other-runs"),
-        case("check accept", "regressions", "CHANGED", "--regressions"),
+        case("check accept", "regressions", "NOISY --other-runs", "--regressions"),
         case("check diff", "strict", "BASE1 BASE2 --other-runs", "--strict"),
         case("check diff", "other-runs", "BASE1 BASE2", "--other-runs"),
     ];

@@ -5,20 +5,7 @@ use std::collections::BTreeMap;
 use super::columns::{self, BadCells};
 use super::schema::{ColumnMap, DEFAULT_VALUES};
 use super::table::Table;
-
-/// Names that values of coalitions go by, likeliest first.
-const VALUE_NAMES: [&str; 10] = [
-    "accuracy",
-    "acc",
-    "val_acc",
-    "test_accuracy",
-    "score",
-    "reward",
-    "return",
-    "val_loss",
-    "loss",
-    "metric",
-];
+use crate::results::Direction;
 
 /// The command that attributes the values of `table`, where two-state columns could be players: complete, to be typed as
 /// it is.
@@ -71,12 +58,13 @@ fn value_argument(table: &Table, map: &ColumnMap, players: &[String]) -> Option<
     let could_be = |name: &String| {
         table.column_type(name).is_some_and(columns::is_numeric)
             && !players.contains(name)
-            && (!map.has_role(name) || VALUE_NAMES.contains(&name.as_str()))
+            && (!map.has_role(name) || Direction::of_column(name).is_some())
     };
     let numeric: Vec<String> = table.column_names().into_iter().filter(could_be).collect();
-    let known = VALUE_NAMES.iter().find(|name| numeric.iter().any(|column| column == *name));
-    let value = known.map_or_else(|| numeric.last().cloned(), |name| Some((*name).to_owned()))?;
-    Some(format!(" --value {}", quoted(&value)))
+    // A name that says which way is better is one of a value; else results stand last.
+    let known = numeric.iter().find(|name| Direction::of_column(name).is_some());
+    let value = known.or(numeric.last())?;
+    Some(format!(" --value {}", quoted(value)))
 }
 
 /// The flag that names columns of numbers as observations, where there are some without another role.

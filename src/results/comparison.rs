@@ -134,10 +134,26 @@ const MEAN_SIZE: f64 = 0.797_884_560_802_865_4;
 
 /// How far normalized values are off for their statistics, to first order and in deviations of the window around: with
 /// x' = (x - mean)/sd, |d mean|/sd + E|x'| |d ln sd|, averaged over dimensions that change. `None` where none does.
-fn error_of_use(diagnostics: &Diagnostics) -> Option<f64> {
+///
+/// # Formula
+/// Each difference has two parts, added as squares: how far the statistics in use lie from those of the window on average
+/// (`mean_distance`, half of `log_var_distance`), and how much they jitter around that, which averages over a window do not
+/// show. A moving average over B effective batches of n independent rows jitters by sd/sqrt(B n) in its mean and by
+/// 1/sqrt(2 B n) in ln sd (a normal's); E|x'| and E|jitter| are sqrt(2/pi) of a deviation. Full history does not jitter.
+///
+/// # Source
+/// The variance of an exponentially weighted mean, (1 - m)/(1 + m) of its rows': Roberts, *Technometrics* 1 (1959), 239-250.
+fn error_of_use(diagnostics: &Diagnostics, rows_per_update: f64) -> Option<f64> {
+    let jitter =
+        diagnostics.effective_batches.map_or(0.0, |batches| (1.0 / (batches * rows_per_update)).sqrt());
     let errors: Vec<f64> = (0..diagnostics.mean_distance.len())
         .filter(|dimension| !diagnostics.constant.contains(dimension))
-        .map(|d| diagnostics.mean_distance[d] + MEAN_SIZE * diagnostics.var_distance[d] / 2.0)
+        .map(|d| {
+            let mean = diagnostics.mean_distance[d].hypot(MEAN_SIZE * jitter);
+            let ln_sd = (diagnostics.var_distance[d] / 2.0)
+                .hypot(MEAN_SIZE * jitter * std::f64::consts::FRAC_1_SQRT_2);
+            mean + MEAN_SIZE * ln_sd
+        })
         .collect();
     let n = errors.len();
     let error = errors.into_iter().sum::<f64>() / n as f64;
@@ -226,7 +242,7 @@ impl ComparedSettingRow {
             var: state.var.clone(),
             mean_distance: d.mean_distance.clone(),
             log_var_distance: d.var_distance.clone(),
-            error: error_of_use(d),
+            error: error_of_use(d, state.count / state.batches.max(1) as f64),
             lag_updates_mean: lag.map(|lag| lag.mean.clone()),
             lag_updates_var: lag.map(|lag| lag.var.clone()),
             lag_vector_steps_mean: lag.map(|lag| lag.mean_steps.clone()),
