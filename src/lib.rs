@@ -25,7 +25,7 @@
 //! (`records`), an analysis gives numbers, a document holds them (`results`), `report` renders it.
 //!
 //! # Invariants
-//! 1. Each outside crate has one home: clap in `cli`, `config` and `commands`, polars in `records`, comfy-table in
+//! 1. Each outside crate has one home: clap in `cli`, `config` and `commands`, polars in `records`, comfy-table and maud in
 //!    `report`, indicatif in `console`, burn in `normalization`, nalgebra in `attribution`, statrs in `stats`, random
 //!    numbers in `stats` and the samplers; schemars describes settings where they are defined and documents in `results`;
 //!    signals in `signals`.

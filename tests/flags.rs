@@ -157,6 +157,11 @@ fn cases() -> Vec<Case> {
         case("normalize compare", "welford", "STEPS --momentum 0.9", "--welford"),
         case("normalize compare", "shift-at", "STEPS", "--shift-at 100"),
         case("normalize compare", "divisors", "STEPS --target reward", "--divisors"),
+        case("report", "value", "OTHER -o OUT.html", "--value top1"),
+        case("report", "players", "WORDS --value accuracy -o OUT.html", "--players attn,aug,norm"),
+        case("report", "by", "SWEEP --players attn,aug,norm -o OUT.html", "--by lr"),
+        case("report", "obs", "VECTOR -o OUT.html", "--obs x,xdot"),
+        case("report", "title", "GAMES -o OUT.html", "--title Campaign"),
         case("simulate coalitions", "n-runs", "-o OUT.parquet", "--n-runs 2"),
         case("simulate coalitions", "compression", "-o OUT.parquet", "--compression none"),
         case("simulate coalitions", "n-episodes", "-o OUT.parquet", "--n-episodes 2"),
@@ -291,7 +296,8 @@ impl Workplace {
 
     /// Everything a command leaves: exit code, both streams, and the file it was asked to write.
     fn outcome(&self, line: &str) -> (i32, String, String, Vec<Vec<u8>>) {
-        let outputs = ["out.parquet", "out.json", "out.xml"].map(|name| self.folder.path().join(name));
+        let outputs =
+            ["out.parquet", "out.json", "out.xml", "out.html"].map(|name| self.folder.path().join(name));
         let (code, stdout, stderr) = self.run(line);
         let files = outputs.iter().filter_map(|path| std::fs::read(path).ok()).collect();
         outputs

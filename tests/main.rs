@@ -14,6 +14,7 @@ mod hostile;
 mod laws;
 mod normalization_laws;
 mod normalizers;
+mod page;
 mod program;
 mod reference;
 mod replay_order;

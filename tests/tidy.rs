@@ -38,7 +38,7 @@ const IMPORTS: [(&str, &[&str]); 13] = [
 ];
 
 /// Outside crates and the modules they may appear in.
-const HOMES: [(&str, &[&str]); 19] = [
+const HOMES: [(&str, &[&str]); 20] = [
     ("clap", &["cli", "config", "commands"]),
     ("polars", &["records"]),
     ("polars_arrow", &["records"]),
@@ -55,6 +55,7 @@ const HOMES: [(&str, &[&str]); 19] = [
     ("burn", &["normalization"]),
     ("nalgebra", &["attribution"]),
     ("flate2", &["records"]),
+    ("maud", &["report"]),
     ("zstd", &["records"]),
     ("signal_hook", &["signals"]),
     ("ctrlc", &["signals"]),

@@ -9,6 +9,7 @@ mod generate;
 pub mod inspect;
 mod memory;
 pub mod normalize;
+pub mod report;
 pub mod schema;
 pub mod simulate;
 

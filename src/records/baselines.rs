@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::sources::InputFile;
-use crate::results::{BASELINE_SCHEMA, Baseline, FIRST_BASELINE_SCHEMA, Measured, fnv1a};
+use crate::results::{BASELINE_SCHEMA, Baseline, FIRST_BASELINE_SCHEMA, Measured, ResultDocument, fnv1a};
 
 /// Bytes at a file's beginning and end that its fingerprint is made of.
 const FINGERPRINT_BYTES: u64 = 8 << 20;
@@ -131,6 +131,19 @@ pub fn read_result_or_baseline(path: &Path) -> Result<Baseline, BaselineError> {
     }
     let result = Measured::read(&document).map_err(|problem| BaselineError::new(&place, problem, hint))?;
     Ok(Baseline::new("", result, BTreeMap::new()))
+}
+
+/// Reads a result document of any analysis, or several in an array.
+///
+/// # Errors
+/// An unreadable file, not JSON, or no result that a page shows.
+pub fn read_result_document(path: &Path) -> Result<Vec<ResultDocument>, BaselineError> {
+    let place = path.display().to_string();
+    let hint = "name what an analysis printed with --format json";
+    let text = std::fs::read(path).map_err(|error| BaselineError::new(&place, error.to_string(), hint))?;
+    let document: Value = serde_json::from_slice(&text)
+        .map_err(|error| BaselineError::new(&place, format!("not JSON: {error}"), hint))?;
+    ResultDocument::read(&document).map_err(|problem| BaselineError::new(&place, problem, hint))
 }
 
 /// Fingerprints of input files: length, and a hash of their beginning and end.

@@ -45,7 +45,8 @@ mod transitions;
 mod write;
 
 pub use baselines::{
-    BaselineError, fingerprints, read_baseline, read_baseline_revision, read_result_or_baseline,
+    BaselineError, fingerprints, read_baseline, read_baseline_revision, read_result_document,
+    read_result_or_baseline,
 };
 pub use budget::PartBudget;
 pub use coalitions::{CoalitionOptions, CoalitionRecording, GameSummary};

@@ -7,6 +7,8 @@ mod figure;
 mod grid;
 mod inspection;
 mod normalization;
+mod page;
+mod sections;
 mod shapley;
 mod simulation;
 mod states;
@@ -21,6 +23,8 @@ pub use figure::{
 pub use grid::{Align, Grid};
 pub use inspection::write_inspection;
 pub use normalization::write_normalization;
+pub use page::{Page, PageSection, PageTable, write_page};
+pub use sections::page_of;
 pub use shapley::write_shapley;
 pub use simulation::write_truth;
 pub use states::{write_merge, write_verification};

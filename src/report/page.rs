@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
-use super::figure::{Figure, FigureSize, MarkRow, Theme, svg};
+use super::figure::{Figure, FigureSize, MarkRow, Theme, drawing};
 use crate::printable::printable;
 
 /// A table of a page: headings, and rows of as many cells.
@@ -145,14 +145,14 @@ fn part(number: usize, section: &PageSection) -> Markup {
 /// A picture with its numbers behind it; `id` makes its ids the page's own.
 fn picture(id: &str, figure: &Figure) -> Markup {
     let named = Figure { name: format!("{id}-{}", figure.name), ..figure.clone() };
-    let drawing = svg::draw(&named, FigureSize::default(), Theme::Light);
+    let picture = drawing(&named, FigureSize::default(), Theme::Light);
     let rows = figure.rows();
     let has_x = rows.iter().any(|row| row.x.is_some());
     html! {
         figure id=(id) {
-            (PreEscaped(&drawing))
+            (PreEscaped(&picture))
             figcaption {
-                a href=(data_address("image/svg+xml", &drawing)) download={ (figure.name) ".svg" } { "SVG" }
+                a href=(data_address("image/svg+xml", &picture)) download={ (figure.name) ".svg" } { "SVG" }
                 " · "
                 a href=(data_address("text/csv", &csv_of(&rows, has_x))) download={ (figure.name) ".csv" } { "CSV" }
             }
@@ -184,7 +184,11 @@ const MARKS_SHOWN: usize = 2000;
 fn csv_of(rows: &[MarkRow], has_x: bool) -> String {
     let table = marks_table(rows, has_x);
     let cell = |text: &String| {
-        if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.clone() }
+        if text.contains([',', '"', '\n', '\r']) {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        } else {
+            text.clone()
+        }
     };
     let line = |cells: &Vec<String>| cells.iter().map(cell).collect::<Vec<_>>().join(",") + "\n";
     let mut text = line(&table.headings);
@@ -241,7 +245,8 @@ fn table_of(table: &PageTable) -> Markup {
 fn document_of(document: &Value) -> Markup {
     let schema = document.get("schema").and_then(Value::as_str).unwrap_or("document").to_owned();
     let text = serde_json::to_string(document).unwrap_or_default();
-    let settings = document.get("settings").map(|settings| serde_json::to_string_pretty(settings).unwrap_or_default());
+    let settings =
+        document.get("settings").map(|settings| serde_json::to_string_pretty(settings).unwrap_or_default());
     html! {
         details {
             summary { (schema) }
@@ -268,10 +273,14 @@ mod tests {
                 figures: Vec::new(),
                 tables: vec![PageTable {
                     headings: vec!["slot".to_owned(), "mean".to_owned()],
-                    rows: (0..30).map(|i| vec![format!("<img src=x onerror=alert({i})>"), "0.1".to_owned()]).collect(),
+                    rows: (0..30)
+                        .map(|i| vec![format!("<img src=x onerror=alert({i})>"), "0.1".to_owned()])
+                        .collect(),
                 }],
             }],
-            documents: vec![serde_json::json!({"schema": "simic.shapley/1", "settings": {"columns": {"</pre>": "a"}}})],
+            documents: vec![
+                serde_json::json!({"schema": "simic.shapley/1", "settings": {"columns": {"</pre>": "a"}}}),
+            ],
             version: "0".to_owned(),
         }
     }

@@ -6,6 +6,7 @@
 //! `settings`. Nothing here knows of flags, files or tables.
 
 mod analysis;
+mod any;
 mod baseline;
 mod check;
 mod comparison;
@@ -29,6 +30,7 @@ mod states;
 pub mod text;
 
 pub use analysis::{CoalitionReading, IntervalKind, OnBad, ShapleyAnalysis};
+pub use any::ResultDocument;
 pub use baseline::{BASELINE_SCHEMA, Baseline, FIRST_BASELINE_SCHEMA, fnv1a, sorted};
 pub use check::{
     CheckDocument, CheckResult, CheckRow, CheckStatus, Finding, RecordDocument, RecordedCheck, ResolutionRow,

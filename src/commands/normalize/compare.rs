@@ -16,7 +16,7 @@ use crate::normalization::{
     Output, Pace, Preset, Replay, Rule, Shift, Target, Timeline, Warmup, WatchedShift, find_drift,
 };
 use crate::progress::Progress;
-use crate::records::StepRecording;
+use crate::records::{InputFile, StepRecording};
 use crate::report::{write_comparison, write_divisors};
 use crate::results::{
     CompareAnalysis, CompareInput, ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument,
@@ -80,6 +80,17 @@ impl FromStr for AskedMomentum {
 }
 
 impl CompareArgs {
+    /// What is asked, as a value.
+    ///
+    /// # Errors
+    /// Arguments that contradict each other.
+    pub(in crate::commands) fn analysis(&self, context: &Context) -> Result<CompareAnalysis, CommandError> {
+        check_momenta(self)?;
+        let (momentum, welford) = self.asked();
+        let rule = self.rule.analysis(context, self.base())?;
+        Ok(CompareAnalysis { rule, momentum, welford, shift_at: self.shift_at })
+    }
+
     /// The momenta asked for, and whether full history is.
     fn asked(&self) -> (Vec<f64>, bool) {
         let one = |asked: &AskedMomentum| match asked {
@@ -110,23 +121,30 @@ impl CompareArgs {
 /// Unreadable input, or an output that cannot be written.
 pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandError> {
     context.check_table_flag("dimensions", args.dimensions.is_some())?;
-    check_momenta(args)?;
     if args.divisors {
         return divisors(args, context);
     }
-    let (momentum, welford) = args.asked();
-    let analysis = CompareAnalysis {
-        rule: args.rule.analysis(context, args.base())?,
-        momentum,
-        welford,
-        shift_at: args.shift_at,
-    };
-    let mut plan = Plan::of(&analysis.rule, false);
-    check(&plan)?;
+    let analysis = args.analysis(context)?;
     context.check_output()?;
     let files = context.discover(&args.runs)?.files;
-    let recording = open(&files, &mut plan, context)?;
-    let rules = rules(&analysis);
+    let document = compute(&analysis, &files, context)?;
+    context.write(|out| write_comparison(&document, context.format(), args.dimensions.unwrap_or(0), out))?;
+    Ok(Outcome::Clean)
+}
+
+/// Every setting on every run.
+///
+/// # Errors
+/// Unreadable input, settings that cannot share their batches, or a shift beyond the recording.
+pub(in crate::commands) fn compute(
+    analysis: &CompareAnalysis,
+    files: &[InputFile],
+    context: &Context,
+) -> Result<ComparisonDocument, CommandError> {
+    let mut plan = Plan::of(&analysis.rule, false);
+    check(&plan)?;
+    let recording = open(files, &mut plan, context)?;
+    let rules = rules(analysis);
     let progress = context.console.progress();
     let first = first_pass(&recording, &plan, &rules, &progress)?;
     check_shift(analysis.shift_at, &first)?;
@@ -160,10 +178,8 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
     tell_skips(&recording, context);
     let input = CompareInput::new(recording.n_files(), (&recording.skips().report).into());
     let settled = CompareAnalysis { rule: settled(&analysis.rule, &recording), ..analysis.clone() };
-    Context::check_unchanged(&files)?;
-    let document = ComparisonDocument::new(settled, runs.collect(), input);
-    context.write(|out| write_comparison(&document, context.format(), args.dimensions.unwrap_or(0), out))?;
-    Ok(Outcome::Clean)
+    Context::check_unchanged(files)?;
+    Ok(ComparisonDocument::new(settled, runs.collect(), input))
 }
 
 /// Refuses momenta that are there twice, and a grid beside others.

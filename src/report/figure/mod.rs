@@ -98,6 +98,11 @@ pub fn check_figure(document: &CheckDocument, kind: Option<FigureKind>) -> Resul
     }
 }
 
+/// A figure as SVG, for a page.
+pub(super) fn drawing(figure: &Figure, size: FigureSize, theme: Theme) -> String {
+    svg::draw(figure, size, theme)
+}
+
 /// Writes a figure as SVG.
 ///
 /// # Errors

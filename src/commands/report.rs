@@ -1,0 +1,141 @@
+//! `simic report`.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::{Args, Command, FromArgMatches};
+
+use super::analyze::shapley::{self, ShapleyArgs};
+use super::normalize::compare::{self, CompareArgs};
+use super::{CommandError, Context, Outcome};
+use crate::attribution::Repeats;
+use crate::records::{
+    CoalitionOptions, FileKind, InputFile, InspectOptions, Table, inspect, read_result_document,
+};
+use crate::report::{page_of, write_page};
+use crate::results::{InspectAnalysis, InspectionDocument, OnBad, ResultDocument};
+
+/// One page with what recordings or stored results say: conclusions, pictures, the numbers behind them.
+///
+/// RUNS are analysed with the defaults of `analyze shapley` and `normalize compare` and the flags given here; results are
+/// what analyses printed with --format json. The page needs no network and no script.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  simic report runs/ -o report.html
+  simic analyze shapley runs/ --format json -o shapley.json && simic report shapley.json -o report.html")]
+pub struct ReportArgs {
+    /// Files, directories, patterns, or results (.json) [default: $SIMIC_RUNS, else runs/]
+    #[arg(value_name = "RUNS|RESULT.json")]
+    pub inputs: Vec<String>,
+    /// Value column of coalition rows (repeatable) [default: val_accuracy, else val_loss]
+    #[arg(long, value_name = "NAME")]
+    pub value: Vec<String>,
+    /// Two-state columns that are the players
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    pub players: Vec<String>,
+    /// Columns whose values make groups
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
+    pub by: Vec<String>,
+    /// Columns that are the observation
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    pub obs: Vec<String>,
+    /// Title of the page [default: the inputs]
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+}
+
+/// Reads results, analyses runs, writes the page.
+///
+/// # Errors
+/// No name for the page, unreadable input, or a page that cannot be written.
+pub fn run(args: &ReportArgs, context: &Context) -> Result<Outcome, CommandError> {
+    let is_page =
+        |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("html"));
+    if !context.common.output.as_deref().is_some_and(is_page) {
+        return Err(CommandError::usage("report writes a page", "name it: -o report.html"));
+    }
+    context.check_output()?;
+    let is_result = |name: &&String| Path::new(name).extension().is_some_and(|extension| extension == "json");
+    let (results, runs): (Vec<&String>, Vec<&String>) = args.inputs.iter().partition(is_result);
+    let mut documents = Vec::new();
+    for name in &results {
+        documents.extend(read_result_document(Path::new(name.as_str()))?);
+    }
+    if results.is_empty() || !runs.is_empty() {
+        let runs: Vec<String> = runs.into_iter().cloned().collect();
+        documents.extend(analysed(args, &runs, context)?);
+    }
+    let title = args.title.clone().unwrap_or_else(|| match &args.inputs[..] {
+        [] => "What the runs say".to_owned(),
+        inputs => inputs.join(", "),
+    });
+    let page = page_of(&title, &documents);
+    context.write(|out| write_page(&page, out))?;
+    Ok(Outcome::Clean)
+}
+
+/// What the files hold, and an analysis of each kind of rows.
+fn analysed(
+    args: &ReportArgs,
+    runs: &[String],
+    context: &Context,
+) -> Result<Vec<ResultDocument>, CommandError> {
+    let files = context.discover(runs)?.files;
+    let columns = context.columns()?.with_players(&args.players).with_by(&args.by).with_obs(&args.obs);
+    let options = InspectOptions {
+        coalitions: CoalitionOptions {
+            columns: columns.clone(),
+            values: args.value.clone(),
+            slots: None,
+            repeats: Repeats::Mean,
+            on_bad: OnBad::Error,
+        },
+    };
+    let progress = context.console.progress();
+    let rows = inspect(&files, &options, &progress);
+    drop(progress);
+    let asked = InspectAnalysis { value: args.value.clone(), columns: context.columns()?.to_map() };
+    let mut documents = vec![ResultDocument::Inspection(InspectionDocument::new(rows, asked))];
+    let of_kind = |kind: FileKind| -> Vec<InputFile> {
+        let is_of = |file: &&InputFile| {
+            Table::open(file).and_then(|table| columns.kind(&table)).is_ok_and(|k| k == kind)
+        };
+        files.iter().filter(is_of).cloned().collect()
+    };
+    let coalitions = of_kind(FileKind::Coalitions);
+    if !coalitions.is_empty() {
+        let mut flags = Vec::new();
+        flag(&mut flags, "value", &args.value);
+        flag(&mut flags, "players", &args.players);
+        flag(&mut flags, "by", &args.by);
+        let analysis = parsed::<ShapleyArgs>(&flags)?.analysis(context)?;
+        let recording = shapley::read(&analysis, &context.console, &coalitions)?;
+        let found = shapley::compute(&analysis, &context.console, &recording)?;
+        documents.extend(found.into_iter().map(|document| ResultDocument::Shapley(Box::new(document))));
+    }
+    let steps = of_kind(FileKind::Transitions);
+    if !steps.is_empty() {
+        let mut flags = Vec::new();
+        flag(&mut flags, "obs", &args.obs);
+        let analysis = parsed::<CompareArgs>(&flags)?.analysis(context)?;
+        documents.push(ResultDocument::Comparison(Box::new(compare::compute(&analysis, &steps, context)?)));
+    }
+    if documents.len() == 1 && files.iter().all(|file| file.check_unchanged().is_ok()) {
+        context.console.note("no file has rows to analyse: the page says what is in them");
+    }
+    Ok(documents)
+}
+
+fn flag(flags: &mut Vec<OsString>, name: &str, values: &[String]) {
+    for value in values {
+        flags.extend([format!("--{name}").into(), value.into()]);
+    }
+}
+
+/// The arguments of an analysis, as its own command line would take them.
+fn parsed<T: Args + FromArgMatches>(flags: &[OsString]) -> Result<T, CommandError> {
+    let command = T::augment_args(Command::new("simic").no_binary_name(true));
+    let wrong =
+        |error: clap::Error| CommandError::usage(error.to_string(), "simic report --help says what it takes");
+    T::from_arg_matches(&command.try_get_matches_from(flags).map_err(wrong)?).map_err(wrong)
+}

@@ -1,0 +1,189 @@
+//! Documents as parts of a page.
+
+use super::figure::{FigureKind, check_figure, comparison_figure, shapley_figure};
+use super::page::{Page, PageSection, PageTable};
+use crate::results::text::{grouped, probability, short};
+use crate::results::{
+    CheckDocument, ComparisonDocument, InspectionDocument, NormalizationDocument, ResultDocument,
+    ShapleyDocument,
+};
+
+/// Dimensions listed of a normalization.
+const DIMENSIONS_LISTED: usize = 400;
+
+/// A page with a part for each document.
+pub fn page_of(title: &str, documents: &[ResultDocument]) -> Page {
+    let section = |document: &ResultDocument| match document {
+        ResultDocument::Inspection(document) => inspection(document),
+        ResultDocument::Shapley(document) => shapley(document),
+        ResultDocument::Comparison(document) => comparison(document),
+        ResultDocument::Normalization(document) => normalization(document),
+        ResultDocument::Check(document) => check(document),
+    };
+    let mut sections: Vec<PageSection> = documents.iter().map(section).collect();
+    // What was read comes after what it says.
+    sections.sort_by_key(|section| section.heading == READ);
+    Page {
+        title: title.to_owned(),
+        sections,
+        documents: documents.iter().filter_map(|document| document.to_json().ok()).collect(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// Heading of what was read.
+const READ: &str = "What was read";
+
+fn table(headings: &[&str], rows: Vec<Vec<String>>) -> PageTable {
+    PageTable { headings: headings.iter().map(|heading| (*heading).to_owned()).collect(), rows }
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), short)
+}
+
+fn inspection(document: &InspectionDocument) -> PageSection {
+    let rows = document.files.iter().map(|file| {
+        let games = file.games.as_ref().map_or_else(String::new, |games| grouped(games.n));
+        vec![
+            file.file.clone(),
+            file.kind.clone(),
+            grouped(file.rows),
+            file.runs.map_or_else(String::new, grouped),
+            games,
+            file.unused.join(", "),
+            file.problems.join("; "),
+        ]
+    });
+    let n = document.n_problems();
+    let problems = match n {
+        0 => "No problem was found in what was read.".to_owned(),
+        1 => "1 problem was found in what was read.".to_owned(),
+        n => format!("{n} problems were found in what was read."),
+    };
+    PageSection {
+        heading: READ.to_owned(),
+        conclusions: vec![problems],
+        figures: Vec::new(),
+        tables: vec![table(
+            &["file", "rows are", "rows", "runs", "games", "not used", "problems"],
+            rows.collect(),
+        )],
+    }
+}
+
+fn shapley(document: &ShapleyDocument) -> PageSection {
+    let kinds = [FigureKind::Intervals, FigureKind::Waterfall, FigureKind::Bars, FigureKind::Coverage];
+    let is_incomplete =
+        |game: &crate::results::GameRow| (game.n_coalitions as f64) < (game.n_players as f64).exp2();
+    let has_gaps = document.games.iter().any(is_incomplete);
+    let has_values =
+        document.games.iter().any(|game| game.players.rows().any(|player| player.shapley.is_some()));
+    let is_shown = |kind: &FigureKind| match kind {
+        FigureKind::Coverage => has_gaps,
+        FigureKind::Bars => document.games.len() > 1,
+        FigureKind::Waterfall => has_values,
+        _ => true,
+    };
+    let figures =
+        kinds.into_iter().filter(is_shown).filter_map(|kind| shapley_figure(document, Some(kind)).ok());
+    let summary = document.summary.iter().map(|row| {
+        vec![
+            row.slot_id.clone(),
+            short(row.mean),
+            number(row.ci_low),
+            number(row.ci_high),
+            number(row.stderr),
+            grouped(row.n_units),
+            grouped(row.n_games),
+            probability(row.p_adjusted),
+        ]
+    });
+    let games = document.games.iter().flat_map(|game| {
+        game.players.rows().map(move |player| {
+            vec![
+                game.key().to_string(),
+                player.slot_id.to_string(),
+                number(player.shapley),
+                number(player.ci_low.or(player.bound_low)),
+                number(player.ci_high.or(player.bound_high)),
+            ]
+        })
+    });
+    let mut tables = vec![table(
+        &["slot", "mean", "low", "high", "stderr", "units", "games", "adjusted p"],
+        summary.collect(),
+    )];
+    tables.push(table(&["game", "slot", "value", "low", "high"], games.take(GAME_ROWS).collect()));
+    let group = document.group_name().map_or_else(String::new, |group| format!(", {group}"));
+    PageSection {
+        heading: format!("What each slot adds to {}{group}", document.value),
+        conclusions: Vec::new(),
+        figures: figures.collect(),
+        tables,
+    }
+}
+
+/// Rows of games listed; the document has all.
+const GAME_ROWS: usize = 2000;
+
+fn comparison(document: &ComparisonDocument) -> PageSection {
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let rows = document.runs.iter().flat_map(|run| {
+        run.settings.iter().map(move |setting| {
+            vec![
+                run.run_id.clone(),
+                setting.name(),
+                number(setting.error),
+                short(mean(&setting.mean_distance)),
+                short((mean(&setting.log_var_distance) / 2.0).exp()),
+                short(100.0 * setting.clip_fraction),
+                grouped(setting.updates),
+            ]
+        })
+    });
+    let headings = ["run", "setting", "error", "mean off (sd)", "sd off (times)", "clipped (%)", "updates"];
+    PageSection {
+        heading: format!("Which setting normalizes {} best", document.target),
+        conclusions: Vec::new(),
+        figures: comparison_figure(document, None).into_iter().collect(),
+        tables: vec![table(&headings, rows.collect())],
+    }
+}
+
+fn normalization(document: &NormalizationDocument) -> PageSection {
+    let names = document.dimension_names();
+    let rows = document.runs.iter().flat_map(|run| {
+        let name = |d: usize| names.get(d).cloned().unwrap_or_else(|| d.to_string());
+        run.mean.iter().zip(&run.var).enumerate().map(move |(d, (mean, var))| {
+            vec![run.run_id.clone(), name(d), short(*mean), short(var.max(0.0).sqrt())]
+        })
+    });
+    PageSection {
+        heading: format!("How {} were normalized", document.target),
+        conclusions: Vec::new(),
+        figures: Vec::new(),
+        tables: vec![table(&["run", "dimension", "mean", "sd"], rows.take(DIMENSIONS_LISTED).collect())],
+    }
+}
+
+fn check(document: &CheckDocument) -> PageSection {
+    let rows = document.checks.iter().flat_map(|check| {
+        check.findings.iter().map(move |finding| {
+            vec![
+                check.name.clone(),
+                finding.id.clone(),
+                finding.verdict.name().to_owned(),
+                number(finding.old),
+                number(finding.new),
+                finding.reason.clone(),
+            ]
+        })
+    });
+    PageSection {
+        heading: "Checks".to_owned(),
+        conclusions: Vec::new(),
+        figures: check_figure(document, None).into_iter().collect(),
+        tables: vec![table(&["check", "metric", "verdict", "stored", "new", "why"], rows.collect())],
+    }
+}

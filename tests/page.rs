@@ -1,0 +1,87 @@
+//! The page of a report: whole, quiet, the same every time.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simic"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SIMIC_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).output().expect("the program starts")
+}
+
+fn page(folder: &Path, inputs: &[&str]) -> String {
+    let path = folder.join("report.html");
+    let output = run(&[&["report"], inputs, &["-o", path.to_str().expect("text"), "--force"]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read_to_string(path).expect("written")
+}
+
+#[test]
+fn a_page_holds_pictures_numbers_and_documents_of_everything() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = page(folder.path(), &["fixtures/simulated", "fixtures/tables/pandas_wide.csv"]);
+    for part in [
+        "What was read",
+        "What each slot adds to val_accuracy",
+        "Which setting normalizes obs best",
+        "<svg ",
+        "r0c0",
+    ] {
+        assert!(text.contains(part), "no {part}");
+    }
+    // Nothing is fetched: the only addresses are names of name spaces and files inside the page.
+    let addresses = text.match_indices("http").map(|(place, _)| &text[place..text.len().min(place + 40)]);
+    for address in addresses {
+        let is_name = address.starts_with("http://www.w3.org/2000/svg") || address.starts_with("http-equiv");
+        assert!(is_name || address.starts_with("http%3A%2F%2Fwww.w3.org"), "{address}");
+    }
+    assert_eq!(text, page(folder.path(), &["fixtures/simulated", "fixtures/tables/pandas_wide.csv"]));
+}
+
+#[test]
+fn results_are_shown_as_recordings_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let result = folder.path().join("shapley.json");
+    let result = result.to_str().expect("text");
+    assert!(
+        run(&["analyze", "shapley", "fixtures/digits_regions.parquet", "--format", "json", "-o", result])
+            .status
+            .success()
+    );
+    let (of_result, of_runs) =
+        (page(folder.path(), &[result]), page(folder.path(), &["fixtures/digits_regions.parquet"]));
+    let picture = |text: &str| {
+        let start = text.find("<svg ").expect("a picture");
+        text[start..start + text[start..].find("</svg>").expect("its end")].to_owned()
+    };
+    assert_eq!(picture(&of_result), picture(&of_runs));
+    // What is no result is said, and no page is left.
+    for (name, text, why) in [
+        ("x.json", "{}", "no \"schema\""),
+        ("y.json", "[", "not JSON"),
+        ("z.json", "{\"schema\":\"a/1\"}", "schema a/1"),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        let page = folder.path().join("none.html");
+        let output = run(&["report", path.to_str().expect("text"), "-o", page.to_str().expect("text")]);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(3) && stderr.contains(why) && !page.exists(), "{stderr}");
+    }
+    let nameless = run(&["report", result]);
+    assert_eq!(nameless.status.code(), Some(2));
+}
+
+#[test]
+fn names_with_markup_stay_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = folder.path().join("<b>x.csv");
+    let text = "run,\"slot:<script>alert(1)</script>\",slot:\u{202e}evil,val_accuracy\n\"</svg>\",0,0,1\n\"</svg>\",1,0,2\n\"</svg>\",0,1,3\n\"</svg>\",1,1,5\n";
+    std::fs::write(&table, text).expect("written");
+    let text = page(folder.path(), &[table.to_str().expect("text")]);
+    assert!(!text.contains("<script>alert") && !text.contains("</svg>,") && !text.contains('\u{202e}'));
+    assert!(text.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assert_eq!(text.matches("<svg ").count(), text.matches("</svg>").count());
+}
