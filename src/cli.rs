@@ -60,6 +60,8 @@ enum Verb {
     },
     /// Recompute stored results and fail when a number moved
     Check(commands::check::CheckArgs),
+    /// Write recordings again as canonical Parquet
+    Convert(commands::convert::ConvertArgs),
     /// One page with what recordings or stored results say
     Report(commands::report::ReportArgs),
     /// Write synthetic runs with known truth
@@ -416,6 +418,7 @@ fn dispatch(verb: &Verb, context: &Context) -> Result<Outcome, CommandError> {
         Verb::Analyze { command } => commands::analyze::run(command, context),
         Verb::Normalize { command } => commands::normalize::run(command, context),
         Verb::Check(args) => commands::check::run(args, context),
+        Verb::Convert(args) => commands::convert::run(args, context),
         Verb::Report(args) => commands::report::run(args, context),
         Verb::Simulate { command } => commands::simulate::run(command, context),
         Verb::Devices(args) => commands::devices::run(args, context),

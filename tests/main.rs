@@ -5,6 +5,7 @@
 
 mod batches;
 mod checks;
+mod convert;
 mod documents;
 mod drift;
 mod engines;

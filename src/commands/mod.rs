@@ -3,6 +3,7 @@
 pub mod analyze;
 pub mod check;
 mod common;
+pub mod convert;
 pub mod devices;
 mod error;
 mod generate;

@@ -350,6 +350,11 @@ impl RecordError {
         Some(hint.to_owned())
     }
 
+    /// Whether columns are missing.
+    pub fn is_missing_columns(&self) -> bool {
+        matches!(self.problem, Problem::MissingColumns { .. } | Problem::RolesNotNamed { .. })
+    }
+
     /// Whether `--on-bad skip` may leave the row or file out.
     pub fn is_skippable(&self) -> bool {
         matches!(

@@ -7,6 +7,7 @@ mod baselines;
 mod budget;
 mod coalitions;
 mod columns;
+mod convert;
 mod copies;
 mod counts;
 mod delta_text;
@@ -50,6 +51,7 @@ pub use baselines::{
 };
 pub use budget::PartBudget;
 pub use coalitions::{CoalitionOptions, CoalitionRecording, GameSummary};
+pub use convert::{CoalitionRowView, StepConverter, write_coalitions};
 pub use error::{Problem, RecordError};
 pub use inspect::{InspectOptions, inspect};
 pub use normalized::{NormalizedValues, NormalizedWriter, TraceRows, TraceWriter};
@@ -63,6 +65,6 @@ pub use steps::{
     BadPlace, BlockFile, BlockFileWriter, Clock, RunInfo, StepBlock, StepOptions, StepRecording, StepSizes,
     StepSkips, StepTarget, StepValues,
 };
-pub use table::Table;
+pub use table::{Table, value_columns};
 pub use transitions::TransitionSummary;
 pub use write::{Compression, ParquetTable, TableWriter};

@@ -59,6 +59,13 @@ impl ParquetTable {
         self
     }
 
+    /// Adds an integer column with nulls.
+    #[must_use]
+    pub fn optional_ints(mut self, name: &str, values: &[Option<i64>]) -> Self {
+        self.columns.push(Series::new(name.into(), values).into_column());
+        self
+    }
+
     /// Adds a column of narrow unsigned integers.
     #[must_use]
     pub fn uints(mut self, name: &str, values: &[u32]) -> Self {

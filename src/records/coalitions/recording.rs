@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::columns::Masks;
+use super::super::convert::CoalitionRowView;
 use super::super::error::{Problem, RecordError};
 use super::super::schema::OnBad;
 use super::super::skips::SkipReport;
@@ -141,6 +142,38 @@ impl CoalitionRecording {
     /// Key of game `index`, in order of (run, episode, env, batch).
     pub fn key(&self, index: usize) -> &GameKey {
         &self.index.games[index].key
+    }
+
+    /// Players of game `index`, in order.
+    pub fn players(&self, index: usize) -> &[String] {
+        &self.index.games[index].alignment.players
+    }
+
+    /// Whether some game has a batch.
+    pub fn has_batches(&self) -> bool {
+        self.index.games.iter().any(|game| game.key.batch.is_some())
+    }
+
+    /// Whether some rows are of recorded permutations.
+    pub fn has_walks(&self) -> bool {
+        self.parts.iter().any(|part| part.walks.is_some())
+    }
+
+    /// Tells every row of game `index` as recorded.
+    pub fn each_row(&self, index: usize, mut tell: impl FnMut(CoalitionRowView<'_>)) {
+        let game = &self.index.games[index];
+        let n_players = game.alignment.players.len();
+        for (part_index, part, run) in self.row_runs(game) {
+            let alignment = game.alignment_of(part_index, run.layout);
+            for row in run.rows() {
+                let walk = part.walks.as_ref().and_then(|walks| walks.perms[row].zip(walks.positions[row]));
+                tell(CoalitionRowView {
+                    mask: alignment.align_wide(&part.masks.words(row), n_players),
+                    values: &mut part.values.iter().map(|values| values[row]),
+                    walk,
+                });
+            }
+        }
     }
 
     /// Games by group, in order of their keys: each group with its games' places.

@@ -38,3 +38,4 @@ pub(super) use self::recording::ValuePart;
 pub use self::runs::RunInfo;
 pub use self::skips::{BadPlace, StepSkips};
 pub use self::values::StepValues;
+pub(super) use self::values::to_store as lists_of;

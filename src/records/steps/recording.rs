@@ -134,6 +134,11 @@ impl StepRecording {
         &self.files.carried_columns
     }
 
+    /// The column of the first file that plays a role, `reward` for instance.
+    pub(in crate::records) fn column_of(&self, role: &str) -> Option<String> {
+        self.options.columns.find(&self.files.tables[0], role).ok().flatten()
+    }
+
     /// Whether the recording marks rolled-back rows.
     pub fn has_rolled_back(&self) -> bool {
         self.files.names.iter().any(|names| names.rolled_back.is_some())

@@ -83,7 +83,7 @@ impl StepValues {
 }
 
 /// Values as an array of lists of `width` numbers each.
-pub(super) fn to_store(values: &StepValues, n_rows: usize, width: usize) -> Box<dyn Array> {
+pub(in crate::records) fn to_store(values: &StepValues, n_rows: usize, width: usize) -> Box<dyn Array> {
     let flat: Box<dyn Array> = match values {
         StepValues::F32(values) => {
             Box::new(PrimitiveArray::<f32>::new(ArrowDataType::Float32, values.clone(), None))

@@ -1,0 +1,170 @@
+//! `simic convert`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{CommandError, Context, Outcome, refuse_doubled};
+use crate::attribution::Repeats;
+use crate::records::{
+    AtomicFile, Clock, CoalitionOptions, CoalitionRecording, ColumnMap, FileKind, InputFile, OnBad,
+    RecordError, StepConverter, StepOptions, StepRecording, StepSizes, StepTarget, Table, value_columns,
+    write_coalitions,
+};
+
+/// Writes recordings again as canonical Parquet: `coalitions.parquet` and `transitions.parquet` in the directory -o names.
+///
+/// What is read is written whole: an analysis of the written files gives the same numbers to the bit. Steps come in replay
+/// order, so that reading them again needs no sorting.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  simic convert runs/*.csv -o canonical/
+  simic convert sweep.csv --players attn,aug,norm -o canonical/")]
+pub struct ConvertArgs {
+    /// Files, directories, patterns, or - for stdin [default: $SIMIC_RUNS, else runs/]
+    #[arg(value_name = "RUNS")]
+    pub runs: Vec<String>,
+    /// Value column of coalition rows (repeatable) [default: all columns of numbers that play no other role]
+    #[arg(long, value_name = "NAME")]
+    pub value: Vec<String>,
+    /// Two-state columns that are the players
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    pub players: Vec<String>,
+    /// Columns that are the observation
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    pub obs: Vec<String>,
+    /// Slot ids of bare masks, in bit order
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
+    pub slots: Vec<String>,
+}
+
+/// Reads, writes, says what was written.
+///
+/// # Errors
+/// No directory named, unreadable input, or files that cannot be written.
+pub fn run(args: &ConvertArgs, context: &Context) -> Result<Outcome, CommandError> {
+    refuse_doubled("players", &args.players)?;
+    refuse_doubled("obs", &args.obs)?;
+    let Some(folder) = &context.common.output else {
+        return Err(CommandError::usage(
+            "convert writes Parquet files: name their directory",
+            "for instance -o canonical/",
+        ));
+    };
+    if folder.exists() && !folder.is_dir() {
+        return Err(CommandError::usage(
+            format!("{} is no directory", folder.display()),
+            "convert writes files in one",
+        ));
+    }
+    let files = context.discover(&args.runs)?.files;
+    let map = context.columns()?.with_players(&args.players).with_obs(&args.obs);
+    let mut of_kinds: [Vec<InputFile>; 2] = [Vec::new(), Vec::new()];
+    for file in &files {
+        match map.kind(&Table::open(file)?)? {
+            FileKind::Coalitions => of_kinds[0].push(file.clone()),
+            FileKind::Transitions => of_kinds[1].push(file.clone()),
+            FileKind::Other => {
+                context.console.note(&format!("{}: neither coalitions nor steps, left out", file.name))
+            }
+        }
+    }
+    let [coalitions, steps] = of_kinds;
+    if coalitions.is_empty() && steps.is_empty() {
+        return Err(CommandError::NothingLeft);
+    }
+    let failed = |path: &Path| {
+        let target = path.display().to_string();
+        move |source| CommandError::Output { target, source }
+    };
+    std::fs::create_dir_all(folder).map_err(failed(folder))?;
+    let mut finished: Vec<(AtomicFile, PathBuf, String)> = Vec::new();
+    let target = |name: &str| -> Result<(AtomicFile, PathBuf), CommandError> {
+        let path = folder.join(name);
+        let file = AtomicFile::create(&path, context.common.force).map_err(failed(&path))?;
+        Ok((file, path))
+    };
+    if !coalitions.is_empty() {
+        let (mut file, path) = target("coalitions.parquet")?;
+        let recording = read_coalitions(args, &map, &coalitions, context)?;
+        let n_rows = write_coalitions(&recording, file.as_file()).map_err(failed(&path))?;
+        finished.push((file, path, format!("{n_rows} rows of {} games", recording.n_games())));
+    }
+    if !steps.is_empty() {
+        let (mut file, path) = target("transitions.parquet")?;
+        let n_rows = convert_steps(&map, &steps, &mut file, &path, context)?;
+        finished.push((file, path, format!("{n_rows} rows of steps")));
+    }
+    Context::check_unchanged(&files)?;
+    for (file, path, what) in finished {
+        file.commit().map_err(failed(&path))?;
+        context.console.note(&format!("{}: {what}", path.display()));
+    }
+    Ok(Outcome::Clean)
+}
+
+fn read_coalitions(
+    args: &ConvertArgs,
+    map: &ColumnMap,
+    files: &[InputFile],
+    context: &Context,
+) -> Result<CoalitionRecording, CommandError> {
+    let tables: Vec<Table> = files.iter().map(Table::open).collect::<Result<_, RecordError>>()?;
+    let values = if args.value.is_empty() { value_columns(&tables, map) } else { args.value.clone() };
+    let values = values.into_iter().filter(|name| !args.players.contains(name)).collect();
+    let options = CoalitionOptions {
+        columns: map.clone(),
+        values,
+        slots: (!args.slots.is_empty()).then(|| args.slots.clone()),
+        repeats: Repeats::First,
+        on_bad: OnBad::Error,
+    };
+    let progress = context.console.progress();
+    let recording = CoalitionRecording::read(files, &options, &progress)?;
+    drop(progress);
+    for note in recording.notes() {
+        context.console.note(note);
+    }
+    Ok(recording)
+}
+
+fn convert_steps(
+    map: &ColumnMap,
+    files: &[InputFile],
+    file: &mut AtomicFile,
+    path: &Path,
+    context: &Context,
+) -> Result<u64, CommandError> {
+    let mut options = StepOptions {
+        columns: map.clone(),
+        target: StepTarget::Obs,
+        clock: Clock::Row,
+        needs_round: false,
+        needs_episode_ends: false,
+        carries_columns: true,
+        on_bad: OnBad::Error,
+        sizes: StepSizes::default(),
+    };
+    let progress = context.console.progress();
+    let recording = match StepRecording::open(files, &options, &progress) {
+        // Steps may have rewards alone.
+        Err(error) if error.is_missing_columns() => {
+            options.target = StepTarget::Reward;
+            StepRecording::open(files, &options, &progress)?
+        }
+        recording => recording?,
+    };
+    let failed = |source| CommandError::Output { target: path.display().to_string(), source };
+    let mut converter = StepConverter::new(file.as_file(), &recording, options.target).map_err(failed)?;
+    let mut n_rows = 0;
+    recording.stream(&progress, |block| -> Result<(), CommandError> {
+        n_rows += block.n_rows() as u64;
+        converter.write(&block).map_err(failed)
+    })?;
+    converter.finish().map_err(failed)?;
+    drop(progress);
+    for note in recording.notes() {
+        context.console.note(note);
+    }
+    Ok(n_rows)
+}
