@@ -13,6 +13,7 @@ mod flags;
 mod honest_records;
 mod hostile;
 mod laws;
+mod layouts;
 mod normalization_laws;
 mod normalizers;
 mod page;

@@ -69,30 +69,38 @@ fn scalar(item: &str) -> Option<Value> {
 /// A line of JSON in which the bare words NaN, Infinity and -Infinity, which Python writes and JSON does not have, stand
 /// in quotes behind `mark`; other lines as they are.
 pub(super) fn with_quoted_non_finite(line: &[u8], mark: char) -> Cow<'_, [u8]> {
-    const WORDS: [&[u8]; 3] = [b"NaN", b"-Infinity", b"Infinity"];
-    let may_have_one = line.iter().any(|byte| matches!(byte, b'N' | b'I'));
+    // Escaped: JSON has no raw control characters.
+    let quoted = |word: &str| format!("\"\\u{:04x}{word}\"", u32::from(mark));
+    replaced_non_finite(line, quoted)
+}
+
+/// The same with null in place of such a word.
+pub(super) fn with_null_non_finite(line: &[u8]) -> Cow<'_, [u8]> {
+    replaced_non_finite(line, |_| "null".to_owned())
+}
+
+fn replaced_non_finite(line: &[u8], replacement: impl Fn(&str) -> String) -> Cow<'_, [u8]> {
+    const WORDS: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
+    let may_have_one = line.windows(3).any(|window| window == b"NaN" || window == b"Inf");
     if !may_have_one {
         return Cow::Borrowed(line);
     }
-    let mut quoted = Vec::with_capacity(line.len() + 16);
+    let mut replaced = Vec::with_capacity(line.len() + 16);
     let mut is_text = false;
     let mut place = 0;
     while place < line.len() {
         let rest = &line[place..];
-        if !is_text && let Some(word) = WORDS.iter().find(|word| rest.starts_with(word)) {
-            // Escaped: JSON has no raw control characters.
-            quoted.extend_from_slice(format!("\"\\u{:04x}", u32::from(mark)).as_bytes());
-            quoted.extend_from_slice(word);
-            quoted.push(b'"');
+        if !is_text && let Some(word) = WORDS.iter().find(|word| rest.starts_with(word.as_bytes())) {
+            replaced.extend_from_slice(replacement(word).as_bytes());
             place += word.len();
             continue;
         }
         let n_taken = if is_text && rest[0] == b'\\' { rest.len().min(2) } else { 1 };
         is_text ^= n_taken == 1 && rest[0] == b'"';
-        quoted.extend_from_slice(&rest[..n_taken]);
+        replaced.extend_from_slice(&rest[..n_taken]);
         place += n_taken;
     }
-    Cow::Owned(quoted)
+    Cow::Owned(replaced)
 }
 
 #[cfg(test)]

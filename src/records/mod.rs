@@ -18,6 +18,7 @@ mod guess;
 mod inspect;
 mod ipc;
 mod ipc_sizes;
+mod layouts;
 mod literal;
 #[cfg(test)]
 mod mutations;
@@ -43,6 +44,7 @@ mod table;
 mod text;
 mod thrift;
 mod transitions;
+mod view;
 mod write;
 
 pub use baselines::{
@@ -67,4 +69,5 @@ pub use steps::{
 };
 pub use table::{Table, value_columns};
 pub use transitions::TransitionSummary;
+pub use view::View;
 pub use write::{Compression, ParquetTable, TableWriter};

@@ -17,6 +17,7 @@ use super::budget::PartBudget;
 use super::error::RecordError;
 use super::sources::{InputFile, Origin, Place};
 use super::table::Table;
+use super::view::View;
 
 /// Mutations of each file.
 const N_MUTATIONS: u64 = 4000;
@@ -87,7 +88,7 @@ fn mutated(bytes: &[u8], random: &mut Random) -> Vec<u8> {
 fn read_all(bytes: Vec<u8>) -> Result<u64, RecordError> {
     let place = Place::Memory(Buffer::from_vec(bytes));
     let (name, run) = ("test".to_owned(), String::new());
-    let input = InputFile { name, place, origin: Origin::Named, run, budget: BUDGET };
+    let input = InputFile { name, place, origin: Origin::Named, run, budget: BUDGET, view: View::Whole };
     let table = Table::open(&input)?;
     let names = table.column_names();
     for (i, part) in table.parts().iter().enumerate() {

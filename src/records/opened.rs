@@ -10,6 +10,7 @@ use super::schema::{ColumnMap, FileKind, OnBad};
 use super::skips::SkipReport;
 use super::sources::{InputFile, Origin};
 use super::table::Table;
+use super::view::View;
 
 /// Which files are wanted.
 pub(super) struct WantedFiles<'a> {
@@ -30,12 +31,18 @@ pub(super) fn open_tables(
     skipped: &mut SkipReport,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Table>, RecordError> {
-    let opened: Vec<Result<Table, RecordError>> = files.par_iter().map(Table::open).collect();
+    // A view that shows rows of another kind is no file left aside.
+    let is_shown = |file: &&InputFile| kind_of(file.view).is_none_or(|kind| kind == wanted.kind);
+    let files: Vec<&InputFile> = files.iter().filter(is_shown).collect();
+    let opened: Vec<Result<Table, RecordError>> = files.par_iter().map(|file| Table::open(file)).collect();
     let mut tables = Vec::new();
     let mut others: BTreeMap<&'static str, usize> = BTreeMap::new();
-    for (file, table) in files.iter().zip(opened) {
+    for (file, table) in files.into_iter().zip(opened) {
         match table.and_then(|table| Ok((wanted.columns.kind(&table)?, table))) {
-            Ok((kind, table)) if kind == wanted.kind => tables.push(table),
+            Ok((kind, table)) if kind == wanted.kind => {
+                notes.extend_from_slice(table.notes());
+                tables.push(table);
+            }
             Ok((kind, table)) if file.origin == Origin::Named => {
                 let error = wanted.foreign(&table, kind);
                 if wanted.on_bad == OnBad::Error {
@@ -58,6 +65,15 @@ pub(super) fn open_tables(
         notes.push(format!("{n} {files} with {kind} rows: no {}, not used", wanted.kind.name()));
     }
     Ok(tables)
+}
+
+/// The kind of rows that a view shows, where it decides on it.
+fn kind_of(view: View) -> Option<FileKind> {
+    match view {
+        View::Whole => None,
+        View::EsperCoalitions => Some(FileKind::Coalitions),
+        View::EsperSteps => Some(FileKind::Transitions),
+    }
 }
 
 impl WantedFiles<'_> {

@@ -11,8 +11,10 @@ use walkdir::WalkDir;
 
 use super::budget::PartBudget;
 use super::error::{Problem, RecordError};
+use super::layouts::views;
 use super::on_disk::{FileOnDisk, is_pipe, open_pipe};
 use super::run_names::{self, unpacked_path};
+use super::view::View;
 
 /// Where recordings are looked for when none is named.
 const DEFAULT_DIRECTORY: &str = "runs";
@@ -34,6 +36,8 @@ pub struct InputFile {
     pub run: String,
     /// Memory that a part of it may take.
     pub budget: PartBudget,
+    /// Which of its rows are looked at.
+    pub view: View,
 }
 
 /// How a file was found.
@@ -140,7 +144,7 @@ impl InputFile {
     }
 
     fn new(name: String, place: Place, origin: Origin) -> Self {
-        Self { name, place, origin, run: String::new(), budget: PartBudget::default() }
+        Self { name, place, origin, run: String::new(), budget: PartBudget::default(), view: View::Whole }
     }
 
     /// The file's name without folders and extension.
@@ -200,12 +204,37 @@ pub fn discover(runs: &[String], default_runs: Option<&str>) -> Result<Discovere
     for run in runs {
         discover_one(run, &mut discovered, &mut seen)?;
     }
-    let paths: Vec<&Path> = discovered.files.iter().map(InputFile::path).collect();
-    let runs = run_names::default_runs(&paths);
-    for (file, run) in discovered.files.iter_mut().zip(runs) {
-        file.run = run;
-    }
+    let views: Vec<Vec<View>> = discovered.files.iter().map(views_of).collect();
+    // The run of an event log is its folder.
+    let folder = |file: &InputFile| {
+        let folder = file.path().canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned));
+        folder.map_or_else(
+            || file.path().to_owned(),
+            |folder| PathBuf::from(format!("{}.jsonl", folder.display())),
+        )
+    };
+    let paths: Vec<PathBuf> = (discovered.files.iter().zip(&views))
+        .map(|(file, views)| if views[0] == View::Whole { file.path().to_owned() } else { folder(file) })
+        .collect();
+    let runs = run_names::default_runs(&paths.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+    let named = discovered.files.into_iter().zip(runs).zip(views);
+    discovered.files = named
+        .flat_map(|((file, run), views)| {
+            views.into_iter().map(move |view| InputFile { run: run.clone(), view, ..file.clone() })
+        })
+        .collect();
     Ok(discovered)
+}
+
+/// How the rows of a file are looked at: an event log is a table of each of its kinds of rows.
+fn views_of(file: &InputFile) -> Vec<View> {
+    let path = unpacked_path(file.path());
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    match file.place.open_reader(&file.name) {
+        Ok(reader) if matches!(extension.as_deref(), Some("jsonl" | "ndjson")) => views(Box::new(reader)),
+        // What cannot be opened is said when it is read.
+        _ => vec![View::Whole],
+    }
 }
 
 fn discover_one(

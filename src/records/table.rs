@@ -13,6 +13,7 @@ use polars_arrow::datatypes::ArrowDataType;
 use super::columns;
 use super::error::{Problem, RecordError};
 use super::ipc::IpcFile;
+use super::layouts;
 use super::packed;
 use super::parquet::ParquetFile;
 use super::part::{Column, Part};
@@ -36,6 +37,8 @@ pub struct Table {
     columns: Vec<(String, ArrowDataType)>,
     parts: Vec<Part>,
     contents: Contents,
+    /// What reading it left out, where its layout is a foreign one.
+    notes: Vec<String>,
 }
 
 enum Contents {
@@ -80,6 +83,12 @@ impl Table {
             Format::Text(format) => {
                 input.budget.check(&input.name, "the file", input.place.n_bytes(&input.name)?)?;
                 let bytes = input.place.read_whole(&input.name)?;
+                if let Some(made) = layouts::columns(input.view, &input.name, &bytes)? {
+                    let n_rows = made.arrays.first().map_or(0, |array| array.len());
+                    let parts = vec![Part { first_row: 0, n_rows }];
+                    let table = Self::new(input, made.columns, parts, Contents::Memory(made.arrays));
+                    return Ok(Self { notes: made.notes, ..table });
+                }
                 let (columns, arrays) = text::parse(&input.name, &bytes, format, input.budget)?;
                 let n_rows = arrays.first().map_or(0, |array| array.len());
                 if n_rows == 0 {
@@ -96,12 +105,17 @@ impl Table {
         parts: Vec<Part>,
         contents: Contents,
     ) -> Self {
-        Self { file: input.clone(), columns, parts, contents }
+        Self { file: input.clone(), columns, parts, contents, notes: Vec::new() }
     }
 
     /// The file as the user knows it.
     pub fn name(&self) -> &str {
         &self.file.name
+    }
+
+    /// Remarks for the user on what reading it left out.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The file.

@@ -1,0 +1,66 @@
+//! Foreign layouts: what other programs leave on disk, made into tables for the same readers.
+//!
+//! A layout is told before anything is read of it. Each file here turns one into columns of the canonical names; what
+//! its recorder made up, copied or cut is left out there and said in notes.
+
+mod esper;
+
+use std::io::{BufRead, BufReader, Read};
+
+use polars_arrow::array::Array;
+use polars_arrow::datatypes::ArrowDataType;
+
+use super::error::RecordError;
+use super::view::View;
+
+/// Columns made of a foreign layout, and what there is to say about them.
+pub(super) struct Made {
+    pub(super) columns: Vec<(String, ArrowDataType)>,
+    pub(super) arrays: Vec<Box<dyn Array>>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Columns under construction.
+#[derive(Default)]
+pub(super) struct Columns {
+    columns: Vec<(String, ArrowDataType)>,
+    arrays: Vec<Box<dyn Array>>,
+}
+
+impl Columns {
+    pub(super) fn push(&mut self, name: &str, array: Box<dyn Array>) {
+        self.columns.push((name.to_owned(), array.dtype().clone()));
+        self.arrays.push(array);
+    }
+
+    pub(super) fn made(self, notes: Vec<String>) -> Made {
+        Made { columns: self.columns, arrays: self.arrays, notes }
+    }
+}
+
+/// Bytes of the first line that tell an event log.
+const HEAD_BYTES: u64 = 1 << 16;
+
+/// The views of a file that begins with these bytes: those of an event log, or the whole of any other.
+pub(super) fn views(reader: Box<dyn Read>) -> Vec<View> {
+    let mut line = Vec::new();
+    let mut head = BufReader::new(unpacked(reader).take(HEAD_BYTES));
+    let is_log = head.read_until(b'\n', &mut line).is_ok() && esper::is_event(&line);
+    if is_log { vec![View::EsperCoalitions, View::EsperSteps] } else { vec![View::Whole] }
+}
+
+/// The beginning of a file, unpacked if it is packed with gzip.
+fn unpacked(reader: Box<dyn Read>) -> Box<dyn Read> {
+    let mut reader = BufReader::new(reader);
+    let is_gzip = reader.fill_buf().is_ok_and(|head| head.starts_with(&[0x1f, 0x8b]));
+    if is_gzip { Box::new(flate2::read::MultiGzDecoder::new(reader)) } else { Box::new(reader) }
+}
+
+/// The columns that a view shows of a file's contents.
+pub(super) fn columns(view: View, name: &str, contents: &[u8]) -> Result<Option<Made>, RecordError> {
+    match view {
+        View::Whole => Ok(None),
+        View::EsperCoalitions => esper::coalitions(name, contents).map(Some),
+        View::EsperSteps => esper::steps(name, contents).map(Some),
+    }
+}
