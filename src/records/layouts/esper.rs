@@ -119,8 +119,7 @@ fn damaged(name: &str, line: usize, what: impl std::fmt::Display) -> RecordError
 fn parse(name: &str, contents: &[u8]) -> Result<Log, RecordError> {
     let mut log = Log { events: Vec::new(), n_runs: 0, notes: Vec::new() };
     let mut n_other = 0u64;
-    let mut group: Option<String> = None;
-    let mut has_begun = false;
+    let mut runs: BTreeMap<Option<String>, usize> = BTreeMap::new();
     let n_lines = contents.split(|byte| *byte == b'\n').count();
     for (number, line) in contents.split(|byte| *byte == b'\n').enumerate() {
         if line.trim_ascii().is_empty() {
@@ -138,15 +137,16 @@ fn parse(name: &str, contents: &[u8]) -> Result<Log, RecordError> {
             Err(error) => return Err(damaged(name, number + 1, error)),
         };
         let text = String::from_utf8_lossy(&line);
+        // Every group is a run of its own, and every start of training within a group one more.
         let is_start = envelope.event_type == "TRAINING_STARTED";
-        if !has_begun
-            || is_start && log.n_runs > 0 && log.events.iter().any(|(_, e)| !matches!(e, Read::Other))
-            || group != envelope.group_id
-        {
-            log.n_runs += 1;
-            has_begun = true;
-            group.clone_from(&envelope.group_id);
-        }
+        let place = match runs.get(&envelope.group_id) {
+            Some(place) if !is_start => *place,
+            _ => {
+                runs.insert(envelope.group_id.clone(), log.n_runs);
+                log.n_runs += 1;
+                log.n_runs - 1
+            }
+        };
         let event = if TYPES.iter().any(|known| text.contains(known)) {
             read(&envelope.event_type, &line).map_err(|error| damaged(name, number + 1, error))?
         } else {
@@ -155,7 +155,7 @@ fn parse(name: &str, contents: &[u8]) -> Result<Log, RecordError> {
         if matches!(event, Read::Other) {
             n_other += 1;
         } else {
-            log.events.push((log.n_runs - 1, event));
+            log.events.push((place, event));
         }
     }
     if n_other > 0 {
@@ -507,6 +507,20 @@ mod tests {
         // Four rows: the copy of the one slot's evaluation counts once; the last matrix waits for epoch 4.
         assert_eq!(batches.values().as_slice(), [3, 3, 4, 4]);
         assert!(made.notes.iter().any(|note| note.contains("2 rows left out that copy")), "{:?}", made.notes);
+    }
+
+    #[test]
+    fn groups_and_starts_are_runs_of_their_own() {
+        let action = "{\"kind\":\"last_action\",\"env_id\":0,\"episode_idx\":0,\"inner_epoch\":1,\"total_reward\":0.5}";
+        let start = line("TRAINING_STARTED", "{\"n_envs\":1,\"max_epochs\":2}");
+        let action = line("ANALYTICS_SNAPSHOT", action);
+        let other = |text: &str| text.replace("\"g\"", "\"h\"");
+        let log =
+            [start.clone(), action.clone(), other(&start), other(&action), action.clone(), start, action]
+                .concat();
+        let made = steps("log", log.as_bytes()).expect("rows");
+        let runs: Vec<Option<&str>> = column::<Utf8ViewArray>(&made, "run_id").iter().collect();
+        assert_eq!(runs, [Some("run0"), Some("run1"), Some("run0"), Some("run2")]);
     }
 
     #[test]
