@@ -127,6 +127,8 @@ fn cases() -> Vec<Case> {
     let shapley = "analyze shapley";
     let mut cases = vec![
         case("inspect", "value", "OTHER", "--value top1"),
+        case("inspect", "problems", "ROLLED", "--problems"),
+        case("inspect", "strict", "MISSING --problems", "--strict"),
         case(shapley, "value", "GAMES", "--value val_loss"),
         case(shapley, "better", "GAMES", "--better lower"),
         case(shapley, "method", "GAMES", "--method kernel"),

@@ -249,3 +249,44 @@ fn inspect_says_how_a_table_is_read_and_what_to_type() {
     let command = document["files"][0]["command"].as_str().expect("a command");
     assert!(command.contains("--players 'mit attn,mit aug,mit norm' --value Genauigkeit"), "{command}");
 }
+
+#[test]
+fn everything_odd_about_rows_is_told_with_its_place() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("odd.csv").display().to_string();
+    let text = "env_id,episode,step,obs_0,obs_1,reward,done\n\
+        0,0,0,1,5,1,0\n0,0,0,2,5,1,0\n0,0,3,3,5,nan,1\n0,0,4,4,5,1,0\n0,0,2,4,5,1,0\n1,0,0,1,5,1,0\n";
+    std::fs::write(&path, text).expect("written");
+    let (document, _) = json(&["inspect", &path, "--problems"]);
+    let found: Vec<(String, u64, Option<u64>)> = document["files"][0]["oddities"]
+        .as_array()
+        .expect("oddities")
+        .iter()
+        .map(|row| {
+            (
+                row["problem"].as_str().expect("text").to_owned(),
+                row["n"].as_u64().expect("n"),
+                row["first_row"].as_u64(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("a dimension that never changes", 1, None),
+        ("a number that is not finite", 1, Some(2)),
+        ("a row after the end of its episode", 1, Some(3)),
+        ("a step before the one above it", 1, Some(4)),
+        ("an (episode, step) twice in a row", 1, Some(1)),
+        ("environments out of step", 1, None),
+        ("steps missing within an episode", 1, Some(2)),
+    ];
+    let found: Vec<(&str, u64, Option<u64>)> = found.iter().map(|(a, b, c)| (a.as_str(), *b, *c)).collect();
+    assert_eq!(found, expected);
+    assert!(run(&["inspect", &path, "--problems"]).status.success());
+    assert_eq!(run(&["inspect", &path, "--problems", "--strict"]).status.code(), Some(1));
+    assert_eq!(
+        run(&["inspect", "fixtures/simulated/steps.parquet", "--problems", "--strict"]).status.code(),
+        Some(0)
+    );
+    let (document, _) = json(&["inspect", "tests/cli/data/missing.csv", "--problems"]);
+    assert_eq!(document["files"][0]["oddities"][0]["problem"], "a game that lacks coalitions");
+}

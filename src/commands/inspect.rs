@@ -24,6 +24,13 @@ pub struct InspectArgs {
     /// Value column of coalition rows [default: val_accuracy, else val_loss]
     #[arg(long, value_name = "NAME")]
     pub value: Vec<String>,
+    /// Look at every row for what is odd: steps missing or twice, environments out of step, numbers that are not finite,
+    /// dimensions that never change, rows after the end of an episode, games that lack coalitions
+    #[arg(long)]
+    pub problems: bool,
+    /// Exit with 1 where something is odd
+    #[arg(long, requires = "problems")]
+    pub strict: bool,
 }
 
 /// Looks at every file and reports.
@@ -41,6 +48,7 @@ pub fn run(args: &InspectArgs, context: &Context) -> Result<Outcome, CommandErro
             repeats: Repeats::Mean,
             on_bad: OnBad::Error,
         },
+        looks_for_oddities: args.problems,
     };
     let files = context.discover(&args.runs)?.files;
     let progress = context.console.progress();
@@ -48,5 +56,6 @@ pub fn run(args: &InspectArgs, context: &Context) -> Result<Outcome, CommandErro
     drop(progress);
     let inspection = InspectionDocument::new(found, analysis);
     context.write(|out| write_inspection(&inspection, context.format(), context.common.verbose, out))?;
-    Ok(if inspection.n_problems() == 0 { Outcome::Clean } else { Outcome::Findings })
+    let is_odd = args.strict && inspection.n_oddities() > 0;
+    Ok(if inspection.n_problems() == 0 && !is_odd { Outcome::Clean } else { Outcome::Findings })
 }

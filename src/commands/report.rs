@@ -90,6 +90,7 @@ fn analysed(
             repeats: Repeats::Mean,
             on_bad: OnBad::Error,
         },
+        looks_for_oddities: false,
     };
     let progress = context.console.progress();
     let rows = inspect(&files, &options, &progress);

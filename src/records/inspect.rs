@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::coalitions::{CoalitionOptions, CoalitionRecording, GameSummary};
 use super::error::RecordError;
 use super::guess;
+use super::problems;
 use super::schema::{ColumnMap, FileKind};
 use super::sources::InputFile;
 use super::table::Table;
 use super::transitions::TransitionSummary;
 use crate::progress::Progress;
-use crate::results::{FileRow, GamesRow, MissingRow};
+use crate::results::{FileRow, GamesRow, MissingRow, ProblemRow};
 use crate::stats::pairwise_sum;
 
 /// How files are to be looked at.
@@ -18,6 +19,8 @@ use crate::stats::pairwise_sum;
 pub struct InspectOptions {
     /// How coalition rows are read.
     pub coalitions: CoalitionOptions,
+    /// Whether rows are looked at for what is odd about them.
+    pub looks_for_oddities: bool,
 }
 
 /// What is found in one file.
@@ -31,6 +34,7 @@ struct FileReport {
     roles: BTreeMap<String, Vec<String>>,
     command: Option<String>,
     problems: Vec<RecordError>,
+    oddities: Option<Vec<ProblemRow>>,
 }
 
 /// Looks at every file by itself; what is wrong with one is reported, not an error.
@@ -57,6 +61,7 @@ fn inspect_file(file: &InputFile, options: &InspectOptions) -> FileReport {
         roles: BTreeMap::new(),
         command: None,
         problems: Vec::new(),
+        oddities: None,
     };
     let outcome = Table::open(file).and_then(|table| {
         report.n_rows = table.n_rows();
@@ -65,6 +70,9 @@ fn inspect_file(file: &InputFile, options: &InspectOptions) -> FileReport {
         report.kind = map.clone().with_values(&options.coalitions.values).kind(&table)?;
         match report.kind {
             FileKind::Transitions => {
+                if options.looks_for_oddities {
+                    report.oddities = Some(problems::step_problems(&table, map)?);
+                }
                 let summary = TransitionSummary::read(&table, map)?;
                 report.roles.clone_from(&summary.roles);
                 report.command = guess::normalize_command(&table, map, &summary.roles);
@@ -81,6 +89,9 @@ fn inspect_file(file: &InputFile, options: &InspectOptions) -> FileReport {
                 report.games = (0..recording.n_games())
                     .map(|index| recording.summary(index))
                     .collect::<Result<_, _>>()?;
+                if options.looks_for_oddities {
+                    report.oddities = Some(problems::game_problems(&report.games));
+                }
             }
             FileKind::Other => report.command = guess::attribution_command(&table, map),
         }
@@ -137,6 +148,7 @@ fn file_row(report: &FileReport) -> FileRow {
         roles: report.roles.clone(),
         command: report.command.clone(),
         problems: report.problems.iter().map(ToString::to_string).collect(),
+        oddities: report.oddities.clone(),
     }
 }
 

@@ -32,6 +32,7 @@ mod pages;
 mod parquet;
 mod part;
 mod pickle;
+mod problems;
 mod row_groups;
 mod run_names;
 mod schema;

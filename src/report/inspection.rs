@@ -93,6 +93,14 @@ pub fn write_inspection(
                     }
                 }
             }
+            for row in rows {
+                for odd in row.oddities.iter().flatten() {
+                    let times = if odd.n > 1 { format!("{} times ", grouped(odd.n)) } else { String::new() };
+                    let first = odd.first_row.map_or_else(String::new, |row| format!(", first at row {row}"));
+                    let line = format!("odd: {}: {}: {times}{}{first}", row.file, odd.place, odd.problem);
+                    writeln!(out, "{}", printable(&line))?;
+                }
+            }
             for problem in rows.iter().flat_map(|row| &row.problems) {
                 writeln!(out, "problem: {problem}")?;
             }

@@ -76,6 +76,22 @@ pub struct FileRow {
     pub command: Option<String>,
     /// What is wrong with it.
     pub problems: Vec<String>,
+    /// What is odd about its rows, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oddities: Option<Vec<ProblemRow>>,
+}
+
+/// Rows that are odd in one way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProblemRow {
+    /// What is odd, in words.
+    pub problem: String,
+    /// The run and environment, the column or the game.
+    pub place: String,
+    /// How many times.
+    pub n: u64,
+    /// The first row that shows it, counted from 0.
+    pub first_row: Option<u64>,
 }
 
 /// The games of a file.
@@ -128,5 +144,10 @@ impl InspectionDocument {
     /// Problems in all files.
     pub fn n_problems(&self) -> usize {
         self.files.iter().map(|file| file.problems.len()).sum()
+    }
+
+    /// Oddities of all files.
+    pub fn n_oddities(&self) -> usize {
+        self.files.iter().flat_map(|file| &file.oddities).map(Vec::len).sum()
     }
 }

@@ -42,7 +42,7 @@ pub use comparison::{
 };
 pub use devices::{DeviceDocument, DeviceRow};
 pub use drift::{DriftDimensionRow, DriftRow, DriftTestRow, UntoldRow, untold_reason};
-pub use inspection::{FileRow, GamesRow, InspectAnalysis, InspectionDocument, MissingRow};
+pub use inspection::{FileRow, GamesRow, InspectAnalysis, InspectionDocument, MissingRow, ProblemRow};
 pub use kernel::KernelRow;
 pub use measured::Measured;
 pub use metric::{Direction, Metric};
