@@ -45,7 +45,7 @@ fn coalitions_are_written_whole_however_they_were_spelled() {
         let before = json(&[&["analyze", "shapley", file], players, value].concat());
         let after = json(&[&["analyze", "shapley", &written], value].concat());
         assert_eq!((&before["games"], &before["summary"]), (&after["games"], &after["summary"]), "{file}");
-        let described = json(&["inspect", &written]);
+        let described = json(&[&["inspect", &written[..]], value].concat());
         assert_eq!(described["files"][0]["columns"]["config"], "list<bool>", "{file}");
     }
 }

@@ -230,6 +230,10 @@ fn cases() -> Vec<Case> {
     cases
 }
 
+/// Files that cases write.
+const OUTPUTS: [&str; 6] =
+    ["out.parquet", "out.json", "out.xml", "out.html", "out/coalitions.parquet", "out/transitions.parquet"];
+
 /// A folder with what the words of cases stand for beside recorded files.
 struct Workplace {
     folder: tempfile::TempDir,
@@ -302,8 +306,7 @@ impl Workplace {
 
     /// Everything a command leaves: exit code, both streams, and the file it was asked to write.
     fn outcome(&self, line: &str) -> (i32, String, String, Vec<Vec<u8>>) {
-        let outputs =
-            ["out.parquet", "out.json", "out.xml", "out.html"].map(|name| self.folder.path().join(name));
+        let outputs = OUTPUTS.map(|name| self.folder.path().join(name));
         let (code, stdout, stderr) = self.run(line);
         let files = outputs.iter().filter_map(|path| std::fs::read(path).ok()).collect();
         outputs

@@ -21,7 +21,14 @@ fn page(folder: &Path, inputs: &[&str]) -> String {
 #[test]
 fn a_page_holds_pictures_numbers_and_documents_of_everything() {
     let folder = tempfile::tempdir().expect("a folder");
-    let text = page(folder.path(), &["fixtures/simulated", "fixtures/tables/pandas_wide.csv"]);
+    let text = page(
+        folder.path(),
+        &[
+            "fixtures/simulated/campaign.parquet",
+            "fixtures/simulated/steps.parquet",
+            "fixtures/digits_regions.parquet",
+        ],
+    );
     for part in [
         "What was read",
         "What each slot adds to val_accuracy",
@@ -37,7 +44,17 @@ fn a_page_holds_pictures_numbers_and_documents_of_everything() {
         let is_name = address.starts_with("http://www.w3.org/2000/svg") || address.starts_with("http-equiv");
         assert!(is_name || address.starts_with("http%3A%2F%2Fwww.w3.org"), "{address}");
     }
-    assert_eq!(text, page(folder.path(), &["fixtures/simulated", "fixtures/tables/pandas_wide.csv"]));
+    assert_eq!(
+        text,
+        page(
+            folder.path(),
+            &[
+                "fixtures/simulated/campaign.parquet",
+                "fixtures/simulated/steps.parquet",
+                "fixtures/digits_regions.parquet"
+            ]
+        )
+    );
 }
 
 #[test]

@@ -103,6 +103,7 @@ fn analysed(
         };
         files.iter().filter(is_of).cloned().collect()
     };
+    let mut failures: Vec<CommandError> = Vec::new();
     let coalitions = of_kind(FileKind::Coalitions);
     if !coalitions.is_empty() {
         let mut flags = Vec::new();
@@ -110,16 +111,32 @@ fn analysed(
         flag(&mut flags, "players", &args.players);
         flag(&mut flags, "by", &args.by);
         let analysis = parsed::<ShapleyArgs>(&flags)?.analysis(context)?;
-        let recording = shapley::read(&analysis, &context.console, &coalitions)?;
-        let found = shapley::compute(&analysis, &context.console, &recording)?;
-        documents.extend(found.into_iter().map(|document| ResultDocument::Shapley(Box::new(document))));
+        let found = shapley::read(&analysis, &context.console, &coalitions)
+            .and_then(|recording| shapley::compute(&analysis, &context.console, &recording));
+        match found {
+            Ok(found) => {
+                documents
+                    .extend(found.into_iter().map(|document| ResultDocument::Shapley(Box::new(document))));
+            }
+            Err(error) => failures.push(error),
+        }
     }
     let steps = of_kind(FileKind::Transitions);
     if !steps.is_empty() {
         let mut flags = Vec::new();
         flag(&mut flags, "obs", &args.obs);
         let analysis = parsed::<CompareArgs>(&flags)?.analysis(context)?;
-        documents.push(ResultDocument::Comparison(Box::new(compare::compute(&analysis, &steps, context)?)));
+        match compare::compute(&analysis, &steps, context) {
+            Ok(found) => documents.push(ResultDocument::Comparison(Box::new(found))),
+            Err(error) => failures.push(error),
+        }
+    }
+    // A page without any analysis is none; one that lacks some says so.
+    for error in failures {
+        if documents.len() == 1 {
+            return Err(error);
+        }
+        context.console.warn(&format!("not on the page: {error}"));
     }
     if documents.len() == 1 && files.iter().all(|file| file.check_unchanged().is_ok()) {
         context.console.note("no file has rows to analyse: the page says what is in them");

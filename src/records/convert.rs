@@ -5,7 +5,7 @@ use std::io;
 
 use polars_arrow::array::{Array, PrimitiveArray, Utf8ViewArray};
 
-use super::coalitions::CoalitionRecording;
+use super::coalitions::{CoalitionRecording, CoalitionRowView};
 use super::row_groups::RowGroupWriter;
 use super::steps::{StepBlock, StepRecording, StepTarget, StepValues, lists_of};
 use super::write::{Compression, ParquetTable, TableWriter};
@@ -36,16 +36,6 @@ pub fn write_coalitions(recording: &CoalitionRecording, file: &File) -> io::Resu
     }
     writer.finish()?;
     Ok(n_written)
-}
-
-/// One recorded evaluation, its players in the order of its game.
-pub struct CoalitionRowView<'a> {
-    /// Players that are on.
-    pub mask: Vec<u64>,
-    /// Values, in order of the recording's.
-    pub values: &'a mut dyn Iterator<Item = f64>,
-    /// Permutation and position, where the row is part of a walk.
-    pub walk: Option<(i64, i64)>,
 }
 
 #[derive(Default)]

@@ -79,6 +79,15 @@ pub(super) fn obs_argument(table: &Table, map: &ColumnMap) -> Option<String> {
     (!names.is_empty()).then(|| format!("--obs {}", quoted(&names.join(","))))
 }
 
+/// Columns of numbers that play no other role and are in all of `tables`: what coalitions could be valued by.
+pub fn value_columns(tables: &[Table], map: &ColumnMap) -> Vec<String> {
+    let could_be = |name: &String| {
+        !map.has_role(name)
+            && tables.iter().all(|table| table.column_type(name).is_some_and(columns::is_numeric))
+    };
+    tables.first().map_or_else(Vec::new, Table::column_names).into_iter().filter(could_be).collect()
+}
+
 /// Whether the cells of a column are of two states, and both occur; told from the first part.
 fn has_two_states(table: &Table, name: &String) -> bool {
     let Ok(read) = table.read(0, std::slice::from_ref(name)) else { return false };

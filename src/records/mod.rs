@@ -53,9 +53,10 @@ pub use baselines::{
     read_result_or_baseline,
 };
 pub use budget::PartBudget;
-pub use coalitions::{CoalitionOptions, CoalitionRecording, GameSummary};
-pub use convert::{CoalitionRowView, StepConverter, write_coalitions};
+pub use coalitions::{CoalitionOptions, CoalitionRecording, CoalitionRowView, GameSummary};
+pub use convert::{StepConverter, write_coalitions};
 pub use error::{Problem, RecordError};
+pub use guess::value_columns;
 pub use inspect::{InspectOptions, inspect};
 pub use normalized::{NormalizedValues, NormalizedWriter, TraceRows, TraceWriter};
 pub use output::{AtomicFile, remove_unfinished_outputs};
@@ -68,7 +69,7 @@ pub use steps::{
     BadPlace, BlockFile, BlockFileWriter, Clock, RunInfo, StepBlock, StepOptions, StepRecording, StepSizes,
     StepSkips, StepTarget, StepValues,
 };
-pub use table::{Table, value_columns};
+pub use table::Table;
 pub use transitions::TransitionSummary;
 pub use view::View;
 pub use write::{Compression, ParquetTable, TableWriter};

@@ -10,7 +10,6 @@ use std::path::Path;
 use polars_arrow::array::Array;
 use polars_arrow::datatypes::ArrowDataType;
 
-use super::columns;
 use super::error::{Problem, RecordError};
 use super::ipc::IpcFile;
 use super::layouts;
@@ -18,7 +17,6 @@ use super::packed;
 use super::parquet::ParquetFile;
 use super::part::{Column, Part};
 use super::run_names::unpacked_path;
-use super::schema::ColumnMap;
 use super::sources::{InputFile, Place};
 use super::text;
 
@@ -230,15 +228,6 @@ impl Table {
         }
         slices
     }
-}
-
-/// Columns of numbers that play no other role and are in all of `tables`: what coalitions could be valued by.
-pub fn value_columns(tables: &[Table], map: &ColumnMap) -> Vec<String> {
-    let could_be = |name: &String| {
-        !map.has_role(name)
-            && tables.iter().all(|table| table.column_type(name).is_some_and(columns::is_numeric))
-    };
-    tables.first().map_or_else(Vec::new, Table::column_names).into_iter().filter(could_be).collect()
 }
 
 enum Format {

@@ -82,7 +82,8 @@ fn shapley(document: &ShapleyDocument) -> PageSection {
     let is_shown = |kind: &FigureKind| match kind {
         FigureKind::Coverage => has_gaps,
         FigureKind::Bars => document.games.len() > 1,
-        FigureKind::Waterfall => has_values,
+        // Only games of the same players have one way from nobody to all.
+        FigureKind::Waterfall => has_values && document.has_same_players(),
         _ => true,
     };
     let figures =

@@ -376,6 +376,11 @@ impl ShapleyDocument {
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 
+    /// Whether all games have the same players.
+    pub fn has_same_players(&self) -> bool {
+        self.games.windows(2).all(|pair| pair[0].players.slot_ids == pair[1].players.slot_ids)
+    }
+
     /// Runs behind the games.
     pub fn n_runs(&self) -> usize {
         self.games.iter().map(|game| &*game.run_id).collect::<BTreeSet<_>>().len()

@@ -16,4 +16,4 @@ mod repeats;
 mod walks;
 
 pub use self::options::CoalitionOptions;
-pub use self::recording::{CoalitionRecording, GameSummary};
+pub use self::recording::{CoalitionRecording, CoalitionRowView, GameSummary};

@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::columns::Masks;
-use super::super::convert::CoalitionRowView;
 use super::super::error::{Problem, RecordError};
 use super::super::schema::OnBad;
 use super::super::skips::SkipReport;
@@ -42,6 +41,16 @@ pub struct GameSummary {
     pub n_repeated: u64,
     /// The first coalitions missing.
     pub missing: Vec<String>,
+}
+
+/// One recorded evaluation, its players in the order of its game.
+pub struct CoalitionRowView<'a> {
+    /// Players that are on.
+    pub mask: Vec<u64>,
+    /// Values, in order of the recording's.
+    pub values: &'a mut dyn Iterator<Item = f64>,
+    /// Permutation and position, where the row is part of a walk.
+    pub walk: Option<(i64, i64)>,
 }
 
 /// Coalition rows of many files, indexed by game.

@@ -67,7 +67,7 @@ pub fn shapley_figure(document: &ShapleyDocument, kind: Option<FigureKind>) -> R
     match kind.unwrap_or(FigureKind::Intervals) {
         FigureKind::Intervals => Ok(attribution::intervals(document)),
         FigureKind::Bars => Ok(attribution::bars(document)),
-        FigureKind::Waterfall => Ok(attribution::waterfall(document)),
+        FigureKind::Waterfall if document.has_same_players() => Ok(attribution::waterfall(document)),
         FigureKind::Coverage => Ok(attribution::coverage(document)),
         kind => Err(NoSuchFigure { kind, known: "intervals, bars, waterfall, coverage" }),
     }

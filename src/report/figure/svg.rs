@@ -341,7 +341,7 @@ impl<'a> Drawing<'a> {
             "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{colour}\" class=\"f-{class}\"><title>{}</title></rect>",
             n(a.min(b)),
             n(frame.top + mark.row as f64 * ROW + 5.0),
-            n((a - b).abs().max(1.0)),
+            n((a - b).abs().max(2.5)),
             n(ROW - 10.0),
             escaped(&mark.title)
         );

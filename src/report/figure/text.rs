@@ -8,7 +8,7 @@ fn advance(character: char) -> f64 {
         'm' | 'w' | 'M' | 'W' | '%' | '@' | '\u{2014}' => 0.92,
         'A'..='Z' => 0.72,
         '\u{300}'..='\u{36f}' => 0.0,
-        c if (c as u32) < 0x1100 => 0.58,
+        c if (c as u32) < 0x1100 => 0.62,
         // Scripts whose letters are square.
         _ => 1.05,
     }
