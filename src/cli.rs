@@ -9,8 +9,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::commands::normalize::NormalizeCommand;
 use crate::commands::{
-    self, CommandError, CommonArgs, CompletionsArgs, Context, FormatArg, ManArgs, Outcome,
+    self, CommandError, CommonArgs, CompletionsArgs, Context, FormatArg, ManArgs, Outcome, OutputHolds,
 };
 use crate::config;
 use crate::console::{Console, When};
@@ -77,6 +78,26 @@ enum Verb {
     Completions(CompletionsArgs),
     /// Print the manual page of the program or of one command (roff)
     Man(ManArgs),
+}
+
+impl Verb {
+    /// What `--output` is to hold.
+    fn output_holds(&self) -> OutputHolds {
+        match self {
+            Self::Normalize { command: NormalizeCommand::Replay(_) | NormalizeCommand::Merge(_) }
+            | Self::Simulate { .. }
+            | Self::Convert(_)
+            | Self::Report(_)
+            | Self::Schema(_)
+            | Self::Completions(_)
+            | Self::Man(_) => OutputHolds::Data,
+            Self::Inspect(_)
+            | Self::Analyze { .. }
+            | Self::Normalize { .. }
+            | Self::Check(_)
+            | Self::Devices(_) => OutputHolds::Result,
+        }
+    }
 }
 
 /// The parser as the program uses it: every flag can also be set as `SIMIC_<FLAG>`; flags that every command has are
@@ -154,8 +175,8 @@ pub fn main() -> ExitCode {
             Ok(parsed) => parsed,
             Err(code) => return code,
         };
-        let context = Context::new(parsed.cli.common.clone());
         let (verb, origins) = (&parsed.cli.verb, &parsed.origins);
+        let context = Context::new(parsed.cli.common.clone(), verb.output_holds());
         match run(verb, &context) {
             // A setting that stands there for other occasions is no mistake of this one.
             Err(CommandError::Idle { flag, reason, .. }) if origins.contains_key(flag) => {
@@ -406,11 +427,11 @@ fn threads(context: &Context) -> Result<rayon::ThreadPool, CommandError> {
 }
 
 fn dispatch(verb: &Verb, context: &Context) -> Result<Outcome, CommandError> {
-    let is_for_checks = matches!(context.common.format, FormatArg::Junit | FormatArg::Github);
+    let is_for_checks = matches!(context.check_format_flag()?, FormatArg::Junit | FormatArg::Github);
     if is_for_checks && !matches!(verb, Verb::Check(_)) {
         return Err(CommandError::usage(
             "--format junit and github are formats of simic check",
-            "table, json, ndjson, csv and markdown are everybody's",
+            "table, json, ndjson, csv, markdown, parquet and arrow are everybody's",
         ));
     }
     match verb {

@@ -102,6 +102,15 @@ impl Console {
         }
     }
 
+    /// Whether what goes to `path` (stdout if `None`) is seen on a terminal.
+    pub fn is_terminal(path: Option<&Path>) -> bool {
+        match path.filter(|path| !is_stdout(path)) {
+            None => io::stdout().is_terminal(),
+            // A pipe is not opened to find out: that would wait for its reader.
+            Some(path) => is_device(path) && std::fs::File::open(path).is_ok_and(|file| file.is_terminal()),
+        }
+    }
+
     /// A progress handle: a bar on stderr, or nobody.
     pub fn progress(&self) -> Progress {
         if !self.progress {
@@ -123,7 +132,7 @@ impl Console {
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
         // A dash is stdout, whatever that leads to; a pipe or device is written to, not replaced.
-        let path = path.filter(|path| *path != Path::new("-") && *path != Path::new("/dev/stdout"));
+        let path = path.filter(|path| !is_stdout(path));
         if let Some(path) = path.filter(|path| std::fs::metadata(path).is_ok_and(|found| !found.is_file())) {
             let mut target = io::BufWriter::new(std::fs::OpenOptions::new().write(true).open(path)?);
             return write(&mut target).and_then(|()| target.flush());
@@ -147,6 +156,22 @@ impl Console {
         }
         file.commit()
     }
+}
+
+/// Names of stdout.
+fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-") || path == Path::new("/dev/stdout")
+}
+
+#[cfg(unix)]
+fn is_device(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::metadata(path).is_ok_and(|found| found.file_type().is_char_device())
+}
+
+#[cfg(not(unix))]
+fn is_device(_: &Path) -> bool {
+    false
 }
 
 /// How long work goes on before its progress is shown.

@@ -13,7 +13,7 @@
 //!                   |  |--> simulation ----+--> stats
 //!                   |  |--> results  (documents: what an analysis found, and what it was asked)
 //!                   |  |--> baseline (results against results)
-//!                   |  '--> report ----------> (documents -> table, JSON, CSV, Markdown, to any writer)
+//!                   |  '--> report ----------> (documents -> table, JSON, CSV, Markdown, Parquet, Arrow, to any writer)
 //!                   '-----> console ----------> (stdout, stderr, progress)
 //! ```
 //! Arrows are imports; they point one way between folders, and no two files import each other in a loop.
@@ -25,7 +25,8 @@
 //! (`records`), an analysis gives numbers, a document holds them (`results`), `report` renders it.
 //!
 //! # Invariants
-//! 1. Each outside crate has one home: clap in `cli`, `config` and `commands`, polars in `records`, comfy-table and maud in
+//! 1. Each outside crate has one home: clap in `cli`, `config` and `commands`, polars in `records` (and the one
+//!    file of `report` that writes Parquet and Arrow IPC), comfy-table and maud in
 //!    `report`, indicatif in `console`, burn in `normalization`, nalgebra in `attribution`, statrs in `stats`, random
 //!    numbers in `stats` and the samplers; schemars describes settings where they are defined and documents in `results`;
 //!    signals in `signals`.

@@ -16,6 +16,7 @@ mod laws;
 mod layouts;
 mod normalization_laws;
 mod normalizers;
+mod outputs;
 mod page;
 mod program;
 mod reference;

@@ -240,7 +240,7 @@ fn output_is_whole_or_not_there() {
     assert_eq!(code, Some(2));
     assert!(stderr.contains("--force"), "{stderr}");
     assert_eq!(std::fs::read(&out).expect("still there"), first);
-    stdout(&["analyze", "shapley", CAMPAIGN, "-o", &out, "--force", "--format", "csv"]);
+    stdout(&["analyze", "shapley", CAMPAIGN, "-o", &out, "--force", "--cluster", "game"]);
     assert_ne!(std::fs::read(&out).expect("replaced"), first);
 }
 

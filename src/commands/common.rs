@@ -1,61 +1,16 @@
 //! Flags every command has, and what they make.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use super::error::CommandError;
+use super::formats::{FormatArg, OutputHolds, format_of};
 use super::memory;
 use crate::console::{Console, When};
 use crate::records::{ColumnMap, Discovered, InputFile, OnBad, PartBudget, discover};
 use crate::report::{CheckFormat, Format};
-
-/// Format of the result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FormatArg {
-    /// A table for people
-    Table,
-    /// One JSON document
-    Json,
-    /// One JSON object per line
-    Ndjson,
-    /// Comma-separated values
-    Csv,
-    /// Markdown
-    Markdown,
-    /// JUnit XML (simic check)
-    Junit,
-    /// GitHub annotations (simic check)
-    Github,
-}
-
-impl From<FormatArg> for Format {
-    fn from(format: FormatArg) -> Self {
-        match format {
-            // Those of checks alone are refused elsewhere before anything is written.
-            FormatArg::Table | FormatArg::Junit | FormatArg::Github => Self::Table,
-            FormatArg::Json => Self::Json,
-            FormatArg::Ndjson => Self::Ndjson,
-            FormatArg::Csv => Self::Csv,
-            FormatArg::Markdown => Self::Markdown,
-        }
-    }
-}
-
-impl From<FormatArg> for CheckFormat {
-    fn from(format: FormatArg) -> Self {
-        match format {
-            FormatArg::Table => Self::Table,
-            FormatArg::Json => Self::Json,
-            FormatArg::Ndjson => Self::Ndjson,
-            FormatArg::Csv => Self::Csv,
-            FormatArg::Markdown => Self::Markdown,
-            FormatArg::Junit => Self::Junit,
-            FormatArg::Github => Self::Github,
-        }
-    }
-}
 
 /// When to show something optional.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -113,10 +68,11 @@ pub(super) fn refuse_doubled(flag: &str, names: &[String]) -> Result<(), Command
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Common options")]
 pub struct CommonArgs {
-    /// Format of the result
-    #[arg(long, global = true, value_enum, default_value = "table")]
-    pub format: FormatArg,
-    /// Write the result to this file instead of stdout: whole or not at all
+    /// Format of the result [default: as the name of --output says, else table]
+    #[arg(long, global = true, value_enum)]
+    pub format: Option<FormatArg>,
+    /// Write the result to this file instead of stdout, whole or not at all, in the format of its name: .json, .ndjson,
+    /// .csv, .md, .txt, .parquet or .arrow
     #[arg(short, long, global = true, value_name = "PATH")]
     pub output: Option<PathBuf>,
     /// Replace an existing output file
@@ -162,23 +118,50 @@ pub struct Context {
     pub common: CommonArgs,
     /// The only way to print.
     pub console: Console,
+    /// What `--output` is to hold.
+    holds: OutputHolds,
 }
 
 impl Context {
-    /// A context for these flags.
-    pub fn new(common: CommonArgs) -> Self {
+    /// A context for these flags of a command whose `--output` is to hold this.
+    pub fn new(common: CommonArgs, holds: OutputHolds) -> Self {
         let console = Console::new(common.color.into(), common.progress.into(), common.quiet, common.verbose);
-        Self { common, console }
+        Self { common, console, holds }
+    }
+
+    /// Where the result goes: stdout if `None`.
+    fn result_path(&self) -> Option<&Path> {
+        self.common.output.as_deref().filter(|_| self.holds == OutputHolds::Result)
+    }
+
+    /// The format that was asked for or that the name of the output says.
+    ///
+    /// # Errors
+    /// Names that contradict the format asked for or say nothing, and binary formats on a terminal.
+    pub(crate) fn check_format_flag(&self) -> Result<FormatArg, CommandError> {
+        let format = format_of(self.common.format, self.result_path())?;
+        if Format::from(format).is_binary() && Console::is_terminal(self.result_path()) {
+            return Err(CommandError::usage(
+                format!("{} is binary, and the result would go to a terminal", format.name()),
+                "name a file with --output, or send it down a pipe",
+            ));
+        }
+        Ok(format)
+    }
+
+    fn format_arg(&self) -> FormatArg {
+        // What is wrong with it was told before the command began.
+        format_of(self.common.format, self.result_path()).unwrap_or(FormatArg::Table)
     }
 
     /// Format of the result.
     pub fn format(&self) -> Format {
-        self.common.format.into()
+        self.format_arg().into()
     }
 
     /// Format of a check's report.
     pub fn check_format(&self) -> CheckFormat {
-        self.common.format.into()
+        self.format_arg().into()
     }
 
     /// The column mapping.
@@ -226,7 +209,7 @@ impl Context {
         }
         Err(CommandError::idle(
             flag,
-            format!("shortens a table; --format {} holds everything", self.format().name()),
+            format!("shortens a table; {} holds everything", self.format().name()),
             format!("leave --{flag} out"),
         ))
     }

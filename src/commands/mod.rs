@@ -6,6 +6,7 @@ mod common;
 pub mod convert;
 pub mod devices;
 mod error;
+mod formats;
 mod generate;
 pub mod inspect;
 mod memory;
@@ -15,6 +16,7 @@ pub mod schema;
 pub mod simulate;
 
 use common::refuse_doubled;
-pub use common::{ColorArg, CommonArgs, Context, FormatArg};
+pub use common::{ColorArg, CommonArgs, Context};
 pub use error::{CommandError, Outcome};
+pub use formats::{FormatArg, OutputHolds};
 pub use generate::{CompletionsArgs, ManArgs, completions, manual};

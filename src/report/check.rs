@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Format;
-use super::grid::{Align, Grid};
+use super::tidy::{Tidy, TidyTable};
 use crate::printable::printable;
 use crate::results::text::short;
 use crate::results::{
@@ -32,6 +32,10 @@ pub enum CheckFormat {
     Junit,
     /// Annotations in GitHub's log.
     Github,
+    /// One finding per row, typed, as Parquet.
+    Parquet,
+    /// The same as Arrow IPC.
+    Arrow,
 }
 
 /// A check in one line.
@@ -140,7 +144,9 @@ pub fn write_checks(
             }
             Ok(())
         }
-        CheckFormat::Csv => all_findings(reports).write_csv(out),
+        CheckFormat::Csv => tidy(reports).write(Format::Csv, out),
+        CheckFormat::Parquet => tidy(reports).write(Format::Parquet, out),
+        CheckFormat::Arrow => tidy(reports).write(Format::Arrow, out),
         CheckFormat::Junit => write_junit(reports, out),
         CheckFormat::Github => write_github(reports, out),
     }
@@ -188,46 +194,28 @@ fn write_people(
     Ok(())
 }
 
-fn all_findings(reports: &[CheckRow]) -> Grid {
-    let names = [
-        "check",
-        "id",
-        "verdict",
-        "mode",
-        "old",
-        "new",
-        "n_old",
-        "n_new",
-        "margin",
-        "interval_low",
-        "interval_high",
-        "p_value",
-        "p_adjusted",
-        "reason",
-    ];
-    let mut grid = Grid::new(&names.map(|name| (name, Align::Left)));
-    let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-    for report in reports {
-        for finding in &report.findings {
-            grid.row(vec![
-                report.name.clone(),
-                finding.id.clone(),
-                finding.verdict.name().to_owned(),
-                finding.mode.to_string(),
-                number(finding.old),
-                number(finding.new),
-                finding.n_old.to_string(),
-                finding.n_new.to_string(),
-                number(finding.margin),
-                number(finding.interval_low),
-                number(finding.interval_high),
-                number(finding.p_value),
-                number(finding.p_adjusted),
-                finding.reason.clone(),
-            ]);
-        }
-    }
-    grid
+/// All findings, numbers at full precision.
+fn tidy(reports: &[CheckRow]) -> TidyTable {
+    let rows: Vec<(&CheckRow, &Finding)> = reports
+        .iter()
+        .flat_map(|report| report.findings.iter().map(move |finding| (report, finding)))
+        .collect();
+    Tidy::new(&rows)
+        .text("check", |(report, _)| Some(report.name.clone()))
+        .text("id", |(_, finding)| Some(finding.id.clone()))
+        .text("verdict", |(_, finding)| Some(finding.verdict.name().to_owned()))
+        .text("mode", |(_, finding)| Some(finding.mode.to_string()))
+        .float("old", |(_, finding)| finding.old)
+        .float("new", |(_, finding)| finding.new)
+        .int("n_old", |(_, finding)| Some(finding.n_old))
+        .int("n_new", |(_, finding)| Some(finding.n_new))
+        .float("margin", |(_, finding)| finding.margin)
+        .float("interval_low", |(_, finding)| finding.interval_low)
+        .float("interval_high", |(_, finding)| finding.interval_high)
+        .float("p_value", |(_, finding)| finding.p_value)
+        .float("p_adjusted", |(_, finding)| finding.p_adjusted)
+        .text("reason", |(_, finding)| Some(finding.reason.clone()))
+        .table()
 }
 
 /// Text as XML takes it: five characters spelled out, control characters left out (XML 1.0 has none).
@@ -349,6 +337,9 @@ pub fn write_recorded(document: &RecordDocument, format: Format, out: &mut dyn W
         serde_json::to_writer(&mut *out, &serde_json::to_value(document)?)?;
         return writeln!(out);
     }
+    if matches!(format, Format::Csv | Format::Parquet | Format::Arrow) {
+        return tidy_recorded(document).write(format, out);
+    }
     for check in &document.recorded {
         let plural = if check.files == 1 { "" } else { "s" };
         let RecordedCheck { name, metrics, files, baseline, resolutions } = check;
@@ -387,6 +378,15 @@ fn resolution_sentence(rows: &[ResolutionRow]) -> Option<String> {
             worst.id
         )
     })
+}
+
+fn tidy_recorded(document: &RecordDocument) -> TidyTable {
+    Tidy::new(&document.recorded)
+        .text("name", |check| Some(check.name.clone()))
+        .int("metrics", |check| Some(check.metrics))
+        .int("files", |check| Some(check.files))
+        .text("baseline", |check| Some(check.baseline.clone()))
+        .table()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::Format;
 use super::grid::{Align, Grid};
+use super::tidy::{Tidy, TidyTable};
 use crate::printable::printable;
 use crate::results::text::{grouped, short};
 use crate::results::{ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument, NeighbourRow};
@@ -30,7 +31,7 @@ pub fn write_comparison(
             }
             Ok(())
         }
-        Format::Csv => per_dimension(report, usize::MAX, true).write_csv(out),
+        Format::Csv | Format::Parquet | Format::Arrow => tidy(report).write(format, out),
         Format::Table | Format::Markdown => write_compared(report, format, n_dimensions, out),
     }
 }
@@ -80,7 +81,7 @@ fn write_compared(
     }
     if n_dimensions > 0 {
         writeln!(out)?;
-        show(&per_dimension(report, n_dimensions, false), out)?;
+        show(&per_dimension(report, n_dimensions), out)?;
     }
     writeln!(out)?;
     writeln!(
@@ -197,7 +198,43 @@ fn batches(setting: &ComparedSettingRow) -> String {
     }
 }
 
-fn per_dimension(report: &ComparisonDocument, n_dimensions: usize, is_exact: bool) -> Grid {
+/// A dimension under one setting on one run.
+struct DimensionRow<'a> {
+    run: &'a ComparedRunRow,
+    setting: &'a ComparedSettingRow,
+    dim: usize,
+    name: &'a str,
+}
+
+fn dimension_rows<'a>(report: &'a ComparisonDocument, names: &'a [String]) -> Vec<DimensionRow<'a>> {
+    let settings = report.runs.iter().flat_map(|run| run.settings.iter().map(move |setting| (run, setting)));
+    settings
+        .flat_map(|(run, setting)| {
+            names.iter().enumerate().map(move |(dim, name)| DimensionRow { run, setting, dim, name })
+        })
+        .collect()
+}
+
+/// Every dimension under every setting, numbers at full precision.
+fn tidy(report: &ComparisonDocument) -> TidyTable {
+    let names = report.dimension_names();
+    let rows = dimension_rows(report, &names);
+    let lag = |lags: &Option<Vec<Option<u64>>>, dim: usize| lags.as_ref().and_then(|lags| lags[dim]);
+    Tidy::new(&rows)
+        .text("run_id", |row| Some(row.run.run_id.clone()))
+        .text("setting", |row| Some(row.setting.name()))
+        .text("dimension", |row| Some(row.name.to_owned()))
+        .float("mean", |row| Some(row.setting.mean[row.dim]))
+        .float("var", |row| Some(row.setting.var[row.dim]))
+        .float("mean_distance", |row| Some(row.setting.mean_distance[row.dim]))
+        .float("log_var_distance", |row| Some(row.setting.log_var_distance[row.dim]))
+        .int("lag_mean", |row| lag(&row.setting.lag_updates_mean, row.dim))
+        .int("lag_var", |row| lag(&row.setting.lag_updates_var, row.dim))
+        .float("clip_fraction", |row| Some(row.setting.clip_by_dimension[row.dim]))
+        .table()
+}
+
+fn per_dimension(report: &ComparisonDocument, n_dimensions: usize) -> Grid {
     let mut grid = Grid::new(&[
         ("run_id", Align::Left),
         ("setting", Align::Left),
@@ -210,28 +247,26 @@ fn per_dimension(report: &ComparisonDocument, n_dimensions: usize, is_exact: boo
         ("lag_var", Align::Right),
         ("clip_fraction", Align::Right),
     ]);
-    let number = |x: f64| if is_exact { x.to_string() } else { short(x) };
-    let lag = |lags: Option<&[Option<u64>]>, d: usize| {
-        lags.and_then(|lags| lags[d]).map_or_else(String::new, |lag| lag.to_string())
+    let lag = |lags: &Option<Vec<Option<u64>>>, d: usize| {
+        lags.as_ref().and_then(|lags| lags[d]).map_or_else(String::new, |lag| lag.to_string())
     };
     let names = report.dimension_names();
-    for run in &report.runs {
-        for setting in &run.settings {
-            for (d, name) in names.iter().enumerate().take(n_dimensions) {
-                grid.row(vec![
-                    run.run_id.clone(),
-                    setting.name(),
-                    name.clone(),
-                    number(setting.mean[d]),
-                    number(setting.var[d]),
-                    number(setting.mean_distance[d]),
-                    number(setting.log_var_distance[d]),
-                    lag(setting.lag_updates_mean.as_deref(), d),
-                    lag(setting.lag_updates_var.as_deref(), d),
-                    number(setting.clip_by_dimension[d]),
-                ]);
-            }
+    for DimensionRow { run, setting, dim: d, name } in dimension_rows(report, &names) {
+        if d >= n_dimensions {
+            continue;
         }
+        grid.row(vec![
+            run.run_id.clone(),
+            setting.name(),
+            name.to_owned(),
+            short(setting.mean[d]),
+            short(setting.var[d]),
+            short(setting.mean_distance[d]),
+            short(setting.log_var_distance[d]),
+            lag(&setting.lag_updates_mean, d),
+            lag(&setting.lag_updates_var, d),
+            short(setting.clip_by_dimension[d]),
+        ]);
     }
     grid
 }
@@ -241,8 +276,36 @@ fn per_dimension(report: &ComparisonDocument, n_dimensions: usize, is_exact: boo
 /// # Errors
 /// If writing fails.
 pub fn write_divisors(report: &DivisorDocument, format: Format, out: &mut dyn Write) -> io::Result<()> {
-    let is_exact = format == Format::Csv;
-    let number = |x: f64| if is_exact { x.to_string() } else { short(x) };
+    match format {
+        Format::Json => {
+            // Sorted by key throughout.
+            writeln!(out, "{}", serde_json::to_value(report)?)
+        }
+        Format::Ndjson => {
+            for row in &report.rows {
+                serde_json::to_writer(&mut *out, row)?;
+                writeln!(out)?;
+            }
+            Ok(())
+        }
+        Format::Csv | Format::Parquet | Format::Arrow => tidy_divisors(report).write(format, out),
+        Format::Markdown => divisors_grid(report).write_markdown(out),
+        Format::Table => divisors_grid(report).write_table(out),
+    }
+}
+
+fn tidy_divisors(report: &DivisorDocument) -> TidyTable {
+    Tidy::new(&report.rows)
+        .text("run_id", |row| Some(row.run_id.clone()))
+        .text("preset", |row| Some(row.preset.clone()))
+        .text("deviation_of", |row| Some(row.deviation_of.clone()))
+        .float("subtracted", |row| Some(row.subtracted))
+        .float("divisor", |row| Some(row.divisor))
+        .float("clip_fraction", |row| Some(row.clip_fraction))
+        .table()
+}
+
+fn divisors_grid(report: &DivisorDocument) -> Grid {
     let mut grid = Grid::new(&[
         ("run_id", Align::Left),
         ("preset", Align::Left),
@@ -256,25 +319,10 @@ pub fn write_divisors(report: &DivisorDocument, format: Format, out: &mut dyn Wr
             row.run_id.clone(),
             row.preset.clone(),
             row.deviation_of.clone(),
-            number(row.subtracted),
-            number(row.divisor),
-            number(row.clip_fraction),
+            short(row.subtracted),
+            short(row.divisor),
+            short(row.clip_fraction),
         ]);
     }
-    match format {
-        Format::Json => {
-            // Sorted by key throughout.
-            writeln!(out, "{}", serde_json::to_value(report)?)
-        }
-        Format::Ndjson => {
-            for row in &report.rows {
-                serde_json::to_writer(&mut *out, row)?;
-                writeln!(out)?;
-            }
-            Ok(())
-        }
-        Format::Csv => grid.write_csv(out),
-        Format::Markdown => grid.write_markdown(out),
-        Format::Table => grid.write_table(out),
-    }
+    grid
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::Format;
 use super::grid::{Align, Grid};
+use super::tidy::{Tidy, TidyTable};
 use crate::results::DeviceDocument;
 
 /// Writes which devices there are.
@@ -14,17 +15,33 @@ pub fn write_devices(report: &DeviceDocument, format: Format, out: &mut dyn Writ
     match format {
         Format::Json => {
             serde_json::to_writer(&mut *out, report)?;
-            return writeln!(out);
+            writeln!(out)
         }
         Format::Ndjson => {
             for device in &report.devices {
                 serde_json::to_writer(&mut *out, device)?;
                 writeln!(out)?;
             }
-            return Ok(());
+            Ok(())
         }
-        _ => {}
+        Format::Csv | Format::Parquet | Format::Arrow => tidy(report).write(format, out),
+        Format::Markdown => grid(report).write_markdown(out),
+        Format::Table => grid(report).write_table(out),
     }
+}
+
+fn tidy(report: &DeviceDocument) -> TidyTable {
+    Tidy::new(&report.devices)
+        .text("device", |device| Some(device.device.clone()))
+        .flag("present", |device| Some(device.present))
+        .flag("software", |device| Some(device.software))
+        .text("name", |device| device.name.clone())
+        .text("reason", |device| device.reason.clone())
+        .text("advice", |device| device.advice.clone())
+        .table()
+}
+
+fn grid(report: &DeviceDocument) -> Grid {
     let mut grid = Grid::new(&[("device", Align::Left), ("present", Align::Left), ("what", Align::Left)]);
     for device in &report.devices {
         let what = match (&device.name, &device.reason, &device.advice) {
@@ -36,9 +53,5 @@ pub fn write_devices(report: &DeviceDocument, format: Format, out: &mut dyn Writ
         let present = if device.present { "yes" } else { "no" };
         grid.row(vec![device.device.clone(), present.to_owned(), what]);
     }
-    match format {
-        Format::Csv => grid.write_csv(out),
-        Format::Markdown => grid.write_markdown(out),
-        _ => grid.write_table(out),
-    }
+    grid
 }

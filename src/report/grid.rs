@@ -1,4 +1,4 @@
-//! A rectangular report and its three textual renderings.
+//! A rectangular report and its two renderings for people.
 
 use std::io::{self, Write};
 
@@ -79,26 +79,6 @@ impl Grid {
         }
         Ok(())
     }
-
-    /// As CSV.
-    ///
-    /// # Errors
-    /// If writing fails.
-    pub fn write_csv(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut writer = csv::Writer::from_writer(out);
-        writer.write_record(self.columns.iter().map(|(name, _)| name)).map_err(csv_error)?;
-        for row in &self.rows {
-            writer.write_record(row).map_err(csv_error)?;
-        }
-        writer.flush()
-    }
-}
-
-fn csv_error(error: csv::Error) -> io::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        other => io::Error::other(format!("{other:?}")),
-    }
 }
 
 fn cell(text: &str, align: Align) -> Cell {
@@ -114,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_renderings_of_one_grid() {
+    fn two_renderings_of_one_grid() {
         let mut grid = Grid::new(&[("slot", Align::Left), ("a|b", Align::Right)]);
         grid.row(vec!["r0,c0".into(), "1".into()]);
         let render = |write: &dyn Fn(&mut Vec<u8>) -> io::Result<()>| {
@@ -122,7 +102,6 @@ mod tests {
             write(&mut bytes).expect("written");
             String::from_utf8(bytes).expect("text")
         };
-        assert_eq!(render(&|out| grid.write_csv(out)), "slot,a|b\n\"r0,c0\",1\n");
         assert_eq!(
             render(&|out| grid.write_markdown(out)),
             "| slot | a\\|b |\n| --- | ---: |\n| r0,c0 | 1 |\n"

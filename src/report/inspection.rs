@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::Format;
 use super::grid::{Align, Grid};
+use super::tidy::{Tidy, TidyTable};
 use crate::printable::printable;
 use crate::results::text::{grouped, short};
 use crate::results::{FileRow, InspectionDocument};
@@ -75,12 +76,13 @@ pub fn write_inspection(
             serde_json::to_writer(&mut *out, row)?;
             writeln!(out)
         }),
-        Format::Csv | Format::Markdown | Format::Table => {
+        Format::Csv | Format::Parquet | Format::Arrow => tidy(rows).write(format, out),
+        Format::Markdown | Format::Table => {
             let grid = grid(rows);
-            match format {
-                Format::Csv => return grid.write_csv(out),
-                Format::Markdown => grid.write_markdown(out)?,
-                _ => grid.write_table(out)?,
+            if format == Format::Markdown {
+                grid.write_markdown(out)?;
+            } else {
+                grid.write_table(out)?;
             }
             for row in rows {
                 write_reading(row, out)?;
@@ -131,6 +133,24 @@ fn write_reading(row: &FileRow, out: &mut dyn Write) -> io::Result<()> {
         )?;
     }
     row.command.as_ref().map_or(Ok(()), |command| line("try", command))
+}
+
+fn tidy(rows: &[FileRow]) -> TidyTable {
+    Tidy::new(rows)
+        .text("file", |row| Some(row.file.clone()))
+        .text("kind", |row| Some(row.kind.clone()))
+        .int("rows", |row| Some(row.rows))
+        .int("runs", |row| row.runs)
+        .int("episodes", |row| row.episodes)
+        .int("envs", |row| row.envs)
+        .int("first_step", |row| Some(row.steps?.0))
+        .int("last_step", |row| Some(row.steps?.1))
+        .int("obs_width", |row| row.obs_width)
+        .int("games", |row| Some(row.games.as_ref()?.n))
+        .int("complete_games", |row| Some(row.games.as_ref()?.complete))
+        .text("contents", |row| Some(contents(row)))
+        .int("problems", |row| Some(row.problems.len()))
+        .table()
 }
 
 fn grid(rows: &[FileRow]) -> Grid {

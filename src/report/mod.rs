@@ -1,6 +1,7 @@
-//! Documents to bytes: tables, JSON, CSV, Markdown, written to any writer.
+//! Documents to bytes: tables, JSON, CSV, Markdown, Parquet and Arrow IPC, written to any writer.
 
 mod check;
+mod columnar;
 mod comparison;
 mod devices;
 mod figure;
@@ -12,6 +13,7 @@ mod sections;
 mod shapley;
 mod simulation;
 mod states;
+mod tidy;
 
 pub use check::{CheckFormat, write_checks, write_recorded};
 pub use comparison::{write_comparison, write_divisors};
@@ -28,6 +30,7 @@ pub use sections::page_of;
 pub use shapley::write_shapley;
 pub use simulation::write_truth;
 pub use states::{write_merge, write_verification};
+pub use tidy::{Tidy, TidyTable, Values};
 
 /// Format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +45,10 @@ pub enum Format {
     Csv,
     /// A Markdown table.
     Markdown,
+    /// One typed table as Parquet.
+    Parquet,
+    /// One typed table as Arrow IPC (a file, not a stream).
+    Arrow,
 }
 
 impl Format {
@@ -53,6 +60,13 @@ impl Format {
             Self::Ndjson => "ndjson",
             Self::Csv => "csv",
             Self::Markdown => "markdown",
+            Self::Parquet => "parquet",
+            Self::Arrow => "arrow",
         }
+    }
+
+    /// Whether it is no text: never for a terminal.
+    pub fn is_binary(self) -> bool {
+        matches!(self, Self::Parquet | Self::Arrow)
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::Format;
 use super::grid::{Align, Grid};
+use super::tidy::{Tidy, TidyTable};
 use crate::printable::printable;
 use crate::results::text::{fixed, grouped, short};
 use crate::results::{DriftDimensionRow, NormalizationDocument, RunRow};
@@ -55,44 +56,27 @@ pub fn write_normalization(
             }
             Ok(())
         }
-        Format::Csv => all_dimensions(document).write_csv(out),
+        Format::Csv | Format::Parquet | Format::Arrow => all_dimensions(document).write(format, out),
         Format::Table | Format::Markdown => write_for_people(document, format, n_dimensions, out),
     }
 }
 
 /// Every dimension of every run, numbers at full precision.
-fn all_dimensions(document: &NormalizationDocument) -> Grid {
-    let mut grid = Grid::new(&[
-        ("run_id", Align::Left),
-        ("env_id", Align::Right),
-        ("dimension", Align::Right),
-        ("name", Align::Left),
-        ("mean", Align::Right),
-        ("var", Align::Right),
-        ("min", Align::Right),
-        ("max", Align::Right),
-        ("clip_fraction", Align::Right),
-    ]);
+fn all_dimensions(document: &NormalizationDocument) -> TidyTable {
     let names = document.dimension_names();
-    for run in &document.runs {
-        for (d, name) in names.iter().enumerate() {
-            grid.row(vec![
-                run.run_id.clone(),
-                run.env_id.map_or_else(String::new, |env| env.to_string()),
-                d.to_string(),
-                name.clone(),
-                run.mean[d].to_string(),
-                run.var[d].to_string(),
-                run.diagnostics.min[d].to_string(),
-                run.diagnostics.max[d].to_string(),
-                run.diagnostics
-                    .clip_by_dimension
-                    .as_ref()
-                    .map_or_else(String::new, |clipped| clipped[d].to_string()),
-            ]);
-        }
-    }
-    grid
+    let of_run = |run| (0..names.len()).map(move |dim| (run, dim));
+    let rows: Vec<(&RunRow, usize)> = document.runs.iter().flat_map(of_run).collect();
+    Tidy::new(&rows)
+        .text("run_id", |(run, _)| Some(run.run_id.clone()))
+        .int("env_id", |(run, _)| run.env_id)
+        .int("dimension", |(_, dim)| Some(*dim))
+        .text("name", |(_, dim)| Some(names[*dim].clone()))
+        .float("mean", |(run, dim)| Some(run.mean[*dim]))
+        .float("var", |(run, dim)| Some(run.var[*dim]))
+        .float("min", |(run, dim)| Some(run.diagnostics.min[*dim]))
+        .float("max", |(run, dim)| Some(run.diagnostics.max[*dim]))
+        .float("clip_fraction", |(run, dim)| Some(run.diagnostics.clip_by_dimension.as_ref()?[*dim]))
+        .table()
 }
 
 fn write_for_people(

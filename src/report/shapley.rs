@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::Format;
 use super::grid::{Align, Grid};
+use super::tidy::{Tidy, TidyTable};
 use crate::attribution::Cluster;
 use crate::printable::printable;
 use crate::results::text::{decimals, fixed, grouped, percent, probability, short};
-use crate::results::{Direction, GameRow, ShapleyDocument};
+use crate::results::{Direction, GameRow, PlayerRow, ShapleyDocument, SummaryRow};
 
 /// Cells of the bar beside a value.
 const BAR_CELLS: usize = 16;
@@ -44,7 +45,7 @@ pub fn write_shapley(
             writeln!(out)
         }
         Format::Ndjson => documents.iter().try_for_each(|document| write_ndjson(document, out)),
-        Format::Csv => tidy(documents).write_csv(out),
+        Format::Csv | Format::Parquet | Format::Arrow => tidy(documents).write(format, out),
         Format::Markdown => write_people(documents, n_games_shown, out, true),
         Format::Table => write_people(documents, n_games_shown, out, false),
     }
@@ -76,96 +77,94 @@ fn write_ndjson(document: &ShapleyDocument, out: &mut dyn Write) -> io::Result<(
     Ok(())
 }
 
-/// One row per (game, slot) and per slot over games, told apart by `scope`; full precision.
-fn tidy(documents: &[ShapleyDocument]) -> Grid {
-    let names = [
-        "value",
-        "scope",
-        "run_id",
-        "episode",
-        "env_id",
-        "batch",
-        "slot_id",
-        "shapley",
-        "sd",
-        "stderr",
-        "n",
-        "ci_low",
-        "ci_high",
-        "bound_low",
-        "bound_high",
-        "method",
-        "biased",
-        "t",
-        "p_value",
-        "p_adjusted",
-        "significant",
-    ];
-    // A column per column that makes groups, where there are any.
-    let by: Vec<&String> = documents.first().into_iter().flat_map(|document| document.group.keys()).collect();
-    let columns: Vec<(&str, Align)> = names
-        .into_iter()
-        .chain(by.iter().map(|name| name.as_str()))
-        .map(|name| (name, Align::Left))
-        .collect();
-    let mut grid = Grid::new(&columns);
-    let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-    for document in documents {
-        let group: Vec<String> = document.group.values().cloned().collect();
-        for game in &document.games {
-            for row in game.players.rows() {
-                let mut cells = vec![
-                    document.value.clone(),
-                    "game".into(),
-                    game.run_id.to_string(),
-                    game.episode.to_string(),
-                    game.env_id.to_string(),
-                    game.batch.map_or_else(String::new, |batch| batch.to_string()),
-                    row.slot_id.to_string(),
-                    number(row.shapley),
-                    number(row.sd),
-                    number(row.stderr),
-                    row.n_samples.to_string(),
-                    number(row.ci_low),
-                    number(row.ci_high),
-                    number(row.bound_low),
-                    number(row.bound_high),
-                    game.method.name().into(),
-                    game.biased.to_string(),
-                    String::new(),
-                    String::new(),
-                    String::new(),
-                    String::new(),
-                ];
-                cells.extend_from_slice(&group);
-                grid.row(cells);
-            }
-        }
-        for row in &document.summary {
-            let mut cells = vec![document.value.clone(), "summary".into()];
-            cells.extend(std::iter::repeat_n(String::new(), 4));
-            cells.extend([
-                row.slot_id.clone(),
-                number(Some(row.mean)),
-                number(row.sd),
-                number(row.stderr),
-                row.n_units.to_string(),
-                number(row.ci_low),
-                number(row.ci_high),
-                String::new(),
-                String::new(),
-                document.method.name().to_owned(),
-                document.games.iter().any(|game| game.biased).to_string(),
-                number(row.t),
-                number(row.p_value),
-                number(row.p_adjusted),
-                row.significant.map_or_else(String::new, |significant| significant.to_string()),
-            ]);
-            cells.extend_from_slice(&group);
-            grid.row(cells);
+/// A value in a game, or over games.
+struct TidyRow<'a> {
+    document: &'a ShapleyDocument,
+    scope: Scope<'a>,
+}
+
+enum Scope<'a> {
+    Game(&'a GameRow, PlayerRow<'a>),
+    Summary(&'a SummaryRow),
+}
+
+impl<'a> TidyRow<'a> {
+    fn game(&self) -> Option<&'a GameRow> {
+        match self.scope {
+            Scope::Game(game, _) => Some(game),
+            Scope::Summary(_) => None,
         }
     }
-    grid
+
+    fn summary(&self) -> Option<&'a SummaryRow> {
+        match self.scope {
+            Scope::Game(..) => None,
+            Scope::Summary(row) => Some(row),
+        }
+    }
+
+    /// A number that both kinds of rows have.
+    fn number(
+        &self,
+        of_player: impl Fn(&PlayerRow<'_>) -> Option<f64>,
+        of_summary: impl Fn(&SummaryRow) -> Option<f64>,
+    ) -> Option<f64> {
+        match &self.scope {
+            Scope::Game(_, player) => of_player(player),
+            Scope::Summary(row) => of_summary(row),
+        }
+    }
+}
+
+fn tidy_rows(document: &ShapleyDocument) -> Vec<TidyRow<'_>> {
+    let mut rows = Vec::new();
+    for game in &document.games {
+        rows.extend(game.players.rows().map(|player| TidyRow { document, scope: Scope::Game(game, player) }));
+    }
+    rows.extend(document.summary.iter().map(|row| TidyRow { document, scope: Scope::Summary(row) }));
+    rows
+}
+
+/// One row per (game, slot) and per slot over games, told apart by `scope`; full precision.
+fn tidy(documents: &[ShapleyDocument]) -> TidyTable {
+    let rows: Vec<TidyRow<'_>> = documents.iter().flat_map(tidy_rows).collect();
+    let table = Tidy::new(&rows)
+        .text("value", |row| Some(row.document.value.clone()))
+        .text("scope", |row| Some(if row.game().is_some() { "game" } else { "summary" }.to_owned()))
+        .text("run_id", |row| Some(row.game()?.run_id.to_string()))
+        .int("episode", |row| Some(row.game()?.episode))
+        .int("env_id", |row| Some(row.game()?.env_id))
+        .int("batch", |row| row.game()?.batch)
+        .text("slot_id", |row| match &row.scope {
+            Scope::Game(_, player) => Some(player.slot_id.to_string()),
+            Scope::Summary(summary) => Some(summary.slot_id.clone()),
+        })
+        .float("shapley", |row| row.number(|player| player.shapley, |summary| Some(summary.mean)))
+        .float("sd", |row| row.number(|player| player.sd, |summary| summary.sd))
+        .float("stderr", |row| row.number(|player| player.stderr, |summary| summary.stderr))
+        .int("n", |row| match &row.scope {
+            Scope::Game(_, player) => Some(player.n_samples),
+            Scope::Summary(summary) => Some(summary.n_units),
+        })
+        .float("ci_low", |row| row.number(|player| player.ci_low, |summary| summary.ci_low))
+        .float("ci_high", |row| row.number(|player| player.ci_high, |summary| summary.ci_high))
+        .float("bound_low", |row| row.number(|player| player.bound_low, |_| None))
+        .float("bound_high", |row| row.number(|player| player.bound_high, |_| None))
+        .text("method", |row| {
+            let of_all = row.document.method.name();
+            Some(row.game().map_or(of_all, |game| game.method.name()).to_owned())
+        })
+        .flag("biased", |row| {
+            let is_any = || row.document.games.iter().any(|game| game.biased);
+            Some(row.game().map_or_else(is_any, |game| game.biased))
+        })
+        .float("t", |row| row.summary()?.t)
+        .float("p_value", |row| row.summary()?.p_value)
+        .float("p_adjusted", |row| row.summary()?.p_adjusted)
+        .flag("significant", |row| row.summary()?.significant);
+    // A column per column that makes groups, where there are any.
+    let by = documents.first().into_iter().flat_map(|document| document.group.keys());
+    by.fold(table, |table, name| table.text(name, |row| row.document.group.get(name).cloned())).table()
 }
 
 fn write_people(

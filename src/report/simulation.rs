@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::Format;
 use super::grid::{Align, Grid};
+use super::tidy::{Tidy, TidyTable};
 use crate::printable::printable;
 use crate::results::text::{decimals, fixed, grouped, short};
 use crate::results::{SimulationDocument, TrueValue};
@@ -16,6 +17,9 @@ pub fn write_truth(truth: &SimulationDocument, format: Format, out: &mut dyn Wri
     if matches!(format, Format::Json | Format::Ndjson) {
         serde_json::to_writer(&mut *out, truth)?;
         return writeln!(out);
+    }
+    if matches!(format, Format::Csv | Format::Parquet | Format::Arrow) {
+        return tidy(truth).write(format, out);
     }
     let values = |slot: &TrueValue| [Some(slot.shapley), slot.realized, slot.effect];
     let places = decimals(truth.slots.iter().flat_map(values).flatten());
@@ -31,7 +35,6 @@ pub fn write_truth(truth: &SimulationDocument, format: Format, out: &mut dyn Wri
         grid.row(cells);
     }
     match format {
-        Format::Csv => return grid.write_csv(out),
         Format::Markdown if !truth.slots.is_empty() => grid.write_markdown(out)?,
         Format::Table if !truth.slots.is_empty() => grid.write_table(out)?,
         _ => {}
@@ -52,4 +55,13 @@ pub fn write_truth(truth: &SimulationDocument, format: Format, out: &mut dyn Wri
     }
     let files: Vec<_> = truth.files.iter().map(|file| printable(file)).collect();
     writeln!(out, "{} rows in {}", grouped(truth.rows), files.join(", "))
+}
+
+fn tidy(truth: &SimulationDocument) -> TidyTable {
+    Tidy::new(&truth.slots)
+        .text("slot_id", |slot| Some(slot.slot_id.clone()))
+        .float("shapley", |slot| Some(slot.shapley))
+        .float("realized", |slot| slot.realized)
+        .float("effect", |slot| slot.effect)
+        .table()
 }

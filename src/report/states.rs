@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use super::Format;
 use super::grid::{Align, Grid};
+use super::tidy::{Tidy, TidyTable};
 use crate::printable::printable;
 use crate::results::text::{grouped, short};
-use crate::results::{StateDocument, TriedRow, VerificationDocument};
+use crate::results::{DifferenceRow, StateDocument, TriedRow, VerificationDocument};
 
 /// Writes a merged state: the document itself as JSON, a summary for people.
 ///
@@ -19,18 +20,13 @@ pub fn write_merge(
     format: Format,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut grid = Grid::new(&[("dimension", Align::Left), ("mean", Align::Right), ("var", Align::Right)]);
-    let is_exact = format == Format::Csv;
-    let number = |x: f64| if is_exact { x.to_string() } else { short(x) };
-    for (d, (mean, var)) in state.mean.iter().zip(&state.var).enumerate() {
-        grid.row(vec![d.to_string(), number(*mean), number(*var)]);
-    }
     match format {
         Format::Json => write!(out, "{}", state.to_json()),
         // Sorted by key.
         Format::Ndjson => writeln!(out, "{}", serde_json::to_value(state)?),
-        Format::Csv => grid.write_csv(out),
+        Format::Csv | Format::Parquet | Format::Arrow => tidy_state(state).write(format, out),
         Format::Table | Format::Markdown => {
+            let grid = state_grid(state);
             let states = if n_states == 1 { "state" } else { "states" };
             writeln!(
                 out,
@@ -49,6 +45,23 @@ pub fn write_merge(
     }
 }
 
+fn tidy_state(state: &StateDocument) -> TidyTable {
+    let rows: Vec<(usize, (&f64, &f64))> = state.mean.iter().zip(&state.var).enumerate().collect();
+    Tidy::new(&rows)
+        .int("dimension", |(d, _)| Some(*d))
+        .float("mean", |(_, (mean, _))| Some(**mean))
+        .float("var", |(_, (_, var))| Some(**var))
+        .table()
+}
+
+fn state_grid(state: &StateDocument) -> Grid {
+    let mut grid = Grid::new(&[("dimension", Align::Left), ("mean", Align::Right), ("var", Align::Right)]);
+    for (d, (mean, var)) in state.mean.iter().zip(&state.var).enumerate() {
+        grid.row(vec![d.to_string(), short(*mean), short(*var)]);
+    }
+    grid
+}
+
 /// Writes a verification.
 ///
 /// # Errors
@@ -64,7 +77,7 @@ pub fn write_verification(
             serde_json::to_writer(&mut *out, report)?;
             writeln!(out)
         }
-        Format::Csv => differences_grid(report, usize::MAX, true).write_csv(out),
+        Format::Csv | Format::Parquet | Format::Arrow => tidy_differences(report).write(format, out),
         Format::Table | Format::Markdown => {
             let n_dimensions_recorded = report.n_dimensions.unwrap_or(report.differences.len());
             let differ = if report.distance.is_some() || !report.differences.is_empty() {
@@ -101,7 +114,7 @@ pub fn write_verification(
                 return Ok(());
             }
             writeln!(out)?;
-            let grid = differences_grid(report, n_dimensions, false);
+            let grid = differences_grid(report, n_dimensions);
             if format == Format::Markdown { grid.write_markdown(out) } else { grid.write_table(out) }
         }
     }
@@ -143,7 +156,24 @@ fn grouped_count(count: f64) -> String {
     }
 }
 
-fn differences_grid(report: &VerificationDocument, n_dimensions: usize, is_exact: bool) -> Grid {
+/// The name of the dimension a row is about.
+fn named(names: &[String], difference: &DifferenceRow) -> String {
+    names.get(difference.dimension).cloned().unwrap_or_else(|| difference.dimension.to_string())
+}
+
+fn tidy_differences(report: &VerificationDocument) -> TidyTable {
+    let names = report.dimension_names();
+    Tidy::new(&report.differences)
+        .text("dimension", |row| Some(named(&names, row)))
+        .float("stored_mean", |row| row.stored_mean)
+        .float("implied_mean", |row| Some(row.expected_mean))
+        .float("stored_var", |row| row.stored_var)
+        .float("implied_var", |row| Some(row.expected_var))
+        .float("distance", |row| row.distance)
+        .table()
+}
+
+fn differences_grid(report: &VerificationDocument, n_dimensions: usize) -> Grid {
     let mut grid = Grid::new(&[
         ("dimension", Align::Left),
         ("stored mean", Align::Right),
@@ -152,18 +182,16 @@ fn differences_grid(report: &VerificationDocument, n_dimensions: usize, is_exact
         ("implied var", Align::Right),
         ("distance", Align::Right),
     ]);
-    let number = |x: f64| if is_exact { x.to_string() } else { short(x) };
-    let number_or_nan = |x: Option<f64>| number(x.unwrap_or(f64::NAN));
+    let number = |x: Option<f64>| short(x.unwrap_or(f64::NAN));
     let names = report.dimension_names();
     for difference in report.differences.iter().take(n_dimensions) {
-        let name = names.get(difference.dimension);
         grid.row(vec![
-            name.cloned().unwrap_or_else(|| difference.dimension.to_string()),
-            number_or_nan(difference.stored_mean),
-            number(difference.expected_mean),
-            number_or_nan(difference.stored_var),
-            number(difference.expected_var),
-            difference.distance.map_or_else(|| number(f64::INFINITY), number),
+            named(&names, difference),
+            number(difference.stored_mean),
+            short(difference.expected_mean),
+            number(difference.stored_var),
+            short(difference.expected_var),
+            short(difference.distance.unwrap_or(f64::INFINITY)),
         ]);
     }
     grid

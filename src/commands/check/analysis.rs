@@ -14,7 +14,7 @@ use crate::commands::analyze::shapley::{self, ShapleyArgs};
 use crate::commands::normalize::OutputPaths;
 use crate::commands::normalize::replay::{self, ReplayArgs};
 use crate::commands::normalize::stats::{self, StatsArgs};
-use crate::commands::{CommandError, CommonArgs, Context};
+use crate::commands::{CommandError, CommonArgs, Context, OutputHolds};
 use crate::config;
 use crate::records::{
     CoalitionRecording, FileKind, InputFile, Table as RecordTable, fingerprints, read_result_or_baseline,
@@ -321,7 +321,7 @@ fn parse<T: Args + FromArgMatches>(
     }
     (common.quiet, common.verbose) = (outer.quiet, outer.verbose);
     (common.color, common.progress) = (outer.color, outer.progress);
-    Ok((T::from_arg_matches(&matches).map_err(parsed)?, Context::new(common)))
+    Ok((T::from_arg_matches(&matches).map_err(parsed)?, Context::new(common, OutputHolds::Result)))
 }
 
 /// Flags of a check's analysis: the command's own table gives what the check does not say.

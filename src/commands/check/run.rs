@@ -32,7 +32,8 @@ pub struct RunArgs {
     /// Fail as well where the data cannot tell
     #[arg(long)]
     pub strict: bool,
-    /// Write the report to a file too (repeatable): table, json, ndjson, csv, markdown, junit or github
+    /// Write the report to a file too (repeatable): table, json, ndjson, csv, markdown, parquet,
+    /// arrow, junit or github
     #[arg(long, value_name = "FORMAT=PATH", value_parser = report_target)]
     pub report: Vec<(CheckFormat, PathBuf)>,
 }
