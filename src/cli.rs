@@ -226,7 +226,13 @@ fn settings_of(matches: &ArgMatches, found: &mut Vec<Setting>) {
             matches.get_raw_occurrences(id.as_str()).map(|all| all.flatten().map(|v| v.to_string_lossy()));
         let value = values.map_or_else(String::new, |values| values.collect::<Vec<_>>().join(","));
         let is_typed = matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
-        if !value.is_empty() && flag != "runs" && found.iter().all(|setting| setting.flag != flag) {
+        // Groups of arguments have ids too, capitalized.
+        let is_group = flag.starts_with(|first: char| first.is_ascii_uppercase());
+        if !value.is_empty()
+            && !is_group
+            && flag != "runs"
+            && found.iter().all(|setting| setting.flag != flag)
+        {
             found.push(Setting { flag, value, is_typed });
         }
     }
@@ -372,7 +378,9 @@ fn tell_settings(parsed: &Parsed, context: &Context) {
         let value = value.map_or_else(String::new, |value| format!(" {value}"));
         context.console.note(&format!("--{flag}{value}, from {origin}"));
     }
-    for Setting { flag, value, is_typed } in &parsed.settings {
+    let about_numbers =
+        parsed.settings.iter().filter(|setting| !ABOUT_SPEECH.contains(&setting.flag.as_str()));
+    for Setting { flag, value, is_typed } in about_numbers {
         let origin = match parsed.origins.get(flag) {
             Some(origin) => origin.as_str(),
             None if *is_typed => "command line",

@@ -85,7 +85,7 @@ fn every_result_is_one_typed_table_in_parquet_and_arrow() {
             }
             found.push(columns.into_keys().collect::<Vec<_>>());
         }
-        let csv = text(&simic(folder, &format!("{line} --format csv")).stdout);
+        let csv = text(&simic(folder, &format!("{line} --format csv --force")).stdout);
         let mut header: Vec<String> =
             csv.lines().next().expect("a header").split(',').map(str::to_owned).collect();
         header.sort();

@@ -101,6 +101,8 @@ impl StoredState {
     pub fn document(&self) -> StateDocument {
         let prior = self.initial;
         StateDocument {
+            verdict: Vec::new(),
+            merged: None,
             schema: STATE_SCHEMA.to_owned(),
             kind: self.kind.clone().unwrap_or_else(|| "welford".to_owned()),
             momentum: self.momentum,

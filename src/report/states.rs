@@ -15,7 +15,6 @@ use crate::results::{DifferenceRow, StateDocument, TriedRow, VerificationDocumen
 /// If writing fails.
 pub fn write_merge(
     state: &StateDocument,
-    n_states: usize,
     written: Option<&str>,
     format: Format,
     out: &mut dyn Write,
@@ -27,14 +26,7 @@ pub fn write_merge(
         Format::Csv | Format::Parquet | Format::Arrow => tidy_state(state).write(format, out),
         Format::Table | Format::Markdown => {
             let grid = state_grid(state);
-            let states = if n_states == 1 { "state" } else { "states" };
-            writeln!(
-                out,
-                "{} {states} merged: count {}, {} updates",
-                n_states,
-                short(state.count),
-                grouped(state.batches.unwrap_or(0))
-            )?;
+            state.verdict.iter().try_for_each(|sentence| writeln!(out, "{sentence}"))?;
             if format == Format::Markdown {
                 grid.write_markdown(out)?;
             } else {

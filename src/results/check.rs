@@ -147,6 +147,9 @@ pub struct CheckRow {
     pub status: CheckStatus,
     /// Where its baseline is.
     pub baseline: String,
+    /// What the units behind its metrics are, where the baseline tells: game, episode or run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
     /// Whether inconclusive findings fail.
     pub strict: bool,
     /// Why the check is incomparable.
@@ -170,7 +173,7 @@ impl CheckRow {
             CheckStatus::Passed
         };
         let CheckResult { findings, strict } = result;
-        Self { name, status, baseline, strict, reason: None, hint: None, findings }
+        Self { name, status, baseline, unit: None, strict, reason: None, hint: None, findings }
     }
 
     /// A check without a baseline that the new result could be judged by.
@@ -179,6 +182,7 @@ impl CheckRow {
             name,
             status: CheckStatus::Incomparable,
             baseline,
+            unit: None,
             strict: false,
             reason: Some(reason),
             hint: Some(hint),
@@ -198,6 +202,9 @@ pub struct CheckDocument {
     /// `simic.check/1`.
     #[schemars(extend("const" = CHECK_SCHEMA))]
     pub schema: String,
+    /// The conclusion in sentences; documents written before there were any lack it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdict: Vec<String>,
     /// The checks, in order of name.
     pub checks: Vec<CheckRow>,
 }
@@ -205,7 +212,7 @@ pub struct CheckDocument {
 impl CheckDocument {
     /// The document of these checks.
     pub fn new(checks: Vec<CheckRow>) -> Self {
-        Self { schema: CHECK_SCHEMA.to_owned(), checks }
+        Self { schema: CHECK_SCHEMA.to_owned(), verdict: Vec::new(), checks }
     }
 }
 

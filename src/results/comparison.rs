@@ -23,6 +23,9 @@ pub struct ComparisonDocument {
     /// `simic.normalize.compare/1`.
     #[schemars(extend("const" = COMPARE_SCHEMA))]
     pub schema: String,
+    /// The conclusion in sentences; documents written before there were any lack it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdict: Vec<String>,
     /// obs, reward or return.
     pub target: String,
     /// Rows of one update.
@@ -272,6 +275,7 @@ impl ComparisonDocument {
     pub fn new(settings: CompareAnalysis, runs: Vec<ComparedRunRow>, input: CompareInput) -> Self {
         Self {
             schema: COMPARE_SCHEMA.to_owned(),
+            verdict: Vec::new(),
             target: settings.rule.target.name().to_owned(),
             update_every: settings.rule.update_every.describe(),
             runs,
@@ -299,6 +303,9 @@ pub struct DivisorDocument {
     /// Everything the numbers depend on besides the input and the framework; older documents lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<RuleAnalysis>,
+    /// The conclusion in sentences; documents written before there were any lack it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdict: Vec<String>,
 }
 
 /// What one framework divides the rewards of one run by.
@@ -323,7 +330,7 @@ pub struct DivisorRow {
 impl DivisorDocument {
     /// The document of these rows.
     pub fn new(rows: Vec<DivisorRow>, settings: RuleAnalysis) -> Self {
-        Self { rows, schema: DIVISORS_SCHEMA.to_owned(), settings: Some(settings) }
+        Self { rows, schema: DIVISORS_SCHEMA.to_owned(), settings: Some(settings), verdict: Vec::new() }
     }
 }
 

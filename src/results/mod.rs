@@ -28,6 +28,7 @@ mod simulation;
 mod skips;
 mod states;
 pub mod text;
+mod verdict;
 
 pub use analysis::{CoalitionReading, IntervalKind, OnBad, ShapleyAnalysis};
 pub use any::ResultDocument;
@@ -65,3 +66,4 @@ pub use states::{
     DifferenceRow, STATE_SCHEMA, StateComparison, StateDocument, StatePlace, TriedRow, VERIFY_SCHEMA,
     VerificationDocument,
 };
+pub use verdict::{interval_words, unit_noun};

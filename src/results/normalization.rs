@@ -73,6 +73,9 @@ pub struct NormalizationDocument {
     /// `simic.normalize.stats/1` or `simic.normalize.replay/1`.
     #[schemars(extend("enum" = [STATS_SCHEMA, REPLAY_SCHEMA]))]
     pub schema: String,
+    /// The conclusion in sentences; documents written before there were any lack it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdict: Vec<String>,
     /// welford or ema.
     pub kind: String,
     /// Momentum of a moving average.
@@ -361,6 +364,7 @@ impl NormalizationDocument {
         };
         Self {
             schema: schema.to_owned(),
+            verdict: Vec::new(),
             kind: settings.rule.rule.memory.name().to_owned(),
             momentum: settings.rule.rule.memory.momentum(),
             target: settings.rule.target.name().to_owned(),
@@ -460,6 +464,12 @@ pub(super) fn dimension_names(target: &str, columns: &[String], width: usize) ->
 }
 
 impl RunRow {
+    /// The run, and the environment where each has statistics of its own, in words.
+    pub fn name(&self) -> String {
+        let id = &self.run_id;
+        self.env_id.map_or_else(|| format!("run {id}"), |env| format!("run {id}, env {env}"))
+    }
+
     /// The run, or the environment below it.
     fn unit_name(&self) -> String {
         self.env_id.map_or_else(|| self.run_id.clone(), |env| format!("{}/{env}", self.run_id))

@@ -70,6 +70,9 @@ pub struct ShapleyDocument {
     /// `simic.shapley/1`.
     #[schemars(extend("const" = SHAPLEY_SCHEMA))]
     pub schema: String,
+    /// The conclusion in sentences; documents written before there were any lack it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdict: Vec<String>,
     /// Value column.
     pub value: String,
     /// The values of the columns that make groups which the games have in common; absent without groups.
@@ -352,6 +355,7 @@ impl ShapleyDocument {
         let (summary, unit_means) = summary.players.into_iter().map(SummaryRow::of).unzip();
         Self {
             schema: SHAPLEY_SCHEMA.to_owned(),
+            verdict: Vec::new(),
             value: value.to_owned(),
             group,
             direction: settings.better,

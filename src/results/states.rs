@@ -32,6 +32,12 @@ pub struct StateDocument {
     /// `simic.normalizer/1`.
     #[schemars(extend("const" = STATE_SCHEMA))]
     pub schema: String,
+    /// The conclusion in sentences, where the state was merged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdict: Vec<String>,
+    /// States it was merged of, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<usize>,
     /// welford or ema.
     pub kind: String,
     /// Momentum of a moving average.
@@ -87,6 +93,9 @@ pub struct VerificationDocument {
     /// `simic.normalize.verify/1`.
     #[schemars(extend("const" = VERIFY_SCHEMA))]
     pub schema: String,
+    /// The conclusion in sentences; documents written before there were any lack it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdict: Vec<String>,
     /// The state's file.
     pub state: String,
     /// Its format.
@@ -212,6 +221,7 @@ impl VerificationDocument {
         let (diagnosis, detail) = found.diagnosis.map(words).unzip();
         Self {
             schema: VERIFY_SCHEMA.to_owned(),
+            verdict: Vec::new(),
             state: found.state.to_owned(),
             format: found.format.to_owned(),
             run_id: found.run_id.to_owned(),

@@ -408,7 +408,7 @@ fn document(
         better: analysis.better.or_else(|| Direction::of_column(value)),
         ..analysis.clone()
     };
-    ShapleyDocument::new(settled, value, games.results, summary, input)
+    ShapleyDocument::new(settled, value, games.results, summary, input).concluded()
 }
 
 /// Units from which on a bootstrap covers nearly what it says: of 10 to 12, 90 % at 95 %, of 20, 93 %.

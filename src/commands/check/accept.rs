@@ -8,6 +8,7 @@ use super::analysis::{Analysed, AnalysisCache};
 use super::compare::{CheckOutcome, compare, ids, judged};
 use super::plan::{OtherRunsArgs, TargetArgs, plans};
 use super::record::store;
+use super::run::unit_of;
 use crate::commands::{CommandError, Context, Outcome};
 use crate::records::read_baseline;
 use crate::report::write_checks;
@@ -73,12 +74,12 @@ pub fn run(args: &AcceptArgs, context: &Context) -> Result<Outcome, CommandError
             ));
         }
         let place = plan.baseline.display().to_string();
-        rows.push(outcome.row(plan.name.clone(), place));
+        rows.push(outcome.row(plan.name.clone(), place, unit_of(&stored)));
         if baseline.to_bytes() != stored.to_bytes() {
             accepted.push((plan, baseline));
         }
     }
-    let document = CheckDocument::new(rows);
+    let document = CheckDocument::new(rows).concluded();
     if !context.common.quiet || context.common.output.is_some() {
         context.write(|out| write_checks(&document, context.check_format(), context.common.verbose, out))?;
     }

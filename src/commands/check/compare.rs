@@ -19,11 +19,12 @@ pub(super) enum CheckOutcome {
 
 impl CheckOutcome {
     /// The check as the document holds it.
-    pub(super) fn row(self, name: String, baseline: String) -> CheckRow {
-        match self {
+    pub(super) fn row(self, name: String, baseline: String, unit: Option<String>) -> CheckRow {
+        let row = match self {
             Self::Judged(result) => CheckRow::judged(name, baseline, result),
             Self::Unusable { reason, hint } => CheckRow::incomparable(name, baseline, reason, hint),
-        }
+        };
+        CheckRow { unit, ..row }
     }
 }
 

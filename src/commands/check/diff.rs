@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::analysis::Analysed;
 use super::compare::{CheckOutcome, compare};
-use super::run::outcome_of;
+use super::run::{outcome_of, unit_of};
 use crate::baseline::{Judgement, Rules};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::records::read_result_or_baseline;
@@ -50,8 +50,8 @@ pub fn run(args: &DiffArgs, context: &Context) -> Result<Outcome, CommandError> 
         "compare results of the same settings and runs, or say --other-runs".clone_into(hint);
     }
     let name = format!("{} -> {}", args.old.display(), args.new.display());
-    let row = outcome.row(name, args.old.display().to_string());
-    let document = CheckDocument::new(vec![row]);
+    let row = outcome.row(name, args.old.display().to_string(), unit_of(&old));
+    let document = CheckDocument::new(vec![row]).concluded();
     context.write(|out| write_checks(&document, context.check_format(), context.common.verbose, out))?;
     Ok(outcome_of(&document))
 }

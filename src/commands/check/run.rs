@@ -11,7 +11,7 @@ use super::plan::{CheckPlan, OtherRunsArgs, TargetArgs, plans};
 use crate::commands::{CommandError, Context, FormatArg, Outcome};
 use crate::records::{read_baseline, read_baseline_revision};
 use crate::report::{CheckFormat, write_checks};
-use crate::results::{CheckDocument, CheckRow, CheckStatus};
+use crate::results::{Baseline, CheckDocument, CheckRow, CheckStatus, unit_noun};
 
 /// Recomputes and compares with the baselines.
 ///
@@ -67,7 +67,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandError> {
         }
         rows.push(check(plan, args.baseline_rev.as_deref(), args.baseline.is_none(), &mut cache)?);
     }
-    let document = CheckDocument::new(rows);
+    let document = CheckDocument::new(rows).concluded();
     report(&document, args, context)?;
     Ok(outcome_of(&document))
 }
@@ -100,6 +100,7 @@ fn check(
         reason,
         hint: hint.unwrap_or_else(|| "simic inspect says what is in a file".to_owned()),
     };
+    let unit = stored.as_ref().ok().and_then(unit_of);
     let outcome = match stored {
         Err(error) => unusable(error.to_string(), Some(error.hint().to_owned())),
         Ok(stored) => match cache.analyse(plan, Some(&stored)) {
@@ -114,7 +115,16 @@ fn check(
             Err(error) => unusable(error.to_string(), error.hint()),
         },
     };
-    Ok(outcome.row(plan.name.clone(), baseline))
+    Ok(outcome.row(plan.name.clone(), baseline, unit))
+}
+
+/// What the units behind a baseline's numbers are called.
+pub(super) fn unit_of(stored: &Baseline) -> Option<String> {
+    let cluster = stored.cluster()?;
+    // Names of units begin with their run.
+    let units = stored.metrics.iter().flat_map(|metric| metric.samples.keys());
+    let runs = units.map(|name| name.split('/').next().unwrap_or(name));
+    Some(unit_noun(cluster, runs).to_owned())
 }
 
 /// Writes the report, and everything else that was asked.

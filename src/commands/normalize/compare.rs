@@ -179,7 +179,7 @@ pub(in crate::commands) fn compute(
     let input = CompareInput::new(recording.n_files(), (&recording.skips().report).into());
     let settled = CompareAnalysis { rule: settled(&analysis.rule, &recording), ..analysis.clone() };
     Context::check_unchanged(files)?;
-    Ok(ComparisonDocument::new(settled, runs.collect(), input))
+    Ok(ComparisonDocument::new(settled, runs.collect(), input).concluded())
 }
 
 /// Refuses momenta that are there twice, and a grid beside others.
@@ -264,7 +264,7 @@ fn divisors(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErr
     let named = rows
         .into_iter()
         .map(|row| DivisorRow { run_id: recording.runs()[row.run].run_id.clone(), ..row.shown });
-    let document = DivisorDocument::new(named.collect(), settled(&asked, &recording));
+    let document = DivisorDocument::new(named.collect(), settled(&asked, &recording)).concluded();
     context.write(|out| write_divisors(&document, context.format(), out))?;
     Ok(Outcome::Clean)
 }

@@ -99,13 +99,12 @@ pub fn run(args: &MergeArgs, context: &Context) -> Result<Outcome, CommandError>
         context.write(|out| out.write_all(&bytes))?;
     }
     let written = context.common.output.as_ref().map(|path| path.display().to_string());
+    let document = result.document().merged_of(stored.len());
     // With a file written, what is shown is a summary unless the document is asked for.
     let format = context.format();
     context
         .console
-        .output(None, false, |out| {
-            write_merge(&result.document(), stored.len(), written.as_deref(), format, out)
-        })
+        .output(None, false, |out| write_merge(&document, written.as_deref(), format, out))
         .map_err(|source| CommandError::Output { target: "the result".to_owned(), source })?;
     let is_order_told = matches!(merged.memory, Memory::Ema { .. }) && stored.len() > 1;
     if format == Format::Table && is_order_told {

@@ -157,7 +157,7 @@ pub(in crate::commands) fn compute(
     tell_skips(&recording, context);
     let settled = ReplayAnalysis { rule: settled(&analysis.rule, &recording), ..analysis.clone() };
     let input = recording.skips().document(recording.n_files());
-    Ok(NormalizationDocument::new(REPLAY_SCHEMA, settled, device, &runs, input, written))
+    Ok(NormalizationDocument::new(REPLAY_SCHEMA, settled, device, &runs, input, written).concluded())
 }
 
 /// Opens the recording and says what there is to say about it.

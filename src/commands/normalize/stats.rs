@@ -113,7 +113,8 @@ pub(in crate::commands) fn compute(
     tell_skips(&recording, context);
     let settled = ReplayAnalysis { rule: settled(&analysis.rule, &recording), ..analysis.clone() };
     let input = recording.skips().document(recording.n_files());
-    Ok(NormalizationDocument::new(STATS_SCHEMA, settled, device, &runs, input, state.into_iter().collect()))
+    let written = state.into_iter().collect();
+    Ok(NormalizationDocument::new(STATS_SCHEMA, settled, device, &runs, input, written).concluded())
 }
 
 /// Full history over all rows: any order gives the same state.

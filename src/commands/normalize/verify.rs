@@ -177,7 +177,7 @@ pub fn run(args: &VerifyArgs, context: &Context) -> Result<Outcome, CommandError
         tried: verified.tried,
     };
     Context::check_unchanged(&files)?;
-    let document = VerificationDocument::new(analysis, comparison);
+    let document = VerificationDocument::new(analysis, comparison).concluded();
     context.write(|out| write_verification(&document, context.format(), dimensions, out))?;
     Ok(if document.matches { Outcome::Clean } else { Outcome::Findings })
 }
