@@ -7,7 +7,7 @@ use super::grid::{Align, Grid};
 use super::tidy::{Tidy, TidyTable};
 use crate::printable::printable;
 use crate::results::text::{grouped, short};
-use crate::results::{ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument, NeighbourRow};
+use crate::results::{ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument};
 
 /// Writes a comparison.
 ///
@@ -65,19 +65,6 @@ fn write_compared(
         };
         writeln!(out, "run {}: {shift}", printable(&run.run_id))?;
         show(&settings_grid(run), out)?;
-        if let Some(recommended) = &run.recommended {
-            let neighbour = |word: &str, row: &Option<NeighbourRow>| {
-                row.as_ref().map(|row| format!("; {word}, {}: {}", row.setting, short(row.error)))
-            };
-            writeln!(
-                out,
-                "least error of the statistics in use: {}, {} sd of a normalized value{}{}",
-                recommended.setting,
-                short(recommended.error),
-                neighbour("faster", &recommended.faster).unwrap_or_default(),
-                neighbour("slower", &recommended.slower).unwrap_or_default(),
-            )?;
-        }
     }
     if n_dimensions > 0 {
         writeln!(out)?;

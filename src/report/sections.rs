@@ -119,7 +119,7 @@ fn shapley(document: &ShapleyDocument) -> PageSection {
     let group = document.group_name().map_or_else(String::new, |group| format!(", {group}"));
     PageSection {
         heading: format!("What each slot adds to {}{group}", document.value),
-        conclusions: Vec::new(),
+        conclusions: document.verdict.clone(),
         figures: figures.collect(),
         tables,
     }
@@ -146,7 +146,7 @@ fn comparison(document: &ComparisonDocument) -> PageSection {
     let headings = ["run", "setting", "error", "mean off (sd)", "sd off (times)", "clipped (%)", "updates"];
     PageSection {
         heading: format!("Which setting normalizes {} best", document.target),
-        conclusions: Vec::new(),
+        conclusions: document.verdict.clone(),
         figures: comparison_figure(document, None).into_iter().collect(),
         tables: vec![table(&headings, rows.collect())],
     }
@@ -162,7 +162,7 @@ fn normalization(document: &NormalizationDocument) -> PageSection {
     });
     PageSection {
         heading: format!("How {} were normalized", document.target),
-        conclusions: Vec::new(),
+        conclusions: document.verdict.clone(),
         figures: Vec::new(),
         tables: vec![table(&["run", "dimension", "mean", "sd"], rows.take(DIMENSIONS_LISTED).collect())],
     }
@@ -183,7 +183,7 @@ fn check(document: &CheckDocument) -> PageSection {
     });
     PageSection {
         heading: "Checks".to_owned(),
-        conclusions: Vec::new(),
+        conclusions: document.verdict.clone(),
         figures: check_figure(document, None).into_iter().collect(),
         tables: vec![table(&["check", "metric", "verdict", "stored", "new", "why"], rows.collect())],
     }

@@ -1,4 +1,4 @@
-//! What settings side by side say: which is too slow for the shift, and which stays closest to the data.
+//! What settings side by side say: which is too slow for the shift, and which has the least error.
 
 use crate::results::text::{brief, counted, grouped, listed};
 use crate::results::{ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument};
@@ -118,31 +118,43 @@ fn follows(run: &ComparedRunRow, is_one_of_many: bool) -> String {
     format!("{} {are} too slow here: {how}; {fastest} needs {least}.", capital(&listed(&names, 3)))
 }
 
-/// The setting whose mean is off the least, over all runs.
+/// The setting whose statistics in use are off the least over all runs, and what the next slower and faster would cost.
 fn closest(document: &ComparisonDocument) -> Option<String> {
     let settings = document.runs.iter().flat_map(|run| &run.settings);
-    let mut names: Vec<String> = Vec::new();
+    let mut ranked: Vec<(&ComparedSettingRow, f64)> = Vec::new();
     for setting in settings.clone() {
-        if !names.contains(&setting.name()) {
-            names.push(setting.name());
+        if ranked.iter().all(|(other, _)| other.name() != setting.name()) {
+            let errors: Option<Vec<f64>> = settings
+                .clone()
+                .filter(|other| other.name() == setting.name())
+                .map(|other| other.error)
+                .collect();
+            let errors = errors?;
+            ranked.push((setting, errors.iter().sum::<f64>() / errors.len() as f64));
         }
     }
-    let off = |name: &String| {
-        let of_name = settings.clone().filter(|setting| setting.name() == *name);
-        let all: Vec<f64> = of_name.flat_map(|setting| &setting.mean_distance).copied().collect();
-        let finite: Vec<f64> = all.into_iter().filter(|x| x.is_finite()).collect();
-        (!finite.is_empty()).then(|| finite.iter().sum::<f64>() / finite.len() as f64)
+    // From the fastest to the slowest; full history keeps all.
+    let slowness = |setting: &ComparedSettingRow| setting.momentum.unwrap_or(f64::INFINITY);
+    ranked.sort_by(|(a, _), (b, _)| slowness(a).total_cmp(&slowness(b)));
+    if ranked.len() < 2 {
+        return None;
+    }
+    let best =
+        ranked.iter().enumerate().min_by(|(_, a), (_, b)| a.1.total_cmp(&b.1)).map(|(place, _)| place)?;
+    let cost = |place: usize, word: &str| {
+        ranked.get(place).map(|(setting, error)| {
+            let error = if *error > 100.0 { "more than 100".to_owned() } else { brief(*error) };
+            format!("{word}, {}, {error}", setting.name())
+        })
     };
-    let mut ranked: Vec<(String, f64)> =
-        names.into_iter().filter_map(|name| Some((name.clone(), off(&name)?))).collect();
-    ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let [(best, least), .., (worst, most)] = &ranked[..] else { return None };
-    let runs = counted(document.runs.len() as u64, "run");
-    let most = if *most > 100.0 { "more than 100".to_owned() } else { brief(*most) };
+    let faster = best.checked_sub(1).and_then(|place| cost(place, "the next faster"));
+    let others: Vec<String> = faster.into_iter().chain(cost(best + 1, "the next slower")).collect();
     Some(format!(
-        "{} stays closest: its mean is {} standard deviations off on average, that of {worst} {most} (n = {runs}).",
-        capital(best),
-        brief(*least)
+        "{} has the least error of the statistics in use: normalized values are {} off on average; {} (n = {}).",
+        capital(&ranked[best].0.name()),
+        brief(ranked[best].1),
+        others.join("; "),
+        counted(document.runs.len() as u64, "run")
     ))
 }
 
@@ -182,7 +194,7 @@ mod tests {
 
     fn setting(momentum: Option<f64>, lag: Option<u64>, off: f64) -> Value {
         json!({"kind": "ema", "momentum": momentum, "updates": 900, "count": 1.0, "mean": [0.0], "var": [1.0],
-            "mean_distance": [off], "log_var_distance": [0.0], "lag_updates_mean": [lag], "lag_updates_var": [lag],
+            "mean_distance": [off], "log_var_distance": [0.0], "error": off, "lag_updates_mean": [lag], "lag_updates_var": [lag],
             "least_var_ratio": [1.0], "greatest_var_ratio": [1.0], "clip_fraction": 0.0, "clip_by_dimension": [0.0],
             "constant_dimensions": [], "dimensions_below_epsilon": [], "effective_batches": null, "prior_weight": 0.0,
             "prior_share_of_variance": [0.0], "float32_count_saturates": false})
@@ -203,7 +215,7 @@ mod tests {
             verdict(&settings, Some(501)),
             [
                 "Momentum 0.99 is too slow here: its mean needs 299 updates to follow the shift at vector step 501; momentum 0.9 needs 81.",
-                "Momentum 0.9 stays closest: its mean is 0.5 standard deviations off on average, that of momentum 0.99 2 (n = 1 run)."
+                "Momentum 0.9 has the least error of the statistics in use: normalized values are 0.5 off on average; the next slower, momentum 0.99, 2 (n = 1 run)."
             ]
         );
         let settings =
@@ -231,7 +243,7 @@ mod tests {
             verdict(&settings, None),
             [
                 "No shift is found in 1 run.",
-                "Momentum 0.9 stays closest: its mean is 0.5 standard deviations off on average, that of full history more than 100 (n = 1 run)."
+                "Momentum 0.9 has the least error of the statistics in use: normalized values are 0.5 off on average; the next slower, full history, more than 100 (n = 1 run)."
             ]
         );
     }
