@@ -108,6 +108,20 @@ const RULE: [(&str, &str, &str); 19] = [
     ("on-bad", "BROKEN --target reward", "--on-bad skip"),
 ];
 
+/// Flags of analyses of games.
+const GAME_FLAGS: [(&str, &str, &str); 10] = [
+    ("value", "GAMES", "--value val_loss"),
+    ("better", "GAMES", "--better lower"),
+    ("confidence", "GAMES", "--confidence 0.5"),
+    ("ci", "GAMES", "--ci normal"),
+    ("resamples", "GAMES --cluster episode --ci bootstrap", "--resamples 100"),
+    ("cluster", "GAMES", "--cluster game"),
+    ("duplicates", "REPEATED", "--duplicates error"),
+    ("slots", "MASKS", "--slots a,b,c,d,e,f,g,h"),
+    ("on-bad", "NAN", "--on-bad skip"),
+    ("games", "GAMES", "--games 100"),
+];
+
 /// Flags of the rule that a verb refuses whatever else is given, and says why.
 const REFUSED: [(&str, &str); 11] = [
     ("normalize compare", "scope"),
@@ -125,6 +139,7 @@ const REFUSED: [(&str, &str); 11] = [
 
 fn cases() -> Vec<Case> {
     let shapley = "analyze shapley";
+    let interactions = "analyze interactions";
     let mut cases = vec![
         case("inspect", "value", "OTHER", "--value top1"),
         case(shapley, "value", "GAMES", "--value val_loss"),
@@ -142,6 +157,11 @@ fn cases() -> Vec<Case> {
         case(shapley, "slots", "MASKS", "--slots a,b,c,d,e,f,g,h"),
         case(shapley, "on-bad", "NAN", "--on-bad skip"),
         case(shapley, "games", "GAMES", "--games 100"),
+        case(interactions, "index", "GAMES", "--index stii"),
+        case(interactions, "order", "GAMES", "--order 3"),
+        case(interactions, "among", "GAMES", "--among r0c0,r1c0"),
+        case(interactions, "regime-threshold", "GAMES", "--regime-threshold 0.2"),
+        case(interactions, "top", "GAMES", "--top 3"),
         case("normalize verify", "state", "STEPS", "--state EMA1"),
         case("normalize verify", "run", "TWO --state WELFORD", "--run run1"),
         case("normalize verify", "tolerance", "STEPS --state EMA1", "--tolerance 100"),
@@ -187,6 +207,9 @@ fn cases() -> Vec<Case> {
         case("check diff", "strict", "BASE1 BASE2 --other-runs", "--strict"),
         case("check diff", "other-runs", "BASE1 BASE2", "--other-runs"),
     ];
+    for verb in [interactions] {
+        cases.extend(GAME_FLAGS.iter().map(|(flag, base, given)| case(verb, flag, base, given)));
+    }
     for verb in ["normalize stats", "normalize replay"] {
         cases.push(case(verb, "momentum", "STEPS", "--momentum 0.9"));
         cases.push(case(verb, "state-in", "STEPS", "--state-in WELFORD"));
@@ -369,7 +392,7 @@ fn every_flag_of_every_verb_changes_an_answer() {
 
 #[test]
 fn flags_without_effect_are_refused_with_the_reason() {
-    let cases: [(&str, &str); 33] = [
+    let cases: [(&str, &str); 43] = [
         ("analyze shapley GAMES --range 0,1", "--method bounds"),
         ("analyze shapley GAMES --range 0,1 --method kernel", "--method bounds"),
         ("analyze shapley GAMES --resamples 300", "--ci bootstrap"),
@@ -383,6 +406,16 @@ fn flags_without_effect_are_refused_with_the_reason() {
         ("analyze shapley GAMES --slots a,b", "name their own"),
         ("analyze shapley GLOVE --ci normal", "one unit"),
         ("analyze shapley GAMES --games 5 --format json", "shortens a table"),
+        ("analyze interactions GAMES --resamples 300", "--ci bootstrap"),
+        ("analyze interactions GAMES --slots a,b", "name their own"),
+        ("analyze interactions GLOVE --ci normal", "one unit"),
+        ("analyze interactions GAMES --top 3 --format json", "shortens a table"),
+        ("analyze interactions GAMES --games 3 --format csv", "shortens a table"),
+        ("analyze interactions GAMES --order 1 --regime-threshold 0.1", "--order 1 has none"),
+        ("analyze interactions GAMES --regime-threshold 0", "not a positive number"),
+        ("analyze interactions GAMES --index pair --order 3", "one or two slots"),
+        ("analyze interactions GAMES --order 5", "a game of 4 players"),
+        ("analyze interactions GAMES --among r0c0,x", "no slot of these games"),
         ("normalize stats STEPS --dimensions 5 --format json", "shortens a table"),
         ("normalize replay STEPS --dimensions 5 --format csv", "shortens a table"),
         ("normalize compare STEPS --dimensions 5 --format ndjson", "shortens a table"),

@@ -11,6 +11,7 @@ mod engines;
 mod flags;
 mod honest_records;
 mod hostile;
+mod interaction_laws;
 mod laws;
 mod normalization_laws;
 mod normalizers;

@@ -8,6 +8,7 @@ pub mod coalition;
 mod exact;
 mod game;
 mod inference;
+mod interactions;
 mod least_squares;
 mod noise;
 mod permutation;
@@ -15,6 +16,7 @@ mod repeats;
 mod rounding;
 mod shapley;
 mod slot_order;
+mod term_summary;
 mod weights;
 
 pub use bounds::{ShapleyBounds, ValueRange, shapley_bounds};
@@ -23,6 +25,11 @@ pub use exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 pub(crate) use game::CoalitionTableBuilder;
 pub use game::{CoalitionTable, Game, GameKey, RepeatedCoalition, Repeats, Walk};
 pub use inference::{PlayerSummary, Summary, summarize};
+pub use interactions::{
+    Contribution, InteractionEngine, InteractionIndex, InteractionKernel, InteractionResult,
+    InteractionSettings, InteractionSummaries, InteractionSummary, Orientation, Regime, RegimeRule, Term,
+    summarize_interactions,
+};
 pub use least_squares::{COVARIANCE_PLAYERS, KernelFit, KernelQuality, kernel_values};
 pub use noise::{Degrees, Noise, NoiseVariances};
 pub use permutation::{
@@ -31,6 +38,7 @@ pub use permutation::{
 pub use rounding::rounding_floor;
 pub use shapley::{GameResult, Method, MethodRequest, PlayerValue, ShapleyEngine, ShapleySettings};
 pub(crate) use slot_order::natural_order;
+pub use term_summary::{Inference, TermSummaries, TermSummary};
 pub use weights::shapley_weights;
 
 /// Groups of players spelled out in a message.
@@ -86,6 +94,55 @@ pub enum GameError {
         groups: Vec<String>,
         /// A coalition that determines one difference more, spelled out.
         evaluation: String,
+    },
+    /// The recorded coalitions leave some single or pairwise effects undetermined.
+    #[error(
+        "the {recorded} recorded coalitions determine {rank} of the {needed} differences between effects that a fit of single \
+         players and pairs needs"
+    )]
+    PairsNotIdentifiable {
+        /// Differences determined.
+        rank: usize,
+        /// Effects less one.
+        needed: usize,
+        /// A coalition that determines one more, spelled out.
+        evaluation: String,
+        /// Coalitions recorded.
+        recorded: usize,
+    },
+    /// An index of small coalitions lacks some.
+    #[error("{missing} of the coalitions that --index {index} is made of are not recorded: {}", named(spelled, *missing as f64))]
+    MissingSmall {
+        /// How many.
+        missing: usize,
+        /// The first of them, spelled out.
+        spelled: Vec<String>,
+        /// Which index.
+        index: &'static str,
+    },
+    /// Terms of more players than there are.
+    #[error("--order {order} of a game of {n_players} players")]
+    OrderAboveGame {
+        /// Order asked for.
+        order: usize,
+        /// Players.
+        n_players: usize,
+    },
+    /// More terms than are of use.
+    #[error("--order {order} of {n_players} players: more terms than can be listed")]
+    TooManyTerms {
+        /// Order asked for.
+        order: usize,
+        /// Players.
+        n_players: usize,
+    },
+    /// Too many players for a fit of pairs.
+    #[error("{n_players} players: pairs are fitted for at most {most} of them where coalitions are missing")]
+    TooManyForPairs {
+        /// Players.
+        n_players: usize,
+        /// Most players.
+        most: usize,
     },
     /// No method applies to what was recorded.
     #[error("no method applies: {recorded} of {} coalitions are recorded; missing: {}", power(*total), named(.missing, *total - *recorded as f64))]
@@ -143,6 +200,21 @@ impl GameError {
                 .map(|evaluation| format!("{evaluation}; or use --method bounds --range LO,HI")),
             Self::TooManyPlayers(_) => Some("use --method permutation or kernel".to_owned()),
             Self::OutsideRange { .. } => Some("widen --range so that it holds every recorded value".to_owned()),
+            Self::PairsNotIdentifiable { rank, needed, evaluation, .. } => {
+                let next = match needed - rank {
+                    1 => format!("record {evaluation}: that one evaluation settles it"),
+                    more => format!("record {evaluation} next; {more} well-chosen evaluations settle it"),
+                };
+                Some(format!("{next}; --index moebius needs coalitions of up to --order players alone"))
+            }
+            Self::MissingSmall { .. } => {
+                Some("record them, or fit pairs to what is recorded: --index k-sii --order 2".to_owned())
+            }
+            Self::OrderAboveGame { n_players, .. } => Some(format!("--order {n_players} holds every term")),
+            Self::TooManyTerms { .. } => Some("lower --order".to_owned()),
+            Self::TooManyForPairs { .. } => Some(
+                "--index moebius needs coalitions of up to --order players alone, whatever else is missing".to_owned(),
+            ),
             Self::Overflow => Some("rescale the value column before it is recorded".to_owned()),
             Self::NoRange | Self::NoPermutations => None,
         }

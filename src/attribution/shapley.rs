@@ -275,7 +275,7 @@ fn n_coalitions(table: &CoalitionTable) -> f64 {
 }
 
 /// The first missing coalitions, before them the ends: without these there is no fit.
-fn spell_missing(game: &Game) -> Vec<String> {
+pub(super) fn spell_missing(game: &Game) -> Vec<String> {
     let n = game.players.len();
     let mut spelled = Vec::new();
     if game.table.empty_value().is_none() {

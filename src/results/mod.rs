@@ -12,7 +12,9 @@ mod comparison;
 mod devices;
 mod diagnoses;
 mod drift;
+mod games;
 mod inspection;
+mod interactions;
 mod kernel;
 mod measured;
 mod metric;
@@ -38,7 +40,12 @@ pub use comparison::{
 };
 pub use devices::{DeviceDocument, DeviceRow};
 pub use drift::{DriftDimensionRow, DriftRow, DriftTestRow, UntoldRow, untold_reason};
+pub use games::{GameAnalysis, GameName, SummaryNumbers};
 pub use inspection::{FileRow, GamesRow, InspectAnalysis, InspectionDocument};
+pub use interactions::{
+    INTERACTIONS_SCHEMA, InteractionAnalysis, InteractionDocument, InteractionGame, InteractionRow, TermRow,
+    Terms,
+};
 pub use kernel::KernelRow;
 pub use measured::Measured;
 pub use metric::{Direction, Metric};

@@ -7,6 +7,7 @@ use super::check::{CheckDocument, RecordDocument};
 use super::comparison::{ComparisonDocument, DivisorDocument};
 use super::devices::DeviceDocument;
 use super::inspection::InspectionDocument;
+use super::interactions::InteractionDocument;
 use super::normalization::NormalizationDocument;
 use super::shapley::ShapleyDocument;
 use super::simulation::SimulationDocument;
@@ -16,7 +17,7 @@ use super::states::{StateDocument, VerificationDocument};
 type MakeSchema = fn() -> Schema;
 
 /// Names of the documents, in order: what `simic schema` takes and docs/schemas holds.
-pub const SCHEMAS: [(&str, MakeSchema); 13] = [
+pub const SCHEMAS: [(&str, MakeSchema); 14] = [
     ("baseline", of::<Baseline>),
     ("check", of::<CheckDocument>),
     ("check-record", of::<RecordDocument>),
@@ -24,6 +25,7 @@ pub const SCHEMAS: [(&str, MakeSchema); 13] = [
     ("devices", of::<DeviceDocument>),
     ("divisors", of::<DivisorDocument>),
     ("inspect", of::<InspectionDocument>),
+    ("interactions", of::<InteractionDocument>),
     ("normalizer", of::<StateDocument>),
     ("replay", of::<NormalizationDocument>),
     ("shapley", of::<ShapleyDocument>),

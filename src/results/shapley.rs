@@ -39,8 +39,7 @@ pub enum MethodUsed {
 
 impl MethodUsed {
     /// The method used if all games share it.
-    fn of(games: &[GameRow]) -> Self {
-        let mut methods = games.iter().map(|game| game.method);
+    pub(super) fn of_methods(mut methods: impl Iterator<Item = Method>) -> Self {
         match methods.next() {
             Some(first) if methods.all(|method| method == first) => match first {
                 Method::Exact => Self::Exact,
@@ -349,7 +348,7 @@ impl ShapleyDocument {
             schema: SHAPLEY_SCHEMA.to_owned(),
             value: value.to_owned(),
             direction: settings.better,
-            method: MethodUsed::of(&games),
+            method: MethodUsed::of_methods(games.iter().map(|game| game.method)),
             requested_method: settings.method,
             confidence: settings.confidence.get(),
             ci: settings.ci,
@@ -488,7 +487,7 @@ impl<'a> PlayerRow<'a> {
 impl SummaryRow {
     fn of(summary: PlayerSummary) -> (Self, Vec<UnitMean>) {
         let row = Self {
-            slot_id: summary.slot_id,
+            slot_id: summary.term,
             mean: summary.mean,
             sd: summary.sd,
             stderr: summary.standard_error,

@@ -1,6 +1,9 @@
 //! `simic analyze`: attribution of coalition values to slots.
 
+mod game_args;
+pub(in crate::commands) mod games;
 pub(in crate::commands) mod idle;
+pub mod interactions;
 pub mod shapley;
 
 use clap::Subcommand;
@@ -12,6 +15,8 @@ use super::{CommandError, Context, Outcome};
 pub enum AnalyzeCommand {
     /// Shapley values with uncertainty, per game and over games
     Shapley(Box<shapley::ShapleyArgs>),
+    /// Which slots work together: interactions of pairs and larger sets
+    Interactions(Box<interactions::InteractionArgs>),
 }
 
 /// Runs the analysis asked for.
@@ -21,5 +26,6 @@ pub enum AnalyzeCommand {
 pub fn run(command: &AnalyzeCommand, context: &Context) -> Result<Outcome, CommandError> {
     match command {
         AnalyzeCommand::Shapley(args) => shapley::run(args, context),
+        AnalyzeCommand::Interactions(args) => interactions::run(args, context),
     }
 }

@@ -1,0 +1,381 @@
+//! Renderings of interactions.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::Format;
+use super::grid::{Align, Grid};
+use super::shapley::{
+    Units, bar, count, direction_words, interval_name, range, write_grid, write_independence,
+};
+use crate::printable::printable;
+use crate::results::text::{decimals, fixed, grouped, percent, probability, short};
+use crate::results::{InteractionDocument, InteractionGame, InteractionRow};
+
+/// How much of a document a table shows.
+#[derive(Debug, Clone, Copy)]
+pub struct InteractionRows {
+    /// Games.
+    pub games: usize,
+    /// Terms of each, the largest.
+    pub terms: usize,
+}
+
+/// Writes one document per value column.
+///
+/// Several value columns make a JSON array; in CSV and NDJSON every row says its value column.
+///
+/// # Errors
+/// If writing fails.
+pub fn write_interactions(
+    documents: &[InteractionDocument],
+    format: Format,
+    shown: InteractionRows,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let is_markdown = format == Format::Markdown;
+    match format {
+        Format::Json => {
+            match documents {
+                [document] => serde_json::to_writer(&mut *out, document)?,
+                documents => serde_json::to_writer(&mut *out, documents)?,
+            }
+            writeln!(out)
+        }
+        Format::Ndjson => documents.iter().try_for_each(|document| write_ndjson(document, out)),
+        Format::Csv => tidy(documents).write_csv(out),
+        Format::Markdown | Format::Table => {
+            for (index, document) in documents.iter().enumerate() {
+                if index > 0 {
+                    writeln!(out)?;
+                }
+                write_one(document, shown, out, is_markdown)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a, T> {
+    kind: &'static str,
+    value: &'a str,
+    index: &'static str,
+    #[serde(flatten)]
+    row: T,
+}
+
+fn write_ndjson(document: &InteractionDocument, out: &mut dyn Write) -> io::Result<()> {
+    let (value, index) = (document.value.as_str(), document.index.name());
+    for game in &document.games {
+        serde_json::to_writer(&mut *out, &Line { kind: "game", value, index, row: game })?;
+        writeln!(out)?;
+    }
+    for row in &document.summary {
+        serde_json::to_writer(&mut *out, &Line { kind: "summary", value, index, row })?;
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// One row per (game, term) and per term over games, told apart by `scope`; full precision. Players are joined by +.
+fn tidy(documents: &[InteractionDocument]) -> Grid {
+    let names = [
+        "value",
+        "scope",
+        "run_id",
+        "episode",
+        "env_id",
+        "batch",
+        "players",
+        "size",
+        "index",
+        "interaction",
+        "sd",
+        "stderr",
+        "n",
+        "ci_low",
+        "ci_high",
+        "regime",
+        "method",
+        "biased",
+        "t",
+        "p_value",
+        "p_adjusted",
+        "significant",
+    ];
+    let mut grid = Grid::new(&names.map(|name| (name, Align::Left)));
+    let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+    for document in documents {
+        for game in &document.games {
+            for row in game.terms.rows() {
+                let mut cells = vec![
+                    document.value.clone(),
+                    "game".into(),
+                    game.name.run_id.to_string(),
+                    game.name.episode.to_string(),
+                    game.name.env_id.to_string(),
+                    game.name.batch.map_or_else(String::new, |batch| batch.to_string()),
+                    row.players.join("+"),
+                    row.players.len().to_string(),
+                    document.index.name().into(),
+                    number(Some(row.value)),
+                    String::new(),
+                    number(row.stderr),
+                    "1".into(),
+                    number(row.ci_low),
+                    number(row.ci_high),
+                    row.regime.map_or("", |regime| regime.name()).into(),
+                    game.method.name().into(),
+                    game.biased.to_string(),
+                ];
+                cells.extend(std::iter::repeat_n(String::new(), 4));
+                grid.row(cells);
+            }
+        }
+        for row in &document.summary {
+            let numbers = &row.numbers;
+            let mut cells = vec![document.value.clone(), "summary".into()];
+            cells.extend(std::iter::repeat_n(String::new(), 4));
+            cells.extend([
+                row.players.join("+"),
+                row.players.len().to_string(),
+                document.index.name().into(),
+                number(Some(numbers.mean)),
+                number(numbers.sd),
+                number(numbers.stderr),
+                numbers.n_units.to_string(),
+                number(numbers.ci_low),
+                number(numbers.ci_high),
+                row.regime.map_or("", |regime| regime.name()).into(),
+                document.method.name().into(),
+                numbers.biased.to_string(),
+                number(numbers.t),
+                number(numbers.p_value),
+                number(numbers.p_adjusted),
+                numbers.significant.map_or_else(String::new, |significant| significant.to_string()),
+            ]);
+            grid.row(cells);
+        }
+    }
+    grid
+}
+
+fn write_one(
+    document: &InteractionDocument,
+    shown: InteractionRows,
+    out: &mut dyn Write,
+    is_markdown: bool,
+) -> io::Result<()> {
+    let heading = if is_markdown { "## " } else { "" };
+    let n_games = document.games.len();
+    writeln!(
+        out,
+        "{heading}Interactions in {} ({}); {} up to order {}, {}; {}, {}",
+        document.value,
+        direction_words(document.direction),
+        document.index.name(),
+        document.order,
+        document.method.name(),
+        count(n_games as u64, "game"),
+        count(document.input.rows, "row"),
+    )?;
+    let biased = document.games.iter().filter(|game| game.biased).count();
+    if biased > 0 {
+        writeln!(
+            out,
+            "{biased} of {} are of a game of pairs fitted to some of the coalitions",
+            count(n_games as u64, "game")
+        )?;
+    }
+    let has_units = document.summary.iter().any(|row| row.numbers.n_units > 1);
+    let lists_games = n_games <= shown.games.max(1) || !has_units;
+    let n_listed = if !lists_games {
+        0
+    } else if has_units || n_games > shown.games.max(1) {
+        shown.games.min(n_games)
+    } else {
+        n_games
+    };
+    for game in &document.games[..n_listed] {
+        writeln!(out)?;
+        write_game(document, game, shown.terms, out, is_markdown)?;
+    }
+    if has_units || n_games > 1 {
+        writeln!(out)?;
+        write_summary(document, shown.terms, out, is_markdown)?;
+    }
+    write_legend(document, out, is_markdown)?;
+    if n_games > n_listed {
+        writeln!(out)?;
+        writeln!(
+            out,
+            "{} not listed; --games N lists them, --format json or csv holds all",
+            count((n_games - n_listed) as u64, "game")
+        )?;
+    }
+    Ok(())
+}
+
+/// Places of the rows to show, and how many are left out: all in their order, or else the largest first.
+fn largest(values: &[f64], most: usize) -> (Vec<usize>, usize) {
+    let mut places: Vec<usize> = (0..values.len()).collect();
+    if values.len() > most {
+        places.sort_by(|a, b| values[*b].abs().total_cmp(&values[*a].abs()).then(a.cmp(b)));
+        places.truncate(most);
+    }
+    let n_hidden = values.len() - places.len();
+    (places, n_hidden)
+}
+
+fn write_hidden(n_hidden: usize, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
+    if n_hidden == 0 {
+        return Ok(());
+    }
+    if is_markdown {
+        writeln!(out)?;
+    }
+    writeln!(out, "the largest; {} not listed: --top N lists more", count(n_hidden as u64, "term"))
+}
+
+fn term_name(players: &[String]) -> String {
+    players.join(" + ")
+}
+
+fn write_game(
+    document: &InteractionDocument,
+    game: &InteractionGame,
+    most: usize,
+    out: &mut dyn Write,
+    is_markdown: bool,
+) -> io::Result<()> {
+    let rows: Vec<_> = game.terms.rows().collect();
+    let places = decimals(rows.iter().map(|row| row.value));
+    let end_places = decimals([game.baseline, game.full].into_iter().flatten());
+    let fit = game.r_squared.map_or_else(String::new, |r| {
+        format!(" that explains {} (weighted R²) of what was recorded between the ends", percent(r))
+    });
+    let condition =
+        game.condition.map_or_else(String::new, |condition| format!(", condition {}", short(condition)));
+    writeln!(
+        out,
+        "{}: empty {}, full {}, {} of 2^{} coalitions, {}{fit}{condition}",
+        printable(&game.name.key().to_string()),
+        fixed(game.baseline, end_places),
+        fixed(game.full, end_places),
+        grouped(game.n_coalitions as u64),
+        game.n_players,
+        if game.biased { "a fit of pairs" } else { game.method.name() },
+    )?;
+    let mut grid = Grid::new(&[
+        ("slots", Align::Left),
+        (document.index.name(), Align::Right),
+        ("", Align::Left),
+        (&interval_name(document.confidence), Align::Left),
+        ("stderr", Align::Right),
+        ("regime", Align::Left),
+    ]);
+    let (shown, n_hidden) = largest(&rows.iter().map(|row| row.value).collect::<Vec<_>>(), most);
+    let greatest = rows.iter().map(|row| row.value.abs()).fold(0.0, f64::max);
+    for row in shown.into_iter().map(|place| &rows[place]) {
+        grid.row(vec![
+            term_name(&row.players),
+            fixed(Some(row.value), places),
+            bar(Some(row.value), greatest),
+            range(row.ci_low, row.ci_high, places),
+            fixed(row.stderr, places),
+            row.regime.map_or("", |regime| regime.name()).to_owned(),
+        ]);
+    }
+    write_grid(&grid, out, is_markdown)?;
+    write_hidden(n_hidden, out, is_markdown)
+}
+
+fn write_summary(
+    document: &InteractionDocument,
+    most: usize,
+    out: &mut dyn Write,
+    is_markdown: bool,
+) -> io::Result<()> {
+    let rows = &document.summary;
+    let n_units = rows.iter().map(|row| row.numbers.n_units).max().unwrap_or(0);
+    writeln!(
+        out,
+        "over {} ({} as the independent unit):",
+        count(n_units, document.cluster.name()),
+        document.cluster.name()
+    )?;
+    let ends = |row: &InteractionRow| [Some(row.numbers.mean), row.numbers.ci_low, row.numbers.ci_high];
+    let places = decimals(rows.iter().flat_map(ends).flatten());
+    let mut grid = Grid::new(&[
+        ("slots", Align::Left),
+        ("mean", Align::Right),
+        ("", Align::Left),
+        (&interval_name(document.confidence), Align::Left),
+        ("stderr", Align::Right),
+        ("t", Align::Right),
+        ("p (Holm)", Align::Right),
+        ("significant", Align::Left),
+        ("regime", Align::Left),
+        ("units", Align::Right),
+        ("games", Align::Right),
+    ]);
+    let (shown, n_hidden) = largest(&rows.iter().map(|row| row.numbers.mean).collect::<Vec<_>>(), most);
+    let greatest = rows.iter().map(|row| row.numbers.mean.abs()).fold(0.0, f64::max);
+    for row in shown.into_iter().map(|place| &rows[place]) {
+        let numbers = &row.numbers;
+        grid.row(vec![
+            term_name(&row.players),
+            fixed(Some(numbers.mean), places),
+            bar(Some(numbers.mean), greatest),
+            range(numbers.ci_low, numbers.ci_high, places),
+            fixed(numbers.stderr, places),
+            fixed(numbers.t_statistic(), 2),
+            probability(numbers.p_adjusted),
+            numbers.significant.map_or("-", |significant| if significant { "yes" } else { "no" }).to_owned(),
+            row.regime.map_or("", |regime| regime.name()).to_owned(),
+            grouped(numbers.n_units),
+            grouped(numbers.n_games),
+        ]);
+    }
+    write_grid(&grid, out, is_markdown)?;
+    write_hidden(n_hidden, out, is_markdown)?;
+    let n_tests = rows.iter().filter(|row| row.numbers.p_value.is_some()).count();
+    if n_tests > 0 {
+        if is_markdown {
+            writeln!(out)?;
+        }
+        writeln!(out, "p values are adjusted over all {}", count(n_tests as u64, "test"))?;
+    }
+    let units = Units {
+        cluster: document.cluster,
+        n_runs: document.n_runs(),
+        n_episodes: document.n_episodes(),
+        between_runs: document.between_runs,
+    };
+    write_independence(&units, out, is_markdown)
+}
+
+/// What the words of the last column say.
+fn write_legend(document: &InteractionDocument, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
+    if document.order < 2 {
+        return Ok(());
+    }
+    if is_markdown {
+        writeln!(out)?;
+    }
+    let threshold = document.settings.regime_threshold;
+    let (beyond, within) = if threshold > 0.0 {
+        let threshold = short(threshold);
+        (format!("by more than {threshold}"), format!("within {threshold} of it"))
+    } else {
+        (String::new(), "no different".to_owned())
+    };
+    let beyond = if beyond.is_empty() { beyond } else { format!(" {beyond}") };
+    writeln!(
+        out,
+        "synergy: better together than apart{beyond}; interference: worse{beyond}; independent: {within}; undecided: the \
+         interval does not tell"
+    )
+}
