@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use simic::results::{
-    ComparisonDocument, DeviceDocument, DivisorDocument, InspectionDocument, InteractionDocument, Measured,
-    NormalizationDocument, NormalizationSettings, Settings, ShapleyDocument, StateDocument,
-    VerificationDocument,
+    AblationDocument, ComparisonDocument, DeviceDocument, DivisorDocument, InspectionDocument,
+    InteractionDocument, Measured, NormalizationDocument, NormalizationSettings, Settings, ShapleyDocument,
+    StateDocument, VerificationDocument,
 };
 
 fn simic(arguments: &[&str]) -> String {
@@ -109,6 +109,14 @@ fn a_document_reads_back_with_everything_it_was_made_with() {
         .concat(),
     );
     assert_eq!((interactions.index.name(), interactions.settings.regime_threshold), ("k-sii", 0.01));
+    let ablation: AblationDocument = round_trip(
+        &[
+            &["analyze", "ablation", "fixtures/simulated/repeats.parquet", "--contrast", "r0c0,r0c1"],
+            &json[..],
+        ]
+        .concat(),
+    );
+    assert_eq!((ablation.contrasts.len(), ablation.settings.contrast.len()), (4, 1));
     round_trip::<InspectionDocument>(&[&["inspect", "fixtures/simulated"], &json[..]].concat());
 }
 

@@ -140,6 +140,7 @@ const REFUSED: [(&str, &str); 11] = [
 fn cases() -> Vec<Case> {
     let shapley = "analyze shapley";
     let interactions = "analyze interactions";
+    let ablation = "analyze ablation";
     let mut cases = vec![
         case("inspect", "value", "OTHER", "--value top1"),
         case(shapley, "value", "GAMES", "--value val_loss"),
@@ -162,6 +163,7 @@ fn cases() -> Vec<Case> {
         case(interactions, "among", "GAMES", "--among r0c0,r1c0"),
         case(interactions, "regime-threshold", "GAMES", "--regime-threshold 0.2"),
         case(interactions, "top", "GAMES", "--top 3"),
+        case(ablation, "contrast", "GAMES", "--contrast r0c0,r1c0"),
         case("normalize verify", "state", "STEPS", "--state EMA1"),
         case("normalize verify", "run", "TWO --state WELFORD", "--run run1"),
         case("normalize verify", "tolerance", "STEPS --state EMA1", "--tolerance 100"),
@@ -207,7 +209,7 @@ fn cases() -> Vec<Case> {
         case("check diff", "strict", "BASE1 BASE2 --other-runs", "--strict"),
         case("check diff", "other-runs", "BASE1 BASE2", "--other-runs"),
     ];
-    for verb in [interactions] {
+    for verb in [interactions, ablation] {
         cases.extend(GAME_FLAGS.iter().map(|(flag, base, given)| case(verb, flag, base, given)));
     }
     for verb in ["normalize stats", "normalize replay"] {
@@ -392,7 +394,7 @@ fn every_flag_of_every_verb_changes_an_answer() {
 
 #[test]
 fn flags_without_effect_are_refused_with_the_reason() {
-    let cases: [(&str, &str); 43] = [
+    let cases: [(&str, &str); 51] = [
         ("analyze shapley GAMES --range 0,1", "--method bounds"),
         ("analyze shapley GAMES --range 0,1 --method kernel", "--method bounds"),
         ("analyze shapley GAMES --resamples 300", "--ci bootstrap"),
@@ -416,6 +418,14 @@ fn flags_without_effect_are_refused_with_the_reason() {
         ("analyze interactions GAMES --index pair --order 3", "one or two slots"),
         ("analyze interactions GAMES --order 5", "a game of 4 players"),
         ("analyze interactions GAMES --among r0c0,x", "no slot of these games"),
+        ("analyze ablation GAMES --resamples 300", "--ci bootstrap"),
+        ("analyze ablation GAMES --slots a,b", "name their own"),
+        ("analyze ablation GLOVE --ci normal", "one unit"),
+        ("analyze ablation GAMES --games 3 --format ndjson", "shortens a table"),
+        ("analyze ablation GAMES --contrast r0c0,r0c0", "differs from itself"),
+        ("analyze ablation GAMES --contrast r0c0", "two slots"),
+        ("analyze ablation GAMES --contrast r0c0,x", "no slot of these games"),
+        ("analyze ablation GAMES --contrast r0c0,r0c1 --contrast r0c1,r0c0", "asked twice"),
         ("normalize stats STEPS --dimensions 5 --format json", "shortens a table"),
         ("normalize replay STEPS --dimensions 5 --format csv", "shortens a table"),
         ("normalize compare STEPS --dimensions 5 --format ndjson", "shortens a table"),

@@ -2,6 +2,7 @@
 //!
 //! Pure computation: no I/O, no clock, no hidden randomness. Definitions and sources stand in docs/methods.md.
 
+mod ablation;
 mod bounds;
 mod cluster;
 pub mod coalition;
@@ -19,6 +20,10 @@ mod slot_order;
 mod term_summary;
 mod weights;
 
+pub use ablation::{
+    AblationEngine, AblationResult, AblationSettings, AblationSummary, AblationTerm, Measure, MeasuredValue,
+    SignDisagreement, summarize_ablation,
+};
 pub use bounds::{ShapleyBounds, ValueRange, shapley_bounds};
 pub use cluster::{Cluster, ClusterRequest, UnitMean, n_runs, unit_means};
 pub use exact::{ExactKernel, MAX_PLAYERS, NoiseError};
@@ -120,6 +125,9 @@ pub enum GameError {
         /// Which index.
         index: &'static str,
     },
+    /// Rows that no measure of ablation can be made of.
+    #[error("no two recorded coalitions make a removal cost, a first-in gain or a marginal effect")]
+    NothingToAblate,
     /// Terms of more players than there are.
     #[error("--order {order} of a game of {n_players} players")]
     OrderAboveGame {
@@ -210,6 +218,9 @@ impl GameError {
             Self::MissingSmall { .. } => {
                 Some("record them, or fit pairs to what is recorded: --index k-sii --order 2".to_owned())
             }
+            Self::NothingToAblate => Some(
+                "record the full coalition and the one without a slot, or the empty one and a slot alone".to_owned(),
+            ),
             Self::OrderAboveGame { n_players, .. } => Some(format!("--order {n_players} holds every term")),
             Self::TooManyTerms { .. } => Some("lower --order".to_owned()),
             Self::TooManyForPairs { .. } => Some(

@@ -185,7 +185,7 @@ fn write_one(
     if biased > 0 {
         writeln!(
             out,
-            "{biased} of {} are of a game of pairs fitted to some of the coalitions",
+            "{biased} of {} lack coalitions: terms of a game of pairs fitted to those recorded",
             count(n_games as u64, "game")
         )?;
     }
@@ -218,14 +218,18 @@ fn write_one(
     Ok(())
 }
 
-/// Places of the rows to show, and how many are left out: all in their order, or else the largest first.
-fn largest(values: &[f64], most: usize) -> (Vec<usize>, usize) {
-    let mut places: Vec<usize> = (0..values.len()).collect();
-    if values.len() > most {
-        places.sort_by(|a, b| values[*b].abs().total_cmp(&values[*a].abs()).then(a.cmp(b)));
+/// Places of the rows to show, and how many are left out: all in their order; of too many the largest interactions, where
+/// there are any, without single slots.
+fn largest<'a>(terms: impl Iterator<Item = (&'a [String], f64)>, most: usize) -> (Vec<usize>, usize) {
+    let terms: Vec<(usize, f64)> = terms.map(|(players, value)| (players.len(), value.abs())).collect();
+    let mut places: Vec<usize> = (0..terms.len()).collect();
+    if terms.len() > most {
+        let has_sets = terms.iter().any(|(size, _)| *size > 1);
+        places.retain(|place| terms[*place].0 > 1 || !has_sets);
+        places.sort_by(|a, b| terms[*b].1.total_cmp(&terms[*a].1).then(a.cmp(b)));
         places.truncate(most);
     }
-    let n_hidden = values.len() - places.len();
+    let n_hidden = terms.len() - places.len();
     (places, n_hidden)
 }
 
@@ -236,7 +240,11 @@ fn write_hidden(n_hidden: usize, out: &mut dyn Write, is_markdown: bool) -> io::
     if is_markdown {
         writeln!(out)?;
     }
-    writeln!(out, "the largest; {} not listed: --top N lists more", count(n_hidden as u64, "term"))
+    writeln!(
+        out,
+        "the largest interactions; {} not listed: --top N lists more",
+        count(n_hidden as u64, "term")
+    )
 }
 
 fn term_name(players: &[String]) -> String {
@@ -276,7 +284,7 @@ fn write_game(
         ("stderr", Align::Right),
         ("regime", Align::Left),
     ]);
-    let (shown, n_hidden) = largest(&rows.iter().map(|row| row.value).collect::<Vec<_>>(), most);
+    let (shown, n_hidden) = largest(rows.iter().map(|row| (&*row.players, row.value)), most);
     let greatest = rows.iter().map(|row| row.value.abs()).fold(0.0, f64::max);
     for row in shown.into_iter().map(|place| &rows[place]) {
         grid.row(vec![
@@ -321,7 +329,7 @@ fn write_summary(
         ("units", Align::Right),
         ("games", Align::Right),
     ]);
-    let (shown, n_hidden) = largest(&rows.iter().map(|row| row.numbers.mean).collect::<Vec<_>>(), most);
+    let (shown, n_hidden) = largest(rows.iter().map(|row| (&*row.players, row.numbers.mean)), most);
     let greatest = rows.iter().map(|row| row.numbers.mean.abs()).fold(0.0, f64::max);
     for row in shown.into_iter().map(|place| &rows[place]) {
         let numbers = &row.numbers;

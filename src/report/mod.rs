@@ -1,5 +1,6 @@
 //! Documents to bytes: tables, JSON, CSV, Markdown, written to any writer.
 
+mod ablation;
 mod check;
 mod comparison;
 mod devices;
@@ -11,6 +12,7 @@ mod shapley;
 mod simulation;
 mod states;
 
+pub use ablation::write_ablation;
 pub use check::{CheckFormat, write_checks, write_recorded};
 pub use comparison::{write_comparison, write_divisors};
 pub use devices::write_devices;

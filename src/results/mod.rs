@@ -5,6 +5,7 @@
 //! writes files. What an analysis was asked (its settings) is a value too and stands in the document under
 //! `settings`. Nothing here knows of flags, files or tables.
 
+mod ablation;
 mod analysis;
 mod baseline;
 mod check;
@@ -30,6 +31,10 @@ mod skips;
 mod states;
 pub mod text;
 
+pub use ablation::{
+    ABLATION_SCHEMA, AblatedPlayer, AblationAnalysis, AblationDocument, AblationGame, AblationRow,
+    ContrastRow, GameContrast, MeasureValue, Measures,
+};
 pub use analysis::{CoalitionReading, IntervalKind, OnBad, ShapleyAnalysis};
 pub use baseline::{BASELINE_SCHEMA, Baseline, FIRST_BASELINE_SCHEMA, fnv1a, sorted};
 pub use check::{

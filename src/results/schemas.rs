@@ -2,6 +2,7 @@
 
 use schemars::{JsonSchema, Schema, schema_for};
 
+use super::ablation::AblationDocument;
 use super::baseline::Baseline;
 use super::check::{CheckDocument, RecordDocument};
 use super::comparison::{ComparisonDocument, DivisorDocument};
@@ -17,7 +18,8 @@ use super::states::{StateDocument, VerificationDocument};
 type MakeSchema = fn() -> Schema;
 
 /// Names of the documents, in order: what `simic schema` takes and docs/schemas holds.
-pub const SCHEMAS: [(&str, MakeSchema); 14] = [
+pub const SCHEMAS: [(&str, MakeSchema); 15] = [
+    ("ablation", of::<AblationDocument>),
     ("baseline", of::<Baseline>),
     ("check", of::<CheckDocument>),
     ("check-record", of::<RecordDocument>),

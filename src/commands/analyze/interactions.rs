@@ -40,7 +40,7 @@ pub struct InteractionArgs {
     /// Smallest interaction that matters, in units of the value [default: 0]
     #[arg(long, value_name = "X")]
     pub regime_threshold: Option<f64>,
-    /// Terms to list in a table, the largest [default: 20]
+    /// Terms to list in a table: of more, the largest interactions [default: 20]
     #[arg(long, value_name = "N")]
     pub top: Option<usize>,
 }

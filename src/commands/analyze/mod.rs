@@ -1,5 +1,6 @@
 //! `simic analyze`: attribution of coalition values to slots.
 
+pub mod ablation;
 mod game_args;
 pub(in crate::commands) mod games;
 pub(in crate::commands) mod idle;
@@ -17,6 +18,8 @@ pub enum AnalyzeCommand {
     Shapley(Box<shapley::ShapleyArgs>),
     /// Which slots work together: interactions of pairs and larger sets
     Interactions(Box<interactions::InteractionArgs>),
+    /// Removal cost, first-in gain, marginal effect and Shapley value side by side
+    Ablation(Box<ablation::AblationArgs>),
 }
 
 /// Runs the analysis asked for.
@@ -27,5 +30,6 @@ pub fn run(command: &AnalyzeCommand, context: &Context) -> Result<Outcome, Comma
     match command {
         AnalyzeCommand::Shapley(args) => shapley::run(args, context),
         AnalyzeCommand::Interactions(args) => interactions::run(args, context),
+        AnalyzeCommand::Ablation(args) => ablation::run(args, context),
     }
 }
