@@ -209,6 +209,10 @@ fn cases() -> Vec<Case> {
         case("check diff", "strict", "BASE1 BASE2 --other-runs", "--strict"),
         case("check diff", "other-runs", "BASE1 BASE2", "--other-runs"),
     ];
+    for verb in [shapley, interactions] {
+        cases.push(case(verb, "group", "GAMES", "--group r0*=row0"));
+        cases.push(case(verb, "partition", "GAMES", "--partition by-prefix"));
+    }
     for verb in [interactions, ablation] {
         cases.extend(GAME_FLAGS.iter().map(|(flag, base, given)| case(verb, flag, base, given)));
     }
@@ -394,7 +398,7 @@ fn every_flag_of_every_verb_changes_an_answer() {
 
 #[test]
 fn flags_without_effect_are_refused_with_the_reason() {
-    let cases: [(&str, &str); 51] = [
+    let cases: [(&str, &str); 60] = [
         ("analyze shapley GAMES --range 0,1", "--method bounds"),
         ("analyze shapley GAMES --range 0,1 --method kernel", "--method bounds"),
         ("analyze shapley GAMES --resamples 300", "--ci bootstrap"),
@@ -426,6 +430,15 @@ fn flags_without_effect_are_refused_with_the_reason() {
         ("analyze ablation GAMES --contrast r0c0", "two slots"),
         ("analyze ablation GAMES --contrast r0c0,x", "no slot of these games"),
         ("analyze ablation GAMES --contrast r0c0,r0c1 --contrast r0c1,r0c0", "asked twice"),
+        ("analyze shapley GAMES --group x*=y", "no slot of these games fits"),
+        ("analyze shapley GAMES --group r0*", "GLOB=NAME"),
+        ("analyze shapley GAMES --group r0*=a --group *c0=b", "in group a and in group b"),
+        ("analyze shapley GAMES --group r0*=r1c0", "as is a slot outside it"),
+        ("analyze shapley GAMES --partition by-prefix --method kernel", "no other --method"),
+        ("analyze shapley GAMES --partition by-prefix --group r0*=a", "cannot be used with"),
+        ("analyze shapley GAMES --partition nowhere.json", "nowhere.json"),
+        ("analyze interactions GAMES --group x*=y", "no slot of these games fits"),
+        ("analyze interactions GAMES --order 4 --group r0*=row0", "a game of 2 players"),
         ("normalize stats STEPS --dimensions 5 --format json", "shortens a table"),
         ("normalize replay STEPS --dimensions 5 --format csv", "shortens a table"),
         ("normalize compare STEPS --dimensions 5 --format ndjson", "shortens a table"),

@@ -8,6 +8,7 @@ mod cluster;
 pub mod coalition;
 mod exact;
 mod game;
+mod groups;
 mod inference;
 mod interactions;
 mod least_squares;
@@ -29,6 +30,7 @@ pub use cluster::{Cluster, ClusterRequest, UnitMean, n_runs, unit_means};
 pub use exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 pub(crate) use game::CoalitionTableBuilder;
 pub use game::{CoalitionTable, Game, GameKey, RepeatedCoalition, Repeats, Walk};
+pub use groups::{GroupRule, Partition, PartitionRule, Quotient, Unions};
 pub use inference::{PlayerSummary, Summary, summarize};
 pub use interactions::{
     Contribution, InteractionEngine, InteractionIndex, InteractionKernel, InteractionResult,
@@ -128,6 +130,43 @@ pub enum GameError {
     /// Rows that no measure of ablation can be made of.
     #[error("no two recorded coalitions make a removal cost, a first-in gain or a marginal effect")]
     NothingToAblate,
+    /// A player that patterns put in two groups.
+    #[error("--group puts slot {player} in group {first} and in group {second}")]
+    OverlappingGroups {
+        /// The player.
+        player: String,
+        /// A group.
+        first: String,
+        /// Another.
+        second: String,
+    },
+    /// A group called like a player outside it.
+    #[error("--group: a group is called {name}, as is a slot outside it")]
+    GroupNamedAsPlayer {
+        /// The name.
+        name: String,
+    },
+    /// Unions too many or too large for their coalitions.
+    #[error(
+        "{n_unions} unions, the largest of {largest} slots: Owen values take at most {MAX_PLAYERS} together"
+    )]
+    UnionsTooLarge {
+        /// Unions.
+        n_unions: usize,
+        /// Players of the largest.
+        largest: usize,
+    },
+    /// Coalitions that Owen values look at and that are not recorded.
+    #[error(
+        "{missing} coalitions in which every union but one is on or off as a whole are not recorded: {}",
+        named(spelled, *missing as f64)
+    )]
+    MissingUnions {
+        /// How many.
+        missing: usize,
+        /// The first of them, spelled out.
+        spelled: Vec<String>,
+    },
     /// Terms of more players than there are.
     #[error("--order {order} of a game of {n_players} players")]
     OrderAboveGame {
@@ -221,6 +260,12 @@ impl GameError {
             Self::NothingToAblate => Some(
                 "record the full coalition and the one without a slot, or the empty one and a slot alone".to_owned(),
             ),
+            Self::OverlappingGroups { .. } => Some("every slot belongs to one group at most".to_owned()),
+            Self::GroupNamedAsPlayer { .. } => Some("give the group another name".to_owned()),
+            Self::UnionsTooLarge { .. } => Some("fewer or smaller unions; --group needs whole groups alone".to_owned()),
+            Self::MissingUnions { .. } => {
+                Some("record them; --group GLOB=NAME needs only coalitions of whole groups".to_owned())
+            }
             Self::OrderAboveGame { n_players, .. } => Some(format!("--order {n_players} holds every term")),
             Self::TooManyTerms { .. } => Some("lower --order".to_owned()),
             Self::TooManyForPairs { .. } => Some(

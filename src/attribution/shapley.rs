@@ -11,6 +11,7 @@ use super::bounds::{ShapleyBounds, ValueRange, shapley_bounds};
 use super::coalition;
 use super::exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 use super::game::{CoalitionTable, Game, GameKey, Walk};
+use super::groups::Unions;
 use super::least_squares::{KernelQuality, kernel_values};
 use super::permutation::{
     MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, drawn_noise, recorded_marginals,
@@ -175,6 +176,31 @@ impl ShapleyEngine {
                 && is_finite(player.standard_error)
                 && bounds.iter().all(|x| x.is_finite())
         };
+        if result.players.iter().all(is_sound) { Ok(result) } else { Err(GameError::Overflow) }
+    }
+
+    /// Owen values: players of a union divide what it gets among unions.
+    ///
+    /// # Errors
+    /// [`GameError`] when coalitions of whole unions beside parts of one are missing.
+    pub fn owen(&self, game: &Game, unions: &Unions) -> Result<GameResult, GameError> {
+        let n = game.table.n_players();
+        let mut phi = vec![0.0; n];
+        let mut errors =
+            game.table.noise().map(|_| vec![NoiseError { standard_error: 0.0, degrees: 1.0 }; n]);
+        for inner in unions.inner_games(game)? {
+            let kernel =
+                self.kernels[inner.members.len()].get_or_init(|| ExactKernel::new(inner.members.len()));
+            let own_errors = inner.noise.as_ref().map(|noise| kernel.noise_errors(noise));
+            for (place, value) in kernel.shapley_values(&inner.values).into_iter().enumerate() {
+                phi[inner.members[place]] = value;
+                if let (Some(errors), Some(own)) = (&mut errors, &own_errors) {
+                    errors[inner.members[place]] = own[place];
+                }
+            }
+        }
+        let result = linear_result(game, Method::Exact, &phi, errors.as_deref(), self.settings.confidence);
+        let is_sound = |player: &PlayerValue| player.shapley.is_some_and(f64::is_finite);
         if result.players.iter().all(is_sound) { Ok(result) } else { Err(GameError::Overflow) }
     }
 

@@ -91,6 +91,8 @@ impl CommandError {
                 source:
                     GameError::NoRange
                     | GameError::NoPermutations
+                    | GameError::OverlappingGroups { .. }
+                    | GameError::GroupNamedAsPlayer { .. }
                     | GameError::OrderAboveGame { .. }
                     | GameError::TooManyTerms { .. },
                 ..

@@ -285,7 +285,7 @@ fn write_game(
         ("regime", Align::Left),
     ]);
     let (shown, n_hidden) = largest(rows.iter().map(|row| (&*row.players, row.value)), most);
-    let greatest = rows.iter().map(|row| row.value.abs()).fold(0.0, f64::max);
+    let greatest = shown.iter().map(|place| rows[*place].value.abs()).fold(0.0, f64::max);
     for row in shown.into_iter().map(|place| &rows[place]) {
         grid.row(vec![
             term_name(&row.players),
@@ -330,7 +330,7 @@ fn write_summary(
         ("games", Align::Right),
     ]);
     let (shown, n_hidden) = largest(rows.iter().map(|row| (&*row.players, row.numbers.mean)), most);
-    let greatest = rows.iter().map(|row| row.numbers.mean.abs()).fold(0.0, f64::max);
+    let greatest = shown.iter().map(|place| rows[*place].numbers.mean.abs()).fold(0.0, f64::max);
     for row in shown.into_iter().map(|place| &rows[place]) {
         let numbers = &row.numbers;
         grid.row(vec![

@@ -180,7 +180,8 @@ fn write_one(
     let biased = document.games.iter().filter(|game| game.biased).count();
     writeln!(
         out,
-        "{heading}Shapley values of {} ({}); {}; {}, {}",
+        "{heading}{} values of {} ({}); {}; {}, {}",
+        if document.has_unions() { "Owen" } else { "Shapley" },
         document.value,
         direction_words(document.direction),
         document.method.name(),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::grouping::Grouping;
 use super::metric::Direction;
 use crate::attribution::{
     ClusterRequest, MethodRequest, MissingPolicy, PermutationSettings, Repeats, ShapleySettings, ValueRange,
@@ -78,6 +79,9 @@ pub struct ShapleyAnalysis {
     pub cluster: ClusterRequest,
     /// Seed of everything random.
     pub seed: u64,
+    /// Slots that belong together.
+    #[serde(flatten)]
+    pub grouping: Grouping,
     /// How rows are read.
     #[serde(flatten)]
     pub reading: CoalitionReading,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::analysis::IntervalKind;
 use super::games::{GameAnalysis, GameName, SummaryNumbers};
+use super::grouping::Grouping;
 use super::metric::Direction;
 use super::shapley::{MethodUsed, ShapleyInput};
 use crate::attribution::{
@@ -31,6 +32,9 @@ pub struct InteractionAnalysis {
     pub among: Option<Vec<String>>,
     /// Smallest effect that matters, in units of the value.
     pub regime_threshold: f64,
+    /// Slots that belong together.
+    #[serde(flatten)]
+    pub grouping: Grouping,
     /// What every analysis of games is asked.
     #[serde(flatten)]
     pub games: GameAnalysis,

@@ -14,6 +14,7 @@ mod devices;
 mod diagnoses;
 mod drift;
 mod games;
+mod grouping;
 mod inspection;
 mod interactions;
 mod kernel;
@@ -46,6 +47,7 @@ pub use comparison::{
 pub use devices::{DeviceDocument, DeviceRow};
 pub use drift::{DriftDimensionRow, DriftRow, DriftTestRow, UntoldRow, untold_reason};
 pub use games::{GameAnalysis, GameName, SummaryNumbers};
+pub use grouping::Grouping;
 pub use inspection::{FileRow, GamesRow, InspectAnalysis, InspectionDocument};
 pub use interactions::{
     INTERACTIONS_SCHEMA, InteractionAnalysis, InteractionDocument, InteractionGame, InteractionRow, TermRow,

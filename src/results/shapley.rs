@@ -363,6 +363,11 @@ impl ShapleyDocument {
         }
     }
 
+    /// Whether values are Owen values: slots divide what their union gets.
+    pub fn has_unions(&self) -> bool {
+        self.settings.as_ref().is_some_and(|settings| settings.grouping.partition.is_some())
+    }
+
     /// Runs behind the games.
     pub fn n_runs(&self) -> usize {
         self.games.iter().map(|game| &*game.run_id).collect::<BTreeSet<_>>().len()

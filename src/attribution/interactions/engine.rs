@@ -1,6 +1,6 @@
 //! One game, one index, one result.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::indices::{CardinalWeights, InteractionIndex};
@@ -14,6 +14,7 @@ use crate::attribution::GameError;
 use crate::attribution::coalition::{WORD_BITS, describe};
 use crate::attribution::exact::{MAX_PLAYERS, NoiseError};
 use crate::attribution::game::Game;
+use crate::attribution::groups::Unions;
 use crate::attribution::noise::{Degrees, Noise, NoiseVariances};
 use crate::attribution::rounding::rounding_floor;
 use crate::attribution::shapley::{Method, spell_missing};
@@ -30,9 +31,13 @@ const MISSING_NAMED: usize = 4;
 #[derive(Debug)]
 pub struct InteractionEngine {
     settings: InteractionSettings,
+    /// Only terms within a union, of its inner game.
+    unions: Option<Unions>,
     kernels: Vec<OnceLock<InteractionKernel>>,
     /// Terms by list of players.
     named: Mutex<Vec<NamedTerms>>,
+    /// Terms within unions by list of players.
+    kept: Mutex<Vec<NamedTerms>>,
 }
 
 /// The terms of games with these players.
@@ -47,7 +52,17 @@ impl InteractionEngine {
     /// An engine for `settings`.
     pub fn new(settings: InteractionSettings) -> Self {
         let kernels = (0..=MAX_PLAYERS).map(|_| OnceLock::new()).collect();
-        Self { settings, kernels, named: Mutex::new(Vec::new()) }
+        Self { settings, unions: None, kernels, named: Mutex::new(Vec::new()), kept: Mutex::new(Vec::new()) }
+    }
+
+    /// An engine for terms within unions alone: those of the games whose Shapley values are Owen values.
+    pub fn within(settings: InteractionSettings, unions: Unions) -> Self {
+        Self { unions: Some(unions), ..Self::new(settings) }
+    }
+
+    /// The unions, where there are some.
+    pub fn unions(&self) -> Option<&Unions> {
+        self.unions.as_ref()
     }
 
     /// The settings.
@@ -63,6 +78,12 @@ impl InteractionEngine {
         let n = game.table.n_players();
         self.check(n)?;
         let named = self.named_terms(game);
+        let is_sound =
+            |value: &Contribution| value.value.is_finite() && value.standard_error.is_none_or(f64::is_finite);
+        if let Some(unions) = &self.unions {
+            let result = self.owen(game, &named, unions)?;
+            return if result.values.iter().all(is_sound) { Ok(result) } else { Err(GameError::Overflow) };
+        }
         let is_local = (1..=self.settings.order).all(|q| self.weights(n, q).is_local());
         let result = if is_local {
             self.local(game, named)
@@ -72,8 +93,6 @@ impl InteractionEngine {
         } else {
             self.fitted(game, named)
         }?;
-        let is_sound =
-            |value: &Contribution| value.value.is_finite() && value.standard_error.is_none_or(f64::is_finite);
         if result.values.iter().all(is_sound) { Ok(result) } else { Err(GameError::Overflow) }
     }
 
@@ -114,6 +133,53 @@ impl InteractionEngine {
         found
     }
 
+    /// Terms within unions, of the inner games of Owen values.
+    fn owen(&self, game: &Game, named: &NamedTerms, unions: &Unions) -> Result<InteractionResult, GameError> {
+        let mut found: BTreeMap<u64, (f64, Option<NoiseError>)> = BTreeMap::new();
+        for inner in unions.inner_games(game)? {
+            let n = inner.members.len();
+            let kernel = self.kernel(n);
+            let outer = |mask: u64| {
+                let own = inner.members.iter().enumerate().filter(|(place, _)| mask >> place & 1 == 1);
+                own.fold(0u64, |mask, (_, player)| mask | 1 << player)
+            };
+            let terms = kernel.terms();
+            let values = kernel.values(&terms, &inner.values);
+            let errors = inner.noise.as_ref().map(|noise| kernel.noise_errors(&terms, noise));
+            for (place, term) in terms.iter().enumerate() {
+                found.insert(outer(*term), (values[place], errors.as_ref().map(|errors| errors[place])));
+            }
+        }
+        let kept: Vec<usize> =
+            (0..named.masks.len()).filter(|place| found.contains_key(&named.masks[*place])).collect();
+        let of_kept: Vec<(f64, Option<NoiseError>)> =
+            kept.iter().map(|place| found[&named.masks[*place]]).collect();
+        let values: Vec<f64> = of_kept.iter().map(|(value, _)| *value).collect();
+        let errors: Option<Vec<NoiseError>> = of_kept.iter().map(|(_, error)| *error).collect();
+        let within = self.within_terms(named, &kept);
+        Ok(self.result(game, within, Method::Exact, &values, errors.as_deref()))
+    }
+
+    /// Some of the terms, by place; the same for games of the same players.
+    fn within_terms(&self, named: &NamedTerms, kept: &[usize]) -> NamedTerms {
+        let mut known = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.iter().find(|known| Arc::ptr_eq(&known.players, &named.players)) {
+            return known.clone();
+        }
+        let found = NamedTerms {
+            players: Arc::clone(&named.players),
+            masks: kept.iter().map(|place| named.masks[*place]).collect(),
+            terms: kept.iter().map(|place| named.terms[*place].clone()).collect(),
+        };
+        known.push(found.clone());
+        found
+    }
+
+    fn kernel(&self, n: usize) -> &InteractionKernel {
+        let settings = &self.settings;
+        self.kernels[n].get_or_init(|| InteractionKernel::new(settings.index, n, settings.order.min(n)))
+    }
+
     /// All coalitions recorded.
     fn exact(
         &self,
@@ -123,8 +189,7 @@ impl InteractionEngine {
         noise: Option<&NoiseVariances>,
     ) -> InteractionResult {
         let n = game.table.n_players();
-        let kernel = self.kernels[n]
-            .get_or_init(|| InteractionKernel::new(self.settings.index, n, self.settings.order));
+        let kernel = self.kernel(n);
         let found = kernel.values(&named.masks, values);
         let errors = noise.map(|noise| kernel.noise_errors(&named.masks, noise));
         self.result(game, named, Method::Exact, &found, errors.as_deref())

@@ -8,7 +8,10 @@ use super::game_args::GameArgs;
 use super::games::{
     check_units, compute_games, input_of, read_games, remark_copies, remark_direction, wanted_values,
 };
-use crate::attribution::{InteractionEngine, InteractionIndex, InteractionResult, summarize_interactions};
+use super::group_args::{GroupArgs, check_grouping};
+use crate::attribution::{
+    Game, InteractionEngine, InteractionIndex, InteractionResult, Quotient, Unions, summarize_interactions,
+};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::console::Console;
 use crate::records::CoalitionRecording;
@@ -28,6 +31,8 @@ use crate::results::{InteractionAnalysis, InteractionDocument};
 pub struct InteractionArgs {
     #[command(flatten)]
     pub(super) games: GameArgs,
+    #[command(flatten)]
+    pub(super) grouping: GroupArgs,
     /// Interaction index
     #[arg(long, value_enum, default_value = "k-sii")]
     pub index: IndexArg,
@@ -122,6 +127,7 @@ impl InteractionArgs {
             order,
             among: (!self.among.is_empty()).then(|| self.among.clone()),
             regime_threshold: self.regime_threshold.unwrap_or(0.0),
+            grouping: self.grouping.grouping()?,
             games: self.games.analysis(context)?,
         })
     }
@@ -159,10 +165,17 @@ fn compute(
     wanted_values(&analysis.games.value, recording)
         .map(|(value, name)| {
             let settled = InteractionAnalysis { games: analysis.games.settled(name), ..analysis.clone() };
-            let engine = InteractionEngine::new(settled.engine());
+            let engine = match analysis.grouping.partition.clone() {
+                Some(partition) => InteractionEngine::within(settled.engine(), Unions::new(partition)),
+                None => InteractionEngine::new(settled.engine()),
+            };
+            let quotient = Quotient::new(analysis.grouping.group.clone());
+            let compute = |game: &Game| {
+                if quotient.is_trivial() { engine.game(game) } else { engine.game(&quotient.of(game)?) }
+            };
             progress.begin("computing", recording.n_games() as u64);
-            let games =
-                compute_games(on_bad, console, recording, value, &progress, |game| engine.game(game))?;
+            let games = compute_games(on_bad, console, recording, value, &progress, compute)?;
+            check_grouping(&quotient, engine.unions())?;
             check_among(analysis, &games.results)?;
             remark(analysis, console, &games.results, name);
             let summary =

@@ -3,6 +3,7 @@
 pub mod ablation;
 mod game_args;
 pub(in crate::commands) mod games;
+mod group_args;
 pub(in crate::commands) mod idle;
 pub mod interactions;
 pub mod shapley;

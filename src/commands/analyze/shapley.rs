@@ -5,10 +5,11 @@ use clap::{Args, ValueEnum};
 use super::games::{
     Games, check_units, compute_games, input_of, read_games, remark_copies, remark_direction, wanted_values,
 };
+use super::group_args::{GroupArgs, check_grouping};
 use super::idle::{Given, refuse_idle};
 use crate::attribution::{
-    ClusterRequest, GameResult, Method, MethodRequest, MissingPolicy, Repeats, ShapleyEngine, ValueRange,
-    summarize,
+    ClusterRequest, Game, GameResult, Method, MethodRequest, MissingPolicy, Quotient, Repeats, ShapleyEngine,
+    Unions, ValueRange, summarize,
 };
 use crate::commands::common::OnBadArg;
 use crate::commands::{CommandError, Context, Outcome};
@@ -55,6 +56,8 @@ pub struct ShapleyArgs {
     /// Range unseen values can lie in, for --method bounds
     #[arg(long, value_name = "LO,HI", allow_hyphen_values = true)]
     pub range: Option<ValueRange>,
+    #[command(flatten)]
+    pub(super) grouping: GroupArgs,
     /// Confidence level of intervals and tests
     #[arg(long, value_name = "LEVEL", default_value = "0.95")]
     pub confidence: ConfidenceLevel,
@@ -201,6 +204,7 @@ impl ShapleyArgs {
                 ClusterArg::Run => ClusterRequest::Run,
             },
             seed: context.common.seed,
+            grouping: self.grouping.grouping()?,
             reading: CoalitionReading {
                 columns: context.columns()?.to_map(),
                 slots: (!self.slots.is_empty()).then(|| self.slots.clone()),
@@ -234,6 +238,12 @@ impl ShapleyArgs {
             return Err(CommandError::usage(
                 "--method bounds needs --range LO,HI",
                 "name the range unseen values can lie in, for instance --range 0,1",
+            ));
+        }
+        if self.grouping.partition.is_some() && !matches!(self.method, MethodArg::Auto | MethodArg::Exact) {
+            return Err(CommandError::usage(
+                "--partition gives exact Owen values; it has no other --method",
+                "leave --method out",
             ));
         }
         if self.range.is_some() && self.method != MethodArg::Bounds {
@@ -296,11 +306,18 @@ pub(in crate::commands) fn compute(
     let progress = console.progress();
     let engine = ShapleyEngine::new(analysis.engine());
     let on_bad = analysis.reading.on_bad;
+    let quotient = Quotient::new(analysis.grouping.group.clone());
+    let unions = analysis.grouping.partition.clone().map(Unions::new);
+    let compute = |game: &Game| match &unions {
+        Some(unions) => engine.owen(game, unions),
+        None if quotient.is_trivial() => engine.game(game),
+        None => engine.game(&quotient.of(game)?),
+    };
     wanted_values(&analysis.value, recording)
         .map(|(value, name)| {
             progress.begin("computing", recording.n_games() as u64);
-            let games =
-                compute_games(on_bad, console, recording, value, &progress, |game| engine.game(game))?;
+            let games = compute_games(on_bad, console, recording, value, &progress, compute)?;
+            check_grouping(&quotient, unions.as_ref())?;
             remark(analysis, console, &games.results, name);
             let document = document(analysis, recording, name, games);
             check_interval(&document, console)?;
