@@ -6,7 +6,7 @@ use crate::records::remove_unfinished_outputs;
 /// report it: 130, 143, 129. Signals that whoever started the program ignores (`nohup`, a job in the background)
 /// stay ignored. Without a handler the signal still ends the program, but may leave a temporary file.
 #[cfg(unix)]
-pub fn clean_up_on_signals() {
+pub(crate) fn clean_up_on_signals() {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let ignored = ignored_signals();
     let heeded = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
@@ -20,7 +20,7 @@ pub fn clean_up_on_signals() {
 
 /// Ends the program at an interrupt with exit code 130.
 #[cfg(not(unix))]
-pub fn clean_up_on_signals() {
+pub(crate) fn clean_up_on_signals() {
     let _ = ctrlc::set_handler(|| end(130));
 }
 

@@ -109,7 +109,10 @@ const RULE: [(&str, &str, &str); 19] = [
 ];
 
 /// Flags of analyses of games.
-const GAME_FLAGS: [(&str, &str, &str); 10] = [
+const GAME_FLAGS: [(&str, &str, &str); 13] = [
+    ("adjust", "DIGITS", "--adjust bh"),
+    ("test", "DIGITS --format json", "--test sign-flip"),
+    ("simultaneous", "DIGITS", "--simultaneous"),
     ("value", "GAMES", "--value val_loss"),
     ("better", "GAMES", "--better lower"),
     ("confidence", "GAMES", "--confidence 0.5"),
@@ -209,6 +212,9 @@ fn cases() -> Vec<Case> {
         case("check diff", "strict", "BASE1 BASE2 --other-runs", "--strict"),
         case("check diff", "other-runs", "BASE1 BASE2", "--other-runs"),
     ];
+    cases.push(case(shapley, "adjust", "GAMES", "--adjust by"));
+    cases.push(case(shapley, "test", "DIGITS", "--test sign-flip"));
+    cases.push(case(shapley, "simultaneous", "DIGITS", "--simultaneous"));
     for verb in [shapley, interactions] {
         cases.push(case(verb, "group", "GAMES", "--group r0*=row0"));
         cases.push(case(verb, "partition", "GAMES", "--partition by-prefix"));
@@ -398,7 +404,7 @@ fn every_flag_of_every_verb_changes_an_answer() {
 
 #[test]
 fn flags_without_effect_are_refused_with_the_reason() {
-    let cases: [(&str, &str); 60] = [
+    let cases: [(&str, &str); 66] = [
         ("analyze shapley GAMES --range 0,1", "--method bounds"),
         ("analyze shapley GAMES --range 0,1 --method kernel", "--method bounds"),
         ("analyze shapley GAMES --resamples 300", "--ci bootstrap"),
@@ -439,6 +445,12 @@ fn flags_without_effect_are_refused_with_the_reason() {
         ("analyze shapley GAMES --partition nowhere.json", "nowhere.json"),
         ("analyze interactions GAMES --group x*=y", "no slot of these games fits"),
         ("analyze interactions GAMES --order 4 --group r0*=row0", "a game of 2 players"),
+        ("analyze shapley GLOVE --adjust bh", "one unit"),
+        ("analyze interactions GLOVE --test sign-flip", "one unit"),
+        ("analyze ablation GLOVE --simultaneous", "one unit"),
+        ("analyze shapley GAMES --simultaneous", "needs at least 6"),
+        ("analyze interactions GAMES --simultaneous", "needs at least 6"),
+        ("analyze shapley GAMES --simultaneous --cluster episode --ci normal", "no other --ci"),
         ("normalize stats STEPS --dimensions 5 --format json", "shortens a table"),
         ("normalize replay STEPS --dimensions 5 --format csv", "shortens a table"),
         ("normalize compare STEPS --dimensions 5 --format ndjson", "shortens a table"),

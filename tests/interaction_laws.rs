@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 use simic::attribution::{
-    ClusterRequest, CoalitionTable, Inference, InteractionEngine, InteractionIndex, InteractionKernel,
-    InteractionResult, InteractionSettings, Orientation, Regime, RegimeRule, Repeats, summarize_interactions,
+    ClusterRequest, CoalitionTable, Coverage, Inference, InteractionEngine, InteractionIndex,
+    InteractionKernel, InteractionResult, InteractionSettings, Orientation, Regime, RegimeRule, Repeats,
+    summarize_interactions,
 };
 use simic::simulation::{CoalitionSimulation, Design, Interaction};
 use simic::stats::{ConfidenceLevel, IntervalMethod};
@@ -147,8 +148,7 @@ fn noise_intervals_of_interactions_cover_the_truth_at_their_level() {
 #[test]
 fn intervals_over_episodes_cover_the_mean_interaction_and_tell_the_regime() {
     let engine = engine(InteractionIndex::KSii, 2);
-    let inference =
-        Inference { cluster: ClusterRequest::Auto, level: level(), interval: IntervalMethod::StudentT };
+    let inference = Inference::new(ClusterRequest::Auto, level(), IntervalMethod::StudentT);
     let (mut covered, mut synergies) = (0, 0);
     for seed in 0..300 {
         let games = results(&simulation(8, 0.1, 1, seed), &engine);
@@ -160,4 +160,30 @@ fn intervals_over_episodes_cover_the_mean_interaction_and_tell_the_regime() {
     // Binomial(300, 0.95): mean 285, sd 3.8.
     assert!((270..=299).contains(&covered), "{covered} of 300");
     assert!(synergies > 200, "{synergies}");
+}
+
+/// All six terms at once: each interval by itself does not do, those that hold together do.
+#[test]
+fn simultaneous_intervals_hold_together() {
+    let engine = engine(InteractionIndex::KSii, 2);
+    let pointwise = Inference::new(ClusterRequest::Auto, level(), IntervalMethod::StudentT);
+    let together = Inference { coverage: Coverage::Simultaneous, ..pointwise };
+    let truth = [0.1, 0.0, -0.05, 0.2, 0.0, 0.0];
+    let covered = |inference: &Inference| -> u32 {
+        let covers = |seed: u64| {
+            let games = results(&simulation(10, 0.1, 1, seed), &engine);
+            let summary = summarize_interactions(&games, inference, engine.settings().regime);
+            let held =
+                summary.terms.iter().zip(truth).all(|(term, truth)| {
+                    term.summary.interval.is_some_and(|interval| interval.contains(truth))
+                });
+            u32::from(held)
+        };
+        (0..400).map(covers).sum()
+    };
+    // Binomial(400, 0.95): mean 380, sd 4.4; four deviations either way.
+    let all = covered(&together);
+    assert!((362..=397).contains(&all), "{all} of 400");
+    let each = covered(&pointwise);
+    assert!(each < 350, "{each} of 400");
 }

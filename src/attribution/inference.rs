@@ -27,6 +27,11 @@ pub fn summarize(
     level: ConfidenceLevel,
     interval: IntervalMethod,
 ) -> Summary {
+    summarize_players(games, &Inference::new(cluster, level, interval))
+}
+
+/// The same with everything that can be asked.
+pub fn summarize_players(games: &[GameResult], inference: &Inference) -> Summary {
     let term_games: Vec<TermGame<'_, String>> = games
         .iter()
         .map(|game| TermGame {
@@ -37,12 +42,11 @@ pub fn summarize(
             method: game.method,
         })
         .collect();
-    let inference = Inference { cluster, level, interval };
     let found = summarize_terms(
         &term_games,
         |game, player| games[game].players[player].shapley,
         |slot_id| natural_key(slot_id),
-        &inference,
+        inference,
     );
     Summary { cluster: found.cluster, between_runs: found.between_runs, players: found.terms }
 }

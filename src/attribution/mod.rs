@@ -31,7 +31,7 @@ pub use exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 pub(crate) use game::CoalitionTableBuilder;
 pub use game::{CoalitionTable, Game, GameKey, RepeatedCoalition, Repeats, Walk};
 pub use groups::{GroupRule, Partition, PartitionRule, Quotient, Unions};
-pub use inference::{PlayerSummary, Summary, summarize};
+pub use inference::{PlayerSummary, Summary, summarize, summarize_players};
 pub use interactions::{
     Contribution, InteractionEngine, InteractionIndex, InteractionKernel, InteractionResult,
     InteractionSettings, InteractionSummaries, InteractionSummary, Orientation, Regime, RegimeRule, Term,
@@ -45,7 +45,7 @@ pub use permutation::{
 pub use rounding::rounding_floor;
 pub use shapley::{GameResult, Method, MethodRequest, PlayerValue, ShapleyEngine, ShapleySettings};
 pub(crate) use slot_order::natural_order;
-pub use term_summary::{Inference, TermSummaries, TermSummary};
+pub use term_summary::{Coverage, Inference, TermSummaries, TermSummary, UnitTest};
 pub use weights::shapley_weights;
 
 /// Groups of players spelled out in a message.

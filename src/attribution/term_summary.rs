@@ -11,8 +11,8 @@ use super::cluster::{Cluster, ClusterRequest, ClusteredGame, UnitAverager, UnitM
 use super::rounding::rounding_floor;
 use super::shapley::Method;
 use crate::stats::{
-    ConfidenceInterval, ConfidenceLevel, Estimate, IntervalMethod, VarianceComponents, holm_adjust,
-    one_sample_test,
+    Adjustment, ConfidenceInterval, ConfidenceLevel, Estimate, IntervalMethod, VarianceComponents, adjust,
+    one_sample_test, sign_flip_p, simultaneous_factor,
 };
 
 /// How games become statements over units.
@@ -24,6 +24,49 @@ pub struct Inference {
     pub level: ConfidenceLevel,
     /// How intervals are made from units.
     pub interval: IntervalMethod,
+    /// How p values are adjusted over all terms.
+    pub adjustment: Adjustment,
+    /// Where p values come from.
+    pub test: UnitTest,
+    /// Whether each interval holds for itself, or all hold together.
+    pub coverage: Coverage,
+    /// Seed of drawn sign flips.
+    pub seed: u64,
+}
+
+/// Where p values over units come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnitTest {
+    /// The distribution the interval is made by.
+    #[default]
+    OfInterval,
+    /// Flips of the units' signs.
+    SignFlip,
+}
+
+/// What a confidence level is said of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Coverage {
+    /// Each interval by itself.
+    #[default]
+    Pointwise,
+    /// All intervals of the report together.
+    Simultaneous,
+}
+
+impl Inference {
+    /// Holm's adjustment, tests by the interval's distribution, each interval by itself.
+    pub fn new(cluster: ClusterRequest, level: ConfidenceLevel, interval: IntervalMethod) -> Self {
+        Self {
+            cluster,
+            level,
+            interval,
+            adjustment: Adjustment::default(),
+            test: UnitTest::default(),
+            coverage: Coverage::default(),
+            seed: 0,
+        }
+    }
 }
 
 /// All terms over games.
@@ -58,9 +101,9 @@ pub struct TermSummary<T> {
     pub interval: Option<ConfidenceInterval>,
     /// t statistic of mean = 0; infinite for constant units.
     pub t: Option<f64>,
-    /// Two-sided p value, by the distribution the interval was made by.
+    /// Two-sided p value, by the distribution the interval was made by, or by sign flips.
     pub p_value: Option<f64>,
-    /// Holm-adjusted over all terms.
+    /// Adjusted over all terms.
     pub p_adjusted: Option<f64>,
     /// p_adjusted < 1 - confidence; `None` without a test.
     pub significant: Option<bool>,
@@ -93,7 +136,7 @@ pub(super) struct TermGame<'a, T> {
 ///
 /// # Formula
 /// Per unit the term's values are averaged over the games that have one; over units mean, sd (n - 1), stderr,
-/// interval, test of 0 and Holm adjustment over all terms. A term counts in the units it occurs in only: absence
+/// interval, test of 0 and adjustment over all terms. A term counts in the units it occurs in only: absence
 /// is not a value of zero. The share between runs is the intraclass correlation of the episodes' means.
 ///
 /// # Edge cases
@@ -107,17 +150,43 @@ pub(super) fn summarize_terms<T: Ord + Clone, K: Ord>(
     let keys: Vec<&GameKey> = games.iter().map(|game| game.key).collect();
     let cluster = inference.cluster.of(keys.iter().copied());
     let runs = if n_runs(keys.iter().copied()) > 1 { Runs::Several } else { Runs::One };
-    let mut units = by_term(games, &clustered(&keys, cluster), value, runs);
+    let order = clustered(&keys, cluster);
+    let mut units = by_term(games, &order, value, runs);
     units.sort_by_cached_key(|unit| order_key(&unit.term));
     let mut terms: Vec<TermSummary<T>> =
         units.into_iter().filter_map(|unit| unit.summarize(&keys, inference)).collect();
     let p_values: Vec<Option<f64>> = terms.iter().map(|term| term.p_value).collect();
-    for (term, adjusted) in terms.iter_mut().zip(holm_adjust(&p_values)) {
+    for (term, adjusted) in terms.iter_mut().zip(adjust(&p_values, inference.adjustment)) {
         term.p_adjusted = adjusted;
         term.significant = adjusted.map(|p| p < 1.0 - inference.level.get());
     }
+    if inference.coverage == Coverage::Simultaneous {
+        widen(&mut terms, &order, inference);
+    }
     let between_runs = share_between_runs(&terms);
     TermSummaries { cluster, between_runs, terms }
+}
+
+/// Makes intervals that hold together; none where units are too few for that.
+fn widen<T>(terms: &mut [TermSummary<T>], order: &[ClusteredGame], inference: &Inference) {
+    let n_units = order.last().map_or(0, |place| place.unit + 1);
+    let mut unit_of = vec![0; order.len()];
+    order.iter().for_each(|place| unit_of[place.game] = place.unit);
+    let with_interval = terms.iter().filter(|term| term.interval.is_some());
+    let rows: Vec<Vec<Option<f64>>> = with_interval
+        .map(|term| {
+            let mut row = vec![None; n_units];
+            term.unit_means.iter().for_each(|unit| row[unit_of[unit.game]] = Some(unit.mean));
+            row
+        })
+        .collect();
+    let factor = simultaneous_factor(&rows, inference.level, inference.seed);
+    for term in terms.iter_mut().filter(|term| term.interval.is_some()) {
+        term.interval = factor.zip(term.standard_error).map(|(factor, standard_error)| ConfidenceInterval {
+            low: term.mean - factor * standard_error,
+            high: term.mean + factor * standard_error,
+        });
+    }
 }
 
 /// The share of variance between runs, over all terms together.
@@ -230,7 +299,10 @@ impl<T> TermUnits<T> {
             n_games,
             interval: estimate.interval.filter(|_| !is_rounding && !self.biased),
             t: test.map(|test| test.t),
-            p_value: test.map(|test| test.p_value),
+            p_value: match inference.test {
+                UnitTest::OfInterval => test.map(|test| test.p_value),
+                UnitTest::SignFlip => test.and_then(|_| sign_flip_p(&means, inference.seed)),
+            },
             p_adjusted: None,
             significant: None,
             biased: self.biased,

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use super::Format;
 use super::grid::{Align, Grid};
-use super::shapley::{Units, count, direction_words, interval_name, range, write_grid, write_independence};
+use super::shapley::{
+    Units, count, direction_words, interval_name, over_units, p_name, range, write_grid, write_independence,
+};
 use crate::attribution::Measure;
 use crate::printable::printable;
 use crate::results::text::{decimals, fixed, grouped, probability};
@@ -347,7 +349,7 @@ fn write_summary(document: &AblationDocument, out: &mut dyn Write, is_markdown: 
         writeln!(
             out,
             "±: half of the {}; *: significant, p values adjusted over all {}",
-            interval_name(document.confidence),
+            over_units(document.confidence, document.settings.games.testing),
             count(n_tests as u64, "test")
         )?;
     }
@@ -368,10 +370,10 @@ fn write_contrasts(document: &AblationDocument, out: &mut dyn Write, is_markdown
         ("contrast", Align::Left),
         ("measure", Align::Left),
         ("difference", Align::Right),
-        (&interval_name(document.confidence), Align::Left),
+        (&over_units(document.confidence, document.settings.games.testing), Align::Left),
         ("stderr", Align::Right),
         ("t", Align::Right),
-        ("p (Holm)", Align::Right),
+        (&p_name(document.settings.games.testing), Align::Right),
         ("significant", Align::Left),
         ("units", Align::Right),
     ]);

@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::Format;
 use super::grid::{Align, Grid};
 use super::shapley::{
-    Units, bar, count, direction_words, interval_name, range, write_grid, write_independence,
+    Units, bar, count, direction_words, interval_name, over_units, p_name, range, write_grid,
+    write_independence,
 };
 use crate::printable::printable;
 use crate::results::text::{decimals, fixed, grouped, percent, probability, short};
@@ -320,10 +321,10 @@ fn write_summary(
         ("slots", Align::Left),
         ("mean", Align::Right),
         ("", Align::Left),
-        (&interval_name(document.confidence), Align::Left),
+        (&over_units(document.confidence, document.settings.games.testing), Align::Left),
         ("stderr", Align::Right),
         ("t", Align::Right),
-        ("p (Holm)", Align::Right),
+        (&p_name(document.settings.games.testing), Align::Right),
         ("significant", Align::Left),
         ("regime", Align::Left),
         ("units", Align::Right),

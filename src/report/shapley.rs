@@ -9,7 +9,7 @@ use super::grid::{Align, Grid};
 use crate::attribution::Cluster;
 use crate::printable::printable;
 use crate::results::text::{decimals, fixed, grouped, percent, probability, short};
-use crate::results::{Direction, GameRow, ShapleyDocument};
+use crate::results::{Direction, GameRow, ShapleyDocument, Testing};
 
 /// Cells of the bar beside a value.
 const BAR_CELLS: usize = 16;
@@ -316,6 +316,17 @@ pub(super) fn range(low: Option<f64>, high: Option<f64>, places: usize) -> Strin
     }
 }
 
+/// Name of the column of adjusted p values.
+pub(super) fn p_name(testing: Testing) -> String {
+    format!("p ({})", testing.adjust.name())
+}
+
+/// Name of the column of intervals over units.
+pub(super) fn over_units(confidence: f64, testing: Testing) -> String {
+    let name = interval_name(confidence);
+    if testing.simultaneous { name.replace("interval", "simultaneous interval") } else { name }
+}
+
 fn write_summary(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
     let n_units = document.summary.iter().map(|summary| summary.n_units).max().unwrap_or(0);
     writeln!(
@@ -327,7 +338,8 @@ fn write_summary(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: b
     let places = decimals(
         document.summary.iter().flat_map(|s| [Some(s.mean), s.ci_low, s.ci_high].into_iter().flatten()),
     );
-    let interval_name = interval_name(document.confidence);
+    let testing = document.settings.as_ref().map_or_else(Testing::default, |settings| settings.testing);
+    let interval_name = over_units(document.confidence, testing);
     let mut grid = Grid::new(&[
         ("slot", Align::Left),
         ("mean", Align::Right),
@@ -336,7 +348,7 @@ fn write_summary(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: b
         ("stderr", Align::Right),
         ("sd", Align::Right),
         ("t", Align::Right),
-        ("p (Holm)", Align::Right),
+        (&p_name(testing), Align::Right),
         ("significant", Align::Left),
         ("units", Align::Right),
         ("games", Align::Right),

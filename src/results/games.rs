@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::analysis::{CoalitionReading, IntervalKind};
 use super::metric::Direction;
+use super::testing::Testing;
 use crate::attribution::{ClusterRequest, GameKey, Inference, TermSummary};
 use crate::stats::{BootstrapSettings, ConfidenceLevel, IntervalMethod, VarianceComponents};
 
@@ -114,6 +115,9 @@ pub struct GameAnalysis {
     pub cluster: ClusterRequest,
     /// Seed of everything random.
     pub seed: u64,
+    /// How statements over units are tested.
+    #[serde(flatten)]
+    pub testing: Testing,
     /// How rows are read.
     #[serde(flatten)]
     pub reading: CoalitionReading,
@@ -122,18 +126,15 @@ pub struct GameAnalysis {
 impl GameAnalysis {
     /// How games become statements over units.
     pub fn inference(&self) -> Inference {
-        Inference {
-            cluster: self.cluster,
-            level: self.confidence,
-            interval: match self.ci {
-                IntervalKind::T => IntervalMethod::StudentT,
-                IntervalKind::Normal => IntervalMethod::Normal,
-                IntervalKind::Bootstrap => IntervalMethod::Bootstrap(BootstrapSettings {
-                    n_resamples: self.resamples as usize,
-                    seed: self.seed,
-                }),
-            },
-        }
+        let interval = match self.ci {
+            IntervalKind::T => IntervalMethod::StudentT,
+            IntervalKind::Normal => IntervalMethod::Normal,
+            IntervalKind::Bootstrap => IntervalMethod::Bootstrap(BootstrapSettings {
+                n_resamples: self.resamples as usize,
+                seed: self.seed,
+            }),
+        };
+        self.testing.of(Inference::new(self.cluster, self.confidence, interval), self.seed)
     }
 
     /// What was left open, said as it was decided for one value column: its name and which way it is good.

@@ -223,7 +223,7 @@ impl InteractionDocument {
     pub fn new(
         settings: InteractionAnalysis,
         games: Vec<InteractionResult>,
-        summary: InteractionSummaries,
+        summary: &InteractionSummaries,
         input: ShapleyInput,
     ) -> Self {
         let games: Vec<InteractionGame> = games.into_iter().map(InteractionGame::of).collect();
@@ -241,7 +241,7 @@ impl InteractionDocument {
             between_runs: summary.between_runs,
             seed: asked.seed,
             games,
-            summary: summary.terms.into_iter().map(InteractionRow::of).collect(),
+            summary: summary.terms.iter().map(InteractionRow::of).collect(),
             input,
             settings: InteractionAnalysis { games: asked, ..settings },
         }
@@ -278,7 +278,7 @@ impl InteractionGame {
 }
 
 impl InteractionRow {
-    fn of(row: InteractionSummary) -> Self {
+    fn of(row: &InteractionSummary) -> Self {
         Self {
             players: row.summary.term.players().to_vec(),
             numbers: SummaryNumbers::of(&row.summary),

@@ -30,6 +30,7 @@ mod shapley;
 mod simulation;
 mod skips;
 mod states;
+mod testing;
 pub mod text;
 
 pub use ablation::{
@@ -75,3 +76,4 @@ pub use states::{
     DifferenceRow, STATE_SCHEMA, StateComparison, StateDocument, StatePlace, TriedRow, VERIFY_SCHEMA,
     VerificationDocument,
 };
+pub use testing::{AdjustKind, TestKind, Testing};

@@ -176,16 +176,15 @@ fn marginals(table: &CoalitionTable, coefficients: &MeasureCoefficients) -> Vec<
     let origin = table.empty_value().or_else(|| table.values().first().copied()).unwrap_or(0.0);
     let gains: Vec<f64> = table.values().iter().map(|value| value - origin).collect();
     let total = pairwise_sum(&gains);
-    let with: Vec<f64> = match table.complete_values() {
-        Some(_) => fold_members(gains),
-        None => {
-            let rows: Vec<Vec<u64>> = table.rows().map(|(mask, _)| mask).collect();
-            let of_player = |player: usize| {
-                let own = rows.iter().zip(&gains).filter(|(mask, _)| contains(mask, player));
-                pairwise_sum(&own.map(|(_, gain)| *gain).collect::<Vec<_>>())
-            };
-            (0..n).map(of_player).collect()
-        }
+    let with: Vec<f64> = if table.complete_values().is_some() {
+        fold_members(gains)
+    } else {
+        let rows: Vec<Vec<u64>> = table.rows().map(|(mask, _)| mask).collect();
+        let of_player = |player: usize| {
+            let own = rows.iter().zip(&gains).filter(|(mask, _)| contains(mask, player));
+            pairwise_sum(&own.map(|(_, gain)| *gain).collect::<Vec<_>>())
+        };
+        (0..n).map(of_player).collect()
     };
     let of_player = |player: usize| {
         coefficients.has_marginal(player).then(|| {

@@ -5,7 +5,7 @@ use super::result::{AblationResult, AblationTerm};
 use crate::attribution::rounding::rounding_floor;
 use crate::attribution::shapley::Method;
 use crate::attribution::slot_order::natural_key;
-use crate::attribution::term_summary::{Inference, TermGame, TermSummaries, TermSummary, summarize_terms};
+use crate::attribution::term_summary::{Inference, TermGame, TermSummaries, summarize_terms};
 use crate::stats::ConfidenceInterval;
 
 /// Whether measures of one player differ in sign.
@@ -19,12 +19,9 @@ pub struct SignDisagreement {
 
 impl SignDisagreement {
     /// Of values with their intervals, where what is no larger than `rounding` has no sign.
-    pub fn of(
-        values: impl Iterator<Item = (f64, Option<ConfidenceInterval>)> + Clone,
-        rounding: f64,
-    ) -> Self {
+    pub fn of(values: &[(f64, Option<ConfidenceInterval>)], rounding: f64) -> Self {
         let some = |is: &dyn Fn(f64, Option<ConfidenceInterval>) -> bool| {
-            values.clone().any(|(value, interval)| is(value, interval))
+            values.iter().any(|(value, interval)| is(*value, *interval))
         };
         Self {
             of_values: some(&|value, _| value > rounding) && some(&|value, _| value < -rounding),
@@ -48,10 +45,8 @@ impl AblationSummary {
     pub fn sign_disagreement(&self, player: &str) -> SignDisagreement {
         let own =
             self.terms.terms.iter().filter(|term| matches!(&term.term.players[..], [one] if one == player));
-        SignDisagreement::of(
-            own.map(|term: &TermSummary<AblationTerm>| (term.mean, term.interval)),
-            rounding_floor(self.scale),
-        )
+        let own: Vec<_> = own.map(|term| (term.mean, term.interval)).collect();
+        SignDisagreement::of(&own, rounding_floor(self.scale))
     }
 }
 
@@ -60,7 +55,8 @@ impl AblationResult {
     pub fn sign_disagreement(&self, player: usize) -> SignDisagreement {
         let n = Measure::ALL.len();
         let own = self.values[player * n..(player + 1) * n].iter().flatten();
-        SignDisagreement::of(own.map(|value| (value.value, value.interval)), rounding_floor(self.scale))
+        let own: Vec<_> = own.map(|value| (value.value, value.interval)).collect();
+        SignDisagreement::of(&own, rounding_floor(self.scale))
     }
 }
 

@@ -144,8 +144,7 @@ fn measures_that_differ_in_sign_are_flagged() {
             engine(&[["p0", "p1"]]).game(&game).expect("measures")
         })
         .collect();
-    let inference =
-        Inference { cluster: ClusterRequest::Episode, level: level(), interval: IntervalMethod::StudentT };
+    let inference = Inference::new(ClusterRequest::Episode, level(), IntervalMethod::StudentT);
     let summary = summarize_ablation(&games, &inference);
     assert_eq!(summary.terms.terms.len(), 12, "two players and a contrast under four measures");
     assert!(summary.sign_disagreement("p0").of_intervals && !summary.sign_disagreement("p1").of_values);

@@ -29,8 +29,11 @@ const MISSING_NAMED: usize = 4;
 #[derive(Debug)]
 pub struct Unions {
     partition: Partition,
-    known: Mutex<Vec<(Arc<[String]>, Arc<[Vec<usize>]>)>>,
+    known: Mutex<Vec<KnownUnions>>,
 }
+
+/// A list of players, and its unions.
+type KnownUnions = (Arc<[String]>, Arc<[Vec<usize>]>);
 
 /// The inner game of one union.
 #[derive(Debug, Clone)]

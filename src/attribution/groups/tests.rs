@@ -201,8 +201,7 @@ fn noise_goes_with_the_coalitions_that_are_used() {
     assert_eq!(of_groups.variances, kept);
     let found = shapley().owen(&game, &Unions::new(Partition::By(PartitionRule::ByPrefix))).expect("values");
     // Of a0 by hand: c(S) over R in {none, b} with weight 1/2 and T in {none, a1} with weight 1/2.
-    let variance: f64 =
-        [0, 1, 2, 3].iter().flat_map(|t| [t | 0, t | 12]).map(|m: usize| noise.variances[m] / 16.0).sum();
+    let variance: f64 = [0, 1, 2, 3, 12, 13, 14, 15].iter().map(|m: &usize| noise.variances[*m] / 16.0).sum();
     let error = found.players[0].standard_error.expect("noise");
     assert!((error / variance.sqrt() - 1.0).abs() < 1e-12, "{error} {}", variance.sqrt());
     assert!(found.players[0].interval.is_some());

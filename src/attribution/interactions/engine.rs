@@ -254,7 +254,7 @@ impl InteractionEngine {
             .map(|term| {
                 let own = place(*term).map(|place| (place, 1.0));
                 let of_pairs = (sets.iter().enumerate()).filter(|(_, set)| {
-                    holds_pairs && term.count_ones() == 1 && set.count_ones() == 2 && *set & term != 0
+                    holds_pairs && term.is_power_of_two() && set.count_ones() == 2 && *set & term != 0
                 });
                 own.into_iter().chain(of_pairs.map(|(place, _)| (place, 0.5))).collect()
             })

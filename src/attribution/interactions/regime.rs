@@ -80,6 +80,7 @@ impl RegimeRule {
 
 #[cfg(test)]
 mod tests {
+    use super::Orientation::{Higher, Lower};
     use super::*;
 
     #[test]
@@ -87,7 +88,6 @@ mod tests {
         let of = |low: f64, high: f64, threshold: f64, orientation| {
             RegimeRule { threshold, orientation }.of_interval(Some(ConfidenceInterval { low, high }))
         };
-        use Orientation::{Higher, Lower};
         assert_eq!(of(0.1, 0.3, 0.0, Higher), Regime::Synergy);
         assert_eq!(of(0.1, 0.3, 0.0, Lower), Regime::Interference);
         assert_eq!(of(-0.3, -0.1, 0.0, Higher), Regime::Interference);

@@ -32,7 +32,7 @@ fn size(mask: u64) -> usize {
 }
 
 fn sign(n: usize) -> f64 {
-    if n % 2 == 0 { 1.0 } else { -1.0 }
+    if n.is_multiple_of(2) { 1.0 } else { -1.0 }
 }
 
 fn moebius(values: &[f64]) -> Vec<f64> {
@@ -179,9 +179,8 @@ fn closed_forms_of_unanimity_games() {
         let values: Vec<f64> =
             (0..1u64 << n).map(|mask| f64::from(u8::from(mask & members == members))).collect();
         let single = |name: &str| match (name, t) {
-            ("k-sii", 3) => Some(-1.0 / 6.0),
+            ("k-sii" | "fsii", 3) => Some(-1.0 / 6.0),
             ("k-sii", 4) => Some(-1.0 / 4.0),
-            ("fsii", 3) => Some(-1.0 / 6.0),
             ("fsii", 4) => Some(-1.0 / 5.0),
             ("sii", _) => Some(1.0 / t as f64),
             _ => None,

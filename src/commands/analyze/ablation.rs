@@ -77,9 +77,9 @@ pub fn run(args: &AblationArgs, context: &Context) -> Result<Outcome, CommandErr
     let files = context.discover(&args.games.runs)?.files;
     let recording = read_games(&analysis.games.value, &analysis.games.reading, &context.console, &files)?;
     let documents = compute(&analysis, &context.console, &recording)?;
-    let has_units =
-        documents.iter().flat_map(|document| &document.summary).any(|row| row.numbers.n_units > 1);
-    args.games.refuse_idle(&recording, has_units)?;
+    let counts = documents.iter().flat_map(|document| &document.summary).map(|row| row.numbers.n_units);
+    let n_units = counts.max().unwrap_or(0);
+    args.games.refuse_idle(&recording, n_units)?;
     let shown = args.games.n_games_shown();
     context.write(|out| write_ablation(&documents, context.format(), shown, out))?;
     Ok(Outcome::Clean)

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::shapley::{CiArg, ClusterArg, DirectionArg, DuplicatesArg};
+use super::test_args::TestArgs;
 use crate::attribution::{ClusterRequest, Repeats};
 use crate::commands::common::OnBadArg;
 use crate::commands::{CommandError, Context};
@@ -41,6 +42,8 @@ pub(super) struct GameArgs {
     /// The independent unit over games: auto is the run where there are at least two, else the episode
     #[arg(long, value_enum, default_value = "auto")]
     pub cluster: ClusterArg,
+    #[command(flatten)]
+    pub(super) testing: TestArgs,
     /// Several rows for one coalition: average them and carry their spread, refuse, or take one [default: mean]
     #[arg(long, value_enum)]
     pub duplicates: Option<DuplicatesArg>,
@@ -62,6 +65,11 @@ impl GameArgs {
     /// Arguments that contradict each other.
     pub(super) fn analysis(&self, context: &Context) -> Result<GameAnalysis, CommandError> {
         self.check()?;
+        let ci = match self.ci {
+            None | Some(CiArg::T) => IntervalKind::T,
+            Some(CiArg::Normal) => IntervalKind::Normal,
+            Some(CiArg::Bootstrap) => IntervalKind::Bootstrap,
+        };
         Ok(GameAnalysis {
             value: self.value.clone(),
             better: self.better.map(|way| match way {
@@ -69,11 +77,8 @@ impl GameArgs {
                 DirectionArg::Lower => Direction::Lower,
             }),
             confidence: self.confidence,
-            ci: match self.ci {
-                None | Some(CiArg::T) => IntervalKind::T,
-                Some(CiArg::Normal) => IntervalKind::Normal,
-                Some(CiArg::Bootstrap) => IntervalKind::Bootstrap,
-            },
+            ci,
+            testing: self.testing.testing(ci)?,
             resamples: self.resamples.unwrap_or(DEFAULT_RESAMPLES),
             cluster: match self.cluster {
                 ClusterArg::Auto => ClusterRequest::Auto,
@@ -127,7 +132,7 @@ impl GameArgs {
     pub(super) fn refuse_idle(
         &self,
         recording: &CoalitionRecording,
-        has_units: bool,
+        n_units: u64,
     ) -> Result<(), CommandError> {
         let idle = |flag: &'static str, reason: &str| {
             Err(CommandError::idle(
@@ -139,13 +144,13 @@ impl GameArgs {
         if !self.slots.is_empty() && !recording.has_unnamed_slots() {
             return idle("slots", "it names the slots of bare masks, and these rows name their own");
         }
-        if self.ci.is_some_and(|ci| ci != CiArg::T) && !has_units {
+        if self.ci.is_some_and(|ci| ci != CiArg::T) && n_units < 2 {
             return idle(
                 "ci",
                 "it is about intervals from a sample of units, and there is one unit; what interval there is comes from \
                  repeated evaluations, by Student's t",
             );
         }
-        Ok(())
+        self.testing.check(n_units, self.confidence)
     }
 }

@@ -124,7 +124,6 @@ pub(super) fn check_units(
     let counts: Vec<u64> = counts.filter(|n| *n > 1).collect();
     let (Some(fewest), Some(most)) = (counts.iter().min(), counts.iter().max()) else { return Ok(()) };
     match ci {
-        IntervalKind::T => {}
         IntervalKind::Normal => {
             if *fewest < NORMAL_UNITS {
                 console.warn(&format!("--ci normal of {fewest} units is too narrow; --ci t is not"));
@@ -144,7 +143,7 @@ pub(super) fn check_units(
         IntervalKind::Bootstrap if *fewest < BOOTSTRAP_UNITS => {
             console.warn(&format!("--ci bootstrap of {fewest} units is too narrow; --ci t is not"));
         }
-        IntervalKind::Bootstrap => {}
+        IntervalKind::T | IntervalKind::Bootstrap => {}
     }
     Ok(())
 }

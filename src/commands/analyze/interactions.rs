@@ -145,9 +145,9 @@ pub fn run(args: &InteractionArgs, context: &Context) -> Result<Outcome, Command
     let files = context.discover(&args.games.runs)?.files;
     let recording = read_games(&analysis.games.value, &analysis.games.reading, &context.console, &files)?;
     let documents = compute(&analysis, &context.console, &recording)?;
-    let has_units =
-        documents.iter().flat_map(|document| &document.summary).any(|row| row.numbers.n_units > 1);
-    args.games.refuse_idle(&recording, has_units)?;
+    let counts = documents.iter().flat_map(|document| &document.summary).map(|row| row.numbers.n_units);
+    let n_units = counts.max().unwrap_or(0);
+    args.games.refuse_idle(&recording, n_units)?;
     let shown =
         InteractionRows { games: args.games.n_games_shown(), terms: args.top.unwrap_or(DEFAULT_TOP).max(1) };
     context.write(|out| write_interactions(&documents, context.format(), shown, out))?;
@@ -182,7 +182,7 @@ fn compute(
                 summarize_interactions(&games.results, &settled.games.inference(), engine.settings().regime);
             check_units(settled.games.ci, summary.terms.iter().map(|term| term.summary.n_units), console)?;
             let input = input_of(recording, games.n_skipped);
-            Ok(InteractionDocument::new(settled, games.results, summary, input))
+            Ok(InteractionDocument::new(settled, games.results, &summary, input))
         })
         .collect()
 }

@@ -7,6 +7,7 @@ mod group_args;
 pub(in crate::commands) mod idle;
 pub mod interactions;
 pub mod shapley;
+mod test_args;
 
 use clap::Subcommand;
 

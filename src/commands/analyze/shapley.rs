@@ -7,9 +7,10 @@ use super::games::{
 };
 use super::group_args::{GroupArgs, check_grouping};
 use super::idle::{Given, refuse_idle};
+use super::test_args::TestArgs;
 use crate::attribution::{
     ClusterRequest, Game, GameResult, Method, MethodRequest, MissingPolicy, Quotient, Repeats, ShapleyEngine,
-    Unions, ValueRange, summarize,
+    Unions, ValueRange, summarize_players,
 };
 use crate::commands::common::OnBadArg;
 use crate::commands::{CommandError, Context, Outcome};
@@ -70,6 +71,8 @@ pub struct ShapleyArgs {
     /// The independent unit over games: auto is the run where there are at least two, else the episode
     #[arg(long, value_enum, default_value = "auto")]
     pub cluster: ClusterArg,
+    #[command(flatten)]
+    pub(super) testing: TestArgs,
     /// Several rows for one coalition: average them and carry their spread, refuse, or take one [default: mean]
     #[arg(long, value_enum)]
     pub duplicates: Option<DuplicatesArg>,
@@ -170,6 +173,11 @@ impl ShapleyArgs {
     /// Arguments that contradict each other.
     pub(in crate::commands) fn analysis(&self, context: &Context) -> Result<ShapleyAnalysis, CommandError> {
         self.check()?;
+        let ci = match self.ci {
+            None | Some(CiArg::T) => IntervalKind::T,
+            Some(CiArg::Normal) => IntervalKind::Normal,
+            Some(CiArg::Bootstrap) => IntervalKind::Bootstrap,
+        };
         Ok(ShapleyAnalysis {
             value: self.value.clone(),
             better: self.better.map(|way| match way {
@@ -191,11 +199,8 @@ impl ShapleyArgs {
             },
             range: self.range,
             confidence: self.confidence,
-            ci: match self.ci {
-                None | Some(CiArg::T) => IntervalKind::T,
-                Some(CiArg::Normal) => IntervalKind::Normal,
-                Some(CiArg::Bootstrap) => IntervalKind::Bootstrap,
-            },
+            ci,
+            testing: self.testing.testing(ci)?,
             resamples: self.resamples.unwrap_or(DEFAULT_RESAMPLES),
             cluster: match self.cluster {
                 ClusterArg::Auto => ClusterRequest::Auto,
@@ -289,6 +294,8 @@ pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandErro
     let recording = read_games(&analysis.value, &analysis.reading, &context.console, &files)?;
     let documents = compute(&analysis, &context.console, &recording)?;
     refuse_idle(&args.given(), &recording, &documents)?;
+    let counts = documents.iter().flat_map(|document| &document.summary).map(|row| row.n_units);
+    args.testing.check(counts.max().unwrap_or(0), args.confidence)?;
     let n_games = args.games.unwrap_or(DEFAULT_GAMES);
     context.write(|out| write_shapley(&documents, context.format(), n_games, out))?;
     Ok(Outcome::Clean)
@@ -332,8 +339,7 @@ fn document(
     value: &str,
     games: Games<GameResult>,
 ) -> ShapleyDocument {
-    let settings = analysis.engine();
-    let summary = summarize(&games.results, analysis.cluster, settings.confidence, settings.interval);
+    let summary = summarize_players(&games.results, &analysis.inference());
     let input = input_of(recording, games.n_skipped);
     // What was left open is said as it was decided: the column, and which way it is good.
     let settled = ShapleyAnalysis {
