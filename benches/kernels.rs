@@ -6,7 +6,8 @@
 use divan::{Bencher, black_box};
 use rand::seq::SliceRandom;
 use simic::attribution::{
-    CoalitionTable, ExactKernel, MissingPolicy, PermutationSettings, Repeats, drawn_marginals,
+    CoalitionTable, ExactKernel, InteractionIndex, InteractionKernel, MissingPolicy, PermutationSettings,
+    Repeats, drawn_marginals,
 };
 use simic::stats::{StreamKey, random_stream};
 
@@ -21,7 +22,7 @@ fn values(n: usize) -> Vec<f64> {
 }
 
 /// The yardstick: one pass over the table, one running sum.
-#[divan::bench(args = [20, 24])]
+#[divan::bench(args = [16, 20, 24])]
 fn plain_sum(bencher: Bencher, n: usize) {
     let values = values(n);
     bencher.bench_local(|| black_box(&values).iter().sum::<f64>());
@@ -42,6 +43,25 @@ fn exact_one_thread(bencher: Bencher, n: usize) {
     let kernel = ExactKernel::new(n);
     let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(1).build() else { return };
     bencher.bench_local(|| pool.install(|| kernel.shapley_values(black_box(&values))));
+}
+
+/// All k-SII terms of one game up to an order, beside `plain_sum` of the same table.
+#[divan::bench(args = [(8, 2), (16, 3), (20, 2), (24, 2)])]
+fn interactions(bencher: Bencher, (n, order): (usize, usize)) {
+    let values = values(n);
+    let kernel = InteractionKernel::new(InteractionIndex::KSii, n, order);
+    let terms = kernel.terms();
+    bencher.bench_local(|| kernel.values(&terms, black_box(&values)));
+}
+
+/// The same on one thread.
+#[divan::bench(args = [(20, 2), (16, 3)])]
+fn interactions_one_thread(bencher: Bencher, (n, order): (usize, usize)) {
+    let values = values(n);
+    let kernel = InteractionKernel::new(InteractionIndex::KSii, n, order);
+    let terms = kernel.terms();
+    let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(1).build() else { return };
+    bencher.bench_local(|| pool.install(|| kernel.values(&terms, black_box(&values))));
 }
 
 /// 10 000 permutations in antithetic pairs of a game of 32 players, every value looked up by coalition.

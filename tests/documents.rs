@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use simic::results::{
-    ComparisonDocument, DeviceDocument, DivisorDocument, InspectionDocument, Measured, NormalizationDocument,
-    NormalizationSettings, Settings, ShapleyDocument, StateDocument, VerificationDocument,
+    AblationDocument, ComparisonDocument, DeviceDocument, DivisorDocument, InspectionDocument,
+    InteractionDocument, Measured, NormalizationDocument, NormalizationSettings, Settings, ShapleyDocument,
+    StateDocument, VerificationDocument,
 };
 
 fn simic(arguments: &[&str]) -> String {
@@ -100,6 +101,22 @@ fn a_document_reads_back_with_everything_it_was_made_with() {
             .concat(),
     );
     assert!(verify.matches && verify.settings.is_some());
+    let interactions: InteractionDocument = round_trip(
+        &[
+            &["analyze", "interactions", "fixtures/simulated/repeats.parquet", "--regime-threshold", "0.01"],
+            &json[..],
+        ]
+        .concat(),
+    );
+    assert_eq!((interactions.index.name(), interactions.settings.regime_threshold), ("k-sii", 0.01));
+    let ablation: AblationDocument = round_trip(
+        &[
+            &["analyze", "ablation", "fixtures/simulated/repeats.parquet", "--contrast", "r0c0,r0c1"],
+            &json[..],
+        ]
+        .concat(),
+    );
+    assert_eq!((ablation.contrasts.len(), ablation.settings.contrast.len()), (4, 1));
     round_trip::<InspectionDocument>(&[&["inspect", "fixtures/simulated"], &json[..]].concat());
 }
 

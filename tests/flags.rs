@@ -112,6 +112,23 @@ const RULE: [(&str, &str, &str); 20] = [
     ("on-bad", "BROKEN --target reward", "--on-bad skip"),
 ];
 
+/// Flags of analyses of games.
+const GAME_FLAGS: [(&str, &str, &str); 13] = [
+    ("adjust", "DIGITS", "--adjust bh"),
+    ("test", "DIGITS --format json", "--test sign-flip"),
+    ("simultaneous", "DIGITS", "--simultaneous"),
+    ("value", "GAMES", "--value val_loss"),
+    ("better", "GAMES", "--better lower"),
+    ("confidence", "GAMES", "--confidence 0.5"),
+    ("ci", "GAMES", "--ci normal"),
+    ("resamples", "GAMES --cluster episode --ci bootstrap", "--resamples 100"),
+    ("cluster", "GAMES", "--cluster game"),
+    ("duplicates", "REPEATED", "--duplicates error"),
+    ("slots", "MASKS", "--slots a,b,c,d,e,f,g,h"),
+    ("on-bad", "NAN", "--on-bad skip"),
+    ("games", "GAMES", "--games 100"),
+];
+
 /// Flags of the rule that a verb refuses whatever else is given, and says why.
 const REFUSED: [(&str, &str); 7] = [
     ("normalize compare", "scope"),
@@ -125,6 +142,8 @@ const REFUSED: [(&str, &str); 7] = [
 
 fn cases() -> Vec<Case> {
     let shapley = "analyze shapley";
+    let interactions = "analyze interactions";
+    let ablation = "analyze ablation";
     let mut cases = vec![
         case("inspect", "value", "OTHER", "--value top1"),
         case("inspect", "problems", "ROLLED", "--problems"),
@@ -146,6 +165,12 @@ fn cases() -> Vec<Case> {
         case(shapley, "by", "SWEEP --players attn,aug,norm", "--by lr"),
         case(shapley, "on-bad", "NAN", "--on-bad skip"),
         case(shapley, "games", "GAMES", "--games 100"),
+        case(interactions, "index", "GAMES", "--index stii"),
+        case(interactions, "order", "GAMES", "--order 3"),
+        case(interactions, "among", "GAMES", "--among r0c0,r1c0"),
+        case(interactions, "regime-threshold", "GAMES", "--regime-threshold 0.2"),
+        case(interactions, "top", "GAMES", "--top 3"),
+        case(ablation, "contrast", "GAMES", "--contrast r0c0,r1c0"),
         case("normalize verify", "state", "STEPS", "--state EMA1"),
         case("normalize verify", "run", "TWO --state WELFORD", "--run run1"),
         case("normalize verify", "tolerance", "STEPS --state EMA1", "--tolerance 100"),
@@ -201,6 +226,16 @@ fn cases() -> Vec<Case> {
         case("check diff", "strict", "BASE1 BASE2 --other-runs", "--strict"),
         case("check diff", "other-runs", "BASE1 BASE2", "--other-runs"),
     ];
+    cases.push(case(shapley, "adjust", "GAMES", "--adjust by"));
+    cases.push(case(shapley, "test", "DIGITS", "--test sign-flip"));
+    cases.push(case(shapley, "simultaneous", "DIGITS", "--simultaneous"));
+    for verb in [shapley, interactions] {
+        cases.push(case(verb, "group", "GAMES", "--group r0*=row0"));
+        cases.push(case(verb, "partition", "GAMES", "--partition by-prefix"));
+    }
+    for verb in [interactions, ablation] {
+        cases.extend(GAME_FLAGS.iter().map(|(flag, base, given)| case(verb, flag, base, given)));
+    }
     for verb in ["normalize stats", "normalize replay"] {
         cases.push(case(verb, "momentum", "STEPS", "--momentum 0.9"));
         cases.push(case(verb, "state-in", "STEPS", "--state-in WELFORD"));
@@ -387,7 +422,7 @@ fn every_flag_of_every_verb_changes_an_answer() {
 
 #[test]
 fn flags_without_effect_are_refused_with_the_reason() {
-    let cases: [(&str, &str); 33] = [
+    let cases: [(&str, &str); 66] = [
         ("analyze shapley GAMES --range 0,1", "--method bounds"),
         ("analyze shapley GAMES --range 0,1 --method kernel", "--method bounds"),
         ("analyze shapley GAMES --resamples 300", "--ci bootstrap"),
@@ -401,6 +436,39 @@ fn flags_without_effect_are_refused_with_the_reason() {
         ("analyze shapley GAMES --slots a,b", "name their own"),
         ("analyze shapley GLOVE --ci normal", "one unit"),
         ("analyze shapley GAMES --games 5 --format json", "shortens a table"),
+        ("analyze interactions GAMES --resamples 300", "--ci bootstrap"),
+        ("analyze interactions GAMES --slots a,b", "name their own"),
+        ("analyze interactions GLOVE --ci normal", "one unit"),
+        ("analyze interactions GAMES --top 3 --format json", "shortens a table"),
+        ("analyze interactions GAMES --games 3 --format csv", "shortens a table"),
+        ("analyze interactions GAMES --order 1 --regime-threshold 0.1", "--order 1 has none"),
+        ("analyze interactions GAMES --regime-threshold 0", "not a positive number"),
+        ("analyze interactions GAMES --index pair --order 3", "one or two slots"),
+        ("analyze interactions GAMES --order 5", "a game of 4 players"),
+        ("analyze interactions GAMES --among r0c0,x", "no slot of these games"),
+        ("analyze ablation GAMES --resamples 300", "--ci bootstrap"),
+        ("analyze ablation GAMES --slots a,b", "name their own"),
+        ("analyze ablation GLOVE --ci normal", "one unit"),
+        ("analyze ablation GAMES --games 3 --format ndjson", "shortens a table"),
+        ("analyze ablation GAMES --contrast r0c0,r0c0", "differs from itself"),
+        ("analyze ablation GAMES --contrast r0c0", "two slots"),
+        ("analyze ablation GAMES --contrast r0c0,x", "no slot of these games"),
+        ("analyze ablation GAMES --contrast r0c0,r0c1 --contrast r0c1,r0c0", "asked twice"),
+        ("analyze shapley GAMES --group x*=y", "no slot of these games fits"),
+        ("analyze shapley GAMES --group r0*", "GLOB=NAME"),
+        ("analyze shapley GAMES --group r0*=a --group *c0=b", "in group a and in group b"),
+        ("analyze shapley GAMES --group r0*=r1c0", "as is a slot outside it"),
+        ("analyze shapley GAMES --partition by-prefix --method kernel", "no other --method"),
+        ("analyze shapley GAMES --partition by-prefix --group r0*=a", "cannot be used with"),
+        ("analyze shapley GAMES --partition nowhere.json", "nowhere.json"),
+        ("analyze interactions GAMES --group x*=y", "no slot of these games fits"),
+        ("analyze interactions GAMES --order 4 --group r0*=row0", "a game of 2 players"),
+        ("analyze shapley GLOVE --adjust bh", "one unit"),
+        ("analyze interactions GLOVE --test sign-flip", "one unit"),
+        ("analyze ablation GLOVE --simultaneous", "one unit"),
+        ("analyze shapley GAMES --simultaneous", "needs at least 6"),
+        ("analyze interactions GAMES --simultaneous", "needs at least 6"),
+        ("analyze shapley GAMES --simultaneous --cluster episode --ci normal", "no other --ci"),
         ("normalize stats STEPS --dimensions 5 --format json", "shortens a table"),
         ("normalize replay STEPS --dimensions 5 --format csv", "shortens a table"),
         ("normalize compare STEPS --dimensions 5 --format ndjson", "shortens a table"),

@@ -12,6 +12,7 @@ mod engines;
 mod flags;
 mod honest_records;
 mod hostile;
+mod interaction_laws;
 mod laws;
 mod layouts;
 mod normalization_laws;

@@ -163,14 +163,14 @@ fn the_real_recording_agrees_with_an_independent_computation() {
         );
         assert_eq!(summary.players.len(), 6);
         for slot in summary.players {
-            let expected = &document[value][&slot.slot_id];
+            let expected = &document[value][&slot.term];
             let close = |actual: Option<f64>, key: &str| {
                 let (actual, expected) = (actual.expect("a value"), expected[key].as_f64().expect("a value"));
                 let tolerance = 1e-9 * expected.abs().max(1e-6);
                 assert!(
                     (actual - expected).abs() <= tolerance,
                     "{value} {} {key}: {actual} {expected}",
-                    slot.slot_id
+                    slot.term
                 );
             };
             close(Some(slot.mean), "mean");
@@ -181,4 +181,37 @@ fn the_real_recording_agrees_with_an_independent_computation() {
             close(slot.p_adjusted, "p_adjusted");
         }
     }
+}
+
+/// Interaction indices as shapiq computes them (fixtures/README.md).
+#[test]
+fn interaction_indices_agree_with_an_independent_package() {
+    use simic::attribution::{InteractionIndex, InteractionKernel};
+    let text = std::fs::read_to_string("fixtures/reference/interactions.json").expect("a fixture");
+    let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let whole =
+        |value: &serde_json::Value| usize::try_from(value.as_u64().expect("a number")).expect("small");
+    let games = document["games"].as_array().expect("games");
+    for game in games {
+        let (n, order) = (whole(&game["n"]), whole(&game["order"]));
+        let index: InteractionIndex = serde_json::from_value(game["index"].clone()).expect("an index");
+        // Its least squares have weights of 10^6 in place of constraints.
+        let tolerance = if index == InteractionIndex::Fsii { 1e-8 } else { 1e-12 };
+        let value = |mask: u64| {
+            ((2_654_435_761 * mask + 40503 * n as u64) % (1 << 32) >> 8) as f64 / f64::from(1 << 24)
+        };
+        let values: Vec<f64> = (0..1u64 << n).map(value).collect();
+        let terms = game["terms"].as_array().expect("terms");
+        let masks: Vec<u64> = terms.iter().map(|term| term[0].as_u64().expect("a mask")).collect();
+        let kernel = InteractionKernel::new(index, n, order);
+        assert_eq!(masks.len(), kernel.terms().len());
+        for (term, found) in terms.iter().zip(kernel.values(&masks, &values)) {
+            let expected = term[1].as_f64().expect("a value");
+            assert!(
+                (found - expected).abs() < tolerance,
+                "{index:?} n {n}, order {order}: {found} {expected}"
+            );
+        }
+    }
+    assert_eq!(games.len(), 42);
 }

@@ -247,6 +247,34 @@ impl CoalitionTable {
         }
     }
 
+    /// The table of a game of `n_players` others: each recorded coalition under the name that `name_of` gives it, those without
+    /// one left out. Names are distinct. Repeats go along.
+    pub(super) fn mapped(&self, n_players: usize, name_of: impl Fn(&[u64]) -> Option<Vec<u64>>) -> Self {
+        let mut named: Vec<(Vec<u64>, usize)> = (self.rows().enumerate())
+            .filter_map(|(position, (mask, _))| Some((name_of(&mask)?, position)))
+            .collect();
+        named.sort_by(|a, b| a.0.iter().rev().cmp(b.0.iter().rev()));
+        let values: Vec<f64> = named.iter().map(|(_, position)| self.values()[*position]).collect();
+        let noise = self.noise.as_ref().map(|noise| Noise {
+            counts: named.iter().map(|(_, position)| noise.counts[*position]).collect(),
+            squares: named.iter().map(|(_, position)| noise.squares[*position]).collect(),
+        });
+        let n_rows = noise
+            .as_ref()
+            .map_or(values.len() as u64, |noise| noise.counts.iter().copied().map(u64::from).sum());
+        if n_players <= DENSE_PLAYERS && values.len() == 1 << n_players {
+            return Self {
+                n_players,
+                storage: Storage::Complete(values),
+                noise,
+                n_rows,
+                n_copies: self.n_copies,
+            };
+        }
+        let masks = named.into_iter().flat_map(|(mask, _)| mask).collect();
+        Self { n_copies: self.n_copies, ..Self::sparse(n_players, masks, values, noise, n_rows) }
+    }
+
     /// Greatest distance of a value from that of the empty coalition, or from the first where it is not recorded:
     /// the size that rounding is measured by.
     pub fn scale(&self) -> f64 {

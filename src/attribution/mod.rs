@@ -2,12 +2,15 @@
 //!
 //! Pure computation: no I/O, no clock, no hidden randomness. Definitions and sources stand in docs/methods.md.
 
+mod ablation;
 mod bounds;
 mod cluster;
 pub mod coalition;
 mod exact;
 mod game;
+mod groups;
 mod inference;
+mod interactions;
 mod least_squares;
 mod noise;
 mod permutation;
@@ -15,14 +18,25 @@ mod repeats;
 mod rounding;
 mod shapley;
 mod slot_order;
+mod term_summary;
 mod weights;
 
+pub use ablation::{
+    AblationEngine, AblationResult, AblationSettings, AblationSummary, AblationTerm, Measure, MeasuredValue,
+    SignDisagreement, summarize_ablation,
+};
 pub use bounds::{ShapleyBounds, ValueRange, shapley_bounds};
 pub use cluster::{Cluster, ClusterRequest, UnitMean, n_runs, unit_means};
 pub use exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 pub(crate) use game::CoalitionTableBuilder;
 pub use game::{CoalitionTable, Game, GameKey, RepeatedCoalition, Repeats, Walk};
-pub use inference::{PlayerSummary, Summary, summarize};
+pub use groups::{GroupRule, Partition, PartitionRule, Quotient, Unions};
+pub use inference::{PlayerSummary, Summary, summarize, summarize_players};
+pub use interactions::{
+    Contribution, InteractionEngine, InteractionIndex, InteractionKernel, InteractionResult,
+    InteractionSettings, InteractionSummaries, InteractionSummary, Orientation, Regime, RegimeRule, Term,
+    summarize_interactions,
+};
 pub use least_squares::{COVARIANCE_PLAYERS, KernelFit, KernelQuality, kernel_values};
 pub use noise::{Degrees, Noise, NoiseVariances};
 pub use permutation::{
@@ -31,6 +45,7 @@ pub use permutation::{
 pub use rounding::rounding_floor;
 pub use shapley::{GameResult, Method, MethodRequest, PlayerValue, ShapleyEngine, ShapleySettings};
 pub(crate) use slot_order::natural_order;
+pub use term_summary::{Coverage, Inference, TermSummaries, TermSummary, UnitTest};
 pub use weights::shapley_weights;
 
 /// Groups of players spelled out in a message.
@@ -86,6 +101,95 @@ pub enum GameError {
         groups: Vec<String>,
         /// A coalition that determines one difference more, spelled out.
         evaluation: String,
+    },
+    /// The recorded coalitions leave some single or pairwise effects undetermined.
+    #[error(
+        "the {recorded} recorded coalitions determine {rank} of the {needed} differences between effects that a fit of single \
+         players and pairs needs"
+    )]
+    PairsNotIdentifiable {
+        /// Differences determined.
+        rank: usize,
+        /// Effects less one.
+        needed: usize,
+        /// A coalition that determines one more, spelled out.
+        evaluation: String,
+        /// Coalitions recorded.
+        recorded: usize,
+    },
+    /// An index of small coalitions lacks some.
+    #[error("{missing} of the coalitions that --index {index} is made of are not recorded: {}", named(spelled, *missing as f64))]
+    MissingSmall {
+        /// How many.
+        missing: usize,
+        /// The first of them, spelled out.
+        spelled: Vec<String>,
+        /// Which index.
+        index: &'static str,
+    },
+    /// Rows that no measure of ablation can be made of.
+    #[error("no two recorded coalitions make a removal cost, a first-in gain or a marginal effect")]
+    NothingToAblate,
+    /// A player that patterns put in two groups.
+    #[error("--group puts slot {player} in group {first} and in group {second}")]
+    OverlappingGroups {
+        /// The player.
+        player: String,
+        /// A group.
+        first: String,
+        /// Another.
+        second: String,
+    },
+    /// A group called like a player outside it.
+    #[error("--group: a group is called {name}, as is a slot outside it")]
+    GroupNamedAsPlayer {
+        /// The name.
+        name: String,
+    },
+    /// Unions too many or too large for their coalitions.
+    #[error(
+        "{n_unions} unions, the largest of {largest} slots: Owen values take at most {MAX_PLAYERS} together"
+    )]
+    UnionsTooLarge {
+        /// Unions.
+        n_unions: usize,
+        /// Players of the largest.
+        largest: usize,
+    },
+    /// Coalitions that Owen values look at and that are not recorded.
+    #[error(
+        "{missing} coalitions in which every union but one is on or off as a whole are not recorded: {}",
+        named(spelled, *missing as f64)
+    )]
+    MissingUnions {
+        /// How many.
+        missing: usize,
+        /// The first of them, spelled out.
+        spelled: Vec<String>,
+    },
+    /// Terms of more players than there are.
+    #[error("--order {order} of a game of {n_players} players")]
+    OrderAboveGame {
+        /// Order asked for.
+        order: usize,
+        /// Players.
+        n_players: usize,
+    },
+    /// More terms than are of use.
+    #[error("--order {order} of {n_players} players: more terms than can be listed")]
+    TooManyTerms {
+        /// Order asked for.
+        order: usize,
+        /// Players.
+        n_players: usize,
+    },
+    /// Too many players for a fit of pairs.
+    #[error("{n_players} players: pairs are fitted for at most {most} of them where coalitions are missing")]
+    TooManyForPairs {
+        /// Players.
+        n_players: usize,
+        /// Most players.
+        most: usize,
     },
     /// No method applies to what was recorded.
     #[error("no method applies: {recorded} of {} coalitions are recorded; missing: {}", power(*total), named(.missing, *total - *recorded as f64))]
@@ -143,6 +247,30 @@ impl GameError {
                 .map(|evaluation| format!("{evaluation}; or use --method bounds --range LO,HI")),
             Self::TooManyPlayers(_) => Some("use --method permutation or kernel".to_owned()),
             Self::OutsideRange { .. } => Some("widen --range so that it holds every recorded value".to_owned()),
+            Self::PairsNotIdentifiable { rank, needed, evaluation, .. } => {
+                let next = match needed - rank {
+                    1 => format!("record {evaluation}: that one evaluation settles it"),
+                    more => format!("record {evaluation} next; {more} well-chosen evaluations settle it"),
+                };
+                Some(format!("{next}; --index moebius needs coalitions of up to --order players alone"))
+            }
+            Self::MissingSmall { .. } => {
+                Some("record them, or fit pairs to what is recorded: --index k-sii --order 2".to_owned())
+            }
+            Self::NothingToAblate => Some(
+                "record the full coalition and the one without a slot, or the empty one and a slot alone".to_owned(),
+            ),
+            Self::OverlappingGroups { .. } => Some("every slot belongs to one group at most".to_owned()),
+            Self::GroupNamedAsPlayer { .. } => Some("give the group another name".to_owned()),
+            Self::UnionsTooLarge { .. } => Some("fewer or smaller unions; --group needs whole groups alone".to_owned()),
+            Self::MissingUnions { .. } => {
+                Some("record them; --group GLOB=NAME needs only coalitions of whole groups".to_owned())
+            }
+            Self::OrderAboveGame { n_players, .. } => Some(format!("--order {n_players} holds every term")),
+            Self::TooManyTerms { .. } => Some("lower --order".to_owned()),
+            Self::TooManyForPairs { .. } => Some(
+                "--index moebius needs coalitions of up to --order players alone, whatever else is missing".to_owned(),
+            ),
             Self::Overflow => Some("rescale the value column before it is recorded".to_owned()),
             Self::NoRange | Self::NoPermutations => None,
         }

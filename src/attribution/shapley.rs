@@ -11,6 +11,7 @@ use super::bounds::{ShapleyBounds, ValueRange, shapley_bounds};
 use super::coalition;
 use super::exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 use super::game::{CoalitionTable, Game, GameKey, Walk};
+use super::groups::Unions;
 use super::least_squares::{KernelQuality, kernel_values};
 use super::permutation::{
     MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, drawn_noise, recorded_marginals,
@@ -178,6 +179,31 @@ impl ShapleyEngine {
         if result.players.iter().all(is_sound) { Ok(result) } else { Err(GameError::Overflow) }
     }
 
+    /// Owen values: players of a union divide what it gets among unions.
+    ///
+    /// # Errors
+    /// [`GameError`] when coalitions of whole unions beside parts of one are missing.
+    pub fn owen(&self, game: &Game, unions: &Unions) -> Result<GameResult, GameError> {
+        let n = game.table.n_players();
+        let mut phi = vec![0.0; n];
+        let mut errors =
+            game.table.noise().map(|_| vec![NoiseError { standard_error: 0.0, degrees: 1.0 }; n]);
+        for inner in unions.inner_games(game)? {
+            let kernel =
+                self.kernels[inner.members.len()].get_or_init(|| ExactKernel::new(inner.members.len()));
+            let own_errors = inner.noise.as_ref().map(|noise| kernel.noise_errors(noise));
+            for (place, value) in kernel.shapley_values(&inner.values).into_iter().enumerate() {
+                phi[inner.members[place]] = value;
+                if let (Some(errors), Some(own)) = (&mut errors, &own_errors) {
+                    errors[inner.members[place]] = own[place];
+                }
+            }
+        }
+        let result = linear_result(game, Method::Exact, &phi, errors.as_deref(), self.settings.confidence);
+        let is_sound = |player: &PlayerValue| player.shapley.is_some_and(f64::is_finite);
+        if result.players.iter().all(is_sound) { Ok(result) } else { Err(GameError::Overflow) }
+    }
+
     fn auto(&self, game: &Game) -> Result<GameResult, GameError> {
         if game.table.complete_values().is_some() {
             return self.exact(game);
@@ -280,7 +306,7 @@ fn n_coalitions(table: &CoalitionTable) -> f64 {
 }
 
 /// The first missing coalitions, before them the ends: without these there is no fit.
-fn spell_missing(game: &Game) -> Vec<String> {
+pub(super) fn spell_missing(game: &Game) -> Vec<String> {
     let n = game.players.len();
     let mut spelled = Vec::new();
     if game.table.empty_value().is_none() {

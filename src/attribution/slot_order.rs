@@ -2,7 +2,7 @@
 
 /// Slots in natural order: digits compare as numbers, so r0c2 comes before r0c10.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct SlotOrder {
+pub(super) struct SlotOrder {
     parts: Vec<Part>,
     id: String,
 }
@@ -30,6 +30,11 @@ impl SlotOrder {
         }
         Self { parts, id: id.to_owned() }
     }
+}
+
+/// What slot ids are sorted by: natural order.
+pub(super) fn natural_key(id: &str) -> SlotOrder {
+    SlotOrder::new(id)
 }
 
 /// Compares slot ids in natural order.

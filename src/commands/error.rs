@@ -87,7 +87,16 @@ impl CommandError {
         match self {
             Self::Usage { .. }
             | Self::Idle { .. }
-            | Self::Game { source: GameError::NoRange | GameError::NoPermutations, .. } => 2,
+            | Self::Game {
+                source:
+                    GameError::NoRange
+                    | GameError::NoPermutations
+                    | GameError::OverlappingGroups { .. }
+                    | GameError::GroupNamedAsPlayer { .. }
+                    | GameError::OrderAboveGame { .. }
+                    | GameError::TooManyTerms { .. },
+                ..
+            } => 2,
             Self::Output { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => 2,
             Self::Record(_)
             | Self::Baseline(_)

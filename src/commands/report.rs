@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap::{Args, Command, FromArgMatches};
 
+use super::analyze::games::read_games;
 use super::analyze::shapley::{self, ShapleyArgs};
 use super::normalize::compare::{self, CompareArgs};
 use super::{CommandError, Context, Outcome};
@@ -111,7 +112,7 @@ fn analysed(
         flag(&mut flags, "players", &args.players);
         flag(&mut flags, "by", &args.by);
         let analysis = parsed::<ShapleyArgs>(&flags)?.analysis(context)?;
-        let found = shapley::read(&analysis, &context.console, &coalitions)
+        let found = read_games(&analysis.value, &analysis.reading, &context.console, &coalitions)
             .and_then(|recording| shapley::compute(&analysis, &context.console, &recording));
         match found {
             Ok(found) => {

@@ -1,5 +1,6 @@
 //! Documents to bytes: tables, JSON, CSV, Markdown, Parquet and Arrow IPC, written to any writer.
 
+mod ablation;
 mod check;
 mod columnar;
 mod comparison;
@@ -7,6 +8,7 @@ mod devices;
 mod figure;
 mod grid;
 mod inspection;
+mod interactions;
 mod normalization;
 mod page;
 mod sections;
@@ -15,6 +17,7 @@ mod simulation;
 mod states;
 mod tidy;
 
+pub use ablation::write_ablation;
 pub use check::{CheckFormat, write_checks, write_recorded};
 pub use comparison::{write_comparison, write_divisors};
 pub use devices::write_devices;
@@ -24,6 +27,7 @@ pub use figure::{
 };
 pub use grid::{Align, Grid};
 pub use inspection::write_inspection;
+pub use interactions::{InteractionRows, write_interactions};
 pub use normalization::write_normalization;
 pub use page::{Page, PageSection, PageTable, write_page};
 pub use sections::page_of;

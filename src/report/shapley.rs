@@ -11,12 +11,12 @@ use super::tidy::{Tidy, TidyTable};
 use crate::attribution::Cluster;
 use crate::printable::printable;
 use crate::results::text::{decimals, fixed, grouped, percent, probability, short};
-use crate::results::{Direction, GameRow, PlayerRow, ShapleyDocument, SummaryRow};
+use crate::results::{Direction, GameRow, PlayerRow, ShapleyDocument, SummaryRow, Testing};
 
 /// Cells of the bar beside a value.
 const BAR_CELLS: usize = 16;
 
-fn direction_words(direction: Option<Direction>) -> &'static str {
+pub(super) fn direction_words(direction: Option<Direction>) -> &'static str {
     match direction {
         Some(Direction::Higher) => "higher is better",
         Some(Direction::Lower) => "lower is better: a helping slot is negative",
@@ -182,7 +182,7 @@ fn write_people(
     Ok(())
 }
 
-fn write_grid(grid: &Grid, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
+pub(super) fn write_grid(grid: &Grid, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
     if is_markdown { grid.write_markdown(out) } else { grid.write_table(out) }
 }
 
@@ -196,9 +196,10 @@ fn write_one(
     let biased = document.games.iter().filter(|game| game.biased).count();
     writeln!(
         out,
-        "{heading}Shapley values of {}{} ({}); {}; {}, {}",
+        "{heading}{} values of {}{} ({}); {}; {}, {}",
+        if document.has_unions() { "Owen" } else { "Shapley" },
         document.value,
-        document.group_name().map_or_else(String::new, |group| format!(", {}", printable(&group))),
+        group_words(&document.group),
         direction_words(document.direction),
         document.method.name(),
         count(document.games.len() as u64, "game"),
@@ -264,7 +265,12 @@ fn fit_note(games: &[GameRow]) -> Option<String> {
     })
 }
 
-fn count(n: u64, noun: &str) -> String {
+/// What the games of a group have in common, after a comma.
+pub(super) fn group_words(group: &BTreeMap<String, String>) -> String {
+    group.iter().map(|(name, value)| printable(&format!(", {name}={value}")).into_owned()).collect()
+}
+
+pub(super) fn count(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(n), if n == 1 { "" } else { "s" })
 }
 
@@ -293,7 +299,7 @@ fn write_game(
         },
     )?;
     let has_bounds = all().any(|player| player.bound_low.is_some());
-    let interval_name = if has_bounds { "bounds".to_owned() } else { interval_name(document) };
+    let interval_name = if has_bounds { "bounds".to_owned() } else { interval_name(document.confidence) };
     let mut grid = Grid::new(&[
         ("slot", Align::Left),
         ("shapley", Align::Right),
@@ -318,18 +324,29 @@ fn write_game(
     write_grid(&grid, out, is_markdown)
 }
 
-fn interval_name(document: &ShapleyDocument) -> String {
-    let level = document.confidence * 100.0;
+pub(super) fn interval_name(confidence: f64) -> String {
+    let level = confidence * 100.0;
     // 1 - 0.05 is not quite 0.95; nobody wants to read that.
     let level = (level * 1e6).round() / 1e6;
     format!("{level}% interval")
 }
 
-fn range(low: Option<f64>, high: Option<f64>, places: usize) -> String {
+pub(super) fn range(low: Option<f64>, high: Option<f64>, places: usize) -> String {
     match (low, high) {
         (Some(low), Some(high)) => format!("{} .. {}", fixed(Some(low), places), fixed(Some(high), places)),
         _ => "-".to_owned(),
     }
+}
+
+/// Name of the column of adjusted p values.
+pub(super) fn p_name(testing: Testing) -> String {
+    format!("p ({})", testing.adjust.name())
+}
+
+/// Name of the column of intervals over units.
+pub(super) fn over_units(confidence: f64, testing: Testing) -> String {
+    let name = interval_name(confidence);
+    if testing.simultaneous { name.replace("interval", "simultaneous interval") } else { name }
 }
 
 fn write_summary(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
@@ -343,7 +360,8 @@ fn write_summary(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: b
     let places = decimals(
         document.summary.iter().flat_map(|s| [Some(s.mean), s.ci_low, s.ci_high].into_iter().flatten()),
     );
-    let interval_name = interval_name(document);
+    let testing = document.settings.as_ref().map_or_else(Testing::default, |settings| settings.testing);
+    let interval_name = over_units(document.confidence, testing);
     let mut grid = Grid::new(&[
         ("slot", Align::Left),
         ("mean", Align::Right),
@@ -352,7 +370,7 @@ fn write_summary(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: b
         ("stderr", Align::Right),
         ("sd", Align::Right),
         ("t", Align::Right),
-        ("p (Holm)", Align::Right),
+        (&p_name(testing), Align::Right),
         ("significant", Align::Left),
         ("units", Align::Right),
         ("games", Align::Right),
@@ -374,7 +392,21 @@ fn write_summary(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: b
         ]);
     }
     write_grid(&grid, out, is_markdown)?;
-    write_independence(document, out, is_markdown)
+    let units = Units {
+        cluster: document.cluster,
+        n_runs: document.n_runs(),
+        n_episodes: document.n_episodes(),
+        between_runs: document.between_runs.flatten(),
+    };
+    write_independence(&units, out, is_markdown)
+}
+
+/// What independent units a summary is over.
+pub(super) struct Units {
+    pub(super) cluster: Cluster,
+    pub(super) n_runs: usize,
+    pub(super) n_episodes: usize,
+    pub(super) between_runs: Option<f64>,
 }
 
 /// Runs from which on intervals over them are no longer wide for their number alone: t of 5 degrees is within a third
@@ -382,19 +414,19 @@ fn write_summary(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: b
 const SEVERAL_RUNS: usize = 6;
 
 /// What the unit means for the intervals, where there are several runs.
-fn write_independence(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
-    let n_runs = document.n_runs();
+pub(super) fn write_independence(units: &Units, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
+    let n_runs = units.n_runs;
     // Where every run is one episode, both units are the same.
-    if n_runs < 2 || document.n_episodes() == n_runs {
+    if n_runs < 2 || units.n_episodes == n_runs {
         return Ok(());
     }
     if is_markdown {
         writeln!(out)?;
     }
-    if let Some(Some(share)) = document.between_runs {
+    if let Some(share) = units.between_runs {
         writeln!(out, "{:.0} % of the variance between episodes lies between runs", 100.0 * share)?;
     }
-    match document.cluster {
+    match units.cluster {
         Cluster::Run if n_runs < SEVERAL_RUNS => writeln!(
             out,
             "{n_runs} runs make wide intervals; those of --cluster episode are of these runs only, not of others"
@@ -408,7 +440,7 @@ fn write_independence(document: &ShapleyDocument, out: &mut dyn Write, is_markdo
 }
 
 /// A bar of full blocks for a positive value, of light ones for a negative.
-fn bar(value: Option<f64>, largest: f64) -> String {
+pub(super) fn bar(value: Option<f64>, largest: f64) -> String {
     let Some(value) = value.filter(|_| largest > 0.0) else { return String::new() };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most BAR_CELLS")]
     let cells = (value.abs() / largest * BAR_CELLS as f64).round() as usize;

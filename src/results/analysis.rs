@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::grouping::Grouping;
 use super::metric::Direction;
+use super::testing::Testing;
 use crate::attribution::{
-    ClusterRequest, MethodRequest, MissingPolicy, PermutationSettings, Repeats, ShapleySettings, ValueRange,
+    ClusterRequest, Inference, MethodRequest, MissingPolicy, PermutationSettings, Repeats, ShapleySettings,
+    ValueRange,
 };
 use crate::stats::{BootstrapSettings, ConfidenceLevel, IntervalMethod};
 
@@ -92,12 +95,24 @@ pub struct ShapleyAnalysis {
     pub cluster: ClusterRequest,
     /// Seed of everything random.
     pub seed: u64,
+    /// How statements over units are tested.
+    #[serde(flatten)]
+    pub testing: Testing,
+    /// Slots that belong together.
+    #[serde(flatten)]
+    pub grouping: Grouping,
     /// How rows are read.
     #[serde(flatten)]
     pub reading: CoalitionReading,
 }
 
 impl ShapleyAnalysis {
+    /// How games become statements over units.
+    pub fn inference(&self) -> Inference {
+        let engine = self.engine();
+        self.testing.of(Inference::new(self.cluster, engine.confidence, engine.interval), self.seed)
+    }
+
     /// What the engine of attribution is asked.
     pub fn engine(&self) -> ShapleySettings {
         ShapleySettings {

@@ -5,6 +5,7 @@
 //! writes files. What an analysis was asked (its settings) is a value too and stands in the document under
 //! `settings`. Nothing here knows of flags, files or tables.
 
+mod ablation;
 mod analysis;
 mod any;
 mod baseline;
@@ -13,7 +14,10 @@ mod comparison;
 mod devices;
 mod diagnoses;
 mod drift;
+mod games;
+mod grouping;
 mod inspection;
+mod interactions;
 mod kernel;
 mod measured;
 mod metric;
@@ -27,9 +31,14 @@ mod shapley;
 mod simulation;
 mod skips;
 mod states;
+mod testing;
 pub mod text;
 mod verdict;
 
+pub use ablation::{
+    ABLATION_SCHEMA, AblatedPlayer, AblationAnalysis, AblationDocument, AblationGame, AblationRow,
+    ContrastRow, GameContrast, MeasureValue, Measures,
+};
 pub use analysis::{CoalitionReading, IntervalKind, OnBad, ShapleyAnalysis};
 pub use any::ResultDocument;
 pub use baseline::{BASELINE_SCHEMA, Baseline, FIRST_BASELINE_SCHEMA, fnv1a, sorted};
@@ -43,7 +52,13 @@ pub use comparison::{
 };
 pub use devices::{DeviceDocument, DeviceRow};
 pub use drift::{DriftDimensionRow, DriftRow, DriftTestRow, UntoldRow, untold_reason};
+pub use games::{GameAnalysis, GameName, SummaryNumbers};
+pub use grouping::Grouping;
 pub use inspection::{FileRow, GamesRow, InspectAnalysis, InspectionDocument, MissingRow, ProblemRow};
+pub use interactions::{
+    INTERACTIONS_SCHEMA, InteractionAnalysis, InteractionDocument, InteractionGame, InteractionRow, TermRow,
+    Terms,
+};
 pub use kernel::KernelRow;
 pub use measured::Measured;
 pub use metric::{Direction, Metric};
@@ -66,4 +81,5 @@ pub use states::{
     DifferenceRow, STATE_SCHEMA, StateComparison, StateDocument, StatePlace, TriedRow, VERIFY_SCHEMA,
     VerificationDocument,
 };
+pub use testing::{AdjustKind, TestKind, Testing};
 pub use verdict::{interval_words, unit_noun};

@@ -2,11 +2,13 @@
 
 use schemars::{JsonSchema, Schema, schema_for};
 
+use super::ablation::AblationDocument;
 use super::baseline::Baseline;
 use super::check::{CheckDocument, RecordDocument};
 use super::comparison::{ComparisonDocument, DivisorDocument};
 use super::devices::DeviceDocument;
 use super::inspection::InspectionDocument;
+use super::interactions::InteractionDocument;
 use super::normalization::NormalizationDocument;
 use super::shapley::ShapleyDocument;
 use super::simulation::SimulationDocument;
@@ -16,7 +18,8 @@ use super::states::{StateDocument, VerificationDocument};
 type MakeSchema = fn() -> Schema;
 
 /// Names of the documents, in order: what `simic schema` takes and docs/schemas holds.
-pub const SCHEMAS: [(&str, MakeSchema); 13] = [
+pub const SCHEMAS: [(&str, MakeSchema); 15] = [
+    ("ablation", of::<AblationDocument>),
     ("baseline", of::<Baseline>),
     ("check", of::<CheckDocument>),
     ("check-record", of::<RecordDocument>),
@@ -24,6 +27,7 @@ pub const SCHEMAS: [(&str, MakeSchema); 13] = [
     ("devices", of::<DeviceDocument>),
     ("divisors", of::<DivisorDocument>),
     ("inspect", of::<InspectionDocument>),
+    ("interactions", of::<InteractionDocument>),
     ("normalizer", of::<StateDocument>),
     ("replay", of::<NormalizationDocument>),
     ("shapley", of::<ShapleyDocument>),

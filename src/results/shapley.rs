@@ -39,8 +39,7 @@ pub enum MethodUsed {
 
 impl MethodUsed {
     /// The method used if all games share it.
-    fn of(games: &[GameRow]) -> Self {
-        let mut methods = games.iter().map(|game| game.method);
+    pub(super) fn of_methods(mut methods: impl Iterator<Item = Method>) -> Self {
         match methods.next() {
             Some(first) if methods.all(|method| method == first) => match first {
                 Method::Exact => Self::Exact,
@@ -359,7 +358,7 @@ impl ShapleyDocument {
             value: value.to_owned(),
             group,
             direction: settings.better,
-            method: MethodUsed::of(&games),
+            method: MethodUsed::of_methods(games.iter().map(|game| game.method)),
             requested_method: settings.method,
             confidence: settings.confidence.get(),
             ci: settings.ci,
@@ -383,6 +382,11 @@ impl ShapleyDocument {
     /// Whether all games have the same players.
     pub fn has_same_players(&self) -> bool {
         self.games.windows(2).all(|pair| pair[0].players.slot_ids == pair[1].players.slot_ids)
+    }
+
+    /// Whether values are Owen values: slots divide what their union gets.
+    pub fn has_unions(&self) -> bool {
+        self.settings.as_ref().is_some_and(|settings| settings.grouping.partition.is_some())
     }
 
     /// Runs behind the games.
@@ -510,7 +514,7 @@ impl<'a> PlayerRow<'a> {
 impl SummaryRow {
     fn of(summary: PlayerSummary) -> (Self, Vec<UnitMean>) {
         let row = Self {
-            slot_id: summary.slot_id,
+            slot_id: summary.term,
             mean: summary.mean,
             sd: summary.sd,
             stderr: summary.standard_error,

@@ -1,27 +1,26 @@
 //! `simic analyze shapley`.
 
-use std::ops::Range;
-
 use clap::{Args, ValueEnum};
-use rayon::prelude::*;
 
+use super::games::{
+    Games, Wanted, check_units, compute_games, input_of, read_games, remark_copies, remark_direction,
+    wanted_values,
+};
+use super::group_args::{GroupArgs, check_grouping};
 use super::idle::{Given, refuse_idle};
 use super::roles::RoleArgs;
+use super::test_args::TestArgs;
 use crate::attribution::{
-    ClusterRequest, GameResult, Method, MethodRequest, MissingPolicy, Repeats, ShapleyEngine, ValueRange,
-    summarize,
+    ClusterRequest, Game, GameResult, Method, MethodRequest, MissingPolicy, Quotient, Repeats, ShapleyEngine,
+    Unions, ValueRange, summarize_players,
 };
 use crate::commands::common::OnBadArg;
 use crate::commands::{CommandError, Context, Outcome, refuse_doubled};
 use crate::console::Console;
-use crate::progress::Progress;
-use crate::records::{CoalitionOptions, CoalitionRecording, ColumnMap, InputFile};
+use crate::records::CoalitionRecording;
 use crate::report::write_shapley;
-use crate::results::{
-    CoalitionReading, Direction, InputCounts, IntervalKind, OnBad, ShapleyAnalysis, ShapleyDocument,
-    ShapleyInput,
-};
-use crate::stats::{ConfidenceLevel, FEWEST_BOOTSTRAP_UNITS};
+use crate::results::{CoalitionReading, Direction, IntervalKind, ShapleyAnalysis, ShapleyDocument};
+use crate::stats::ConfidenceLevel;
 
 /// How each slot's share of the value is computed: exactly from all coalitions, from permutations with honest
 /// intervals, by a fit, or as bounds.
@@ -60,6 +59,8 @@ pub struct ShapleyArgs {
     /// Range unseen values can lie in, for --method bounds
     #[arg(long, value_name = "LO,HI", allow_hyphen_values = true)]
     pub range: Option<ValueRange>,
+    #[command(flatten)]
+    pub(super) grouping: GroupArgs,
     /// Confidence level of intervals and tests
     #[arg(long, value_name = "LEVEL", default_value = "0.95")]
     pub confidence: ConfidenceLevel,
@@ -72,6 +73,8 @@ pub struct ShapleyArgs {
     /// The independent unit over games: auto is the run where there are at least two, else the episode
     #[arg(long, value_enum, default_value = "auto")]
     pub cluster: ClusterArg,
+    #[command(flatten)]
+    pub(super) testing: TestArgs,
     /// Several rows for one coalition: average them and carry their spread, refuse, or take one [default: mean]
     #[arg(long, value_enum)]
     pub duplicates: Option<DuplicatesArg>,
@@ -175,6 +178,11 @@ impl ShapleyArgs {
     /// Arguments that contradict each other.
     pub(in crate::commands) fn analysis(&self, context: &Context) -> Result<ShapleyAnalysis, CommandError> {
         self.check()?;
+        let ci = match self.ci {
+            None | Some(CiArg::T) => IntervalKind::T,
+            Some(CiArg::Normal) => IntervalKind::Normal,
+            Some(CiArg::Bootstrap) => IntervalKind::Bootstrap,
+        };
         Ok(ShapleyAnalysis {
             value: self.value.clone(),
             better: self.better.map(|way| match way {
@@ -196,11 +204,8 @@ impl ShapleyArgs {
             },
             range: self.range,
             confidence: self.confidence,
-            ci: match self.ci {
-                None | Some(CiArg::T) => IntervalKind::T,
-                Some(CiArg::Normal) => IntervalKind::Normal,
-                Some(CiArg::Bootstrap) => IntervalKind::Bootstrap,
-            },
+            ci,
+            testing: self.testing.testing(ci)?,
             resamples: self.resamples.unwrap_or(DEFAULT_RESAMPLES),
             cluster: match self.cluster {
                 ClusterArg::Auto => ClusterRequest::Auto,
@@ -209,6 +214,7 @@ impl ShapleyArgs {
                 ClusterArg::Run => ClusterRequest::Run,
             },
             seed: context.common.seed,
+            grouping: self.grouping.grouping()?,
             reading: CoalitionReading {
                 columns: context.columns()?.to_map(),
                 slots: (!self.slots.is_empty()).then(|| self.slots.clone()),
@@ -246,6 +252,12 @@ impl ShapleyArgs {
                 "name the range unseen values can lie in, for instance --range 0,1",
             ));
         }
+        if self.grouping.partition.is_some() && !matches!(self.method, MethodArg::Auto | MethodArg::Exact) {
+            return Err(CommandError::usage(
+                "--partition gives exact Owen values; it has no other --method",
+                "leave --method out",
+            ));
+        }
         if self.range.is_some() && self.method != MethodArg::Bounds {
             return Err(CommandError::idle(
                 "range",
@@ -279,45 +291,18 @@ pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandErro
     let analysis = args.analysis(context)?;
     context.check_table_flag("games", args.games.is_some())?;
     context.check_output()?;
-    let recording = read(&analysis, &context.console, &context.discover(&args.runs)?.files)?;
+    let files = context.discover(&args.runs)?.files;
+    let recording = read_games(&analysis.value, &analysis.reading, &context.console, &files)?;
     let documents = compute(&analysis, &context.console, &recording)?;
     refuse_idle(&args.given(), &recording, &documents)?;
+    let counts = documents.iter().flat_map(|document| &document.summary).map(|row| row.n_units);
+    args.testing.check(counts.max().unwrap_or(0), args.confidence)?;
     let n_games = args.games.unwrap_or(DEFAULT_GAMES);
     context.write(|out| write_shapley(&documents, context.format(), n_games, out))?;
     Ok(Outcome::Clean)
 }
 
-/// Reads the coalition rows of files.
-///
-/// # Errors
-/// Unreadable input.
-pub(in crate::commands) fn read(
-    analysis: &ShapleyAnalysis,
-    console: &Console,
-    files: &[InputFile],
-) -> Result<CoalitionRecording, CommandError> {
-    let reading = &analysis.reading;
-    let options = CoalitionOptions {
-        columns: ColumnMap::of_map(&reading.columns).with_players(&reading.players).with_by(&reading.by),
-        values: analysis.value.clone(),
-        slots: reading.slots.clone(),
-        repeats: reading.duplicates,
-        on_bad: reading.on_bad,
-    };
-    let progress = console.progress();
-    let recording = CoalitionRecording::read(files, &options, &progress)?;
-    Context::check_unchanged(files)?;
-    drop(progress);
-    for note in recording.notes() {
-        console.note(note);
-    }
-    if let Some(skipped) = recording.skipped().describe() {
-        console.warn(&skipped);
-    }
-    Ok(recording)
-}
-
-/// One document per value column asked for and group; the recording may hold more values.
+/// One document per value column asked for; the recording may hold more.
 ///
 /// # Errors
 /// Games without a value under the method.
@@ -328,80 +313,36 @@ pub(in crate::commands) fn compute(
 ) -> Result<Vec<ShapleyDocument>, CommandError> {
     let progress = console.progress();
     let engine = ShapleyEngine::new(analysis.engine());
-    let names = recording.value_names();
-    let is_wanted = |value: &usize| analysis.value.is_empty() || analysis.value.contains(&names[*value]);
-    let groups = recording.groups();
-    let asked =
-        (0..names.len()).filter(is_wanted).flat_map(|value| groups.iter().map(move |group| (value, group)));
-    asked
-        .map(|(value, group)| {
-            progress.begin("computing", group.len() as u64);
-            let games = games(analysis, console, recording, &engine, (group.clone(), value), &progress)?;
-            remark(analysis, console, &games.results, &names[value]);
-            let document = document(analysis, recording, &names[value], games);
+    let on_bad = analysis.reading.on_bad;
+    let quotient = Quotient::new(analysis.grouping.group.clone());
+    let unions = analysis.grouping.partition.clone().map(Unions::new);
+    let compute = |game: &Game| match &unions {
+        Some(unions) => engine.owen(game, unions),
+        None if quotient.is_trivial() => engine.game(game),
+        None => engine.game(&quotient.of(game)?),
+    };
+    wanted_values(&analysis.value, recording)
+        .into_iter()
+        .map(|Wanted { value, name, games }| {
+            progress.begin("computing", games.len() as u64);
+            let games = compute_games(on_bad, console, recording, (games, value), &progress, compute)?;
+            check_grouping(&quotient, unions.as_ref())?;
+            remark(analysis, console, &games.results, name);
+            let document = document(analysis, recording, name, games);
             check_interval(&document, console)?;
             Ok(document)
         })
         .collect()
 }
 
-/// Games with a value under the method, and how many have none.
-struct Games {
-    results: Vec<GameResult>,
-    n_skipped: u64,
-}
-
-fn games(
-    analysis: &ShapleyAnalysis,
-    console: &Console,
-    recording: &CoalitionRecording,
-    engine: &ShapleyEngine,
-    (group, value): (Range<usize>, usize),
-    progress: &Progress,
-) -> Result<Games, CommandError> {
-    let computed: Vec<Result<GameResult, CommandError>> = group
-        .into_par_iter()
-        .map(|index| {
-            let game = recording.game(index, value)?;
-            let result = engine.game(&game).map_err(|source| CommandError::Game {
-                file: recording.file_of(index).to_owned(),
-                key: game.key.clone(),
-                source,
-            });
-            progress.advance(1);
-            result
-        })
-        .collect();
-    let mut games = Games { results: Vec::with_capacity(computed.len()), n_skipped: 0 };
-    for result in computed {
-        match result {
-            Ok(game) => games.results.push(game),
-            Err(error @ CommandError::Game { .. }) if analysis.reading.on_bad == OnBad::Skip => {
-                console.detail(&format!("left out: {error}"));
-                games.n_skipped += 1;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    if games.n_skipped > 0 {
-        console.warn(&format!(
-            "{} games left out: the method has no value for them (-v lists them)",
-            games.n_skipped
-        ));
-    }
-    if games.results.is_empty() { Err(CommandError::NothingLeft) } else { Ok(games) }
-}
-
 fn document(
     analysis: &ShapleyAnalysis,
     recording: &CoalitionRecording,
     value: &str,
-    games: Games,
+    games: Games<GameResult>,
 ) -> ShapleyDocument {
-    let settings = analysis.engine();
-    let summary = summarize(&games.results, analysis.cluster, settings.confidence, settings.interval);
-    let counts = InputCounts { files: recording.n_files(), rows: recording.n_rows() };
-    let input = ShapleyInput::new(counts, &recording.skipped().into(), games.n_skipped);
+    let summary = summarize_players(&games.results, &analysis.inference());
+    let input = input_of(recording, games.n_skipped);
     // What was left open is said as it was decided: the column, and which way it is good.
     let settled = ShapleyAnalysis {
         value: vec![value.to_owned()],
@@ -411,58 +352,20 @@ fn document(
     ShapleyDocument::new(settled, value, games.results, summary, input).concluded()
 }
 
-/// Units from which on a bootstrap covers nearly what it says: of 10 to 12, 90 % at 95 %, of 20, 93 %.
-const BOOTSTRAP_UNITS: u64 = 20;
-
 /// Units of drawn permutations from which on their spread is known well enough: of 10 pairs, 86 to 91 % at 95 %.
 const DRAWN_UNITS: u64 = 40;
 
-/// Units from which on the normal quantile covers nearly what it says: of 30, 94 % at 95 %.
-const NORMAL_UNITS: u64 = 30;
-
 /// Refuses a bootstrap where nothing has enough units for one, and warns where some have too few for what was asked.
 fn check_interval(document: &ShapleyDocument, console: &Console) -> Result<(), CommandError> {
-    if document.ci == IntervalKind::T {
-        return Ok(());
-    }
     let over_games = document.summary.iter().map(|row| row.n_units);
     let sampled = document.games.iter().filter(|game| game.method == Method::Permutation);
     let within_games = sampled.flat_map(|game| game.players.rows().map(|row| row.n_samples));
-    let counts: Vec<u64> = over_games.chain(within_games).filter(|n| *n > 1).collect();
-    let (Some(fewest), Some(most)) = (counts.iter().min(), counts.iter().max()) else { return Ok(()) };
-    if document.ci == IntervalKind::Normal {
-        if *fewest < NORMAL_UNITS {
-            console.warn(&format!("--ci normal of {fewest} units is too narrow; --ci t is not"));
-        }
-        return Ok(());
-    }
-    if *most < FEWEST_BOOTSTRAP_UNITS {
-        return Err(CommandError::usage(
-            format!(
-                "--ci bootstrap of {most} units says nothing: it needs at least {FEWEST_BOOTSTRAP_UNITS}"
-            ),
-            "use --ci t, which knows how little so few units tell",
-        ));
-    }
-    if *fewest < FEWEST_BOOTSTRAP_UNITS {
-        console.warn(&format!(
-            "--ci bootstrap: no interval where there are fewer than {FEWEST_BOOTSTRAP_UNITS} units; --ci t has one"
-        ));
-    } else if *fewest < BOOTSTRAP_UNITS {
-        console.warn(&format!("--ci bootstrap of {fewest} units is too narrow; --ci t is not"));
-    }
-    Ok(())
+    check_units(document.ci, over_games.chain(within_games), console)
 }
 
 /// Tells what changes how the result is read.
 fn remark(analysis: &ShapleyAnalysis, console: &Console, games: &[GameResult], value: &str) {
-    let copies: u64 = games.iter().map(|game| game.n_copies).sum();
-    if copies > 0 {
-        console.note(&format!(
-            "{copies} rows agree to the bit with an earlier one of their coalition, beside others that do not: copies of \
-             one evaluation, left out"
-        ));
-    }
+    remark_copies(console, games.iter().map(|game| game.n_copies).sum());
     let bad_walks: usize = games.iter().map(|game| game.bad_walks).sum();
     if bad_walks > 0 {
         console.warn(&format!(
@@ -490,10 +393,7 @@ fn remark(analysis: &ShapleyAnalysis, console: &Console, games: &[GameResult], v
         ));
     }
     remark_condition(console, games);
-    if analysis.better.is_none() && Direction::of_column(value).is_none() {
-        console
-            .note(&format!("the name {value} does not say which way is better; --better higher|lower does"));
-    }
+    remark_direction(console, analysis.better, value);
 }
 
 /// The factor on errors of recorded values from which on a fit comes with a warning.

@@ -9,6 +9,7 @@ use toml::Table;
 
 use super::plan::CheckPlan;
 use crate::attribution::{Cluster, ClusterRequest, GameKey, n_runs};
+use crate::commands::analyze::games::read_games;
 use crate::commands::analyze::idle::{Given, refuse_idle};
 use crate::commands::analyze::shapley::{self, ShapleyArgs};
 use crate::commands::normalize::OutputPaths;
@@ -195,17 +196,18 @@ impl<'a> AnalysisCache<'a> {
         }
         let console = &self.context.console;
         let together = ShapleyAnalysis { value: wanted, ..asked.clone() };
-        let (values, recording) = match shapley::read(&together, console, &request.files) {
-            Ok(recording) => (together.value, recording),
-            // Another check's column may be the trouble: this one's alone, then.
-            Err(_) if together.value != asked.value => {
-                if let Some(place) = self.known(request, asked, &asked.value) {
-                    return Ok(place);
+        let (values, recording) =
+            match read_games(&together.value, &together.reading, console, &request.files) {
+                Ok(recording) => (together.value, recording),
+                // Another check's column may be the trouble: this one's alone, then.
+                Err(_) if together.value != asked.value => {
+                    if let Some(place) = self.known(request, asked, &asked.value) {
+                        return Ok(place);
+                    }
+                    (asked.value.clone(), read_games(&asked.value, &asked.reading, console, &request.files)?)
                 }
-                (asked.value.clone(), shapley::read(asked, console, &request.files)?)
-            }
-            Err(error) => return Err(error),
-        };
+                Err(error) => return Err(error),
+            };
         let files = request.names().into_iter().map(str::to_owned).collect();
         self.coalitions.push(ReadCoalitions { files, reading: asked.reading.clone(), values, recording });
         Ok(self.coalitions.len() - 1)

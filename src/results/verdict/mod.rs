@@ -5,8 +5,10 @@
 //! does (its slots, its seeds or runs) and say the confidence and the number of units behind them; what the data cannot
 //! tell is said as that. Nothing is computed here that is not in the document.
 
+mod ablation;
 mod check;
 mod comparison;
+mod interactions;
 mod normalization;
 mod shapley;
 mod states;

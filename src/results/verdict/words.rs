@@ -6,18 +6,22 @@ use crate::results::text::{decimals_of, fixed, signed};
 /// Significant digits of the largest number in a sentence.
 const SIGNIFICANT: i32 = 3;
 
-/// What an independent unit is called: a run whose name ends in `seed` and a number is a seed.
-pub fn unit_noun<'a>(cluster: Cluster, mut run_ids: impl Iterator<Item = &'a str>) -> &'static str {
-    let is_seed = |run_id: &str| {
+/// What an independent unit is called: runs whose names end in `seed`, `trial`, `replicate` or `fold` and a number are
+/// such.
+pub fn unit_noun<'a>(cluster: Cluster, run_ids: impl Iterator<Item = &'a str> + Clone) -> &'static str {
+    let is_one = |run_id: &str, noun: &str| {
         let name = run_id.trim_end_matches(|c: char| c.is_ascii_digit());
         let word = name.trim_end_matches([' ', '_', '-', '=', ':']);
-        name.len() < run_id.len() && word.to_lowercase().ends_with("seed")
+        name.len() < run_id.len() && word.to_lowercase().ends_with(noun)
     };
+    let nouns = ["seed", "trial", "replicate", "fold"];
     match cluster {
         Cluster::Game => "game",
         Cluster::Episode => "episode",
-        Cluster::Run if run_ids.all(is_seed) => "seed",
-        Cluster::Run => "run",
+        Cluster::Run => {
+            let is_all = |noun: &&str| run_ids.clone().all(|run_id| is_one(run_id, noun));
+            nouns.into_iter().find(is_all).unwrap_or("run")
+        }
     }
 }
 

@@ -1,0 +1,30 @@
+//! Sets of players as what interactions are of.
+
+use crate::attribution::slot_order::natural_key;
+
+/// A set of players, by name, in player order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Term(Vec<String>);
+
+impl Term {
+    /// The set of these players.
+    pub fn new(players: Vec<String>) -> Self {
+        Self(players)
+    }
+
+    /// The players whose bits `mask` has.
+    pub(super) fn of_mask(mask: u64, players: &[String]) -> Self {
+        let members = players.iter().enumerate().filter(|(player, _)| mask >> player & 1 == 1);
+        Self(members.map(|(_, id)| id.clone()).collect())
+    }
+
+    /// What terms are sorted by: number of players, then natural order.
+    pub(super) fn order_key(&self) -> impl Ord + use<> {
+        (self.0.len(), self.0.iter().map(|id| natural_key(id)).collect::<Vec<_>>())
+    }
+
+    /// Its players.
+    pub fn players(&self) -> &[String] {
+        &self.0
+    }
+}
