@@ -113,7 +113,9 @@ const RULE: [(&str, &str, &str); 20] = [
 ];
 
 /// Flags of analyses of games.
-const GAME_FLAGS: [(&str, &str, &str); 13] = [
+const GAME_FLAGS: [(&str, &str, &str); 15] = [
+    ("players", "WORDS --value accuracy", "--players attn,aug,norm"),
+    ("by", "SWEEP --players attn,aug,norm", "--by lr"),
     ("adjust", "DIGITS", "--adjust bh"),
     ("test", "DIGITS --format json", "--test sign-flip"),
     ("simultaneous", "DIGITS", "--simultaneous"),
@@ -128,6 +130,14 @@ const GAME_FLAGS: [(&str, &str, &str); 13] = [
     ("on-bad", "NAN", "--on-bad skip"),
     ("games", "GAMES", "--games 100"),
 ];
+
+/// Flags of pictures.
+const FIGURE: [(&str, &str); 2] = [("figure-size", "--figure-size 800x500"), ("theme", "--theme paper")];
+
+/// A text that lives as long as the cases.
+fn leaked(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
 
 /// Flags of the rule that a verb refuses whatever else is given, and says why.
 const REFUSED: [(&str, &str); 7] = [
@@ -233,6 +243,29 @@ fn cases() -> Vec<Case> {
         cases.push(case(verb, "group", "GAMES", "--group r0*=row0"));
         cases.push(case(verb, "partition", "GAMES", "--partition by-prefix"));
     }
+    for (verb, base, kind) in [
+        (shapley, "GAMES", "coverage"),
+        (interactions, "GAMES", "intervals"),
+        ("normalize compare", "STEPS", "settings"),
+        ("check", "DIGITS", "verdicts"),
+        ("check run", "DIGITS", "verdicts"),
+    ] {
+        cases.push(Case { verb, flag: "figure", base, given: "--figure OUT.svg" });
+        cases.extend(FIGURE.iter().map(|&(flag, given)| Case {
+            verb,
+            flag,
+            base: leaked(format!("{base} -o OUT.svg")),
+            given,
+        }));
+        // Where there is one kind, another is refused, which is an answer.
+        let given = if kind == "settings" || kind == "verdicts" { "bars" } else { kind };
+        cases.push(Case {
+            verb,
+            flag: "figure-kind",
+            base: leaked(format!("{base} -o OUT.svg")),
+            given: leaked(format!("--figure-kind {given}")),
+        });
+    }
     for verb in [interactions, ablation] {
         cases.extend(GAME_FLAGS.iter().map(|(flag, base, given)| case(verb, flag, base, given)));
     }
@@ -266,8 +299,15 @@ fn cases() -> Vec<Case> {
 }
 
 /// Files that cases write.
-const OUTPUTS: [&str; 6] =
-    ["out.parquet", "out.json", "out.xml", "out.html", "out/coalitions.parquet", "out/transitions.parquet"];
+const OUTPUTS: [&str; 7] = [
+    "out.parquet",
+    "out.json",
+    "out.xml",
+    "out.html",
+    "out.svg",
+    "out/coalitions.parquet",
+    "out/transitions.parquet",
+];
 
 /// A folder with what the words of cases stand for beside recorded files.
 struct Workplace {

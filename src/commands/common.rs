@@ -131,7 +131,7 @@ impl Context {
 
     /// Where the result goes: stdout if `None`.
     fn result_path(&self) -> Option<&Path> {
-        self.common.output.as_deref().filter(|_| self.holds == OutputHolds::Result)
+        self.common.output.as_deref().filter(|_| self.holds != OutputHolds::Data)
     }
 
     /// The format that was asked for or that the name of the output says.
@@ -140,6 +140,12 @@ impl Context {
     /// Names that contradict the format asked for or say nothing, and binary formats on a terminal.
     pub(crate) fn check_format_flag(&self) -> Result<FormatArg, CommandError> {
         let format = format_of(self.common.format, self.result_path())?;
+        if format == FormatArg::Svg && self.holds != OutputHolds::Drawn {
+            return Err(CommandError::usage(
+                "there is no picture of this result",
+                "analyze shapley and interactions, normalize compare and check run draw theirs; simic report draws all",
+            ));
+        }
         if Format::from(format).is_binary() && Console::is_terminal(self.result_path()) {
             return Err(CommandError::usage(
                 format!("{} is binary, and the result would go to a terminal", format.name()),
@@ -152,6 +158,11 @@ impl Context {
     fn format_arg(&self) -> FormatArg {
         // What is wrong with it was told before the command began.
         format_of(self.common.format, self.result_path()).unwrap_or(FormatArg::Table)
+    }
+
+    /// Whether the result is a picture.
+    pub(super) fn is_drawn(&self) -> bool {
+        self.format_arg() == FormatArg::Svg
     }
 
     /// Format of the result.

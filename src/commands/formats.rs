@@ -24,6 +24,8 @@ pub enum FormatArg {
     Parquet,
     /// One typed table as Arrow IPC
     Arrow,
+    /// A picture, where there is one
+    Svg,
     /// JUnit XML (simic check)
     Junit,
     /// GitHub annotations (simic check)
@@ -36,6 +38,7 @@ impl FormatArg {
         match self {
             Self::Junit => "junit",
             Self::Github => "github",
+            Self::Svg => "svg",
             other => Format::from(other).name(),
         }
     }
@@ -45,7 +48,7 @@ impl From<FormatArg> for Format {
     fn from(format: FormatArg) -> Self {
         match format {
             // Those of checks alone are refused elsewhere before anything is written.
-            FormatArg::Table | FormatArg::Junit | FormatArg::Github => Self::Table,
+            FormatArg::Table | FormatArg::Junit | FormatArg::Github | FormatArg::Svg => Self::Table,
             FormatArg::Json => Self::Json,
             FormatArg::Ndjson => Self::Ndjson,
             FormatArg::Csv => Self::Csv,
@@ -59,7 +62,7 @@ impl From<FormatArg> for Format {
 impl From<FormatArg> for CheckFormat {
     fn from(format: FormatArg) -> Self {
         match format {
-            FormatArg::Table => Self::Table,
+            FormatArg::Table | FormatArg::Svg => Self::Table,
             FormatArg::Json => Self::Json,
             FormatArg::Ndjson => Self::Ndjson,
             FormatArg::Csv => Self::Csv,
@@ -80,6 +83,8 @@ const ENDINGS: &str = ".json, .ndjson, .csv, .md, .txt, .parquet and .arrow";
 pub enum OutputHolds {
     /// The result, in the format that its name says.
     Result,
+    /// The same, of which there is a picture too.
+    Drawn,
     /// Something of its own kind (normalized rows, a state, a recording, a page); the result goes to stdout.
     Data,
 }
@@ -104,7 +109,8 @@ impl Ending {
             Some("parquet" | "pq" | "parq") => Self::Format(FormatArg::Parquet),
             Some("arrow" | "ipc" | "feather") => Self::Format(FormatArg::Arrow),
             Some("xml") => Self::Format(FormatArg::Junit),
-            Some("svg" | "png" | "html" | "htm") => Self::Picture,
+            Some("svg") => Self::Format(FormatArg::Svg),
+            Some("png" | "html" | "htm") => Self::Picture,
             _ => Self::Unknown,
         }
     }
@@ -135,8 +141,8 @@ pub(super) fn format_of(asked: Option<FormatArg>, output: Option<&Path>) -> Resu
             "leave --format out, or name the file by its format",
         )),
         (Ending::Picture, _) => Err(CommandError::usage(
-            format!("--output {shown}: this result is not drawn"),
-            format!("it is written to names that end in {ENDINGS}"),
+            format!("--output {shown}: a result is not written so"),
+            format!("pictures are .svg, pages come from simic report; a result ends in {ENDINGS}"),
         )),
         (Ending::Unknown, Some(asked)) => Ok(asked),
         (Ending::Unknown, None) => Err(CommandError::usage(
@@ -161,6 +167,7 @@ mod tests {
             ("a.txt", FormatArg::Table),
             ("a.parquet", FormatArg::Parquet),
             ("a.feather", FormatArg::Arrow),
+            ("a.svg", FormatArg::Svg),
         ] {
             assert_eq!(of(None, name), Some(format), "{name}");
             assert_eq!(of(Some(format), name), Some(format), "{name}");
@@ -170,7 +177,7 @@ mod tests {
         assert_eq!(of(Some(FormatArg::Json), "result"), Some(FormatArg::Json));
         assert_eq!(of(None, "result"), None);
         assert_eq!(of(None, "result.xyz"), None);
-        for picture in ["a.svg", "a.png", "a.html"] {
+        for picture in ["a.png", "a.html"] {
             assert_eq!((of(None, picture), of(Some(FormatArg::Json), picture)), (None, None));
         }
         // Stdout has no name.

@@ -6,6 +6,7 @@ mod common;
 pub mod convert;
 pub mod devices;
 mod error;
+mod figures;
 mod formats;
 mod generate;
 pub mod inspect;

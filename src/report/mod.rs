@@ -23,7 +23,7 @@ pub use comparison::{write_comparison, write_divisors};
 pub use devices::write_devices;
 pub use figure::{
     Figure, FigureKind, FigureSize, MarkRow, NoSuchFigure, Theme, check_figure, comparison_figure,
-    shapley_figure, write_svg, write_vega_lite,
+    interaction_figure, shapley_figure, write_svg, write_vega_lite,
 };
 pub use grid::{Align, Grid};
 pub use inspection::write_inspection;

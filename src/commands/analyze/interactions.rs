@@ -12,10 +12,11 @@ use super::group_args::{GroupArgs, check_grouping};
 use crate::attribution::{
     Game, InteractionEngine, InteractionIndex, InteractionResult, Quotient, Unions, summarize_interactions,
 };
+use crate::commands::figures::{FigureArgs, only};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::console::Console;
 use crate::records::CoalitionRecording;
-use crate::report::{InteractionRows, write_interactions};
+use crate::report::{InteractionRows, interaction_figure, write_interactions};
 use crate::results::{InteractionAnalysis, InteractionDocument};
 
 /// Which slots work together: interaction indices of pairs and larger sets, with uncertainty.
@@ -48,6 +49,9 @@ pub struct InteractionArgs {
     /// Terms to list in a table: of more, the largest interactions [default: 20]
     #[arg(long, value_name = "N")]
     pub top: Option<usize>,
+    /// Picture of the result.
+    #[command(flatten)]
+    pub figure: FigureArgs,
 }
 
 /// Most slots of a term unless told otherwise.
@@ -141,6 +145,7 @@ pub fn run(args: &InteractionArgs, context: &Context) -> Result<Outcome, Command
     let analysis = args.analysis(context)?;
     context.check_table_flag("games", args.games.games.is_some())?;
     context.check_table_flag("top", args.top.is_some())?;
+    args.figure.check(context)?;
     context.check_output()?;
     let files = context.discover(&args.games.runs)?.files;
     let recording = read_games(&analysis.games.value, &analysis.games.reading, &context.console, &files)?;
@@ -148,6 +153,9 @@ pub fn run(args: &InteractionArgs, context: &Context) -> Result<Outcome, Command
     let counts = documents.iter().flat_map(|document| &document.summary).map(|row| row.numbers.n_units);
     let n_units = counts.max().unwrap_or(0);
     args.games.refuse_idle(&recording, n_units)?;
+    if args.figure.write(context, |kind| interaction_figure(only(&documents)?, kind))? {
+        return Ok(Outcome::Clean);
+    }
     let shown =
         InteractionRows { games: args.games.n_games_shown(), terms: args.top.unwrap_or(DEFAULT_TOP).max(1) };
     context.write(|out| write_interactions(&documents, context.format(), shown, out))?;

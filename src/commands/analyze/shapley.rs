@@ -15,10 +15,11 @@ use crate::attribution::{
     Unions, ValueRange, summarize_players,
 };
 use crate::commands::common::OnBadArg;
+use crate::commands::figures::{FigureArgs, only};
 use crate::commands::{CommandError, Context, Outcome, refuse_doubled};
 use crate::console::Console;
 use crate::records::CoalitionRecording;
-use crate::report::write_shapley;
+use crate::report::{shapley_figure, write_shapley};
 use crate::results::{CoalitionReading, Direction, IntervalKind, ShapleyAnalysis, ShapleyDocument};
 use crate::stats::ConfidenceLevel;
 
@@ -90,6 +91,9 @@ pub struct ShapleyArgs {
     /// Games to list in a table [default: 3]
     #[arg(long, value_name = "N")]
     pub games: Option<usize>,
+    /// Picture of the result.
+    #[command(flatten)]
+    pub figure: FigureArgs,
 }
 
 /// Permutations drawn unless told otherwise: 500 antithetic pairs.
@@ -290,6 +294,7 @@ impl ShapleyArgs {
 pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandError> {
     let analysis = args.analysis(context)?;
     context.check_table_flag("games", args.games.is_some())?;
+    args.figure.check(context)?;
     context.check_output()?;
     let files = context.discover(&args.runs)?.files;
     let recording = read_games(&analysis.value, &analysis.reading, &context.console, &files)?;
@@ -297,6 +302,9 @@ pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandErro
     refuse_idle(&args.given(), &recording, &documents)?;
     let counts = documents.iter().flat_map(|document| &document.summary).map(|row| row.n_units);
     args.testing.check(counts.max().unwrap_or(0), args.confidence)?;
+    if args.figure.write(context, |kind| shapley_figure(only(&documents)?, kind))? {
+        return Ok(Outcome::Clean);
+    }
     let n_games = args.games.unwrap_or(DEFAULT_GAMES);
     context.write(|out| write_shapley(&documents, context.format(), n_games, out))?;
     Ok(Outcome::Clean)

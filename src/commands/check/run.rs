@@ -8,9 +8,10 @@ use clap::{Args, ValueEnum};
 use super::analysis::AnalysisCache;
 use super::compare::{CheckOutcome, compare, ids};
 use super::plan::{CheckPlan, OtherRunsArgs, TargetArgs, plans};
+use crate::commands::figures::FigureArgs;
 use crate::commands::{CommandError, Context, FormatArg, Outcome};
 use crate::records::{read_baseline, read_baseline_revision};
-use crate::report::{CheckFormat, write_checks};
+use crate::report::{CheckFormat, check_figure, write_checks};
 use crate::results::{Baseline, CheckDocument, CheckRow, CheckStatus, unit_noun};
 
 /// Recomputes and compares with the baselines.
@@ -36,6 +37,8 @@ pub struct RunArgs {
     /// arrow, junit or github
     #[arg(long, value_name = "FORMAT=PATH", value_parser = report_target)]
     pub report: Vec<(CheckFormat, PathBuf)>,
+    #[command(flatten)]
+    figure: FigureArgs,
 }
 
 fn report_target(text: &str) -> Result<(CheckFormat, PathBuf), String> {
@@ -52,6 +55,7 @@ fn report_target(text: &str) -> Result<(CheckFormat, PathBuf), String> {
 /// # Errors
 /// Unreadable input, a configuration that makes no sense, or a report that cannot be written.
 pub fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandError> {
+    args.figure.check(context)?;
     context.check_output()?;
     let mut plans = plans(&args.target, context)?;
     args.other_runs.apply(&mut plans);
@@ -68,7 +72,9 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandError> {
         rows.push(check(plan, args.baseline_rev.as_deref(), args.baseline.is_none(), &mut cache)?);
     }
     let document = CheckDocument::new(rows).concluded();
-    report(&document, args, context)?;
+    if !args.figure.write(context, |kind| check_figure(&document, kind))? {
+        report(&document, args, context)?;
+    }
     Ok(outcome_of(&document))
 }
 

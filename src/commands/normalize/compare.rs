@@ -10,6 +10,7 @@ use super::presets::PresetArgs;
 use super::replay::{open, settle, settled, tell_skips};
 use super::replayer::{N_WINDOWS, expected_updates, updates_per_step};
 use super::settings::{Base, Memories, RuleArgs, TargetArg, momentum};
+use crate::commands::figures::FigureArgs;
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
     Autoreset, Block, Correction, Diagnostics, EpisodeCount, Granularity, KnownStep, LagWatch, Lanes, Memory,
@@ -17,7 +18,7 @@ use crate::normalization::{
 };
 use crate::progress::Progress;
 use crate::records::{InputFile, StepRecording};
-use crate::report::{write_comparison, write_divisors};
+use crate::report::{comparison_figure, write_comparison, write_divisors};
 use crate::results::{
     CompareAnalysis, CompareInput, ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument,
     DivisorRow, RuleAnalysis, untold_reason,
@@ -56,6 +57,8 @@ pub struct CompareArgs {
     /// Dimensions to list for each setting in a table [default: none]
     #[arg(long, value_name = "N")]
     pub dimensions: Option<usize>,
+    #[command(flatten)]
+    pub(super) figure: FigureArgs,
 }
 
 /// Momenta of a grid: evenly spaced in the logarithm of 1 - m, three to a decade.
@@ -122,12 +125,19 @@ impl CompareArgs {
 pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandError> {
     context.check_table_flag("dimensions", args.dimensions.is_some())?;
     if args.divisors {
+        if context.is_drawn() || args.figure.figure.is_some() {
+            return Err(CommandError::usage("there is no picture of --divisors", "leave the picture out"));
+        }
         return divisors(args, context);
     }
     let analysis = args.analysis(context)?;
+    args.figure.check(context)?;
     context.check_output()?;
     let files = context.discover(&args.runs)?.files;
     let document = compute(&analysis, &files, context)?;
+    if args.figure.write(context, |kind| comparison_figure(&document, kind))? {
+        return Ok(Outcome::Clean);
+    }
     context.write(|out| write_comparison(&document, context.format(), args.dimensions.unwrap_or(0), out))?;
     Ok(Outcome::Clean)
 }

@@ -3,6 +3,7 @@
 
 mod attribution;
 mod checks;
+mod interactions;
 mod model;
 mod scale;
 mod settings;
@@ -16,7 +17,7 @@ use std::io::{self, Write};
 pub use model::{Figure, MarkRow};
 pub use style::{FigureSize, Theme};
 
-use crate::results::{CheckDocument, ComparisonDocument, ShapleyDocument};
+use crate::results::{CheckDocument, ComparisonDocument, InteractionDocument, ShapleyDocument};
 
 /// What a figure shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub enum FigureKind {
     Waterfall,
     /// Which share of its coalitions each game has.
     Coverage,
+    /// Interactions of pairs as a matrix.
+    Heatmap,
     /// Settings of a normalization side by side.
     Settings,
     /// Verdicts of checks beside what is allowed.
@@ -43,20 +46,29 @@ impl FigureKind {
             Self::Bars => "bars",
             Self::Waterfall => "waterfall",
             Self::Coverage => "coverage",
+            Self::Heatmap => "heatmap",
             Self::Settings => "settings",
             Self::Verdicts => "verdicts",
         }
     }
 }
 
-/// A kind of figure that a document has no data for.
+/// A figure that there is not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no figure {} of this result; there is {known}", kind.name())]
-pub struct NoSuchFigure {
-    /// The kind asked for.
-    pub kind: FigureKind,
-    /// The kinds there are.
-    pub known: &'static str,
+pub enum NoSuchFigure {
+    /// A kind that a document has no data for.
+    #[error("there is no figure {} of this result; there is {known}", kind.name())]
+    Kind {
+        /// The kind asked for.
+        kind: FigureKind,
+        /// The kinds there are.
+        known: &'static str,
+    },
+    /// Several documents, of which a figure shows one.
+    #[error(
+        "there are {0} results, by value column and group, and a figure shows one: choose one with --value, or see simic report"
+    )]
+    Several(usize),
 }
 
 /// Figures of Shapley values; without a kind, intervals.
@@ -69,7 +81,22 @@ pub fn shapley_figure(document: &ShapleyDocument, kind: Option<FigureKind>) -> R
         FigureKind::Bars => Ok(attribution::bars(document)),
         FigureKind::Waterfall if document.has_same_players() => Ok(attribution::waterfall(document)),
         FigureKind::Coverage => Ok(attribution::coverage(document)),
-        kind => Err(NoSuchFigure { kind, known: "intervals, bars, waterfall, coverage" }),
+        kind => Err(NoSuchFigure::Kind { kind, known: "intervals, bars, waterfall, coverage" }),
+    }
+}
+
+/// Figures of interactions; without a kind, a matrix of pairs.
+///
+/// # Errors
+/// A kind that interactions have no figure of.
+pub fn interaction_figure(
+    document: &InteractionDocument,
+    kind: Option<FigureKind>,
+) -> Result<Figure, NoSuchFigure> {
+    match kind.unwrap_or(FigureKind::Heatmap) {
+        FigureKind::Heatmap => Ok(interactions::heatmap(document)),
+        FigureKind::Intervals => Ok(interactions::intervals(document)),
+        kind => Err(NoSuchFigure::Kind { kind, known: "heatmap, intervals" }),
     }
 }
 
@@ -83,7 +110,7 @@ pub fn comparison_figure(
 ) -> Result<Figure, NoSuchFigure> {
     match kind.unwrap_or(FigureKind::Settings) {
         FigureKind::Settings => Ok(settings::settings(document)),
-        kind => Err(NoSuchFigure { kind, known: "settings" }),
+        kind => Err(NoSuchFigure::Kind { kind, known: "settings" }),
     }
 }
 
@@ -94,7 +121,7 @@ pub fn comparison_figure(
 pub fn check_figure(document: &CheckDocument, kind: Option<FigureKind>) -> Result<Figure, NoSuchFigure> {
     match kind.unwrap_or(FigureKind::Verdicts) {
         FigureKind::Verdicts => Ok(checks::verdicts(document)),
-        kind => Err(NoSuchFigure { kind, known: "verdicts" }),
+        kind => Err(NoSuchFigure::Kind { kind, known: "verdicts" }),
     }
 }
 

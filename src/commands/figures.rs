@@ -1,0 +1,175 @@
+//! Flags about pictures, and where those go.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::{CommandError, Context};
+use crate::report::{Figure, FigureKind, FigureSize, NoSuchFigure, Theme, write_svg, write_vega_lite};
+
+/// What a picture shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KindArg {
+    /// Estimates with intervals beside a line at zero
+    Intervals,
+    /// Means as bars, single games as dots
+    Bars,
+    /// From nobody to all, slot by slot
+    Waterfall,
+    /// Which share of its coalitions each game has
+    Coverage,
+    /// Interactions of pairs as a matrix
+    Heatmap,
+    /// Settings of a normalization side by side
+    Settings,
+    /// Verdicts of checks beside what is allowed
+    Verdicts,
+}
+
+impl From<KindArg> for FigureKind {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::Intervals => Self::Intervals,
+            KindArg::Bars => Self::Bars,
+            KindArg::Waterfall => Self::Waterfall,
+            KindArg::Coverage => Self::Coverage,
+            KindArg::Heatmap => Self::Heatmap,
+            KindArg::Settings => Self::Settings,
+            KindArg::Verdicts => Self::Verdicts,
+        }
+    }
+}
+
+/// The ground of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ThemeArg {
+    /// White, and dark where the reader's screen is
+    Light,
+    /// Dark
+    Dark,
+    /// Black on white, for print
+    Paper,
+}
+
+impl From<ThemeArg> for Theme {
+    fn from(theme: ThemeArg) -> Self {
+        match theme {
+            ThemeArg::Light => Self::Light,
+            ThemeArg::Dark => Self::Dark,
+            ThemeArg::Paper => Self::Paper,
+        }
+    }
+}
+
+/// Flags about pictures.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Picture")]
+pub struct FigureArgs {
+    /// Draw the result to this file as well, .svg or .vl.json (Vega-Lite); -o FILE.svg draws it instead
+    #[arg(long, value_name = "PATH")]
+    pub figure: Option<PathBuf>,
+    /// What the picture shows [default: what this verb is about]
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub figure_kind: Option<KindArg>,
+    /// Size of the picture: 640x400, 640 or 85mmx60mm [default: 640 pixels wide, as high as its contents]
+    #[arg(long, value_name = "WxH")]
+    pub figure_size: Option<FigureSize>,
+    /// Ground of the picture [default: light]
+    #[arg(long, value_enum)]
+    pub theme: Option<ThemeArg>,
+}
+
+/// How a picture is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PictureFormat {
+    Svg,
+    VegaLite,
+}
+
+impl PictureFormat {
+    fn of(path: &Path) -> Result<Self, CommandError> {
+        let name = path.to_string_lossy().to_lowercase();
+        if name.ends_with(".svg") {
+            Ok(Self::Svg)
+        } else if name.ends_with(".vl.json") {
+            Ok(Self::VegaLite)
+        } else {
+            Err(CommandError::usage(
+                format!("--figure {}: pictures are .svg, or .vl.json for notebooks", path.display()),
+                "end the name in one of them",
+            ))
+        }
+    }
+}
+
+impl FigureArgs {
+    /// Refuses flags about a picture that nobody asked for, a picture that cannot be written, and one that is there.
+    ///
+    /// # Errors
+    /// As said.
+    pub(super) fn check(&self, context: &Context) -> Result<(), CommandError> {
+        let about = [
+            ("figure-kind", self.figure_kind.is_some()),
+            ("figure-size", self.figure_size.is_some()),
+            ("theme", self.theme.is_some()),
+        ];
+        let is_drawn = self.figure.is_some() || context.is_drawn();
+        if let Some((flag, _)) = about.into_iter().find(|(_, is_given)| *is_given && !is_drawn) {
+            return Err(CommandError::idle(
+                flag,
+                "is about a picture, and none is drawn",
+                "add --figure FILE.svg, or name the output FILE.svg",
+            ));
+        }
+        let Some(path) = &self.figure else { return Ok(()) };
+        PictureFormat::of(path)?;
+        if path.is_file() && !context.common.force {
+            return Err(CommandError::usage(format!("{} exists", path.display()), "--force replaces it"));
+        }
+        Ok(())
+    }
+
+    /// Writes the picture that `figure` makes of a result, where one is asked for; tells whether it is the result.
+    ///
+    /// # Errors
+    /// A kind that this result has no picture of, or a file that cannot be written.
+    pub(super) fn write(
+        &self,
+        context: &Context,
+        figure: impl Fn(Option<FigureKind>) -> Result<Figure, NoSuchFigure>,
+    ) -> Result<bool, CommandError> {
+        if self.figure.is_none() && !context.is_drawn() {
+            return Ok(false);
+        }
+        let drawn = figure(self.figure_kind.map(FigureKind::from)).map_err(|error| {
+            CommandError::usage(error.to_string(), "leave --figure-kind out for the usual one")
+        })?;
+        let (size, theme) =
+            (self.figure_size.unwrap_or_default(), self.theme.map_or(Theme::Light, Theme::from));
+        if let Some(path) = &self.figure {
+            let format = PictureFormat::of(path)?;
+            let write = |out: &mut dyn Write| match format {
+                PictureFormat::Svg => write_svg(&drawn, size, theme, out),
+                PictureFormat::VegaLite => write_vega_lite(&drawn, out),
+            };
+            let failed = |source| CommandError::Output { target: path.display().to_string(), source };
+            context.console.output(Some(path), context.common.force, write).map_err(failed)?;
+        }
+        if context.is_drawn() {
+            context.write(|out| write_svg(&drawn, size, theme, out))?;
+        }
+        Ok(context.is_drawn())
+    }
+}
+
+/// The only document, which a picture shows.
+///
+/// # Errors
+/// Several: a picture shows one.
+pub(super) fn only<T>(documents: &[T]) -> Result<&T, NoSuchFigure> {
+    match documents {
+        [document] => Ok(document),
+        _ => Err(NoSuchFigure::Several(documents.len())),
+    }
+}
