@@ -22,7 +22,7 @@ pub(super) struct RunSource<'a> {
 pub(super) fn refuse_copies(sources: &[RunSource<'_>]) -> Result<(), RecordError> {
     let mut alike: BTreeMap<(u64, Option<String>), Vec<&InputFile>> = BTreeMap::new();
     for source in sources {
-        let default_run = (!source.has_run_id).then(|| source.file.stem());
+        let default_run = (!source.has_run_id).then(|| source.file.name_anywhere());
         let earlier = alike.entry((length(source.file)?, default_run)).or_default();
         for other in earlier.iter() {
             if have_same_bytes(source.file, other)? {

@@ -214,6 +214,19 @@ pub enum Problem {
     /// A file given twice under two names.
     #[error("the same bytes as {0}, so its rows would count twice")]
     CopiedFile(String),
+    /// A data set whose files hold other rows than it says.
+    #[error("this {layout} data set says it has {expected} rows, and {found} are found in its files")]
+    DatasetRows {
+        /// Which layout.
+        layout: &'static str,
+        /// Rows it says it has.
+        expected: u64,
+        /// Rows there are.
+        found: u64,
+    },
+    /// A file of a known format without rows that can be read.
+    #[error("a file of {0}")]
+    ForeignFormat(&'static str, &'static str),
     /// A value too large for statistics.
     #[error("{what} is so large that its square, summed over {n_rows} rows, overflows a 64-bit number")]
     SquaresOverflow {
@@ -315,6 +328,10 @@ impl RecordError {
             Problem::NotCarried(_) => "convert the column, or leave it out of the recording",
             Problem::RepeatedName => "give each column a name of its own",
             Problem::CopiedFile(_) => "name one of the two files",
+            Problem::DatasetRows { .. } => {
+                "restore its files; --on-bad skip goes on with the rows there are, and says so"
+            }
+            Problem::ForeignFormat(_, hint) => hint,
             Problem::SquaresOverflow { .. } => "rescale the column before it is recorded",
             Problem::ResetWithReward { .. } => {
                 "leave --autoreset out: the rows then show when environments reset"
@@ -362,6 +379,7 @@ impl RecordError {
             Problem::Io(_)
                 | Problem::Unreadable { .. }
                 | Problem::UnknownFormat
+                | Problem::ForeignFormat(..)
                 | Problem::MissingColumns { .. }
                 | Problem::NamedColumnMissing { .. }
                 | Problem::RolesNotNamed { .. }

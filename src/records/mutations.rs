@@ -88,7 +88,15 @@ fn mutated(bytes: &[u8], random: &mut Random) -> Vec<u8> {
 fn read_all(bytes: Vec<u8>) -> Result<u64, RecordError> {
     let place = Place::Memory(Buffer::from_vec(bytes));
     let (name, run) = ("test".to_owned(), String::new());
-    let input = InputFile { name, place, origin: Origin::Named, run, budget: BUDGET, view: View::Whole };
+    let input = InputFile {
+        name,
+        place,
+        origin: Origin::Named,
+        run,
+        budget: BUDGET,
+        view: View::Whole,
+        member: None,
+    };
     let table = Table::open(&input)?;
     let names = table.column_names();
     for (i, part) in table.parts().iter().enumerate() {

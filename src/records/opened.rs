@@ -1,11 +1,13 @@
 //! Files opened for their rows of one kind.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use rayon::prelude::*;
 
 use super::error::{Problem, RecordError};
 use super::guess;
+use super::layouts::Dataset;
 use super::schema::{ColumnMap, FileKind, OnBad};
 use super::skips::SkipReport;
 use super::sources::{InputFile, Origin};
@@ -60,11 +62,36 @@ pub(super) fn open_tables(
     if tables.is_empty() {
         return Err(wanted.none(&others, skipped));
     }
+    check_datasets(&tables, wanted.on_bad, notes)?;
     for (kind, n) in &others {
         let files = if *n == 1 { "file" } else { "files" };
         notes.push(format!("{n} {files} with {kind} rows: no {}, not used", wanted.kind.name()));
     }
     Ok(tables)
+}
+
+/// Compares the rows of data sets with what those say of themselves.
+///
+/// # Errors
+/// A folder that holds other rows than its description says: a file is missing, cut, or not of it.
+fn check_datasets(tables: &[Table], on_bad: OnBad, notes: &mut Vec<String>) -> Result<(), RecordError> {
+    let mut found: BTreeMap<&Path, (&Dataset, u64, bool)> = BTreeMap::new();
+    for table in tables {
+        let Some(member) = &table.file().member else { continue };
+        let dataset = &*member.dataset;
+        let entry = found.entry(&dataset.root).or_insert((dataset, 0, true));
+        entry.1 += table.n_rows();
+        entry.2 &= table.file().origin == Origin::Searched;
+    }
+    for (root, (dataset, n_rows, is_searched)) in found {
+        let Some(expected) = dataset.n_rows.filter(|expected| *expected != n_rows) else { continue };
+        let problem = Problem::DatasetRows { layout: dataset.layout, expected, found: n_rows };
+        if is_searched && on_bad == OnBad::Error {
+            return Err(RecordError::file(root.to_string_lossy(), problem));
+        }
+        notes.push(format!("{}: {problem}", root.display()));
+    }
+    Ok(())
 }
 
 /// The kind of rows that a view shows, where it decides on it.

@@ -11,7 +11,7 @@ use super::columns::{self, BadCells, Ints, Texts};
 use super::error::RecordError;
 use super::part::Column;
 use super::schema::{ColumnMap, numbered_obs};
-use super::table::Table;
+use super::table::{RowDefaults, Table};
 use crate::results::ProblemRow;
 
 /// Oddities of one kind, gathered.
@@ -98,7 +98,7 @@ pub(super) fn step_problems(table: &Table, map: &ColumnMap) -> Result<Vec<Proble
     for (part, place) in table.parts().iter().enumerate() {
         let arrays = table.read_arrays(part, &(0..place.n_rows), &names)?;
         let array = |name: &String| names.iter().position(|other| other == name).map(|i| arrays[i].clone());
-        found.add_part(&columns, table.default_run(), place.first_row, place.n_rows, &array);
+        found.add_part(&columns, table.defaults(), place.first_row, place.n_rows, &array);
     }
     Ok(found.finish(&columns))
 }
@@ -116,7 +116,7 @@ impl StepProblems {
     fn add_part(
         &mut self,
         columns: &StepColumns,
-        default_run: &str,
+        defaults: RowDefaults<'_>,
         first_row: u64,
         n_rows: usize,
         array: &dyn Fn(&String) -> Option<Box<dyn Array>>,
@@ -128,7 +128,7 @@ impl StepProblems {
         };
         let runs = match column(&columns.run_id) {
             Some((values, name)) => columns::run_ids(values, &name, &mut bad),
-            None => Texts::Constant(default_run.to_owned()),
+            None => Texts::Constant(defaults.run.to_owned()),
         };
         let runs = match column(&columns.seed) {
             Some((values, name)) => runs.joined(&name, &columns::run_ids(values, &name, &mut bad), n_rows),
@@ -139,6 +139,7 @@ impl StepProblems {
             None => Ints::Constant(0),
         };
         let (episodes, envs, steps) = (ints(&columns.episode), ints(&columns.env_id), ints(&columns.step));
+        let episodes = if columns.episode.is_some() { episodes } else { Ints::Constant(defaults.episode) };
         let mut ended = vec![false; n_rows];
         for name in &columns.flags {
             let Some(values) = array(name) else { continue };

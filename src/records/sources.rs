@@ -1,6 +1,6 @@
 //! From what the user names to a list of files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use walkdir::WalkDir;
 
 use super::budget::PartBudget;
 use super::error::{Problem, RecordError};
-use super::layouts::views;
+use super::layouts::{Datasets, Member, is_worth_naming, views};
 use super::on_disk::{FileOnDisk, is_pipe, open_pipe};
 use super::run_names::{self, unpacked_path};
 use super::view::View;
@@ -38,6 +38,8 @@ pub struct InputFile {
     pub budget: PartBudget,
     /// Which of its rows are looked at.
     pub view: View,
+    /// Its place in a data set of several files.
+    pub member: Option<Member>,
 }
 
 /// How a file was found.
@@ -144,12 +146,22 @@ impl InputFile {
     }
 
     fn new(name: String, place: Place, origin: Origin) -> Self {
-        Self { name, place, origin, run: String::new(), budget: PartBudget::default(), view: View::Whole }
+        Self {
+            name,
+            place,
+            origin,
+            run: String::new(),
+            budget: PartBudget::default(),
+            view: View::Whole,
+            member: None,
+        }
     }
 
-    /// The file's name without folders and extension.
-    pub(super) fn stem(&self) -> String {
-        run_names::stem(self.path())
+    /// What a copy of it would be called wherever it lies: its stem, in a data set the rest of its path.
+    pub(super) fn name_anywhere(&self) -> String {
+        let Some(member) = &self.member else { return run_names::stem(self.path()) };
+        let path = std::path::absolute(self.path()).unwrap_or_else(|_| self.path().to_owned());
+        path.strip_prefix(&member.dataset.root).unwrap_or(&path).to_string_lossy().into_owned()
     }
 
     /// Where the file is, or what stands for its name where it has none.
@@ -204,26 +216,71 @@ pub fn discover(runs: &[String], default_runs: Option<&str>) -> Result<Discovere
     for run in runs {
         discover_one(run, &mut discovered, &mut seen)?;
     }
+    place_in_datasets(&mut discovered);
     let views: Vec<Vec<View>> = discovered.files.iter().map(views_of).collect();
-    // The run of an event log is its folder.
-    let folder = |file: &InputFile| {
-        let folder = file.path().canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned));
-        folder.map_or_else(
-            || file.path().to_owned(),
-            |folder| PathBuf::from(format!("{}.jsonl", folder.display())),
-        )
-    };
-    let paths: Vec<PathBuf> = (discovered.files.iter().zip(&views))
-        .map(|(file, views)| if views[0] == View::Whole { file.path().to_owned() } else { folder(file) })
-        .collect();
-    let runs = run_names::default_runs(&paths.iter().map(PathBuf::as_path).collect::<Vec<_>>());
-    let named = discovered.files.into_iter().zip(runs).zip(views);
-    discovered.files = named
-        .flat_map(|((file, run), views)| {
-            views.into_iter().map(move |view| InputFile { run: run.clone(), view, ..file.clone() })
-        })
+    let paths: Vec<PathBuf> =
+        discovered.files.iter().zip(&views).map(|(file, views)| named_after(file, views[0])).collect();
+    let mut distinct: Vec<&Path> = Vec::new();
+    let mut of_datasets = BTreeSet::new();
+    for (file, path) in discovered.files.iter().zip(&paths) {
+        // The files of one data set have one run.
+        if file.member.is_none() || of_datasets.insert(path.as_path()) {
+            distinct.push(path);
+        }
+    }
+    let mut runs = run_names::default_runs(&distinct).into_iter();
+    let mut by_member: BTreeMap<&Path, String> = BTreeMap::new();
+    for (file, path) in discovered.files.iter_mut().zip(&paths) {
+        let known = by_member.get(path.as_path()).filter(|_| file.member.is_some());
+        file.run = known.cloned().or_else(|| runs.next()).unwrap_or_default();
+        if file.member.is_some() {
+            by_member.insert(path, file.run.clone());
+        }
+    }
+    discovered.files = (discovered.files.into_iter().zip(views))
+        .flat_map(|(file, views)| views.into_iter().map(move |view| InputFile { view, ..file.clone() }))
         .collect();
     Ok(discovered)
+}
+
+/// The path that a file's run is called after: of an event log its folder, of a data set the data set's.
+fn named_after(file: &InputFile, view: View) -> PathBuf {
+    let of_folder = |folder: &Path| PathBuf::from(format!("{}.d", folder.display()));
+    if let Some(member) = &file.member {
+        return of_folder(&member.run);
+    }
+    let folder = file.path().canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned));
+    match folder.filter(|_| view != View::Whole) {
+        Some(folder) => of_folder(&folder),
+        None => file.path().to_owned(),
+    }
+}
+
+/// Tells files their places in data sets, and leaves out what those keep beside their rows.
+fn place_in_datasets(discovered: &mut Discovered) {
+    let mut datasets = Datasets::default();
+    let mut n_shards: BTreeMap<PathBuf, (u64, u64)> = BTreeMap::new();
+    let is_on_disk = |file: &InputFile| matches!(file.place, Place::Path(_));
+    let place = |mut file: InputFile| match datasets.place(file.path()) {
+        _ if !is_on_disk(&file) => Some(file),
+        Ok(member) => {
+            if let Some((member, n)) =
+                member.as_ref().and_then(|member| Some((member, member.dataset.n_files?)))
+            {
+                n_shards.entry(member.run.clone()).or_insert((0, n)).0 += 1;
+            }
+            file.member = member;
+            Some(file)
+        }
+        // Who names such a file is told what it is not when it is read.
+        Err(()) => (file.origin == Origin::Named).then_some(file),
+    };
+    discovered.files = std::mem::take(&mut discovered.files).into_iter().filter_map(place).collect();
+    for (run, (found, all)) in n_shards {
+        if found < all {
+            discovered.notes.push(format!("{found} of the {all} shards of {} are read", run.display()));
+        }
+    }
 }
 
 /// How the rows of a file are looked at: an event log is a table of each of its kinds of rows.
@@ -252,7 +309,11 @@ fn discover_one(
     } else if path.is_dir() {
         let found = search(path, run, &mut discovered.notes)?;
         if found.is_empty() {
-            return Err(RecordError::file(run, Problem::EmptyDirectory));
+            let Some(file) = unreadable(path) else {
+                return Err(RecordError::file(run, Problem::EmptyDirectory));
+            };
+            // It says itself what it is when it is read.
+            add(discovered, seen, vec![file], Origin::Named);
         }
         add(discovered, seen, found, Origin::Searched);
     } else if path.exists() {
@@ -290,6 +351,12 @@ fn add(discovered: &mut Discovered, seen: &mut BTreeSet<PathBuf>, paths: Vec<Pat
             discovered.notes.push(format!("{name} is named more than once and read once"));
         }
     }
+}
+
+/// A recording of a format that is not read, in a folder with nothing else.
+fn unreadable(folder: &Path) -> Option<PathBuf> {
+    let entries = WalkDir::new(folder).sort_by_file_name().into_iter().filter_map(Result::ok);
+    entries.map(walkdir::DirEntry::into_path).find(|path| is_worth_naming(path) && path.is_file())
 }
 
 /// Files with a known extension below `directory`, hidden ones left out.

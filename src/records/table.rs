@@ -29,6 +29,15 @@ pub(super) struct PartSlice {
     pub(super) rows: Range<usize>,
 }
 
+/// What stands for keys that the rows of a file name none of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowDefaults<'a> {
+    /// Their run.
+    pub(super) run: &'a str,
+    /// Their episode.
+    pub(super) episode: i64,
+}
+
 /// A file opened for reading.
 pub struct Table {
     file: InputFile,
@@ -103,7 +112,21 @@ impl Table {
         parts: Vec<Part>,
         contents: Contents,
     ) -> Self {
-        Self { file: input.clone(), columns, parts, contents, notes: Vec::new() }
+        let table = Self { file: input.clone(), columns, parts, contents, notes: Vec::new() };
+        match input.member.as_ref().and_then(|member| member.n_rows) {
+            Some(n_rows) => table.first_rows(n_rows),
+            None => table,
+        }
+    }
+
+    /// The table without the rows that follow the first `n_rows`.
+    fn first_rows(mut self, n_rows: u64) -> Self {
+        self.parts.retain(|part| part.first_row < n_rows);
+        if let Some(last) = self.parts.last_mut() {
+            let left = usize::try_from(n_rows - last.first_row).unwrap_or(usize::MAX);
+            last.n_rows = last.n_rows.min(left);
+        }
+        self
     }
 
     /// The file as the user knows it.
@@ -121,9 +144,10 @@ impl Table {
         &self.file
     }
 
-    /// The run of the rows where they name none.
-    pub(super) fn default_run(&self) -> &str {
-        &self.file.run
+    /// What stands for keys that the rows name none of.
+    pub(super) fn defaults(&self) -> RowDefaults<'_> {
+        let episode = self.file.member.as_ref().map_or(0, |member| member.episode);
+        RowDefaults { run: &self.file.run, episode }
     }
 
     /// Names of the columns in file order.
@@ -158,6 +182,17 @@ impl Table {
 
     /// Reads the named columns of one part.
     pub(super) fn read(&self, part: usize, names: &[String]) -> Result<Vec<Column>, RecordError> {
+        let columns = self.read_whole(part, names)?;
+        let n_rows = self.parts[part].n_rows;
+        let cut = |column| match column {
+            Column::Values(array) if array.len() > n_rows => Column::Values(array.sliced(0, n_rows)),
+            column => column,
+        };
+        Ok(columns.into_iter().map(cut).collect())
+    }
+
+    /// The same with the rows that do not count.
+    fn read_whole(&self, part: usize, names: &[String]) -> Result<Vec<Column>, RecordError> {
         match &self.contents {
             Contents::Parquet(file) => file.read(part, names),
             Contents::Ipc(file) => file.read(part, names),
@@ -243,9 +278,6 @@ fn format_of(input: &InputFile) -> Result<Format, RecordError> {
     match extension.as_deref() {
         Some("parquet" | "pq" | "parq") => return Ok(Format::Parquet),
         Some("arrow" | "ipc" | "feather") => return Ok(Format::Ipc),
-        Some("ndjson" | "jsonl") => return Ok(Format::Text(text::TextFormat::Ndjson)),
-        Some("csv") => return Ok(Format::Text(text::TextFormat::Delimited)),
-        Some("tsv") => return Ok(Format::Text(text::TextFormat::Tabs)),
         _ => {}
     }
     let mut head = [0u8; 64];
@@ -255,6 +287,15 @@ fn format_of(input: &InputFile) -> Result<Format, RecordError> {
         .read(&mut head)
         .map_err(|error| RecordError::file(&input.name, error))?;
     let head = &head[..n];
+    if let Some((format, hint)) = layouts::foreign(&path, head) {
+        return Err(RecordError::file(&input.name, Problem::ForeignFormat(format, hint)));
+    }
+    match extension.as_deref() {
+        Some("ndjson" | "jsonl") => return Ok(Format::Text(text::TextFormat::Ndjson)),
+        Some("csv") => return Ok(Format::Text(text::TextFormat::Delimited)),
+        Some("tsv") => return Ok(Format::Text(text::TextFormat::Tabs)),
+        _ => {}
+    }
     if head.starts_with(b"PAR1") {
         Ok(Format::Parquet)
     } else if head.starts_with(b"ARROW1") {

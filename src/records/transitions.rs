@@ -145,7 +145,7 @@ impl TransitionSummary {
         let mut bad = BadCells::default();
         let runs = match (&columns.run_id, columns.run_id.as_ref().and_then(|_| read.next())) {
             (Some(name), Some(column)) => columns::run_ids(column, name, &mut bad),
-            _ => Texts::Constant(table.default_run().to_owned()),
+            _ => Texts::Constant(table.defaults().run.to_owned()),
         };
         let runs = match (&columns.seed, columns.seed.as_ref().and_then(|_| read.next())) {
             (Some(name), Some(column)) => {
@@ -158,6 +158,10 @@ impl TransitionSummary {
             _ => Ints::Constant(0),
         };
         let (episodes, envs, steps) = (key(&columns.episode), key(&columns.env_id), key(&columns.step));
+        let episodes = match columns.episode {
+            Some(_) => episodes,
+            None => Ints::Constant(table.defaults().episode),
+        };
         if let Some(cell) = bad.cells.into_iter().min_by_key(|cell| cell.row) {
             let row = place.first_row + cell.row as u64;
             return Err(cell.error(table.name(), row));

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::*;
 use crate::attribution::{
@@ -31,7 +32,7 @@ fn game_of(n: usize, rows: &[(u64, f64)]) -> Game {
     let table =
         CoalitionTable::from_rows(n, rows.len(), rows.iter().copied(), Repeats::Mean).expect("a table");
     Game {
-        key: GameKey { run_id: "a".into(), episode: 0, env_id: 0, batch: None },
+        key: GameKey { run_id: "a".into(), episode: 0, env_id: 0, batch: None, group: Arc::new([]) },
         players: (0..n).map(|player| format!("r{}c{}", player / 3, player % 3)).collect(),
         table,
         walks: Vec::new(),

@@ -270,7 +270,7 @@ fn settings(index: InteractionIndex, order: usize) -> InteractionSettings {
 
 fn game(table: CoalitionTable) -> Game {
     Game {
-        key: GameKey { run_id: "a".into(), episode: 0, env_id: 0, batch: None },
+        key: GameKey { run_id: "a".into(), episode: 0, env_id: 0, batch: None, group: Arc::new([]) },
         players: (0..table.n_players()).map(|player| format!("p{player}")).collect(),
         table,
         walks: Vec::new(),

@@ -13,7 +13,7 @@ use super::super::columns::{self, BadCells, Fault, Ints, Masks, Texts};
 use super::super::error::{Problem, RecordError};
 use super::super::schema::OnBad;
 use super::super::skips::SkipReport;
-use super::super::table::Table;
+use super::super::table::{RowDefaults, Table};
 use super::encoding::{Layout, PartColumns, read_encoding};
 use super::files::{CoalitionFiles, FileColumns, WalkNames};
 use super::options::CoalitionOptions;
@@ -139,7 +139,7 @@ fn read_part(
     let n_rows = place.n_rows;
     let mut read = PartColumns::new(table.read(part, &file_columns.names())?);
     let mut bad = BadCells::default();
-    let keys = KeyColumns::read(file_columns, &mut read, table.default_run(), n_rows, &mut bad);
+    let keys = KeyColumns::read(file_columns, &mut read, table.defaults(), n_rows, &mut bad);
     let encoded = read_encoding(&file_columns.encoding, &mut read, n_rows, options, &mut bad);
     let values = (file_columns.values.iter())
         .map(|name| columns::finite_floats(read.next(), name, n_rows, &mut bad))
@@ -222,7 +222,7 @@ impl KeyColumns {
     fn read(
         columns: &FileColumns,
         read: &mut PartColumns,
-        default_run: &str,
+        defaults: RowDefaults<'_>,
         n_rows: usize,
         bad: &mut BadCells,
     ) -> Self {
@@ -231,7 +231,7 @@ impl KeyColumns {
         let groups = Groups { columns: labels.collect(), none: Arc::default() };
         let run_ids = match &columns.run_id {
             Some(name) => columns::run_ids(read.next(), name, bad),
-            None => Texts::Constant(default_run.to_owned()),
+            None => Texts::Constant(defaults.run.to_owned()),
         };
         let run_ids = match &columns.seed {
             Some(name) => run_ids.joined(name, &columns::run_ids(read.next(), name, bad), n_rows),

@@ -3,7 +3,12 @@
 //! A layout is told before anything is read of it. Each file here turns one into columns of the canonical names; what
 //! its recorder made up, copied or cut is left out there and said in notes.
 
+mod datasets;
 mod esper;
+mod foreign;
+mod hub;
+mod lerobot;
+mod minari;
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -12,6 +17,10 @@ use polars_arrow::datatypes::ArrowDataType;
 
 use super::error::RecordError;
 use super::view::View;
+
+pub(super) use datasets::Datasets;
+pub(in crate::records) use datasets::{Dataset, Member};
+pub(super) use foreign::{foreign, is_worth_naming};
 
 /// Columns made of a foreign layout, and what there is to say about them.
 pub(super) struct Made {

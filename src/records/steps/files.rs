@@ -155,7 +155,7 @@ impl StepFiles {
         };
         let first_row = table.parts()[*part].first_row + rows.start as u64;
         let mut bad = BadCells::default();
-        let keys = RowKeys::of(key_names, table.default_run(), *file, first_row, rows.len(), array, &mut bad);
+        let keys = RowKeys::of(key_names, table.defaults(), *file, first_row, rows.len(), array, &mut bad);
         let values = values::read(&key_names.values, &self.widths, rows.len(), array, &mut bad);
         let carried = self.carried_columns.iter().filter_map(array).map(|array| carriable(&*array)).collect();
         let values = if self.widens { values.widened() } else { values };

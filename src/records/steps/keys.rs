@@ -4,6 +4,7 @@ use polars_arrow::array::Array;
 
 use super::super::columns::{self, BadCells, Ints, Texts};
 use super::super::part::Column;
+use super::super::table::RowDefaults;
 use super::names::KeyNames;
 use super::options::Clock;
 use super::runs::{ClockTime, StepPlace};
@@ -36,7 +37,7 @@ impl RowKeys {
     /// Reads the key columns that `names` says there are.
     pub(super) fn of(
         names: &KeyNames,
-        default_run: &str,
+        defaults: RowDefaults<'_>,
         file: usize,
         first_row: u64,
         n_rows: usize,
@@ -49,7 +50,7 @@ impl RowKeys {
         };
         let runs = match find(&names.run_id) {
             Some((column, name)) => columns::run_ids(column, &name, bad),
-            None => Texts::Constant(default_run.to_owned()),
+            None => Texts::Constant(defaults.run.to_owned()),
         };
         let runs = match find(&names.seed) {
             Some((column, name)) => runs.joined(&name, &columns::run_ids(column, &name, bad), n_rows),
@@ -57,7 +58,7 @@ impl RowKeys {
         };
         let mut ints =
             |name: &Option<String>| find(name).map(|(column, name)| columns::ints(column, &name, bad));
-        let episodes = ints(&names.episode).unwrap_or(Ints::Constant(0));
+        let episodes = ints(&names.episode).unwrap_or(Ints::Constant(defaults.episode));
         let envs = ints(&names.env_id).unwrap_or(Ints::Constant(0));
         let steps = ints(&names.step);
         let clock = ints(&names.clock);

@@ -245,7 +245,7 @@ impl KeyPass<'_> {
         };
         let mut bad = BadCells::default();
         let keys =
-            RowKeys::of(&self.names[file], table.default_run(), file, first_row, rows.len(), array, &mut bad);
+            RowKeys::of(&self.names[file], table.defaults(), file, first_row, rows.len(), array, &mut bad);
         Ok((keys, columns::sorted_by_row(bad)))
     }
 }

@@ -1,0 +1,30 @@
+//! Tables in shards, as the Hub has them: `data/train-00000-of-00003.parquet`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::datasets::{Dataset, Member};
+
+/// The place of a file that is called as one of several shards.
+pub(super) fn member(file: &Path) -> Option<Member> {
+    let folder = file.parent()?;
+    let (split, n_files) = shard(file)?;
+    let is_data = folder.file_name().is_some_and(|name| name == "data");
+    let root = folder.parent().filter(|_| is_data).unwrap_or(folder).to_owned();
+    let mut others = std::fs::read_dir(folder).ok()?.filter_map(Result::ok);
+    let has_other_split = others.any(|entry| shard(&entry.path()).is_some_and(|(other, _)| other != split));
+    let run = if has_other_split { root.join(&split) } else { root.clone() };
+    let dataset = Dataset { layout: "sharded", root, n_rows: None, n_files: Some(n_files) };
+    Some(Member { dataset: Arc::new(dataset), run, episode: 0, n_rows: None })
+}
+
+/// The split and the number of shards that a file's name tells: `train-00000-of-00003.parquet`.
+fn shard(file: &Path) -> Option<(String, u64)> {
+    let (rest, n_shards) = file.file_stem()?.to_str()?.rsplit_once("-of-")?;
+    let (split, number) = rest.rsplit_once('-')?;
+    let is_number = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(number) || !is_number(n_shards) {
+        return None;
+    }
+    Some((split.to_owned(), n_shards.parse().ok()?))
+}
