@@ -69,3 +69,104 @@ fn both_kinds_of_rows_of_a_log_are_inspected() {
         document["files"].as_array().expect("files").iter().map(|file| &file["kind"]).collect();
     assert_eq!(kinds, ["coalitions", "transitions"]);
 }
+
+/// A folder with these files.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+        std::fs::write(path, text).expect("written");
+    }
+    folder
+}
+
+const INFO: &str =
+    r#"{"codebase_version": "v3.0", "total_frames": 6, "features": {"observation.state": {}}}"#;
+const FIRST: &str = "observation.state,episode_index,frame_index\n1,0,0\n2,0,1\n3,0,2\n";
+const SECOND: &str = "observation.state,episode_index,frame_index\n4,1,0\n5,1,1\n9,1,2\n";
+
+#[test]
+fn a_lerobot_set_is_one_run_in_all_its_files() {
+    let files = [
+        ("pusht/meta/info.json", INFO),
+        ("pusht/meta/episodes/chunk-000/file-000.csv", "reward,episode_index\n5,0\n"),
+        ("pusht/data/chunk-000/file-000.csv", FIRST),
+        ("pusht/data/chunk-000/file-001.csv", SECOND),
+    ];
+    let folder = folder(&files);
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (document, _) = json(&["normalize", "stats", &path("pusht")]);
+    assert_eq!(document["input"]["runs"].as_array().map(Vec::len), Some(1), "{}", document["input"]);
+    assert_eq!(document["input"]["runs"][0]["run_id"], "pusht");
+    assert_eq!((document["count"].as_f64(), document["mean"][0].as_f64()), (Some(6.0), Some(4.0)));
+    // A file of it by itself is of that run too, and part of it.
+    let (document, stderr) = json(&["normalize", "stats", &path("pusht/data/chunk-000/file-001.csv")]);
+    assert_eq!(document["input"]["runs"][0]["run_id"], "pusht");
+    assert!(stderr.contains("says it has 6 rows, and 3 are found"), "{stderr}");
+    // A set that has lost a file is no set.
+    std::fs::remove_file(path("pusht/data/chunk-000/file-000.csv")).expect("removed");
+    let output = run(&["normalize", "stats", &path("pusht")]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("says it has 6 rows, and 3 are found"), "{stderr}");
+    let (document, stderr) = json(&["normalize", "stats", &path("pusht"), "--on-bad", "skip"]);
+    assert_eq!(document["count"].as_f64(), Some(3.0));
+    assert!(stderr.contains("says it has 6 rows"), "{stderr}");
+}
+
+#[test]
+fn the_rows_that_fill_up_episodes_of_minari_do_not_count() {
+    let metadata = r#"{"data_format": "parquet", "observation_space": "{}", "total_steps": 5}"#;
+    let table = "observations,rewards,terminations,truncations\n";
+    let (first, second) = (
+        format!("{table}1,1,0,0\n2,1,0,0\n3,1,1,0\n100,0,0,0\n"),
+        format!("{table}4,2,0,0\n5,2,0,1\n100,0,0,0\n"),
+    );
+    let folder = folder(&[
+        ("cartpole/random-v0/data/metadata.json", metadata),
+        ("cartpole/random-v0/data/2/metadata.json", r#"{"id": 2, "total_steps": 3}"#),
+        ("cartpole/random-v0/data/2/part-0.csv", &first),
+        ("cartpole/random-v0/data/10/metadata.json", r#"{"id": 10, "total_steps": 2}"#),
+        ("cartpole/random-v0/data/10/part-0.csv", &second),
+    ]);
+    let path = folder.path().join("cartpole").to_string_lossy().into_owned();
+    let (document, _) = json(&["normalize", "stats", &path]);
+    assert_eq!((document["count"].as_f64(), document["mean"][0].as_f64()), (Some(5.0), Some(3.0)));
+    assert_eq!(document["input"]["runs"][0]["run_id"], "random-v0");
+    assert_eq!(document["input"]["runs"].as_array().map(Vec::len), Some(1), "{}", document["input"]);
+    let written = folder.path().join("rows.csv");
+    let (document, _) = json(&["normalize", "stats", &path, "--target", "reward"]);
+    assert_eq!((document["count"].as_f64(), document["mean"][0].as_f64()), (Some(5.0), Some(1.4)));
+    let (document, _) = json(&["inspect", &path]);
+    let rows: u64 =
+        document["files"].as_array().expect("files").iter().filter_map(|file| file["n_rows"].as_u64()).sum();
+    assert_eq!(rows, 5, "{document} {}", written.display());
+}
+
+#[test]
+fn shards_are_one_run() {
+    let rows = ["obs,t\n1,0\n2,1\n", "obs,t\n3,2\n4,3\n"];
+    let folder = folder(&[
+        ("set/data/train-00000-of-00003.csv", rows[0]),
+        ("set/data/train-00002-of-00003.csv", rows[1]),
+    ]);
+    let (document, stderr) = json(&["normalize", "stats", &folder.path().join("set").to_string_lossy()]);
+    assert_eq!(document["input"]["runs"][0]["run_id"], "set");
+    assert_eq!(document["count"].as_f64(), Some(4.0));
+    assert!(stderr.contains("2 of the 3 shards"), "{stderr}");
+}
+
+#[test]
+fn files_without_rows_are_named_as_what_they_are() {
+    let monitor = "#{\"t_start\": 1.0, \"env_id\": \"CartPole-v1\"}\nr,l,t\n10,10,0.1\n";
+    let folder =
+        folder(&[("a/0.monitor.csv", monitor), ("b/main_data.hdf5", ""), ("c/events.out.tfevents.1.h", "x")]);
+    std::fs::write(folder.path().join("b/main_data.hdf5"), b"\x89HDF\r\n\x1a\n\0\0").expect("written");
+    for (place, what) in [("a", "figures of whole episodes"), ("b", "a file of HDF5"), ("c", "TensorBoard")] {
+        let output = run(&["normalize", "stats", &folder.path().join(place).to_string_lossy()]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{stderr}");
+        assert!(stderr.contains(what) && stderr.contains("hint"), "{stderr}");
+    }
+}

@@ -39,7 +39,7 @@ pub struct InputFile {
     /// Which of its rows are looked at.
     pub view: View,
     /// Its place in a data set of several files.
-    pub member: Option<Member>,
+    pub(super) member: Option<Member>,
 }
 
 /// How a file was found.

@@ -21,7 +21,7 @@ const MAX_DESCRIPTION: u64 = 16 << 20;
 
 /// A folder whose files belong together.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Dataset {
+pub(in crate::records) struct Dataset {
     /// Its layout, for messages.
     pub(in crate::records) layout: &'static str,
     /// The folder.
@@ -34,7 +34,7 @@ pub struct Dataset {
 
 /// A file's place in a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub(in crate::records) struct Member {
     /// The data set.
     pub(in crate::records) dataset: Arc<Dataset>,
     /// What its rows' run is called after: the data set's folder, or a part of it.
