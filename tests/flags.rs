@@ -32,7 +32,8 @@ fn run(arguments: &[&str]) -> (i32, String) {
 
 /// Flags every command takes, which are about how it speaks and where it writes (or are a rule for all commands, like
 /// the seed and the column mapping): the same script may pass them to all.
-const COMMON: [&str; 15] = [
+const COMMON: [&str; 16] = [
+    "layout",
     "help",
     "version",
     "format",

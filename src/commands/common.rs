@@ -9,7 +9,7 @@ use super::error::CommandError;
 use super::formats::{FormatArg, OutputHolds, format_of};
 use super::memory;
 use crate::console::{Console, When};
-use crate::records::{ColumnMap, Discovered, InputFile, OnBad, PartBudget, discover};
+use crate::records::{ColumnMap, Discovered, InputFile, Layout, OnBad, PartBudget, discover};
 use crate::report::{CheckFormat, Format};
 
 /// When to show something optional.
@@ -29,6 +29,36 @@ impl From<ColorArg> for When {
             ColorArg::Auto => Self::Auto,
             ColorArg::Always => Self::Always,
             ColorArg::Never => Self::Never,
+        }
+    }
+}
+
+/// Layouts of recordings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LayoutArg {
+    /// Whichever is found
+    Auto,
+    /// None: each file stands for itself
+    Files,
+    /// Event logs of esper-lite
+    Esper,
+    /// LeRobot
+    Lerobot,
+    /// Minari
+    Minari,
+    /// Shards of a table, NAME-00000-of-00003
+    Shards,
+}
+
+impl From<LayoutArg> for Layout {
+    fn from(layout: LayoutArg) -> Self {
+        match layout {
+            LayoutArg::Auto => Self::Auto,
+            LayoutArg::Files => Self::Files,
+            LayoutArg::Esper => Self::Esper,
+            LayoutArg::Lerobot => Self::Lerobot,
+            LayoutArg::Minari => Self::Minari,
+            LayoutArg::Shards => Self::Shards,
         }
     }
 }
@@ -103,6 +133,9 @@ pub struct CommonArgs {
     /// Read FIELD from column NAME (repeatable)
     #[arg(long, global = true, value_name = "FIELD=NAME")]
     pub column: Vec<String>,
+    /// Read folders of a known layout as one recording [default: auto]
+    #[arg(long, global = true, value_enum)]
+    pub layout: Option<LayoutArg>,
     /// Read settings from this file instead of the nearest simic.toml
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "no_config")]
     pub config: Option<PathBuf>,
@@ -191,8 +224,9 @@ impl Context {
     /// Nothing to read.
     pub fn discover(&self, runs: &[String]) -> Result<Discovered, CommandError> {
         let default_runs = std::env::var("SIMIC_RUNS").ok();
+        let layout = self.common.layout.map_or(Layout::Auto, Layout::from);
         let budget = self.common.max_memory.unwrap_or_else(memory::half_of_machine);
-        let discovered = discover(runs, default_runs.as_deref())?.within(budget);
+        let discovered = discover(runs, default_runs.as_deref(), layout)?.within(budget);
         for note in &discovered.notes {
             self.console.note(note);
         }

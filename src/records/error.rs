@@ -214,6 +214,9 @@ pub enum Problem {
     /// A file given twice under two names.
     #[error("the same bytes as {0}, so its rows would count twice")]
     CopiedFile(String),
+    /// No data set of the layout that was named.
+    #[error("no {0} data set")]
+    NoSuchLayout(&'static str),
     /// A data set whose files hold other rows than it says.
     #[error("this {layout} data set says it has {expected} rows, and {found} are found in its files")]
     DatasetRows {
@@ -328,6 +331,7 @@ impl RecordError {
             Problem::NotCarried(_) => "convert the column, or leave it out of the recording",
             Problem::RepeatedName => "give each column a name of its own",
             Problem::CopiedFile(_) => "name one of the two files",
+            Problem::NoSuchLayout(_) => "leave --layout out to have it told by what lies there",
             Problem::DatasetRows { .. } => {
                 "restore its files; --on-bad skip goes on with the rows there are, and says so"
             }

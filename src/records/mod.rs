@@ -58,6 +58,7 @@ pub use convert::{StepConverter, write_coalitions};
 pub use error::{Problem, RecordError};
 pub use guess::value_columns;
 pub use inspect::{InspectOptions, inspect};
+pub use layouts::Layout;
 pub use normalized::{NormalizedValues, NormalizedWriter, TraceRows, TraceWriter};
 pub use output::{AtomicFile, remove_unfinished_outputs};
 pub use part::is_decoding;

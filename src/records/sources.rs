@@ -11,7 +11,7 @@ use walkdir::WalkDir;
 
 use super::budget::PartBudget;
 use super::error::{Problem, RecordError};
-use super::layouts::{Datasets, Member, is_worth_naming, views};
+use super::layouts::{Datasets, Layout, Member, is_worth_naming, views};
 use super::on_disk::{FileOnDisk, is_pipe, open_pipe};
 use super::run_names::{self, unpacked_path};
 use super::view::View;
@@ -193,11 +193,15 @@ impl Discovered {
 
 /// Finds the files that `runs` names: files, directories (searched recursively), patterns, `-`.
 ///
-/// With no `runs`, `default_runs` (the value of `SIMIC_RUNS`) is used, else the directory `runs/`.
+/// Folders of a known `layout` are one recording. With no `runs`, `default_runs` (the value of `SIMIC_RUNS`) is used, else the directory `runs/`.
 ///
 /// # Errors
 /// A path that does not exist, a pattern or directory without files, or nothing to read at all.
-pub fn discover(runs: &[String], default_runs: Option<&str>) -> Result<Discovered, RecordError> {
+pub fn discover(
+    runs: &[String],
+    default_runs: Option<&str>,
+    layout: Layout,
+) -> Result<Discovered, RecordError> {
     let mut discovered = Discovered::default();
     let mut seen = BTreeSet::new();
     let from_environment: Vec<String>;
@@ -216,8 +220,13 @@ pub fn discover(runs: &[String], default_runs: Option<&str>) -> Result<Discovere
     for run in runs {
         discover_one(run, &mut discovered, &mut seen)?;
     }
-    place_in_datasets(&mut discovered);
-    let views: Vec<Vec<View>> = discovered.files.iter().map(views_of).collect();
+    place_in_datasets(&mut discovered, layout);
+    let views: Vec<Vec<View>> = discovered.files.iter().map(|file| views_of(file, layout)).collect();
+    let is_of = |(file, views): (&InputFile, &Vec<View>)| file.member.is_some() || views[0] != View::Whole;
+    if layout.is_named() && !discovered.files.iter().zip(&views).any(is_of) {
+        let place = discovered.files.first().map(|file| file.name.clone()).unwrap_or_default();
+        return Err(RecordError::file(place, Problem::NoSuchLayout(layout.name())));
+    }
     let paths: Vec<PathBuf> =
         discovered.files.iter().zip(&views).map(|(file, views)| named_after(file, views[0])).collect();
     let mut distinct: Vec<&Path> = Vec::new();
@@ -257,8 +266,8 @@ fn named_after(file: &InputFile, view: View) -> PathBuf {
 }
 
 /// Tells files their places in data sets, and leaves out what those keep beside their rows.
-fn place_in_datasets(discovered: &mut Discovered) {
-    let mut datasets = Datasets::default();
+fn place_in_datasets(discovered: &mut Discovered, layout: Layout) {
+    let mut datasets = Datasets::of(layout);
     let mut n_shards: BTreeMap<PathBuf, (u64, u64)> = BTreeMap::new();
     let is_on_disk = |file: &InputFile| matches!(file.place, Place::Path(_));
     let place = |mut file: InputFile| match datasets.place(file.path()) {
@@ -284,7 +293,10 @@ fn place_in_datasets(discovered: &mut Discovered) {
 }
 
 /// How the rows of a file are looked at: an event log is a table of each of its kinds of rows.
-fn views_of(file: &InputFile) -> Vec<View> {
+fn views_of(file: &InputFile, layout: Layout) -> Vec<View> {
+    if !layout.allows(Layout::Esper) {
+        return vec![View::Whole];
+    }
     let path = unpacked_path(file.path());
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     match file.place.open_reader(&file.name) {
@@ -440,9 +452,10 @@ mod tests {
     fn directories_are_searched_and_patterns_matched() {
         let directory = tree();
         let root = directory.path();
-        let all = discover(&[root.display().to_string()], None).expect("files");
+        let all = discover(&[root.display().to_string()], None, Layout::Auto).expect("files");
         assert_eq!(names(&all, root), ["a.csv", "b/10.parquet", "b/2.parquet"]);
-        let pattern = discover(&[format!("{}/**/*.parquet", root.display())], None).expect("files");
+        let pattern =
+            discover(&[format!("{}/**/*.parquet", root.display())], None, Layout::Auto).expect("files");
         assert_eq!(names(&pattern, root), ["b/10.parquet", "b/2.parquet"]);
     }
 
@@ -455,12 +468,12 @@ mod tests {
         symlink(root, root.join("b/up")).expect("linked");
         symlink("nowhere.csv", root.join("broken.csv")).expect("linked");
         symlink("itself.csv", root.join("itself.csv")).expect("linked");
-        let found = discover(&[root.display().to_string()], None).expect("files");
+        let found = discover(&[root.display().to_string()], None, Layout::Auto).expect("files");
         assert_eq!(names(&found, root), ["a.csv", "b/10.parquet", "b/2.parquet"]);
         assert_eq!(found.notes.iter().filter(|note| note.contains("leads")).count(), 3, "{:?}", found.notes);
         for name in ["broken.csv", "itself.csv"] {
             let run = root.join(name).display().to_string();
-            let problem = discover(&[run], None).expect_err("an error").problem;
+            let problem = discover(&[run], None, Layout::Auto).expect_err("an error").problem;
             assert!(matches!(problem, Problem::BrokenLink { .. }), "{problem}");
         }
     }
@@ -469,7 +482,8 @@ mod tests {
     fn a_file_named_twice_is_read_once_with_a_note() {
         let directory = tree();
         let file = format!("{}/a.csv", directory.path().display());
-        let found = discover(&[file.clone(), directory.path().display().to_string()], None).expect("files");
+        let found = discover(&[file.clone(), directory.path().display().to_string()], None, Layout::Auto)
+            .expect("files");
         assert_eq!((found.files.len(), found.notes.len()), (3, 1));
         assert_eq!((found.files[0].origin, found.files[1].origin), (Origin::Named, Origin::Searched));
     }
@@ -478,7 +492,8 @@ mod tests {
     fn what_is_not_there_is_an_error() {
         let directory = tree();
         let root = directory.path().display().to_string();
-        let problem = |run: String| discover(&[run], None).map(|_| ()).expect_err("an error").problem;
+        let problem =
+            |run: String| discover(&[run], None, Layout::Auto).map(|_| ()).expect_err("an error").problem;
         assert!(matches!(problem(format!("{root}/gone.parquet")), Problem::NotFound));
         assert!(matches!(problem(format!("{root}/*.arrow")), Problem::NoMatch));
         std::fs::create_dir(directory.path().join("empty")).expect("created");

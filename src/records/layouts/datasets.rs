@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{hub, lerobot, minari};
+use super::{Layout, hub, lerobot, minari};
 
 /// Folders above a file that may be the data set's.
 const MAX_DEPTH: usize = 4;
@@ -54,12 +54,17 @@ pub(super) enum Role {
 }
 
 /// Knows the data sets of files, each folder looked at once.
-#[derive(Default)]
 pub(in crate::records) struct Datasets {
+    layout: Layout,
     folders: BTreeMap<PathBuf, Option<Arc<Dataset>>>,
 }
 
 impl Datasets {
+    /// Data sets of the layouts that are looked for.
+    pub(in crate::records) fn of(layout: Layout) -> Self {
+        Self { layout, folders: BTreeMap::new() }
+    }
+
     /// The data set that `file` lies in and its place there; `None` for a file that stands alone.
     ///
     /// # Errors
@@ -74,14 +79,18 @@ impl Datasets {
                 };
             }
         }
-        Ok(hub::member(&found))
+        Ok(hub::member(&found).filter(|_| self.layout.allows(Layout::Shards)))
     }
 
     fn dataset(&mut self, folder: &Path) -> Option<Arc<Dataset>> {
         if let Some(known) = self.folders.get(folder) {
             return known.clone();
         }
-        let found = lerobot::dataset(folder).or_else(|| minari::dataset(folder)).map(Arc::new);
+        let of = |layout: Layout, open: fn(&Path) -> Option<Dataset>| {
+            self.layout.allows(layout).then(|| open(folder)).flatten()
+        };
+        let found = of(Layout::Lerobot, lerobot::dataset).or_else(|| of(Layout::Minari, minari::dataset));
+        let found = found.map(Arc::new);
         self.folders.insert(folder.to_owned(), found.clone());
         found
     }

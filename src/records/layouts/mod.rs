@@ -22,6 +22,48 @@ pub(super) use datasets::Datasets;
 pub(in crate::records) use datasets::{Dataset, Member};
 pub(super) use foreign::{foreign, is_worth_naming};
 
+/// Which layouts files are looked at for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// All that are known.
+    #[default]
+    Auto,
+    /// None: each file stands for itself.
+    Files,
+    /// Event logs of esper-lite.
+    Esper,
+    /// LeRobot.
+    Lerobot,
+    /// Minari.
+    Minari,
+    /// Tables in shards.
+    Shards,
+}
+
+impl Layout {
+    /// Whether files are looked at for `layout`.
+    pub(super) fn allows(self, layout: Self) -> bool {
+        self == Self::Auto || self == layout
+    }
+
+    /// Whether it is one that must be found.
+    pub(super) fn is_named(self) -> bool {
+        !matches!(self, Self::Auto | Self::Files)
+    }
+
+    /// What it is called.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Files => "files",
+            Self::Esper => "esper-lite",
+            Self::Lerobot => "LeRobot",
+            Self::Minari => "Minari",
+            Self::Shards => "sharded",
+        }
+    }
+}
+
 /// Columns made of a foreign layout, and what there is to say about them.
 pub(super) struct Made {
     pub(super) columns: Vec<(String, ArrowDataType)>,
