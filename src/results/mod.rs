@@ -29,6 +29,7 @@ mod settings;
 mod shapley;
 mod simulation;
 mod skips;
+mod sources;
 mod states;
 mod testing;
 pub mod text;
@@ -72,6 +73,7 @@ pub use shapley::{
 };
 pub use simulation::{SimulationDocument, TrueValue};
 pub use skips::{BadPlaceRow, InputCounts, Skipped, StepInput};
+pub use sources::{Plan, PlanRow, SourceRow};
 pub use states::{
     DifferenceRow, STATE_SCHEMA, StateComparison, StateDocument, StatePlace, TriedRow, VERIFY_SCHEMA,
     VerificationDocument,
