@@ -66,7 +66,8 @@ const fn case(verb: &'static str, flag: &'static str, base: &'static str, given:
 }
 
 /// Words that stand for files in cases.
-const FILES: [(&str, &str); 16] = [
+const FILES: [(&str, &str); 17] = [
+    ("MONOTONE", "tests/cli/data/missing.csv"),
     ("GAMES", GAMES),
     ("WALKS", WALKS),
     ("MASKS", MASKS),
@@ -166,6 +167,9 @@ fn cases() -> Vec<Case> {
         case(shapley, "no-antithetic", "GAMES --method permutation", "--no-antithetic"),
         case(shapley, "missing", "MISSING --method permutation", "--missing skip"),
         case(shapley, "range", "GAMES --method bounds", "--range 0,2"),
+        case(shapley, "monotone", "MONOTONE --method bounds --range 0,1", "--monotone"),
+        case(shapley, "sources", "GAMES", "--sources"),
+        case(shapley, "target-half-width", "GAMES", "--target-half-width 0.001"),
         case(shapley, "confidence", "GAMES", "--confidence 0.5"),
         case(shapley, "ci", "GAMES", "--ci normal"),
         case(shapley, "resamples", "GAMES --cluster episode --ci bootstrap", "--resamples 100"),
@@ -463,7 +467,7 @@ fn every_flag_of_every_verb_changes_an_answer() {
 
 #[test]
 fn flags_without_effect_are_refused_with_the_reason() {
-    let cases: [(&str, &str); 66] = [
+    let cases: [(&str, &str); 68] = [
         ("analyze shapley GAMES --range 0,1", "--method bounds"),
         ("analyze shapley GAMES --range 0,1 --method kernel", "--method bounds"),
         ("analyze shapley GAMES --resamples 300", "--ci bootstrap"),
@@ -510,6 +514,8 @@ fn flags_without_effect_are_refused_with_the_reason() {
         ("analyze shapley GAMES --simultaneous", "needs at least 6"),
         ("analyze interactions GAMES --simultaneous", "needs at least 6"),
         ("analyze shapley GAMES --simultaneous --cluster episode --ci normal", "no other --ci"),
+        ("analyze shapley GAMES --monotone", "--method bounds"),
+        ("analyze shapley GAMES --target-half-width 0", "not a positive number"),
         ("normalize stats STEPS --dimensions 5 --format json", "shortens a table"),
         ("normalize replay STEPS --dimensions 5 --format csv", "shortens a table"),
         ("normalize compare STEPS --dimensions 5 --format ndjson", "shortens a table"),

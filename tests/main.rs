@@ -59,6 +59,7 @@ fn settings(method: simic::attribution::MethodRequest) -> simic::attribution::Sh
         permutations: PermutationSettings { n_permutations: 400, antithetic: true, seed: 0 },
         missing: MissingPolicy::Error,
         range: None,
+        monotone: None,
         confidence: ConfidenceLevel::new(0.95).expect("a level"),
         interval: IntervalMethod::StudentT,
     }

@@ -198,7 +198,7 @@ fn interaction_indices_agree_with_an_independent_package() {
         // Its least squares have weights of 10^6 in place of constraints.
         let tolerance = if index == InteractionIndex::Fsii { 1e-8 } else { 1e-12 };
         let value = |mask: u64| {
-            ((2_654_435_761 * mask + 40503 * n as u64) % (1 << 32) >> 8) as f64 / f64::from(1 << 24)
+            (((2_654_435_761 * mask + 40503 * n as u64) % (1 << 32)) >> 8) as f64 / f64::from(1 << 24)
         };
         let values: Vec<f64> = (0..1u64 << n).map(value).collect();
         let terms = game["terms"].as_array().expect("terms");

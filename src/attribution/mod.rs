@@ -12,12 +12,14 @@ mod groups;
 mod inference;
 mod interactions;
 mod least_squares;
+mod monotone;
 mod noise;
 mod permutation;
 mod repeats;
 mod rounding;
 mod shapley;
 mod slot_order;
+mod sources;
 mod term_summary;
 mod weights;
 
@@ -38,6 +40,7 @@ pub use interactions::{
     summarize_interactions,
 };
 pub use least_squares::{COVARIANCE_PLAYERS, KernelFit, KernelQuality, kernel_values};
+pub use monotone::Monotone;
 pub use noise::{Degrees, Noise, NoiseVariances};
 pub use permutation::{
     MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, drawn_noise, recorded_marginals,
@@ -45,6 +48,7 @@ pub use permutation::{
 pub use rounding::rounding_floor;
 pub use shapley::{GameResult, Method, MethodRequest, PlayerValue, ShapleyEngine, ShapleySettings};
 pub(crate) use slot_order::natural_order;
+pub use sources::{PlayerPlan, PlayerSources, VarianceSources, player_sources};
 pub use term_summary::{Coverage, Inference, TermSummaries, TermSummary, UnitTest};
 pub use weights::shapley_weights;
 
@@ -167,6 +171,22 @@ pub enum GameError {
         /// The first of them, spelled out.
         spelled: Vec<String>,
     },
+    /// Recorded values that go the wrong way.
+    #[error(
+        "--monotone: {smaller} has {} and {larger}, which holds it, {}: a slot makes it worse",
+        values.0, values.1
+    )]
+    NotMonotone {
+        /// The coalition within.
+        smaller: String,
+        /// The one around it.
+        larger: String,
+        /// Their values.
+        values: (f64, f64),
+    },
+    /// Too many players for bounds of monotone games.
+    #[error("{0} players: bounds of monotone games go through all coalitions of at most 22")]
+    TooManyForMonotone(usize),
     /// Terms of more players than there are.
     #[error("--order {order} of a game of {n_players} players")]
     OrderAboveGame {
@@ -176,7 +196,9 @@ pub enum GameError {
         n_players: usize,
     },
     /// More terms than are of use.
-    #[error("--order {order} of {n_players} players: more terms than can be listed")]
+    #[error(
+        "--order {order} of {n_players} players has too many terms: at most 64 players, and for instance order 5 of 30"
+    )]
     TooManyTerms {
         /// Order asked for.
         order: usize,
@@ -260,6 +282,10 @@ impl GameError {
             Self::NothingToAblate => Some(
                 "record the full coalition and the one without a slot, or the empty one and a slot alone".to_owned(),
             ),
+            Self::NotMonotone { .. } => {
+                Some("leave --monotone out; noise alone can make a slot look harmful".to_owned())
+            }
+            Self::TooManyForMonotone(_) => Some("leave --monotone out".to_owned()),
             Self::OverlappingGroups { .. } => Some("every slot belongs to one group at most".to_owned()),
             Self::GroupNamedAsPlayer { .. } => Some("give the group another name".to_owned()),
             Self::UnionsTooLarge { .. } => Some("fewer or smaller unions; --group needs whole groups alone".to_owned()),
@@ -267,7 +293,7 @@ impl GameError {
                 Some("record them; --group GLOB=NAME needs only coalitions of whole groups".to_owned())
             }
             Self::OrderAboveGame { n_players, .. } => Some(format!("--order {n_players} holds every term")),
-            Self::TooManyTerms { .. } => Some("lower --order".to_owned()),
+            Self::TooManyTerms { .. } => Some("lower --order, or make slots one: --group GLOB=NAME".to_owned()),
             Self::TooManyForPairs { .. } => Some(
                 "--index moebius needs coalitions of up to --order players alone, whatever else is missing".to_owned(),
             ),

@@ -13,6 +13,7 @@ use super::exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 use super::game::{CoalitionTable, Game, GameKey, Walk};
 use super::groups::Unions;
 use super::least_squares::{KernelQuality, kernel_values};
+use super::monotone::{Monotone, monotone_bounds};
 use super::permutation::{
     MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, drawn_noise, recorded_marginals,
 };
@@ -78,6 +79,8 @@ pub struct ShapleySettings {
     pub missing: MissingPolicy,
     /// Range of unseen values, for bounds.
     pub range: Option<ValueRange>,
+    /// Which way values never go as players join, for bounds.
+    pub monotone: Option<Monotone>,
     /// Level of the intervals.
     pub confidence: ConfidenceLevel,
     /// How sampled intervals are made.
@@ -265,7 +268,11 @@ impl ShapleyEngine {
     }
 
     fn bounds(&self, game: &Game) -> Result<GameResult, GameError> {
-        let range = self.settings.range.ok_or(GameError::NoRange)?;
+        let range = match (self.settings.range, self.settings.monotone) {
+            (Some(range), _) => range,
+            (None, Some(_)) => ValueRange { low: f64::NEG_INFINITY, high: f64::INFINITY },
+            (None, None) => return Err(GameError::NoRange),
+        };
         let outside = game.table.rows().find(|(_, value)| *value < range.low || *value > range.high);
         if let Some((mask, value)) = outside {
             return Err(GameError::OutsideRange {
@@ -281,7 +288,11 @@ impl ShapleyEngine {
             blank_result(game, Method::Bounds)
         };
         result.method = Method::Bounds;
-        for (player, bounds) in result.players.iter_mut().zip(shapley_bounds(&game.table, range)) {
+        let bounds = match self.settings.monotone {
+            Some(direction) => monotone_bounds(&game.table, &game.players, direction, self.settings.range)?,
+            None => shapley_bounds(&game.table, range),
+        };
+        for (player, bounds) in result.players.iter_mut().zip(bounds) {
             player.bounds = Some(bounds);
         }
         Ok(result)

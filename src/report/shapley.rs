@@ -232,6 +232,8 @@ fn write_one(
         writeln!(out)?;
         write_summary(document, out, is_markdown)?;
     }
+    write_sources(document, out, is_markdown)?;
+    write_plan(document, out, is_markdown)?;
     let hidden = document.games.len() - if lists_games { shown } else { 0 };
     if hidden > 0 {
         writeln!(out)?;
@@ -336,6 +338,77 @@ pub(super) fn range(low: Option<f64>, high: Option<f64>, places: usize) -> Strin
         (Some(low), Some(high)) => format!("{} .. {}", fixed(Some(low), places), fixed(Some(high), places)),
         _ => "-".to_owned(),
     }
+}
+
+/// Where variance comes from, where it is asked for.
+fn write_sources(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
+    let Some(rows) = &document.sources else { return Ok(()) };
+    writeln!(out)?;
+    writeln!(out, "where the variance of one game's value comes from:")?;
+    let places = decimals(rows.iter().flat_map(|row| [row.prediction_low, row.prediction_high]).flatten());
+    let next = format!("next {} lies in", document.cluster.name());
+    let mut grid = Grid::new(&[
+        ("slot", Align::Left),
+        ("sd", Align::Right),
+        ("noise", Align::Right),
+        ("permutations", Align::Right),
+        ("environments", Align::Right),
+        ("episodes", Align::Right),
+        ("runs", Align::Right),
+        (&next, Align::Left),
+    ]);
+    let share =
+        |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", 100.0 * share));
+    for row in rows {
+        grid.row(vec![
+            row.slot_id.clone(),
+            short(row.variance.sqrt()),
+            share(row.noise),
+            share(row.permutations),
+            share(row.environments),
+            share(row.episodes),
+            share(row.runs),
+            range(row.prediction_low, row.prediction_high, places),
+        ]);
+    }
+    write_grid(&grid, out, is_markdown)
+}
+
+/// What brings intervals to the half-width asked for.
+fn write_plan(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
+    let Some(plan) = &document.plan else { return Ok(()) };
+    writeln!(out)?;
+    writeln!(out, "for intervals of ±{} or less, one of:", short(plan.target_half_width))?;
+    let units = format!("{}s in all", document.cluster.name());
+    let mut grid = Grid::new(&[
+        ("slot", Align::Left),
+        ("now ±", Align::Right),
+        (&units, Align::Right),
+        ("repeats", Align::Right),
+        ("permutations", Align::Right),
+    ]);
+    let times = |factor: Option<f64>| {
+        factor.map_or_else(
+            || "-".to_owned(),
+            |factor| {
+                if factor <= 1.0 {
+                    "enough".to_owned()
+                } else {
+                    format!("{:.1} times", (factor * 10.0).ceil() / 10.0)
+                }
+            },
+        )
+    };
+    for row in &plan.players {
+        grid.row(vec![
+            row.slot_id.clone(),
+            row.half_width.map_or_else(|| "-".to_owned(), short),
+            row.units.map_or_else(|| "-".to_owned(), grouped),
+            times(row.repeats_factor),
+            times(row.permutations_factor),
+        ]);
+    }
+    write_grid(&grid, out, is_markdown)
 }
 
 /// Name of the column of adjusted p values.

@@ -40,6 +40,7 @@ impl AblationAnalysis {
             permutations: PermutationSettings { n_permutations: 0, antithetic: true, seed: self.games.seed },
             missing: MissingPolicy::Error,
             range: None,
+            monotone: None,
             confidence: self.games.confidence,
             interval: self.games.inference().interval,
         }

@@ -12,8 +12,8 @@ use super::grouping::Grouping;
 use super::metric::Direction;
 use super::testing::Testing;
 use crate::attribution::{
-    ClusterRequest, Inference, MethodRequest, MissingPolicy, PermutationSettings, Repeats, ShapleySettings,
-    ValueRange,
+    ClusterRequest, Inference, MethodRequest, MissingPolicy, Monotone, PermutationSettings, Repeats,
+    ShapleySettings, ValueRange,
 };
 use crate::stats::{BootstrapSettings, ConfidenceLevel, IntervalMethod};
 
@@ -84,6 +84,15 @@ pub struct ShapleyAnalysis {
     pub missing: MissingPolicy,
     /// Range of unseen values, for bounds.
     pub range: Option<ValueRange>,
+    /// Whether slots never make a coalition worse, for bounds; absent where nobody said so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub monotone: bool,
+    /// Whether the sources of variance are asked for; absent where not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sources: bool,
+    /// Half-width that intervals are to have; absent where none is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_half_width: Option<f64>,
     /// Level of intervals and tests.
     #[schemars(with = "f64")]
     pub confidence: ConfidenceLevel,
@@ -106,6 +115,11 @@ pub struct ShapleyAnalysis {
     pub reading: CoalitionReading,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
+fn is_false(is: &bool) -> bool {
+    !*is
+}
+
 impl ShapleyAnalysis {
     /// How games become statements over units.
     pub fn inference(&self) -> Inference {
@@ -124,6 +138,10 @@ impl ShapleyAnalysis {
             },
             missing: self.missing,
             range: self.range,
+            monotone: self.monotone.then_some(match self.better {
+                Some(Direction::Lower) => Monotone::Down,
+                Some(Direction::Higher) | None => Monotone::Up,
+            }),
             confidence: self.confidence,
             interval: match self.ci {
                 IntervalKind::T => IntervalMethod::StudentT,

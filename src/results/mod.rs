@@ -30,6 +30,7 @@ mod settings;
 mod shapley;
 mod simulation;
 mod skips;
+mod sources;
 mod states;
 mod testing;
 pub mod text;
@@ -77,6 +78,7 @@ pub use shapley::{
 };
 pub use simulation::{SimulationDocument, TrueDesign, TruePair, TrueValue};
 pub use skips::{BadPlaceRow, InputCounts, Skipped, StepInput};
+pub use sources::{Plan, PlanRow, SourceRow};
 pub use states::{
     DifferenceRow, STATE_SCHEMA, StateComparison, StateDocument, StatePlace, TriedRow, VERIFY_SCHEMA,
     VerificationDocument,

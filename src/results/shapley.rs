@@ -11,9 +11,10 @@ use super::analysis::{IntervalKind, ShapleyAnalysis};
 use super::kernel::KernelRow;
 use super::metric::{Direction, Metric};
 use super::skips::{InputCounts, Skipped};
+use super::sources::{Plan, SourceRow};
 use crate::attribution::{
     Cluster, GameKey, GameResult, Method, MethodRequest, PlayerSummary, PlayerValue, ShapleyBounds, Summary,
-    UnitMean, rounding_floor, unit_means,
+    UnitMean, player_sources, rounding_floor, unit_means,
 };
 use crate::stats::{ConfidenceInterval, VarianceComponents};
 
@@ -107,6 +108,12 @@ pub struct ShapleyDocument {
     pub games: Vec<GameRow>,
     /// Slots over games, in natural order.
     pub summary: Vec<SummaryRow>,
+    /// Where the variance of one game's value comes from, slot by slot; absent where not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Vec<SourceRow>>,
+    /// What would bring intervals to the half-width asked for; absent where none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
     /// What was read and what was left out.
     #[serde(default)]
     pub input: ShapleyInput,
@@ -348,6 +355,7 @@ impl ShapleyDocument {
     ) -> Self {
         let group =
             games.first().map_or_else(BTreeMap::new, |game| settings.reading.named_group(&game.key.group));
+        let (sources, plan) = asked_of_sources(&settings, &games, &summary);
         let games: Vec<GameRow> = games.into_iter().map(GameRow::of).collect();
         let (cluster, between_runs) = (summary.cluster, summary.between_runs);
         let settings = ShapleyAnalysis { cluster: cluster.into(), ..settings };
@@ -367,6 +375,8 @@ impl ShapleyDocument {
             seed: settings.seed,
             games,
             summary,
+            sources,
+            plan,
             input,
             settings: Some(settings),
             unit_means,
@@ -438,6 +448,29 @@ impl ShapleyDocument {
         end("empty", &|game| game.baseline);
         metrics
     }
+}
+
+/// Sources of variance and the plan, where they are asked for.
+fn asked_of_sources(
+    settings: &ShapleyAnalysis,
+    games: &[GameResult],
+    summary: &Summary,
+) -> (Option<Vec<SourceRow>>, Option<Plan>) {
+    if !settings.sources && settings.target_half_width.is_none() {
+        return (None, None);
+    }
+    let inference = settings.inference();
+    let found = player_sources(games, &summary.players, summary.cluster, &inference);
+    let rows = found.iter().zip(&summary.players);
+    let sources = settings
+        .sources
+        .then(|| rows.clone().map(|(own, player)| SourceRow::of(&player.term, own)).collect());
+    let plan = settings.target_half_width.map(|target| {
+        let plans =
+            rows.map(|(own, player)| (player.term.clone(), own.plan(player, games, target, &inference)));
+        Plan::of(target, plans.collect())
+    });
+    (sources, plan)
 }
 
 fn named(counts: BTreeMap<Method, u64>) -> BTreeMap<String, u64> {

@@ -18,6 +18,7 @@ fn engine(contrasts: &[[&str; 2]]) -> AblationEngine {
         permutations: PermutationSettings { n_permutations: 0, antithetic: true, seed: 0 },
         missing: MissingPolicy::Error,
         range: None,
+        monotone: None,
         confidence: level(),
         interval: IntervalMethod::StudentT,
     };

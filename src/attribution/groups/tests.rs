@@ -19,6 +19,7 @@ fn shapley() -> ShapleyEngine {
         permutations: PermutationSettings { n_permutations: 0, antithetic: true, seed: 0 },
         missing: MissingPolicy::Error,
         range: None,
+        monotone: None,
         confidence: level(),
         interval: IntervalMethod::StudentT,
     })

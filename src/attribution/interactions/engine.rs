@@ -34,6 +34,8 @@ pub struct InteractionEngine {
     /// Only terms within a union, of its inner game.
     unions: Option<Unions>,
     kernels: Vec<OnceLock<InteractionKernel>>,
+    /// Whether coalitions within the terms are enough, by number of players.
+    locality: Vec<OnceLock<bool>>,
     /// Terms by list of players.
     named: Mutex<Vec<NamedTerms>>,
     /// Terms within unions by list of players.
@@ -52,7 +54,15 @@ impl InteractionEngine {
     /// An engine for `settings`.
     pub fn new(settings: InteractionSettings) -> Self {
         let kernels = (0..=MAX_PLAYERS).map(|_| OnceLock::new()).collect();
-        Self { settings, unions: None, kernels, named: Mutex::new(Vec::new()), kept: Mutex::new(Vec::new()) }
+        let locality = (0..=WORD_BITS).map(|_| OnceLock::new()).collect();
+        Self {
+            settings,
+            unions: None,
+            kernels,
+            locality,
+            named: Mutex::new(Vec::new()),
+            kept: Mutex::new(Vec::new()),
+        }
     }
 
     /// An engine for terms within unions alone: those of the games whose Shapley values are Owen values.
@@ -84,7 +94,8 @@ impl InteractionEngine {
             let result = self.owen(game, &named, unions)?;
             return if result.values.iter().all(is_sound) { Ok(result) } else { Err(GameError::Overflow) };
         }
-        let is_local = (1..=self.settings.order).all(|q| self.weights(n, q).is_local());
+        let is_local = *self.locality[n]
+            .get_or_init(|| (1..=self.settings.order).all(|q| self.weights(n, q).is_local()));
         let result = if is_local {
             self.local(game, named)
         } else if let Some(values) = game.table.complete_values().filter(|_| n <= MAX_PLAYERS) {

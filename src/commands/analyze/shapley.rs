@@ -62,6 +62,15 @@ pub struct ShapleyArgs {
     pub range: Option<ValueRange>,
     #[command(flatten)]
     pub(super) grouping: GroupArgs,
+    /// Slots never make a coalition worse: narrower --method bounds, and no --range where both ends are recorded
+    #[arg(long)]
+    pub monotone: bool,
+    /// Say where the variance of values comes from: noise, permutations, environments, episodes, runs
+    #[arg(long)]
+    pub sources: bool,
+    /// Say how many units, repeats or permutations would bring every interval to plus or minus W
+    #[arg(long, value_name = "W")]
+    pub target_half_width: Option<f64>,
     /// Confidence level of intervals and tests
     #[arg(long, value_name = "LEVEL", default_value = "0.95")]
     pub confidence: ConfidenceLevel,
@@ -207,6 +216,9 @@ impl ShapleyArgs {
                 Some(MissingArg::Skip) => MissingPolicy::Skip,
             },
             range: self.range,
+            monotone: self.monotone,
+            sources: self.sources,
+            target_half_width: self.target_half_width,
             confidence: self.confidence,
             ci,
             testing: self.testing.testing(ci)?,
@@ -250,7 +262,20 @@ impl ShapleyArgs {
 
     /// Refuses arguments that contradict each other.
     fn check(&self) -> Result<(), CommandError> {
-        if self.method == MethodArg::Bounds && self.range.is_none() {
+        if let Some(width) = self.target_half_width.filter(|width| !(width.is_finite() && *width > 0.0)) {
+            return Err(CommandError::usage(
+                format!("--target-half-width {width} is not a positive number"),
+                "name half the width that intervals are to have, in units of the value column",
+            ));
+        }
+        if self.monotone && self.method != MethodArg::Bounds {
+            return Err(CommandError::idle(
+                "monotone",
+                "is about unseen values, which only --method bounds asks for",
+                "add --method bounds, or leave --monotone out",
+            ));
+        }
+        if self.method == MethodArg::Bounds && self.range.is_none() && !self.monotone {
             return Err(CommandError::usage(
                 "--method bounds needs --range LO,HI",
                 "name the range unseen values can lie in, for instance --range 0,1",
@@ -320,18 +345,22 @@ pub(in crate::commands) fn compute(
     recording: &CoalitionRecording,
 ) -> Result<Vec<ShapleyDocument>, CommandError> {
     let progress = console.progress();
-    let engine = ShapleyEngine::new(analysis.engine());
     let on_bad = analysis.reading.on_bad;
     let quotient = Quotient::new(analysis.grouping.group.clone());
     let unions = analysis.grouping.partition.clone().map(Unions::new);
-    let compute = |game: &Game| match &unions {
-        Some(unions) => engine.owen(game, unions),
-        None if quotient.is_trivial() => engine.game(game),
-        None => engine.game(&quotient.of(game)?),
-    };
     wanted_values(&analysis.value, recording)
         .into_iter()
         .map(|Wanted { value, name, games }| {
+            let settled = ShapleyAnalysis {
+                better: analysis.better.or_else(|| Direction::of_column(name)),
+                ..analysis.clone()
+            };
+            let engine = ShapleyEngine::new(settled.engine());
+            let compute = |game: &Game| match &unions {
+                Some(unions) => engine.owen(game, unions),
+                None if quotient.is_trivial() => engine.game(game),
+                None => engine.game(&quotient.of(game)?),
+            };
             progress.begin("computing", games.len() as u64);
             let games = compute_games(on_bad, console, recording, (games, value), &progress, compute)?;
             check_grouping(&quotient, unions.as_ref())?;
