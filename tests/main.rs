@@ -10,6 +10,7 @@ mod documents;
 mod drift;
 mod engines;
 mod flags;
+mod gallery;
 mod honest_records;
 mod hostile;
 mod interaction_laws;
