@@ -160,3 +160,60 @@ fn windows_of_rows_hold_whole_vector_steps() {
         }
     }
 }
+
+/// A normal deviate (Box and Muller).
+fn normal(rng: &mut rand_chacha::ChaCha8Rng) -> f64 {
+    use rand::RngExt;
+    let (a, b): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
+    (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos()
+}
+
+/// Mean |z - z'| of a moving average that is updated before its rows are normalized, z' by the true moments.
+fn true_error(rows: &[[f64; 4]], truth: impl Fn(usize) -> f64, momentum: f64) -> f64 {
+    let (mut mean, mut var, mut total) = (0.0f64, 1.0f64, 0.0f64);
+    for (step, row) in rows.iter().enumerate() {
+        let batch = row.iter().sum::<f64>() / 4.0;
+        let spread = row.iter().map(|x| (x - batch).powi(2)).sum::<f64>() / 4.0;
+        let delta = batch - mean;
+        var = momentum * var + (1.0 - momentum) * spread + momentum * (1.0 - momentum) * delta * delta;
+        mean += (1.0 - momentum) * delta;
+        let off = row.iter().map(|x| ((x - mean) / var.sqrt() - (x - truth(step))).abs());
+        total += off.sum::<f64>() / 4.0;
+    }
+    total / rows.len() as f64
+}
+
+#[test]
+fn the_recommended_momentum_is_the_best_one_to_a_step_of_the_grid() {
+    use rand::SeedableRng;
+    let (_directory, path) = folder();
+    let scenarios: [(&str, usize, fn(usize) -> f64); 4] = [
+        ("one shift", 4000, |step| if step < 2000 { 0.0 } else { 1.5 }),
+        ("four shifts", 4000, |step| f64::from(u8::from(step / 800 % 2 == 1)) * 2.0),
+        ("a slow drift", 4000, |step| step as f64 / 1000.0),
+        ("a fast drift", 4000, |step| step as f64 / 50.0),
+    ];
+    for (place, (name, n_steps, truth)) in scenarios.into_iter().enumerate() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(place as u64);
+        let rows: Vec<[f64; 4]> =
+            (0..n_steps).map(|step| std::array::from_fn(|_| truth(step) + normal(&mut rng))).collect();
+        let text: Vec<String> = std::iter::once("step,env_id,obs".to_owned())
+            .chain(rows.iter().enumerate().flat_map(|(step, row)| {
+                row.iter().enumerate().map(move |(env, x)| format!("{step},{env},{x}")).collect::<Vec<_>>()
+            }))
+            .collect();
+        let steps = path("steps.csv");
+        lines(&steps, &text.iter().map(String::as_str).collect::<Vec<_>>());
+        let found = report(&["normalize", "compare", &steps, "--momentum", "auto"]);
+        let run = &found["runs"][0];
+        let grid: Vec<f64> = (run["settings"].as_array().expect("settings").iter())
+            .filter_map(|setting| setting["momentum"].as_f64())
+            .collect();
+        let errors: Vec<f64> = grid.iter().map(|momentum| true_error(&rows, truth, *momentum)).collect();
+        let best = (0..grid.len()).min_by(|a, b| errors[*a].total_cmp(&errors[*b])).expect("a grid");
+        let recommended = run["recommended"]["momentum"].as_f64().expect("a momentum");
+        let chosen = grid.iter().position(|momentum| *momentum == recommended).expect("of the grid");
+        assert!(chosen.abs_diff(best) <= 1, "{name}: {recommended}, but {} is best: {errors:?}", grid[best]);
+        assert!(errors[chosen] <= 1.25 * errors[best], "{name}: {} {}", errors[chosen], errors[best]);
+    }
+}

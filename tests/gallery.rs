@@ -38,9 +38,15 @@ fn the_gallery_shows_what_its_commands_draw() {
             std::fs::create_dir_all(FOLDER).expect("a folder");
             std::fs::write(picture, &bytes).expect("written");
         }
-        assert!(bytes == std::fs::read(picture).unwrap_or_default(), "{picture} is not what its command draws");
+        assert!(
+            bytes == std::fs::read(picture).unwrap_or_default(),
+            "{picture} is not what its command draws"
+        );
     }
     let mut kept = std::fs::read_dir(FOLDER).expect("pictures").filter_map(Result::ok);
     let is_told = |name: &str| commands.iter().any(|(_, picture)| Path::new(picture).ends_with(name));
-    assert!(kept.all(|entry| is_told(&entry.file_name().to_string_lossy())), "a picture that no command draws");
+    assert!(
+        kept.all(|entry| is_told(&entry.file_name().to_string_lossy())),
+        "a picture that no command draws"
+    );
 }

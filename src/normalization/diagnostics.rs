@@ -56,6 +56,8 @@ pub struct Diagnostics {
     pub looks_normalized: bool,
     /// What the windows say of a change.
     pub drift: Drift,
+    /// Rows of a window, on average.
+    pub rows_per_window: f64,
     /// Mean over windows of |mean in use - window mean| in window deviations, per dimension.
     /// The mean in use is that of the states the window's rows were normalized with.
     pub mean_distance: Vec<f64>,
@@ -110,6 +112,7 @@ impl Diagnostics {
             looks_normalized: looks_normalized(&rows, &constant),
             drift: find_drift(windows, width, pace),
             constant,
+            rows_per_window: rows.n() as f64 / windows.len().max(1) as f64,
             mean_distance,
             var_distance,
             rows,

@@ -141,20 +141,27 @@ const MEAN_SIZE: f64 = 0.797_884_560_802_865_4;
 /// # Formula
 /// Each difference has two parts, added as squares: how far the statistics in use lie from those of the window on average
 /// (`mean_distance`, half of `log_var_distance`), and how much they jitter around that, which averages over a window do not
-/// show. A moving average over B effective batches of n independent rows jitters by sd/sqrt(B n) in its mean and by
-/// 1/sqrt(2 B n) in ln sd (a normal's); E|x'| and E|jitter| are sqrt(2/pi) of a deviation. Full history does not jitter.
+/// show. A moving average over M = B n rows, B effective batches of n independent rows each, jitters by sd/sqrt(M) in its mean
+/// and by 1/sqrt(2 M) in ln sd (a normal's); E|x'| and E|jitter| are sqrt(2/pi) of a deviation. Full history does not jitter.
+/// The statistics of a window of N rows are uncertain themselves: what an average over M rows cannot follow of that, a variance
+/// of M/(N (M + N)), is in the distance without being an error, and is taken off it.
 ///
 /// # Source
 /// The variance of an exponentially weighted mean, (1 - m)/(1 + m) of its rows': Roberts, *Technometrics* 1 (1959), 239-250.
 fn error_of_use(diagnostics: &Diagnostics, rows_per_update: f64) -> Option<f64> {
-    let jitter =
-        diagnostics.effective_batches.map_or(0.0, |batches| (1.0 / (batches * rows_per_update)).sqrt());
+    let memory = diagnostics.effective_batches.map_or(f64::INFINITY, |batches| batches * rows_per_update);
+    let jitter = (1.0 / memory).sqrt();
+    let rows_per_window = diagnostics.rows_per_window;
+    let of_window = (1.0 / rows_per_window / (1.0 + rows_per_window / memory)).sqrt();
+    let difference = |distance: f64, scale: f64| {
+        let lag = (distance.powi(2) - (MEAN_SIZE * scale * of_window).powi(2)).max(0.0).sqrt();
+        lag.hypot(MEAN_SIZE * scale * jitter)
+    };
     let errors: Vec<f64> = (0..diagnostics.mean_distance.len())
         .filter(|dimension| !diagnostics.constant.contains(dimension))
         .map(|d| {
-            let mean = diagnostics.mean_distance[d].hypot(MEAN_SIZE * jitter);
-            let ln_sd = (diagnostics.var_distance[d] / 2.0)
-                .hypot(MEAN_SIZE * jitter * std::f64::consts::FRAC_1_SQRT_2);
+            let mean = difference(diagnostics.mean_distance[d], 1.0);
+            let ln_sd = difference(diagnostics.var_distance[d] / 2.0, std::f64::consts::FRAC_1_SQRT_2);
             mean + MEAN_SIZE * ln_sd
         })
         .collect();
