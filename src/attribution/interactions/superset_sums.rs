@@ -103,12 +103,7 @@ impl SupersetSums {
         assert_eq!(values.len(), 1 << self.n_players, "a complete table has 2^n values");
         let chunk = BLOCKS_PER_CHUNK << self.low_bits;
         let chunks: Vec<Chunk> = if values.len() > 2 * chunk {
-            values
-                .par_chunks(chunk)
-                .map(|part| part)
-                .enumerate()
-                .map(|(i, part)| self.chunk(part, i, origin))
-                .collect()
+            values.par_chunks(chunk).enumerate().map(|(i, part)| self.chunk(part, i, origin)).collect()
         } else {
             values.chunks(chunk).enumerate().map(|(i, part)| self.chunk(part, i, origin)).collect()
         };
