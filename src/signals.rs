@@ -6,10 +6,14 @@ use crate::records::remove_unfinished_outputs;
 /// report it: 130, 143, 129. Signals that whoever started the program ignores (`nohup`, a job in the background)
 /// stay ignored. Without a handler the signal still ends the program, but may leave a temporary file.
 #[cfg(unix)]
-pub fn clean_up_on_signals() {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+pub(crate) fn clean_up_on_signals() {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+    use std::sync::Arc;
+
     let ignored = ignored_signals();
     let heeded = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    // Past a limit of file sizes a write fails as on a full disk, once its signal no longer ends the program.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     let Ok(mut signals) = signal_hook::iterator::Signals::new(heeded) else { return };
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
@@ -20,7 +24,7 @@ pub fn clean_up_on_signals() {
 
 /// Ends the program at an interrupt with exit code 130.
 #[cfg(not(unix))]
-pub fn clean_up_on_signals() {
+pub(crate) fn clean_up_on_signals() {
     let _ = ctrlc::set_handler(|| end(130));
 }
 

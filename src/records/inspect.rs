@@ -7,6 +7,7 @@ use super::error::RecordError;
 use super::schema::{ColumnMap, FileKind};
 use super::sources::InputFile;
 use super::table::Table;
+use super::text::TextReading;
 use super::transitions::TransitionSummary;
 use crate::progress::Progress;
 use crate::results::{FileRow, GamesRow};
@@ -53,7 +54,9 @@ fn inspect_file(file: &InputFile, options: &InspectOptions) -> FileReport {
         games: Vec::new(),
         problems: Vec::new(),
     };
-    let outcome = Table::open(file).and_then(|table| {
+    let identity = columns_of(options).column_of("run_id");
+    let reading = TextReading { identity, left: file.budget.bytes(), budget: file.budget };
+    let outcome = Table::open_as(file, &reading).and_then(|table| {
         report.n_rows = table.n_rows();
         report.columns = table.described_columns();
         report.kind = options.coalitions.columns.kind(&table)?;

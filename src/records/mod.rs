@@ -5,6 +5,8 @@
 
 mod baselines;
 mod budget;
+#[cfg(test)]
+mod carried_types;
 mod coalitions;
 mod columns;
 mod copies;
@@ -15,6 +17,7 @@ mod even_lists;
 mod footer;
 mod inspect;
 mod ipc;
+mod ipc_dictionaries;
 mod ipc_sizes;
 #[cfg(test)]
 mod mutations;
@@ -39,7 +42,9 @@ mod table;
 mod text;
 mod thrift;
 mod transitions;
+mod types;
 mod write;
+mod written;
 
 pub use baselines::{
     BaselineError, fingerprints, read_baseline, read_baseline_revision, read_result_or_baseline,
@@ -53,7 +58,7 @@ pub use output::{AtomicFile, remove_unfinished_outputs};
 pub use part::is_decoding;
 pub use schema::{ColumnMap, FileKind, OnBad};
 pub use skips::SkipReport;
-pub use sources::{Discovered, InputFile, Origin, discover};
+pub use sources::{Discovered, InputFile, Origin, discover, discover_within};
 pub use states::{StateSpan, StoredState};
 pub use steps::{
     BadPlace, BlockFile, BlockFileWriter, Clock, RunInfo, StepBlock, StepOptions, StepRecording, StepSizes,
