@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::builder::FalseyValueParser;
@@ -17,9 +18,11 @@ use crate::commands::{
 use crate::config;
 use crate::console::{Console, When};
 use crate::normalization::is_device_failure;
+use crate::printable::path_text;
 use crate::records;
 use crate::signals;
 
+const DONE: u8 = 0;
 const FINDINGS: u8 = 1;
 const USAGE: u8 = 2;
 const INVALID: u8 = 3;
@@ -166,14 +169,19 @@ pub fn main() -> ExitCode {
     quiet_foreign_panics();
     signals::clean_up_on_signals();
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    ExitCode::from(run_on(&arguments))
+}
+
+/// Runs the program on `arguments`, its name first; gives the exit code. Signals and panics are the caller's.
+pub fn run_on(arguments: &[OsString]) -> u8 {
     if arguments.get(1..) == Some(&["help".into(), "common".into()]) {
         // With stdout gone there is nobody to tell.
         Console::usage("", || drop(common_help().print_long_help()));
-        return ExitCode::SUCCESS;
+        return 0;
     }
     let mut without = BTreeSet::new();
     loop {
-        let parsed = match parse(&arguments, &without) {
+        let parsed = match parse(arguments, &without) {
             Ok(parsed) => parsed,
             Err(code) => return code,
         };
@@ -244,18 +252,21 @@ fn settings_of(matches: &ArgMatches, found: &mut Vec<Setting>) {
 }
 
 /// Parses the command line; settings `without` are as if they were not there.
-fn parse(arguments: &[OsString], without: &BTreeSet<String>) -> Result<Parsed, ExitCode> {
+fn parse(arguments: &[OsString], without: &BTreeSet<String>) -> Result<Parsed, u8> {
     let command = with_environment(with_short_help(Cli::command()), without);
     let mut origins = Origins::new();
-    let matches = command
-        .clone()
-        .try_get_matches_from(arguments)
-        .map_err(|error| print(&error, &mentioned(&error, |flag| is_set(flag).then(|| variable(flag)))))?;
+    let matches = command.clone().try_get_matches_from(arguments).map_err(|error| {
+        let not_text = arguments.iter().find(|argument| argument.to_str().is_none());
+        if let Some(argument) = not_text.filter(|_| error.kind() == ErrorKind::InvalidUtf8) {
+            return refuse_bytes(argument);
+        }
+        print(&error, &mentioned(&error, |flag| is_set(flag).then(|| variable(flag))))
+    })?;
     add_variables(&matches, &mut origins);
     let extra = config::extra_arguments(&command, &matches, without).map_err(|error| {
         let console = Console::new(When::Auto, When::Never, false, false);
         console.error(&error.to_string(), Some("--no-config runs without it"));
-        ExitCode::from(USAGE)
+        USAGE
     })?;
     let file = extra.path.display().to_string();
     origins.extend(extra.flags.iter().map(|flag| (flag.clone(), file.clone())));
@@ -290,6 +301,16 @@ fn add_variables(matches: &ArgMatches, origins: &mut Origins) {
     }
 }
 
+/// Says which argument is no text, where one has to be.
+fn refuse_bytes(argument: &OsString) -> u8 {
+    let console = Console::new(When::Auto, When::Never, false, false);
+    console.error(
+        &format!("argument '{}' is not UTF-8 text", path_text(Path::new(argument))),
+        Some("rename the file, or name the folder it is in; names of outputs may be any bytes"),
+    );
+    USAGE
+}
+
 fn is_set(flag: &str) -> bool {
     std::env::var_os(variable(flag)).is_some()
 }
@@ -306,7 +327,7 @@ fn mentioned(error: &impl ToString, origin: impl Fn(&str) -> Option<String>) -> 
     found
 }
 
-fn print(error: &clap::Error, origins: &[String]) -> ExitCode {
+fn print(error: &clap::Error, origins: &[String]) -> u8 {
     // With stderr gone there is nobody to tell.
     Console::usage(&error.to_string(), || drop(error.print()));
     let console = Console::new(When::Auto, When::Never, false, false);
@@ -317,7 +338,7 @@ fn print(error: &clap::Error, origins: &[String]) -> ExitCode {
         console.note(&format!("there are {}", verbs_beside(error).join(", ")));
     }
     origins.iter().for_each(|origin| console.note(origin));
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
+    u8::try_from(error.exit_code()).unwrap_or(USAGE)
 }
 
 /// The lines of simic.toml for a flag of an analysis that was given to `check`, which runs it.
@@ -397,17 +418,17 @@ fn run(verb: &Verb, context: &Context) -> Result<Outcome, CommandError> {
 }
 
 /// Says what became of it.
-fn end(outcome: Result<Outcome, CommandError>, context: &Context, origins: &Origins) -> ExitCode {
+fn end(outcome: Result<Outcome, CommandError>, context: &Context, origins: &Origins) -> u8 {
     match outcome {
-        Ok(Outcome::Clean) => ExitCode::SUCCESS,
-        Ok(Outcome::Findings) => ExitCode::from(FINDINGS),
-        Ok(Outcome::Incomparable) => ExitCode::from(INVALID),
+        Ok(Outcome::Clean) => DONE,
+        Ok(Outcome::Findings) => FINDINGS,
+        Ok(Outcome::Incomparable) => INVALID,
         Err(error) => {
             context.console.error(&error.to_string(), error.hint().as_deref());
             for origin in mentioned(&error, |flag| origins.get(flag).cloned()) {
                 context.console.note(&origin);
             }
-            ExitCode::from(error.exit_code())
+            error.exit_code()
         }
     }
 }

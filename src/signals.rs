@@ -7,9 +7,13 @@ use crate::records::remove_unfinished_outputs;
 /// stay ignored. Without a handler the signal still ends the program, but may leave a temporary file.
 #[cfg(unix)]
 pub(crate) fn clean_up_on_signals() {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+    use std::sync::Arc;
+
     let ignored = ignored_signals();
     let heeded = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    // Past a limit of file sizes a write fails as on a full disk, once its signal no longer ends the program.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     let Ok(mut signals) = signal_hook::iterator::Signals::new(heeded) else { return };
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {

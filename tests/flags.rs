@@ -248,12 +248,14 @@ fn cases() -> Vec<Case> {
         cases.push(case(verb, "group", "GAMES", "--group r0*=row0"));
         cases.push(case(verb, "partition", "GAMES", "--partition by-prefix"));
     }
-    for (verb, base, kind) in [
-        (shapley, "GAMES", "coverage"),
-        (interactions, "GAMES", "intervals"),
-        ("normalize compare", "STEPS", "settings"),
-        ("check", "DIGITS", "verdicts"),
-        ("check run", "DIGITS", "verdicts"),
+    cases.push(case(shapley, "figure-kind", "GAMES -o OUT.svg", "--figure-kind coverage"));
+    cases.push(case(interactions, "figure-kind", "GAMES -o OUT.svg", "--figure-kind intervals"));
+    for (verb, base) in [
+        (shapley, "GAMES"),
+        (interactions, "GAMES"),
+        ("normalize compare", "STEPS"),
+        ("check", "DIGITS"),
+        ("check run", "DIGITS"),
     ] {
         cases.push(Case { verb, flag: "figure", base, given: "--figure OUT.svg" });
         cases.extend(FIGURE.iter().map(|&(flag, given)| Case {
@@ -262,14 +264,6 @@ fn cases() -> Vec<Case> {
             base: leaked(format!("{base} -o OUT.svg")),
             given,
         }));
-        // Where there is one kind, another is refused, which is an answer.
-        let given = if kind == "settings" || kind == "verdicts" { "bars" } else { kind };
-        cases.push(Case {
-            verb,
-            flag: "figure-kind",
-            base: leaked(format!("{base} -o OUT.svg")),
-            given: leaked(format!("--figure-kind {given}")),
-        });
     }
     for verb in [interactions, ablation] {
         cases.extend(GAME_FLAGS.iter().map(|(flag, base, given)| case(verb, flag, base, given)));

@@ -154,3 +154,120 @@ fn two_outputs_of_one_file_are_refused() {
         assert!(output.status.code() == Some(2) && stderr.contains("the same file"), "{stderr}");
     }
 }
+
+/// Files whose names are no text are read from their folder and written under their names; errors spell the bytes out.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_no_text_work_or_are_told() {
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = |bytes: &[u8]| folder.path().join(OsStr::from_bytes(bytes));
+    std::fs::copy("tests/cli/data/chain.csv", name(b"a\xff.csv")).expect("copied");
+    std::fs::copy("tests/cli/data/chain.csv", name(b"a\xfe.csv")).expect("copied");
+    let run = |words: &[&str], path: OsString| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_simic"));
+        let output = command.args(words).arg(path).arg("--no-config").output().expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, stdout, _) = run(&["inspect"], folder.path().into());
+    assert!(code == Some(0) && stdout.contains("a\\xff.csv") && stdout.contains("a\\xfe.csv"), "{stdout}");
+    let (code, _, stderr) = run(&["analyze", "shapley"], name(b"a\xff.csv").into());
+    let is_told = stderr.contains("a\\xff.csv' is not UTF-8 text") && stderr.contains("hint: rename");
+    assert!(code == Some(2) && is_told, "{stderr}");
+    let words = ["analyze", "shapley", "tests/cli/data/chain.csv", "--format", "json", "-o"];
+    let (code, _, stderr) = run(&words, name(b"out\xff.json").into());
+    assert!(code == Some(0) && name(b"out\xff.json").is_file(), "{stderr}");
+    let (code, _, stderr) = run(&words, name(b"none\xff/out.json").into());
+    assert!(code == Some(3) && stderr.contains("no such folder"), "{stderr}");
+    let steps = ["normalize", "replay", "fixtures/simulated/steps.parquet", "--momentum", "0.9", "-o"];
+    let (code, _, stderr) = run(&steps, name(b"rows\xff.parquet").into());
+    assert!(code == Some(0) && name(b"rows\xff.parquet").is_file(), "{stderr}");
+    // The files read are told by what they are, not by their names.
+    let words = ["analyze", "shapley", &folder.path().to_string_lossy(), "--force", "-o"];
+    let (code, _, stderr) = run(&words, name(b"a\xff.csv").into());
+    assert!(code == Some(2) && stderr.contains("is one of the files read"), "{stderr}");
+}
+
+#[cfg(unix)]
+#[test]
+fn devices_are_no_recordings() {
+    for device in ["/dev/zero", "/dev/null", "/dev/random"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_simic"))
+            .args(["normalize", "stats", device, "--no-config"])
+            .output()
+            .expect("it runs");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(3) && stderr.contains("a device, not a file"), "{stderr}");
+    }
+}
+
+/// A long name is cut where it is shown, in errors and tables alike; documents hold it whole.
+#[test]
+fn long_names_are_cut_in_the_middle() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("steps.csv");
+    let run_id = format!("begin{}end", "x".repeat(4000));
+    let rows = |second: u8| format!("run_id,step,obs_0\n{run_id},0,0.5\n{run_id},{second},1\n");
+    std::fs::write(&file, rows(1)).expect("written");
+    let file = file.to_string_lossy().into_owned();
+    let run = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_simic")).args(words).output().expect("it runs");
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let [table, _] = run(&["normalize", "stats", &file, "--no-config"]);
+    let is_cut = |text: &str| text.contains("begin") && text.contains("xend") && !text.contains(&run_id);
+    assert!(is_cut(&table) && table.lines().all(|line| line.chars().count() < 400), "{table}");
+    let [document, _] = run(&["normalize", "stats", &file, "--format", "json", "--no-config"]);
+    assert!(document.contains(&run_id));
+    std::fs::write(&file, rows(0)).expect("written");
+    let [_, stderr] = run(&["normalize", "stats", &file, "--no-config"]);
+    assert!(is_cut(&stderr) && stderr.len() < 1000, "{stderr}");
+}
+
+/// What standard input and pipes give is held against the budget while it is read, and a pipe nobody writes to is given up.
+#[cfg(unix)]
+#[test]
+fn streams_stay_within_the_budget() {
+    let run = |script: &str| {
+        let output =
+            Command::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_simic")]).output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let over = "it gives more than the 1.0 MB of --max-memory";
+    for script in [
+        // Without an end.
+        "yes 1,2,3 | \"$0\" normalize stats - --no-config --max-memory 1MB",
+        "mkfifo $$.pipe; (yes 1,2,3 > $$.pipe &) ; \"$0\" normalize stats $$.pipe --no-config --max-memory 1MB",
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (code, stderr) = run(&format!("cd {} && {script}", folder.path().display()));
+        assert!(code == Some(3) && stderr.contains(over) && stderr.contains("hint:"), "{stderr}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (code, stderr) =
+        run(&format!("cd {} && mkfifo p && \"$0\" inspect p --no-config", folder.path().display()));
+    assert!(code == Some(3) && stderr.contains("nobody opened for writing"), "{stderr}");
+}
+
+/// Cases of the mutations that once ended the program: read or refused, by every verb they may be given to.
+#[test]
+fn what_once_fell_is_read_or_refused() {
+    let entries = std::fs::read_dir("fixtures/hostile/found").expect("readable").flatten();
+    let paths: Vec<String> = entries.map(|entry| entry.path().to_string_lossy().into_owned()).collect();
+    assert!(!paths.is_empty());
+    for path in &paths {
+        for verb in [&["analyze", "shapley"][..], &["normalize", "stats"], &["inspect"]] {
+            let output =
+                Command::new(env!("CARGO_BIN_EXE_simic")).args(verb).arg(path).output().expect("it runs");
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            let is_ended = matches!(output.status.code(), Some(0 | 1 | 3));
+            assert!(
+                is_ended && !stderr.contains("panicked"),
+                "{verb:?} {path}: {:?} {stderr}",
+                output.status
+            );
+        }
+    }
+}

@@ -113,6 +113,7 @@ fn the_format_follows_the_name_and_contradictions_are_refused() {
         ("csv", "value,scope"),
         ("md", "## "),
         ("parquet", "PAR1"),
+        ("svg", "<svg"),
     ];
     for (ending, begin) in begins {
         let output = simic(folder, &format!("{shapley} -o out.{ending}"));
@@ -124,7 +125,7 @@ fn the_format_follows_the_name_and_contradictions_are_refused() {
         ("-o out.csv --format json --force", "--format json contradicts"),
         ("-o out.foo", "does not say the format"),
         ("-o out", "end it in .json"),
-        ("-o out.svg", "not drawn"),
+        ("-o out.png", "is not written so"),
         ("-o out.xml", "formats of simic check"),
     ];
     for (flags, reason) in refused {

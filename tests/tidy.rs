@@ -13,7 +13,7 @@ const IMPORTS: [(&str, &[&str]); 13] = [
     ("simulation", &["stats", "attribution"]),
     ("results", &["attribution", "normalization", "stats"]),
     ("baseline", &["results", "stats"]),
-    ("records", &["attribution", "normalization", "results", "stats", "progress"]),
+    ("records", &["attribution", "normalization", "printable", "results", "stats", "progress"]),
     ("report", &["attribution", "printable", "results"]),
     ("console", &["printable", "progress", "records"]),
     ("config", &["baseline"]),
@@ -34,7 +34,7 @@ const IMPORTS: [(&str, &[&str]); 13] = [
             "stats",
         ],
     ),
-    ("cli", &["commands", "config", "console", "normalization", "records", "signals"]),
+    ("cli", &["commands", "config", "console", "normalization", "printable", "records", "signals"]),
 ];
 
 /// Outside crates and the modules (or files below src) they may appear in.
@@ -240,4 +240,18 @@ fn fixtures_are_described() {
         let name = entry.expect("readable").file_name().to_string_lossy().into_owned();
         assert!(name == "README.md" || readme.contains(&name), "fixtures/README.md does not describe {name}");
     }
+}
+
+/// No network, and no other program than git for a baseline of a revision.
+#[test]
+fn nothing_reaches_out() {
+    for (path, text) in sources("src") {
+        let code = code(&text);
+        assert!(!code.contains("std::net") && !code.contains("Stream::connect"), "{}", path.display());
+        let runs_programs = code.contains("process::Command");
+        assert!(!runs_programs || path.ends_with("records/baselines.rs"), "{}", path.display());
+    }
+    let baselines = std::fs::read_to_string("src/records/baselines.rs").expect("readable");
+    assert_eq!(baselines.matches("Command::new(").count(), 1);
+    assert!(baselines.contains("Command::new(\"git\")"));
 }

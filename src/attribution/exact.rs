@@ -135,8 +135,10 @@ impl ExactKernel {
         let degrees = match &noise.degrees {
             Degrees::Pooled(degrees) => vec![*degrees; self.n_players],
             Degrees::PerCoalition(own) => {
-                let fourth = squared_sum(4, &|mask| noise.variances[mask].powi(2) / own[mask]);
-                variances.iter().zip(fourth).map(|(v, f)| v * v / f).collect()
+                let unit = noise.unit().unwrap_or(1.0);
+                let fourth = squared_sum(4, &|mask| (noise.variances[mask] / unit).powi(2) / own[mask]);
+                let degrees = |(v, f): (&f64, f64)| Degrees::combined(own, v / unit, f);
+                variances.iter().zip(fourth).map(degrees).collect()
             }
         };
         (variances.iter().zip(degrees))
@@ -240,6 +242,26 @@ fn fold(cells: &mut [f64], half_sum: impl Fn(&[f64], &[f64]) -> f64) -> Vec<f64>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Variances whose squares overflow or vanish: the same degrees as of the same variances in other units.
+    #[test]
+    fn degrees_of_freedom_do_not_depend_on_the_unit() {
+        let degrees = |unit: f64| {
+            let variances = [0.5, 1.0, 2.0, 1.5].iter().map(|v| v * unit).collect();
+            let noise =
+                NoiseVariances { variances, degrees: Degrees::PerCoalition(vec![3.0, 2.0, 5.0, 4.0]) };
+            let errors = ExactKernel::new(2).noise_errors(&noise);
+            errors.iter().map(|error| error.degrees).collect::<Vec<_>>()
+        };
+        let expected = degrees(1.0);
+        for exponent in [-1000, -700, 300, 700, 1000] {
+            assert_eq!(degrees(2f64.powi(exponent)), expected, "2^{exponent}");
+        }
+        // What is not finite or nothing at all still has degrees: its interval is judged elsewhere.
+        for unit in [0.0, f64::INFINITY] {
+            assert_eq!(degrees(unit), [2.0, 2.0], "{unit}");
+        }
+    }
     use crate::attribution::weights::shapley_weights;
 
     /// Shapley's definition, term by term.

@@ -60,6 +60,31 @@ pub struct NoiseVariances {
     pub degrees: Degrees,
 }
 
+impl NoiseVariances {
+    /// A power of two near the greatest variance: variances divided by it can be squared without overflow, and no digit
+    /// changes. `None` where all are zero or one is not finite.
+    pub(super) fn unit(&self) -> Option<f64> {
+        let greatest = self.variances.iter().copied().fold(0.0, f64::max);
+        let is_finite = self.variances.iter().all(|variance| variance.is_finite());
+        // The exponent alone.
+        let unit = f64::from_bits(greatest.to_bits() & f64::INFINITY.to_bits());
+        (is_finite && unit > 0.0).then_some(unit)
+    }
+}
+
+impl Degrees {
+    /// Satterthwaite's degrees: `second` is the sum of variances, `fourth` that of their squares over their degrees, both
+    /// in units of one variance. Where nothing tells, the fewest there are.
+    pub(super) fn combined(own: &[f64], second: f64, fourth: f64) -> f64 {
+        let degrees = second * second / fourth;
+        if degrees > 0.0 && degrees.is_finite() {
+            degrees
+        } else {
+            own.iter().copied().fold(f64::INFINITY, f64::min)
+        }
+    }
+}
+
 /// Degrees of freedom of noise variances.
 #[derive(Debug, Clone)]
 pub enum Degrees {

@@ -151,6 +151,7 @@ pub fn drawn_noise(
         .collect();
     visits.par_sort_unstable_by_key(|visit| (visit.position, visit.player, visit.unit));
     let m = n_units as f64;
+    let unit_variance = noise.unit().unwrap_or(1.0);
     let (mut second, mut fourth) = (vec![0.0; n], vec![0.0; n]);
     for cell in visits.chunk_by(|a, b| (a.position, a.player) == (b.position, b.player)) {
         let (mut sum, mut squares) = (0.0, 0.0);
@@ -163,7 +164,7 @@ pub fn drawn_noise(
         let part = weight * noise.variances[cell[0].position];
         second[cell[0].player] += part;
         if let Degrees::PerCoalition(own) = &noise.degrees {
-            fourth[cell[0].player] += part * part / own[cell[0].position];
+            fourth[cell[0].player] += (part / unit_variance).powi(2) / own[cell[0].position];
         }
     }
     (0..n)
@@ -171,7 +172,9 @@ pub fn drawn_noise(
             standard_error: second[player].max(0.0).sqrt(),
             degrees: match &noise.degrees {
                 Degrees::Pooled(degrees) => *degrees,
-                Degrees::PerCoalition(_) => second[player].powi(2) / fourth[player],
+                Degrees::PerCoalition(own) => {
+                    Degrees::combined(own, second[player] / unit_variance, fourth[player])
+                }
             },
         })
         .collect()

@@ -411,7 +411,9 @@ fn with_noise(estimate: &Estimate, shared: NoiseError, settings: &ShapleySetting
         return *estimate;
     }
     let standard_error = (a + b).sqrt();
-    let degrees = (a + b).powi(2) / (a * a / (estimate.n - 1) as f64 + b * b / shared.degrees);
+    // Shares of the sum: squares of variances could overflow.
+    let (p, q) = if (a + b).is_finite() { (a / (a + b), b / (a + b)) } else { (0.5, 0.5) };
+    let degrees = 1.0 / (p * p / (estimate.n - 1) as f64 + q * q / shared.degrees);
     let interval = match settings.interval {
         IntervalMethod::Normal => {
             ConfidenceInterval::normal(estimate.value, standard_error, settings.confidence)

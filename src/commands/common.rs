@@ -9,7 +9,7 @@ use super::error::CommandError;
 use super::formats::{FormatArg, OutputHolds, format_of};
 use super::memory;
 use crate::console::{Console, When};
-use crate::records::{ColumnMap, Discovered, InputFile, Layout, OnBad, PartBudget, discover};
+use crate::records::{ColumnMap, Discovered, InputFile, Layout, OnBad, PartBudget, discover_within};
 use crate::report::{CheckFormat, Format};
 
 /// When to show something optional.
@@ -114,8 +114,8 @@ pub struct CommonArgs {
     /// Threads to use [default: all cores]; results do not depend on it
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
-    /// Memory a row group, record batch or text file may take once decoded, 2GB or 512MiB for instance [default: half
-    /// of the machine's]
+    /// Memory that what is decoded of a recording may take at once, 2GB or 512MiB for instance [default: half of the
+    /// machine's]
     #[arg(long, global = true, value_name = "SIZE", value_parser = memory::parse_size)]
     pub max_memory: Option<PartBudget>,
     /// Show progress on stderr
@@ -226,13 +226,13 @@ impl Context {
         let default_runs = std::env::var("SIMIC_RUNS").ok();
         let layout = self.common.layout.map_or(Layout::Auto, Layout::from);
         let budget = self.common.max_memory.unwrap_or_else(memory::half_of_machine);
-        let discovered = discover(runs, default_runs.as_deref(), layout)?.within(budget);
+        let discovered = discover_within(runs, default_runs.as_deref(), layout, budget)?;
         for note in &discovered.notes {
             self.console.note(note);
         }
         let output = self.common.output.as_deref().and_then(|path| path.canonicalize().ok());
         let is_output = |file: &&InputFile| {
-            output.is_some() && std::path::Path::new(&file.name).canonicalize().ok() == output
+            output.is_some() && file.path_on_disk().and_then(|path| path.canonicalize().ok()) == output
         };
         if let Some(file) = discovered.files.iter().find(is_output) {
             return Err(CommandError::usage(

@@ -125,12 +125,16 @@ impl CommandError {
 
 /// What to do where a result cannot be written.
 fn output_hint(error: &std::io::Error) -> &'static str {
-    use std::io::ErrorKind::{AlreadyExists, NotFound, PermissionDenied, QuotaExceeded, StorageFull};
+    use std::io::ErrorKind::{
+        AlreadyExists, FileTooLarge, NotFound, PermissionDenied, QuotaExceeded, StorageFull,
+    };
     match error.kind() {
         AlreadyExists => "another name keeps both",
         NotFound => "make the folder first",
         PermissionDenied => "name a place that may be written to",
-        StorageFull | QuotaExceeded => "make room, or name another place; nothing half-written is left",
+        StorageFull | QuotaExceeded | FileTooLarge => {
+            "make room, or name another place; nothing half-written is left"
+        }
         _ => "name another place; nothing half-written is left",
     }
 }

@@ -69,15 +69,21 @@ pub struct FigureArgs {
     /// Draw the result to this file as well, .svg or .vl.json (Vega-Lite); -o FILE.svg draws it instead
     #[arg(long, value_name = "PATH")]
     pub figure: Option<PathBuf>,
-    /// What the picture shows [default: what this verb is about]
-    #[arg(long, value_enum, value_name = "KIND")]
-    pub figure_kind: Option<KindArg>,
     /// Size of the picture: 640x400, 640 or 85mmx60mm [default: 640 pixels wide, as high as its contents]
     #[arg(long, value_name = "WxH")]
     pub figure_size: Option<FigureSize>,
     /// Ground of the picture [default: light]
     #[arg(long, value_enum)]
     pub theme: Option<ThemeArg>,
+}
+
+/// Which of several pictures there are of a result.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Picture")]
+pub struct FigureKindArgs {
+    /// What the picture shows [default: what this verb is about]
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub figure_kind: Option<KindArg>,
 }
 
 /// How a picture is written.
@@ -108,9 +114,9 @@ impl FigureArgs {
     ///
     /// # Errors
     /// As said.
-    pub(super) fn check(&self, context: &Context) -> Result<(), CommandError> {
+    pub(super) fn check(&self, kind: &FigureKindArgs, context: &Context) -> Result<(), CommandError> {
         let about = [
-            ("figure-kind", self.figure_kind.is_some()),
+            ("figure-kind", kind.figure_kind.is_some()),
             ("figure-size", self.figure_size.is_some()),
             ("theme", self.theme.is_some()),
         ];
@@ -136,13 +142,14 @@ impl FigureArgs {
     /// A kind that this result has no picture of, or a file that cannot be written.
     pub(super) fn write(
         &self,
+        kind: &FigureKindArgs,
         context: &Context,
         figure: impl Fn(Option<FigureKind>) -> Result<Figure, NoSuchFigure>,
     ) -> Result<bool, CommandError> {
         if self.figure.is_none() && !context.is_drawn() {
             return Ok(false);
         }
-        let drawn = figure(self.figure_kind.map(FigureKind::from)).map_err(|error| {
+        let drawn = figure(kind.figure_kind.map(FigureKind::from)).map_err(|error| {
             CommandError::usage(error.to_string(), "leave --figure-kind out for the usual one")
         })?;
         let (size, theme) =

@@ -154,7 +154,7 @@ pub fn fingerprints(files: &[InputFile]) -> Result<BTreeMap<String, String>, Bas
     files
         .iter()
         .map(|file| {
-            let fingerprint = fingerprint(Path::new(&file.name))
+            let fingerprint = fingerprint(file.path_on_disk().unwrap_or(Path::new(&file.name)))
                 .map_err(|error| BaselineError::new(&file.name, error.to_string(), "is it still there?"))?;
             Ok((file.name.clone(), fingerprint))
         })

@@ -1,11 +1,15 @@
-//! How much a file may ask of this machine, whatever it claims of itself: a recording, and a stored state.
+//! How much files may ask of this machine, whatever they claim of themselves: a recording, and a stored state.
 
 use std::cell::Cell;
 use std::io::Read;
 
 use super::error::{Problem, RecordError};
 
-/// Bytes that one part of a recording (a row group, a record batch, a text file) may take once it is decoded.
+/// Bytes that what is decoded of a recording may take at once, however many threads decode it: parts (row groups, record
+/// batches) that are under way together, and text files, which are held as a whole.
+///
+/// Parts are taken together as far as they fit; a part that does not fit by itself is refused. What is taken together never
+/// depends on the threads, nor do results depend on the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartBudget {
     bytes: u64,
@@ -33,6 +37,24 @@ impl PartBudget {
         let problem = Problem::OverBudget { part: part.to_owned(), decoded, budget: self.bytes };
         Err(RecordError::file(file, problem))
     }
+}
+
+/// Consecutive items in groups of which each takes no more than `most`; an item that takes more is by itself.
+pub(super) fn groups_within<T>(items: &[T], most: u64, bytes: impl Fn(&T) -> u64) -> Vec<&[T]> {
+    let mut groups = Vec::new();
+    let (mut start, mut sum) = (0, 0u64);
+    for (i, item) in items.iter().enumerate() {
+        let size = bytes(item);
+        if i > start && sum.saturating_add(size) > most {
+            groups.push(&items[start..i]);
+            (start, sum) = (i, 0);
+        }
+        sum = sum.saturating_add(size);
+    }
+    if start < items.len() {
+        groups.push(&items[start..]);
+    }
+    groups
 }
 
 impl Default for PartBudget {
@@ -118,4 +140,18 @@ pub(super) fn check_size(what: &str, size: u64, most: u64) -> Result<(), String>
         return Err(format!("{what} of {size} bytes, where a state needs at most {most} (byte budget)"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_goes_together() {
+        let groups = |most| groups_within(&[3u64, 3, 1, 9, 1], most, |n| *n);
+        assert_eq!(groups(6), [&[3, 3][..], &[1], &[9], &[1]]);
+        assert_eq!(groups(100), [&[3, 3, 1, 9, 1]]);
+        assert_eq!(groups(0).len(), 5);
+        assert_eq!(groups_within(&[0u64; 0], 6, |n| *n), [&[0u64; 0]; 0]);
+    }
 }

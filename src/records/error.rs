@@ -30,6 +30,9 @@ pub enum Problem {
     /// Replaced or written to between being opened and read to the end.
     #[error("changed while it was read")]
     ChangedWhileRead,
+    /// A device, a terminal or a socket in place of a file.
+    #[error("a device, not a file: what it gives may have no end")]
+    Device,
     /// A named pipe that nobody writes to.
     #[error("a named pipe that nobody opened for writing within {seconds} seconds")]
     NoWriter {
@@ -51,6 +54,14 @@ pub enum Problem {
     /// The operating system refused.
     #[error("{0}")]
     Io(#[from] std::io::Error),
+    /// Rows that are to be put in order and cannot be kept meanwhile.
+    #[error("cannot keep rows in temporary files in {folder}: {detail}")]
+    NoTemporary {
+        /// Where such files are made.
+        folder: String,
+        /// Why.
+        detail: String,
+    },
     /// Not the format its name says.
     #[error("not a readable {format} file: {detail}")]
     Unreadable {
@@ -67,6 +78,20 @@ pub enum Problem {
         /// Bytes it takes once it is decoded.
         decoded: u64,
         /// Bytes it may take.
+        budget: u64,
+    },
+    /// Text files that take more memory than they may.
+    #[error("the file decodes to more than {}{}", if *.is_first { "the " } else { "is left, with the files before it, of the " }, of_budget(*.budget))]
+    TextOverBudget {
+        /// Whether nothing was held before it.
+        is_first: bool,
+        /// Bytes that all may take.
+        budget: u64,
+    },
+    /// What can be read only once and has no end within the budget.
+    #[error("it gives more than the {}", of_budget(*.budget))]
+    StreamOverBudget {
+        /// Bytes that it may take.
         budget: u64,
     },
     /// An extension nobody knows, and no magic bytes either.
@@ -292,6 +317,7 @@ impl RecordError {
             Problem::ChangedWhileRead => {
                 "run it again once nothing writes to the file any more, or on a copy: what was read is of two versions"
             }
+            Problem::Device => "name a file or a pipe; - reads standard input",
             Problem::NoWriter { .. } => "start what writes to it, or name a file; - reads standard input",
             Problem::NoRuns => {
                 "name files, directories or patterns, set SIMIC_RUNS, or run where there is a runs/ directory"
@@ -300,6 +326,12 @@ impl RecordError {
             Problem::NoMatch => "patterns know *, **, ?, [..] and {a,b}",
             Problem::Unreadable { .. } => {
                 "the file may be truncated or of another format; --on-bad skip leaves such files out and counts them"
+            }
+            Problem::TextOverBudget { .. } => {
+                "a larger --max-memory reads it where the machine has it; Parquet is read part by part"
+            }
+            Problem::StreamOverBudget { .. } => {
+                "a file on disk is read part by part; or a larger --max-memory where the machine has it"
             }
             Problem::OverBudget { .. } => {
                 "a larger --max-memory reads it where the machine has it; smaller row groups or batches need less"
@@ -365,6 +397,9 @@ impl RecordError {
             Problem::BadPattern(_) => {
                 "patterns know *, **, ?, [..] and {a,b}; name a file whose name has these with ./"
             }
+            Problem::NoTemporary { .. } => {
+                "make room there, or name another folder with TMPDIR; rows in replay order need none"
+            }
             Problem::Io(_) => "check that the file can be read and that nothing else is changing it",
             _ => "simic inspect shows what the file holds; docs/formats.md says what is read",
         };
@@ -405,7 +440,7 @@ impl RecordError {
             Problem::DuplicateSlot(_) => "duplicate slot",
             Problem::MaskTooWide { .. } => "mask too wide",
             Problem::HalfWalk => "half a walk",
-            Problem::OverBudget { .. } => "too large",
+            Problem::OverBudget { .. } | Problem::TextOverBudget { .. } => "too large",
             _ => "unreadable",
         }
     }
@@ -427,6 +462,10 @@ impl fmt::Display for RecordError {
 }
 
 impl std::error::Error for RecordError {}
+
+fn of_budget(budget: u64) -> String {
+    format!("{} of --max-memory", bytes(budget))
+}
 
 /// Bytes as people write them.
 fn bytes(n: u64) -> String {

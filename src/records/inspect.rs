@@ -9,6 +9,7 @@ use super::problems;
 use super::schema::{ColumnMap, FileKind};
 use super::sources::InputFile;
 use super::table::Table;
+use super::text::TextReading;
 use super::transitions::TransitionSummary;
 use crate::progress::Progress;
 use crate::results::{FileRow, GamesRow, MissingRow, ProblemRow};
@@ -63,7 +64,9 @@ fn inspect_file(file: &InputFile, options: &InspectOptions) -> FileReport {
         problems: Vec::new(),
         oddities: None,
     };
-    let outcome = Table::open(file).and_then(|table| {
+    let identity = columns_of(options).column_of("run_id");
+    let reading = TextReading { identity, left: file.budget.bytes(), budget: file.budget };
+    let outcome = Table::open_as(file, &reading).and_then(|table| {
         report.n_rows = table.n_rows();
         report.columns = table.described_columns();
         let map = columns_of(options);

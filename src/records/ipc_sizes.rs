@@ -8,8 +8,8 @@
 //! | `read_basic::read_uncompressed_bytes`, `_buffer` (`with_capacity`) | the buffer's length | that the buffer lies in the file |
 //! | `get_message_from_block_offset`, `read_footer` (`try_reserve`) | the message's length | that it lies in the file |
 //! | `get_row_count_from_blocks`, `read_null` | lengths of batches | that they are none below zero; the budget |
-//! | `schema::deserialize_field` (recursive) | how fields hold others | their number and depth |
-//! | `read_file_dictionaries` | the same for every dictionary, read whichever columns are | the same |
+//! | `schema::deserialize_field` (recursive) | how fields hold others; that no type is one it has no way for | their number and depth; their types |
+//! | `read_dictionary_block`, `read_record_batch` (in `ipc_dictionaries`) | the same for every dictionary, read whichever columns are | the same |
 
 use std::io::SeekFrom;
 
@@ -18,7 +18,7 @@ use polars_arrow::datatypes::{ArrowDataType, PhysicalType};
 use polars_arrow::io::ipc::format::ipc::planus::ReadAsRoot;
 use polars_arrow::io::ipc::format::ipc::{
     Block, CompressionType, DictionaryBatchRef, FieldRef, FooterRef, MessageHeaderRef, MessageRef,
-    RecordBatchRef,
+    RecordBatchRef, TypeRef,
 };
 
 use super::sources::ReadSeek;
@@ -165,7 +165,7 @@ impl Messages<'_> {
 }
 
 /// Where a block's buffers begin.
-fn body_of(block: &Block) -> PolarsResult<u64> {
+pub(super) fn body_of(block: &Block) -> PolarsResult<u64> {
     let offset = natural(block.offset, "a message's place")?;
     let length = natural(i64::from(block.meta_data_length), "a message's length")?;
     Ok(offset.saturating_add(length))
@@ -184,6 +184,11 @@ fn n_buffers(dtype: &ArrowDataType, variadic: &mut impl Iterator<Item = i64>) ->
     let own = match dtype.to_physical_type() {
         PhysicalType::Null => 0,
         PhysicalType::FixedSizeList | PhysicalType::Struct => 1,
+        // Which value it is, and in dense ones where.
+        PhysicalType::Union => match dtype.to_storage() {
+            ArrowDataType::Union(union) if union.mode.is_sparse() => 1,
+            _ => 2,
+        },
         PhysicalType::Utf8 | PhysicalType::LargeUtf8 | PhysicalType::Binary | PhysicalType::LargeBinary => 3,
         PhysicalType::Utf8View | PhysicalType::BinaryView => {
             let Some(n) = variadic.next() else {
@@ -192,7 +197,7 @@ fn n_buffers(dtype: &ArrowDataType, variadic: &mut impl Iterator<Item = i64>) ->
             2 + usize::try_from(natural(n, "the number of a text column's buffers")?)
                 .unwrap_or(usize::MAX - 2)
         }
-        // Validity and values, keys or offsets; types and offsets of a union.
+        // Validity and values, keys or offsets.
         _ => 2,
     };
     let mut inner = 0usize;
@@ -218,6 +223,15 @@ fn check_schema(footer: &[u8]) -> PolarsResult<()> {
         polars_ensure!(depth < DEPTH, ComputeError: "its columns are nested deeper than {DEPTH} levels");
         polars_ensure!(*left > 0, ComputeError: "it has more than {FIELDS} columns");
         *left -= 1;
+        let unread = match field.type_()? {
+            Some(TypeRef::RunEndEncoded(_)) => Some("run-end encoded values"),
+            Some(TypeRef::ListView(_) | TypeRef::LargeListView(_)) => Some("list views"),
+            _ => None,
+        };
+        if let Some(what) = unread {
+            let name = field.name()?.unwrap_or_default();
+            polars_bail!(ComputeError: "column {name} is of {what}, which are not read: write it as plain values or lists");
+        }
         for child in field.children()?.into_iter().flatten() {
             count(child?, depth + 1, left)?;
         }

@@ -5,6 +5,8 @@
 
 mod baselines;
 mod budget;
+#[cfg(test)]
+mod carried_types;
 mod coalitions;
 mod columns;
 mod convert;
@@ -17,6 +19,7 @@ mod footer;
 mod guess;
 mod inspect;
 mod ipc;
+mod ipc_dictionaries;
 mod ipc_sizes;
 mod layouts;
 mod literal;
@@ -45,8 +48,10 @@ mod table;
 mod text;
 mod thrift;
 mod transitions;
+mod types;
 mod view;
 mod write;
+mod written;
 
 pub use baselines::{
     BaselineError, fingerprints, read_baseline, read_baseline_revision, read_result_document,
@@ -64,7 +69,7 @@ pub use output::{AtomicFile, remove_unfinished_outputs};
 pub use part::is_decoding;
 pub use schema::{ColumnMap, FileKind, OnBad};
 pub use skips::SkipReport;
-pub use sources::{Discovered, InputFile, Origin, discover};
+pub use sources::{Discovered, InputFile, Origin, discover, discover_within};
 pub use states::{StateSpan, StoredState};
 pub use steps::{
     BadPlace, BlockFile, BlockFileWriter, Clock, RunInfo, StepBlock, StepOptions, StepRecording, StepSizes,

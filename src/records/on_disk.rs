@@ -97,6 +97,22 @@ impl FileOnDisk {
     }
 }
 
+/// Whether `path` is a device: what it gives may have no end.
+#[cfg(unix)]
+pub(super) fn is_device(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::metadata(path).is_ok_and(|found| {
+        let kind = found.file_type();
+        kind.is_char_device() || kind.is_block_device() || kind.is_socket()
+    })
+}
+
+/// There are none elsewhere.
+#[cfg(not(unix))]
+pub(super) fn is_device(_: &Path) -> bool {
+    false
+}
+
 /// Whether `path` is a pipe, named or of a shell's `<(command)`.
 #[cfg(unix)]
 pub(super) fn is_pipe(path: &Path) -> bool {

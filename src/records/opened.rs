@@ -12,6 +12,7 @@ use super::schema::{ColumnMap, FileKind, OnBad};
 use super::skips::SkipReport;
 use super::sources::{InputFile, Origin};
 use super::table::Table;
+use super::text::TextReading;
 use super::view::View;
 
 /// Which files are wanted.
@@ -36,7 +37,7 @@ pub(super) fn open_tables(
     // A view that shows rows of another kind is no file left aside.
     let is_shown = |file: &&InputFile| kind_of(file.view).is_none_or(|kind| kind == wanted.kind);
     let files: Vec<&InputFile> = files.iter().filter(is_shown).collect();
-    let opened: Vec<Result<Table, RecordError>> = files.par_iter().map(|file| Table::open(file)).collect();
+    let opened = open_all(&files, wanted.columns);
     let mut tables = Vec::new();
     let mut others: BTreeMap<&'static str, usize> = BTreeMap::new();
     for (file, table) in files.into_iter().zip(opened) {
@@ -68,6 +69,42 @@ pub(super) fn open_tables(
         notes.push(format!("{n} {files} with {kind} rows: no {}, not used", wanted.kind.name()));
     }
     Ok(tables)
+}
+
+/// Files opened together.
+const TOGETHER: usize = 64;
+
+/// Opens all files. Text files are held for as long as they are open: together they stay within the budget, and the first
+/// one in order that does not is the one that is refused, however many threads there are.
+fn open_all(files: &[&InputFile], columns: &ColumnMap) -> Vec<Result<Table, RecordError>> {
+    let identity = columns.column_of("run_id");
+    let mut held = 0u64;
+    let open = |file: &InputFile, left: u64| {
+        Table::open_as(file, &TextReading { identity, left, budget: file.budget })
+    };
+    let left = |file: &InputFile, held: u64| file.budget.bytes().saturating_sub(held);
+    let held_by = |table: &Result<Table, RecordError>| table.as_ref().map_or(0, Table::held_bytes);
+    let mut opened = Vec::with_capacity(files.len());
+    for files in files.chunks(TOGETHER) {
+        let share = |file: &InputFile| left(file, held) / files.len() as u64;
+        let together: Vec<_> = files.par_iter().map(|file| open(file, share(file))).collect();
+        let is_tight = |table: &Result<Table, RecordError>| {
+            table.as_ref().is_err_and(|error| matches!(error.problem, Problem::TextOverBudget { .. }))
+        };
+        if files.len() > 1 && together.iter().any(is_tight) {
+            // Shares of like size do not do: one after the other, each within what those before it left.
+            drop(together);
+            for file in files {
+                let table = open(file, left(file, held));
+                held = held.saturating_add(held_by(&table));
+                opened.push(table);
+            }
+        } else {
+            held = together.iter().map(held_by).fold(held, u64::saturating_add);
+            opened.extend(together);
+        }
+    }
+    opened
 }
 
 /// Compares the rows of data sets with what those say of themselves.

@@ -64,6 +64,20 @@ impl AtomicFile {
         self.file.as_file_mut()
     }
 
+    /// Removes the file that this one is to replace, so that it never stands beside what belongs to this one.
+    ///
+    /// # Errors
+    /// If there is one and it cannot be removed.
+    pub fn remove_replaced(&self) -> io::Result<()> {
+        if !self.force {
+            return Ok(());
+        }
+        match std::fs::remove_file(&self.destination) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Moves the finished file into place; without `force` never over a file that has appeared meanwhile.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 //! values (`PageDecoder::collect_flat`, `collect_nested`), which runs and dictionaries let a few bytes stand for;
 //! a fixed-size list's width, from the schema, is taken for every null.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use polars_arrow::array::Array;
@@ -38,6 +39,8 @@ pub(super) struct ParquetFile {
     budget: PartBudget,
     metadata: FileMetadata,
     fields: Vec<Field>,
+    /// Where each field is among them.
+    places: BTreeMap<String, usize>,
 }
 
 impl ParquetFile {
@@ -49,7 +52,7 @@ impl ParquetFile {
         let (metadata, fields) = decode(&name, FORMAT, || {
             let metadata = deserialize_metadata(footer)?;
             let schema = read::infer_schema(&metadata)?;
-            let fields = schema.iter_values().map(|field| decodable(field.clone())).collect();
+            let fields: Vec<Field> = schema.iter_values().map(|field| decodable(field.clone())).collect();
             Ok((metadata, fields))
         })?;
         let groups = metadata.row_groups.iter();
@@ -58,7 +61,10 @@ impl ParquetFile {
             let claimed = metadata.num_rows;
             return Err(damaged(&name, format!("it claims {claimed} rows, its row groups others")));
         }
-        Ok(Self { name, place, budget, metadata, fields })
+        // Of two fields of one name the first is the one.
+        let places = fields.iter().enumerate().rev();
+        let places = places.map(|(place, field)| (field.name.to_string(), place)).collect();
+        Ok(Self { name, place, budget, metadata, fields, places })
     }
 
     pub(super) fn columns(&self) -> Vec<(String, ArrowDataType)> {
@@ -102,14 +108,20 @@ impl ParquetFile {
         fields.par_iter().map(|field| self.read_array(part, field, rows.clone())).collect()
     }
 
-    /// Bytes of the named columns of one part, decompressed.
+    /// Bytes of the named columns of one part: decompressed, or decoded where that is more, as runs and dictionaries
+    /// make it.
     pub(super) fn n_bytes(&self, part: usize, names: &[String]) -> u64 {
-        let bytes = |chunk: &&ColumnChunkMetadata| u64::try_from(chunk.uncompressed_size()).unwrap_or(0);
-        self.fields_named(names).flat_map(|field| self.chunks(part, field)).map(|chunk| bytes(&chunk)).sum()
+        let all = 0..self.metadata.row_groups[part].num_rows();
+        let size = |chunk: &ColumnChunkMetadata| u64::try_from(chunk.uncompressed_size()).unwrap_or(0);
+        let bytes = self.fields_named(names).map(|field| {
+            let decompressed = self.chunks(part, field).into_iter().map(size).fold(0, u64::saturating_add);
+            decompressed.max(self.decoded_bytes(part, field, &all))
+        });
+        bytes.fold(0, u64::saturating_add)
     }
 
     fn fields_named(&self, names: &[String]) -> impl Iterator<Item = &Field> {
-        names.iter().filter_map(|name| self.fields.iter().find(|field| field.name == name.as_str()))
+        names.iter().filter_map(|name| self.places.get(name)).map(|place| &self.fields[*place])
     }
 
     fn chunks(&self, part: usize, field: &Field) -> Vec<&ColumnChunkMetadata> {

@@ -17,22 +17,30 @@ use super::error::RecordError;
 use super::even_lists;
 use super::steps::join_arrays;
 use super::write::Compression;
+use super::written::{WriteFailure, WrittenFile};
 
 /// Decoded bytes of a row group.
 const GROUP_BYTES: usize = 16 << 20;
 
-/// Fewest rows of a row group, unless the file ends.
+/// Fewest rows of a row group, unless the file ends or they take more than this many bytes.
 const LEAST_ROWS: usize = 1 << 12;
+const MOST_BYTES: usize = 48 << 20;
 
 /// Writes batches of rows; small batches share a row group, large ones are cut.
 pub(super) struct RowGroupWriter {
     names: Vec<String>,
     options: WriteOptions,
     file: Option<File>,
-    writer: Option<FileWriter<BufWriter<File>>>,
+    writer: Option<FileWriter<BufWriter<WrittenFile>>>,
+    failure: WriteFailure,
     pending: Vec<Vec<Box<dyn Array>>>,
     pending_rows: usize,
     rows_per_group: usize,
+}
+
+/// Rows of a row group: about as many bytes as aimed at, and not so few that narrow columns come in crumbs.
+fn rows_per_group(bytes_per_row: usize) -> usize {
+    (GROUP_BYTES / bytes_per_row).max(LEAST_ROWS.min(MOST_BYTES / bytes_per_row)).max(1)
 }
 
 /// How much of what is pending is written.
@@ -73,9 +81,10 @@ impl RowGroupWriter {
             options,
             file: Some(file.try_clone()?),
             writer: None,
+            failure: WriteFailure::default(),
             pending: Vec::new(),
             pending_rows: 0,
-            rows_per_group: (GROUP_BYTES / bytes_per_row.max(1)).max(LEAST_ROWS),
+            rows_per_group: rows_per_group(bytes_per_row.max(1)),
         })
     }
 
@@ -139,8 +148,11 @@ impl RowGroupWriter {
                 (field.name.clone(), field)
             });
             let schema: ArrowSchema = fields.collect();
+            let (file, failure) = WrittenFile::new(file);
+            self.failure = failure;
             let file = BufWriter::with_capacity(1 << 18, file);
-            let writer = FileWriter::try_new(file, schema, self.options).map_err(std::io::Error::other)?;
+            let writer = FileWriter::try_new(file, schema, self.options);
+            let writer = writer.map_err(|error| self.failure.cause(error))?;
             self.writer = Some(writer);
         }
         let Some(writer) = &mut self.writer else { unreachable!("set above") };
@@ -169,7 +181,7 @@ impl RowGroupWriter {
                 columns.extend(leaf?);
             }
             let group = Encoded { n_rows: group[0].len(), columns };
-            write_group(writer, &group)?;
+            write_group(writer, &group).map_err(|error| self.failure.cause(error))?;
         }
         Ok(())
     }
@@ -181,7 +193,7 @@ impl RowGroupWriter {
     pub(super) fn finish(mut self) -> std::io::Result<()> {
         self.flush(Flush::Everything)?;
         match self.writer {
-            Some(mut writer) => writer.end(None).map(|_| ()).map_err(std::io::Error::other),
+            Some(mut writer) => writer.end(None).map(|_| ()).map_err(|error| self.failure.cause(error)),
             None => Err(std::io::Error::other("no rows to write")),
         }
     }
@@ -213,11 +225,29 @@ fn encode(
         .collect()
 }
 
-fn write_group(writer: &mut FileWriter<BufWriter<File>>, group: &Encoded) -> std::io::Result<()> {
+fn write_group(
+    writer: &mut FileWriter<BufWriter<WrittenFile>>,
+    group: &Encoded,
+) -> polars::error::PolarsResult<()> {
     let columns = group.columns.iter().map(|pages| {
         Ok(DynStreamingIterator::new(fallible_streaming_iterator::convert(
             pages.iter().map(polars::error::PolarsResult::Ok),
         )))
     });
-    writer.write(group.n_rows as u64, DynIter::new(columns)).map_err(std::io::Error::other)
+    writer.write(group.n_rows as u64, DynIter::new(columns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_groups_of_wide_rows_are_short() {
+        assert_eq!(rows_per_group(1), GROUP_BYTES);
+        assert_eq!(rows_per_group(1 << 10), 1 << 14);
+        assert_eq!(rows_per_group(10_000), LEAST_ROWS);
+        // A trace of 20,000 dimensions: a mean and a variance of 64 bits each.
+        assert_eq!(rows_per_group(320_000), 157);
+        assert_eq!(rows_per_group(1 << 30), 1);
+    }
 }

@@ -183,6 +183,11 @@ impl ColumnMap {
         Self { entries, ..Self::default() }
     }
 
+    /// The column that the user mapped `field` to.
+    pub(super) fn column_of(&self, field: &str) -> Option<&str> {
+        self.entries.iter().find(|(name, _)| name == field).map(|(_, column)| column.as_str())
+    }
+
     /// The column that holds `field` in `table`, if any.
     ///
     /// # Errors

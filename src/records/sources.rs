@@ -12,9 +12,10 @@ use walkdir::WalkDir;
 use super::budget::PartBudget;
 use super::error::{Problem, RecordError};
 use super::layouts::{Datasets, Layout, Member, is_worth_naming, views};
-use super::on_disk::{FileOnDisk, is_pipe, open_pipe};
+use super::on_disk::{FileOnDisk, is_device, is_pipe, open_pipe};
 use super::run_names::{self, unpacked_path};
 use super::view::View;
+use crate::printable::path_text;
 
 /// Where recordings are looked for when none is named.
 const DEFAULT_DIRECTORY: &str = "runs";
@@ -157,6 +158,14 @@ impl InputFile {
         }
     }
 
+    /// Where the file is, if it is one: its name is for people, and spells out what of the path is no text.
+    pub fn path_on_disk(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Path(file) => Some(file.path()),
+            Place::Memory(_) => None,
+        }
+    }
+
     /// What a copy of it would be called wherever it lies: its stem, in a data set the rest of its path.
     pub(super) fn name_anywhere(&self) -> String {
         let Some(member) = &self.member else { return run_names::stem(self.path()) };
@@ -202,6 +211,19 @@ pub fn discover(
     default_runs: Option<&str>,
     layout: Layout,
 ) -> Result<Discovered, RecordError> {
+    discover_within(runs, default_runs, layout, PartBudget::default())
+}
+
+/// The same; what is read of the files, and what standard input and pipes give, stays within `budget`.
+///
+/// # Errors
+/// As [`discover`], and a stream that gives more than the budget.
+pub fn discover_within(
+    runs: &[String],
+    default_runs: Option<&str>,
+    layout: Layout,
+    budget: PartBudget,
+) -> Result<Discovered, RecordError> {
     let mut discovered = Discovered::default();
     let mut seen = BTreeSet::new();
     let from_environment: Vec<String>;
@@ -218,7 +240,7 @@ pub fn discover(
         runs
     };
     for run in runs {
-        discover_one(run, &mut discovered, &mut seen)?;
+        discover_one(run, budget, &mut discovered, &mut seen)?;
     }
     place_in_datasets(&mut discovered, layout);
     let views: Vec<Vec<View>> = discovered.files.iter().map(|file| views_of(file, layout)).collect();
@@ -249,7 +271,7 @@ pub fn discover(
     discovered.files = (discovered.files.into_iter().zip(views))
         .flat_map(|(file, views)| views.into_iter().map(move |view| InputFile { view, ..file.clone() }))
         .collect();
-    Ok(discovered)
+    Ok(discovered.within(budget))
 }
 
 /// The path that a file's run is called after: of an event log its folder, of a data set the data set's.
@@ -308,16 +330,20 @@ fn views_of(file: &InputFile, layout: Layout) -> Vec<View> {
 
 fn discover_one(
     run: &str,
+    budget: PartBudget,
     discovered: &mut Discovered,
     seen: &mut BTreeSet<PathBuf>,
 ) -> Result<(), RecordError> {
     if run == "-" {
-        discovered.files.push(read_once("standard input", std::io::stdin())?);
+        discovered.files.push(read_once("standard input", std::io::stdin(), budget)?);
         return Ok(());
     }
     let path = Path::new(run);
+    if is_device(path) {
+        return Err(RecordError::file(run, Problem::Device));
+    }
     if is_pipe(path) {
-        discovered.files.push(read_once(run, open_pipe(path, run)?)?);
+        discovered.files.push(read_once(run, open_pipe(path, run)?, budget)?);
     } else if path.is_dir() {
         let found = search(path, run, &mut discovered.notes)?;
         if found.is_empty() {
@@ -345,9 +371,14 @@ fn discover_one(
 }
 
 /// What can be read only once, in memory.
-fn read_once(name: &str, mut source: impl Read) -> Result<InputFile, RecordError> {
+fn read_once(name: &str, source: impl Read, budget: PartBudget) -> Result<InputFile, RecordError> {
     let mut bytes = Vec::new();
+    let budget = budget.bytes();
+    let mut source = source.take(budget.saturating_add(1));
     source.read_to_end(&mut bytes).map_err(|error| RecordError::file(name, error))?;
+    if bytes.len() as u64 > budget {
+        return Err(RecordError::file(name, Problem::StreamOverBudget { budget }));
+    }
     let place = Place::Memory(Buffer::from_vec(bytes));
     Ok(InputFile::new(name.to_owned(), place, Origin::Named))
 }
@@ -356,7 +387,7 @@ fn read_once(name: &str, mut source: impl Read) -> Result<InputFile, RecordError
 fn add(discovered: &mut Discovered, seen: &mut BTreeSet<PathBuf>, paths: Vec<PathBuf>, origin: Origin) {
     for path in paths {
         let identity = path.canonicalize().unwrap_or_else(|_| path.clone());
-        let name = path.to_string_lossy().into_owned();
+        let name = path_text(&path);
         if seen.insert(identity) {
             discovered.files.push(InputFile::new(name, Place::Path(FileOnDisk::new(path)), origin));
         } else {
@@ -384,7 +415,7 @@ fn search(directory: &Path, name: &str, notes: &mut Vec<String>) -> Result<Vec<P
             Ok(entry) => entry,
             // A link that leads nowhere or in a circle holds nothing that is not found elsewhere.
             Err(error) if error.path().is_some_and(Path::is_symlink) => {
-                let link = error.path().unwrap_or(directory).display();
+                let link = path_text(error.path().unwrap_or(directory));
                 let why = if error.loop_ancestor().is_some() { "to a folder it lies in" } else { "nowhere" };
                 notes.push(format!("{link} is a link that leads {why}: not followed"));
                 continue;

@@ -3,11 +3,12 @@
 //! Four formats, one face: named columns with Arrow types, split into parts (Parquet row groups, Arrow record
 //! batches, a text file as a whole) that can be read independently and in parallel.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
-use polars_arrow::array::Array;
+use polars_arrow::array::{Array, ListArray, Utf8ViewArray};
 use polars_arrow::datatypes::ArrowDataType;
 
 use super::error::{Problem, RecordError};
@@ -19,6 +20,7 @@ use super::part::{Column, Part};
 use super::run_names::unpacked_path;
 use super::sources::{InputFile, Place};
 use super::text;
+pub(super) use super::types::describe_type;
 
 /// Rows of one part, the whole of it or less.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub(super) struct RowDefaults<'a> {
 pub struct Table {
     file: InputFile,
     columns: Vec<(String, ArrowDataType)>,
+    /// Where each column is among them: there may be tens of thousands.
+    places: BTreeMap<String, usize>,
     parts: Vec<Part>,
     contents: Contents,
     /// What reading it left out, where its layout is a foreign one.
@@ -60,6 +64,12 @@ impl Table {
     /// # Errors
     /// If the file cannot be opened, is of no known format, or its structure is damaged.
     pub fn open(input: &InputFile) -> Result<Self, RecordError> {
+        let (identity, budget) = (None, input.budget);
+        Self::open_as(input, &text::TextReading { identity, left: budget.bytes(), budget })
+    }
+
+    /// The same, a text file as `reading` says.
+    pub(super) fn open_as(input: &InputFile, reading: &text::TextReading<'_>) -> Result<Self, RecordError> {
         let is_empty = match &input.place {
             Place::Path(file) => {
                 std::fs::metadata(file.path()).is_ok_and(|found| found.is_file() && found.len() == 0)
@@ -70,14 +80,18 @@ impl Table {
             return Err(RecordError::file(&input.name, Problem::NoRows));
         }
         if let Some(unpacked) = packed::unpack(input)? {
-            let table = Self::open_as(&unpacked, format_of(&unpacked)?)?;
+            let table = Self::open_in(&unpacked, format_of(&unpacked)?, reading)?;
             // What is in memory stands for the file: its name, and whether it has changed.
             return Ok(Self { file: input.clone(), ..table });
         }
-        Self::open_as(input, format_of(input)?)
+        Self::open_in(input, format_of(input)?, reading)
     }
 
-    fn open_as(input: &InputFile, format: Format) -> Result<Self, RecordError> {
+    fn open_in(
+        input: &InputFile,
+        format: Format,
+        reading: &text::TextReading<'_>,
+    ) -> Result<Self, RecordError> {
         match format {
             Format::Parquet => {
                 let file = ParquetFile::open(input)?;
@@ -88,7 +102,9 @@ impl Table {
                 Ok(Self::new(input, file.columns(), file.parts(), Contents::Ipc(file)))
             }
             Format::Text(format) => {
-                input.budget.check(&input.name, "the file", input.place.n_bytes(&input.name)?)?;
+                if input.place.n_bytes(&input.name)? > reading.left {
+                    return Err(reading.refused(&input.name));
+                }
                 let bytes = input.place.read_whole(&input.name)?;
                 if let Some(made) = layouts::columns(input.view, &input.name, &bytes)? {
                     let n_rows = made.arrays.first().map_or(0, |array| array.len());
@@ -96,7 +112,7 @@ impl Table {
                     let table = Self::new(input, made.columns, parts, Contents::Memory(made.arrays));
                     return Ok(Self { notes: made.notes, ..table });
                 }
-                let (columns, arrays) = text::parse(&input.name, &bytes, format, input.budget)?;
+                let (columns, arrays) = text::parse(&input.name, &bytes, format, reading)?;
                 let n_rows = arrays.first().map_or(0, |array| array.len());
                 if n_rows == 0 {
                     return Err(RecordError::file(&input.name, Problem::NoRows));
@@ -112,7 +128,10 @@ impl Table {
         parts: Vec<Part>,
         contents: Contents,
     ) -> Self {
-        let table = Self { file: input.clone(), columns, parts, contents, notes: Vec::new() };
+        // Of two columns of one name the first is the one.
+        let places = columns.iter().enumerate().rev();
+        let places = places.map(|(place, (name, _))| (name.clone(), place)).collect();
+        let table = Self { file: input.clone(), columns, places, parts, contents, notes: Vec::new() };
         match input.member.as_ref().and_then(|member| member.n_rows) {
             Some(n_rows) => table.first_rows(n_rows),
             None => table,
@@ -162,12 +181,12 @@ impl Table {
 
     /// Whether there is a column of this name.
     pub fn has_column(&self, name: &str) -> bool {
-        self.columns.iter().any(|(column, _)| column == name)
+        self.places.contains_key(name)
     }
 
     /// Type of a column.
     pub(super) fn column_type(&self, name: &str) -> Option<&ArrowDataType> {
-        self.columns.iter().find(|(column, _)| column == name).map(|(_, dtype)| dtype)
+        self.places.get(name).map(|place| &self.columns[*place].1)
     }
 
     /// Parts in row order.
@@ -197,8 +216,8 @@ impl Table {
             Contents::Parquet(file) => file.read(part, names),
             Contents::Ipc(file) => file.read(part, names),
             Contents::Memory(arrays) => {
-                let position = |name: &String| self.columns.iter().position(|(column, _)| column == name);
-                Ok(names.iter().filter_map(position).map(|i| Column::Values(arrays[i].clone())).collect())
+                let places = names.iter().filter_map(|name| self.places.get(name));
+                Ok(places.map(|place| Column::Values(arrays[*place].clone())).collect())
             }
         }
     }
@@ -221,7 +240,29 @@ impl Table {
         Ok(columns.into_iter().map(slice).collect())
     }
 
-    /// Bytes of the named columns, decompressed, as far as the file tells without decoding.
+    /// Bytes that are held for as long as the file is open: those of a text file.
+    pub(super) fn held_bytes(&self) -> u64 {
+        match &self.contents {
+            Contents::Memory(arrays) => arrays.iter().map(|array| held_bytes(&**array)).sum(),
+            _ => 0,
+        }
+    }
+
+    /// Bytes that the named columns of a slice take once they are decoded.
+    pub(super) fn slice_bytes(&self, slice: &PartSlice, names: &[String]) -> u64 {
+        match &self.contents {
+            Contents::Parquet(file) => {
+                let n_rows = self.parts[slice.part].n_rows.max(1) as u128;
+                let share = u128::from(file.n_bytes(slice.part, names)) * slice.rows.len() as u128 / n_rows;
+                u64::try_from(share).unwrap_or(u64::MAX)
+            }
+            // What cannot be told is told when it is read: until then nothing else is.
+            Contents::Ipc(file) => file.decoded_bytes(slice.part, names).unwrap_or(u64::MAX),
+            Contents::Memory(_) => 0,
+        }
+    }
+
+    /// Bytes of the named columns, decoded, as far as the file tells without decoding.
     pub(super) fn n_bytes(&self, names: &[String]) -> u64 {
         match &self.contents {
             Contents::Parquet(file) => (0..self.parts.len()).map(|part| file.n_bytes(part, names)).sum(),
@@ -232,8 +273,8 @@ impl Table {
     /// Parts cut so that the named columns of each slice take about `max_bytes`, or hold at most `max_rows` where
     /// the file does not tell bytes.
     pub(super) fn slices(&self, names: &[String], max_bytes: u64, max_rows: usize) -> Vec<PartSlice> {
-        // Half of what the budget has room for: lengths and row numbers take some too.
-        let max_bytes = max_bytes.min(self.file.budget.bytes() / 2);
+        // What is made of a slice takes room beside it, and so does the next one.
+        let max_bytes = max_bytes.min(self.file.budget.bytes() / 4);
         self.cut_parts(|part, n_rows| match &self.contents {
             Contents::Parquet(file) => file.n_bytes(part, names).div_ceil(max_bytes.max(1)),
             Contents::Memory(_) => n_rows.div_ceil(max_rows.max(1)) as u64,
@@ -263,6 +304,14 @@ impl Table {
         }
         slices
     }
+}
+
+/// Bytes of an array, roughly: values of text count as one of the longest ones that views hold themselves.
+fn held_bytes(array: &dyn Array) -> u64 {
+    let any = array.as_any();
+    let inner = any.downcast_ref::<ListArray<i64>>().map_or(0, |lists| held_bytes(&**lists.values()));
+    let text = any.downcast_ref::<Utf8ViewArray>().map_or(0, |text| text.total_bytes_len());
+    inner + text as u64 + 16 * array.len() as u64
 }
 
 enum Format {
@@ -307,29 +356,5 @@ fn format_of(input: &InputFile) -> Result<Format, RecordError> {
         Ok(Format::Text(text::TextFormat::Delimited))
     } else {
         Err(RecordError::file(&input.name, Problem::UnknownFormat))
-    }
-}
-
-/// A type as people write it: `f64`, `str`, `list<bool>`, `f32[17]`.
-pub(super) fn describe_type(dtype: &ArrowDataType) -> String {
-    match dtype {
-        ArrowDataType::Boolean => "bool".to_owned(),
-        ArrowDataType::Utf8 | ArrowDataType::LargeUtf8 | ArrowDataType::Utf8View => "str".to_owned(),
-        ArrowDataType::Float32 => "f32".to_owned(),
-        ArrowDataType::Float64 => "f64".to_owned(),
-        ArrowDataType::Int8 => "i8".to_owned(),
-        ArrowDataType::Int16 => "i16".to_owned(),
-        ArrowDataType::Int32 => "i32".to_owned(),
-        ArrowDataType::Int64 => "i64".to_owned(),
-        ArrowDataType::UInt8 => "u8".to_owned(),
-        ArrowDataType::UInt16 => "u16".to_owned(),
-        ArrowDataType::UInt32 => "u32".to_owned(),
-        ArrowDataType::UInt64 => "u64".to_owned(),
-        ArrowDataType::List(field) | ArrowDataType::LargeList(field) => {
-            format!("list<{}>", describe_type(&field.dtype))
-        }
-        ArrowDataType::FixedSizeList(field, width) => format!("{}[{width}]", describe_type(&field.dtype)),
-        ArrowDataType::Dictionary(_, values, _) => describe_type(values),
-        other => format!("{other:?}").split(['(', ' ', '{']).next().unwrap_or_default().to_lowercase(),
     }
 }

@@ -20,6 +20,34 @@ const KEPT_AS_WRITTEN: [&str; 5] = ["run_id", "run", "run_dir", "config", "playe
 /// Before a cell that is no finite number and may still stand among numbers; no text begins with it.
 const NOT_FINITE: char = '\u{1}';
 
+/// How a text file is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TextReading<'a> {
+    /// A further column whose cells are names: the user says so.
+    pub(super) identity: Option<&'a str>,
+    /// Bytes that are left for it.
+    pub(super) left: u64,
+    /// Bytes that all text files may take.
+    pub(super) budget: PartBudget,
+}
+
+impl TextReading<'_> {
+    /// Refuses a file that takes more than is left.
+    fn check(&self, name: &str, n_bytes: usize, n_cells: u64) -> Result<(), RecordError> {
+        let cells = n_cells.saturating_mul(size_of::<Value>() as u64);
+        if cells.saturating_add(n_bytes as u64) <= self.left {
+            return Ok(());
+        }
+        Err(self.refused(name))
+    }
+
+    /// The error of a file that takes more than is left.
+    pub(super) fn refused(&self, name: &str) -> RecordError {
+        let budget = self.budget.bytes();
+        RecordError::file(name, Problem::TextOverBudget { is_first: self.left == budget, budget })
+    }
+}
+
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TextFormat {
@@ -36,18 +64,18 @@ type Columns = (Vec<(String, ArrowDataType)>, Vec<Box<dyn Array>>);
 
 /// Parses a whole file to named, typed columns.
 ///
-/// Every cell takes memory whatever it holds, so that rows times columns are held against `budget` as they grow: in
+/// Every cell takes memory whatever it holds, so that rows times columns are held against what is left as they grow: in
 /// NDJSON each line may bring a column that all lines then have.
 pub(super) fn parse(
     name: &str,
     bytes: &[u8],
     format: TextFormat,
-    budget: PartBudget,
+    reading: &TextReading<'_>,
 ) -> Result<Columns, RecordError> {
     let columns = match format {
-        TextFormat::Ndjson => parse_ndjson(name, bytes, budget)?,
-        TextFormat::Delimited => parse_delimited(name, bytes, separator(bytes))?,
-        TextFormat::Tabs => parse_delimited(name, bytes, b'\t')?,
+        TextFormat::Ndjson => parse_ndjson(name, bytes, reading)?,
+        TextFormat::Delimited => parse_delimited(name, bytes, separator(bytes), reading)?,
+        TextFormat::Tabs => parse_delimited(name, bytes, b'\t', reading)?,
     };
     let mut schema = Vec::with_capacity(columns.len());
     let mut arrays = Vec::with_capacity(columns.len());
@@ -77,6 +105,7 @@ fn parse_delimited(
     name: &str,
     bytes: &[u8],
     separator: u8,
+    reading: &TextReading<'_>,
 ) -> Result<Vec<(String, Vec<Value>)>, RecordError> {
     let failed = |error: csv::Error| unreadable(name, "CSV", error.to_string());
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -86,15 +115,20 @@ fn parse_delimited(
     if let Some((_, column)) = twice {
         return Err(RecordError::column(name, column, Problem::RepeatedName));
     }
-    let is_kept: Vec<bool> = header.iter().map(|column| KEPT_AS_WRITTEN.contains(&column.as_str())).collect();
+    let is_kept = |column: &String| {
+        KEPT_AS_WRITTEN.contains(&column.as_str()) || reading.identity == Some(column.as_str())
+    };
+    let is_kept: Vec<bool> = header.iter().map(is_kept).collect();
     let mut columns: Vec<(String, Vec<Value>)> =
         header.into_iter().map(|column| (column, Vec::new())).collect();
     if columns.is_empty() {
         return Err(RecordError::file(name, Problem::NoRows));
     }
     let has_decimal_commas = separator == b';';
-    for record in reader.records() {
+    let n_columns = columns.len() as u64;
+    for (row, record) in (1u64..).zip(reader.records()) {
         let record = record.map_err(failed)?;
+        reading.check(name, bytes.len(), n_columns.saturating_mul(row))?;
         for (((_, cells), cell), is_kept) in columns.iter_mut().zip(record.iter()).zip(&is_kept) {
             cells.push(match literal::list(cell) {
                 Some(list) => Value::Array(list),
@@ -137,7 +171,7 @@ fn typed_cell(cell: &str, has_decimal_commas: bool) -> Value {
 fn parse_ndjson(
     name: &str,
     bytes: &[u8],
-    budget: PartBudget,
+    reading: &TextReading<'_>,
 ) -> Result<Vec<(String, Vec<Value>)>, RecordError> {
     let mut columns: Vec<(String, Vec<Value>)> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
@@ -151,7 +185,7 @@ fn parse_ndjson(
         let Cells(object) = serde_json::from_slice(&line)
             .map_err(|error| detail(error.to_string().replace(" at line 1 ", " at ")))?;
         let n_columns = (columns.len() + object.len()) as u64;
-        budget.check(name, "the file", n_columns * (n_rows as u64 + 1) * size_of::<Value>() as u64)?;
+        reading.check(name, bytes.len(), n_columns.saturating_mul(n_rows as u64 + 1))?;
         for (column, value) in object {
             let place = *places.entry(column).or_insert_with_key(|column| {
                 columns.push((column.clone(), vec![Value::Null; n_rows]));
@@ -291,8 +325,11 @@ mod tests {
     use super::super::table::describe_type;
     use super::*;
 
+    const READING: TextReading<'_> =
+        TextReading { identity: Some("id"), left: 1 << 32, budget: PartBudget::of_bytes(1 << 32) };
+
     fn types(bytes: &[u8], format: TextFormat) -> Vec<String> {
-        let (columns, _) = parse("test", bytes, format, PartBudget::default()).expect("columns");
+        let (columns, _) = parse("test", bytes, format, &READING).expect("columns");
         columns.iter().map(|(name, dtype)| format!("{name} {}", describe_type(dtype))).collect()
     }
 
@@ -317,7 +354,7 @@ mod tests {
         let ndjson =
             b"{\"a\":1,\"b\":[NaN,2],\"c\":\"NaN\"}\n{\"a\":-Infinity,\"b\":[1,Infinity],\"c\":\"x, NaN\"}\n";
         assert_eq!(types(ndjson, TextFormat::Ndjson), ["a f64", "b list<f64>", "c str"]);
-        let (_, arrays) = parse("test", ndjson, TextFormat::Ndjson, PartBudget::default()).expect("columns");
+        let (_, arrays) = parse("test", ndjson, TextFormat::Ndjson, &READING).expect("columns");
         let floats = arrays[0].as_any().downcast_ref::<PrimitiveArray<f64>>().expect("numbers");
         assert_eq!(floats.values().as_slice(), [1.0, f64::NEG_INFINITY]);
         let texts = arrays[2].as_any().downcast_ref::<Utf8ViewArray>().expect("text");
@@ -339,7 +376,7 @@ mod tests {
     fn lists_and_late_columns_in_ndjson() {
         let ndjson = b"{\"a\":[true,false]}\n\n{\"a\":[],\"b\":18446744073709551615}\n";
         assert_eq!(types(ndjson, TextFormat::Ndjson), ["a list<bool>", "b u64"]);
-        let (_, arrays) = parse("test", ndjson, TextFormat::Ndjson, PartBudget::default()).expect("columns");
+        let (_, arrays) = parse("test", ndjson, TextFormat::Ndjson, &READING).expect("columns");
         assert_eq!(
             arrays.iter().map(|array| (array.len(), array.null_count())).collect::<Vec<_>>(),
             [(2, 0), (2, 1)]
@@ -350,7 +387,9 @@ mod tests {
     fn names_are_never_retyped() {
         let csv = b"run_id,step\n01,1\n1,2\n1e3,3\n123456789012345678901,4\n,5\n";
         assert_eq!(types(csv, TextFormat::Delimited), ["run_id str", "step i64"]);
-        let (_, arrays) = parse("test", csv, TextFormat::Delimited, PartBudget::default()).expect("columns");
+        // Nor in a column that is said to hold them.
+        assert_eq!(types(b"id,other\n01,01\n", TextFormat::Delimited), ["id str", "other i64"]);
+        let (_, arrays) = parse("test", csv, TextFormat::Delimited, &READING).expect("columns");
         let runs = arrays[0].as_any().downcast_ref::<Utf8ViewArray>().expect("text");
         let runs: Vec<Option<&str>> = runs.iter().collect();
         assert_eq!(runs, [Some("01"), Some("1"), Some("1e3"), Some("123456789012345678901"), None]);
@@ -358,22 +397,20 @@ mod tests {
 
     #[test]
     fn a_column_named_twice_is_an_error_that_names_it() {
-        let message = |bytes: &[u8], format| {
-            parse("test", bytes, format, PartBudget::default()).expect_err("an error").to_string()
-        };
+        let message =
+            |bytes: &[u8], format| parse("test", bytes, format, &READING).expect_err("an error").to_string();
         let csv = message(b"mask,value,mask\n1,2,3\n", TextFormat::Delimited);
         assert_eq!(csv, "test: column mask: there twice");
         let ndjson = message(b"{\"a\":1}\n{\"a\":1,\"b\":2,\"a\":3}\n", TextFormat::Ndjson);
         assert!(ndjson.contains("line 2") && ndjson.contains("column 'a' is there twice"), "{ndjson}");
         // Commas at the ends of lines name nothing.
-        assert!(parse("test", b"a,,\n1,,\n", TextFormat::Delimited, PartBudget::default()).is_ok());
+        assert!(parse("test", b"a,,\n1,,\n", TextFormat::Delimited, &READING).is_ok());
     }
 
     #[test]
     fn a_broken_line_is_named() {
-        let failure = |bytes: &[u8], format| {
-            parse("test", bytes, format, PartBudget::default()).expect_err("an error").to_string()
-        };
+        let failure =
+            |bytes: &[u8], format| parse("test", bytes, format, &READING).expect_err("an error").to_string();
         let error = failure(b"{\"a\":1}\n{\"a\":nil}\n", TextFormat::Ndjson);
         assert!(error.contains("line 2"), "{error}");
         let error = failure(b"a,b\n1\n", TextFormat::Delimited);
@@ -383,8 +420,13 @@ mod tests {
     #[test]
     fn lines_that_each_bring_a_column_are_held_against_the_budget() {
         let lines: String = (0..4000).map(|i| format!("{{\"c{i}\":1}}\n")).collect();
-        let budget = PartBudget::of_bytes(16 << 20);
-        let error = parse("test", lines.as_bytes(), TextFormat::Ndjson, budget).expect_err("an error");
-        assert!(matches!(error.problem, Problem::OverBudget { .. }), "{error}");
+        let refused = |text: &str, format, left| {
+            let error = parse("test", text.as_bytes(), format, &TextReading { left, ..READING });
+            let problem = error.expect_err("an error").problem;
+            assert!(matches!(problem, Problem::TextOverBudget { is_first: false, .. }), "{problem}");
+        };
+        refused(&lines, TextFormat::Ndjson, 16 << 20);
+        // A cell of nothing takes memory, too.
+        refused(&",,,,,,,,,\n".repeat(10_000), TextFormat::Delimited, 1 << 20);
     }
 }

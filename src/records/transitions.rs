@@ -33,6 +33,9 @@ pub struct TransitionSummary {
     pub roles: BTreeMap<String, Vec<String>>,
 }
 
+/// Decoded bytes of the rows looked at at once, and their number where a file does not tell.
+const SLICE_BYTES: u64 = 32 << 20;
+const SLICE_ROWS: usize = 1 << 20;
 /// Roles of the columns of steps, observations apart.
 const STEP_ROLES: [&str; 12] = [
     "run_id",
@@ -109,7 +112,7 @@ impl TransitionColumns {
 }
 
 impl TransitionSummary {
-    /// Reads `table` part by part; memory is bounded by one part.
+    /// Reads `table` slice by slice; memory is bounded by one slice, whatever a part decodes to.
     ///
     /// # Errors
     /// Unreadable parts, null or mistyped keys, observations of another width.
@@ -117,8 +120,16 @@ impl TransitionSummary {
         let columns = TransitionColumns::find(table, map)?;
         let names = columns.names();
         let mut summary = Self { roles: columns.roles(table, map)?, ..Self::default() };
-        for (part, place) in table.parts().iter().enumerate() {
-            let mut read = table.read(part, &names)?.into_iter();
+        for slice in table.slices(&names, SLICE_BYTES, SLICE_ROWS) {
+            let part = table.parts()[slice.part];
+            let place =
+                &Part { first_row: part.first_row + slice.rows.start as u64, n_rows: slice.rows.len() };
+            let mut read = if place.n_rows == part.n_rows {
+                table.read(slice.part, &names)?.into_iter()
+            } else {
+                let arrays = table.read_arrays(slice.part, &slice.rows, &names)?;
+                arrays.into_iter().map(Column::Values).collect::<Vec<_>>().into_iter()
+            };
             summary.add_keys(table, &columns, place, &mut read)?;
             if let (Some(name), Some(column)) =
                 (&columns.reward, columns.reward.as_ref().and_then(|_| read.next()))

@@ -9,6 +9,8 @@ use polars::prelude::{
 use polars_arrow::array::{Array, BooleanArray, ListArray, PrimitiveArray, Utf8ViewArray};
 use polars_arrow::offset::Offsets;
 
+use super::written::{WriteFailure, WrittenFile};
+
 /// How columns are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
@@ -133,7 +135,8 @@ impl ParquetTable {
 pub struct TableWriter {
     compression: Compression,
     file: File,
-    writer: Option<BatchedWriter<File>>,
+    writer: Option<BatchedWriter<WrittenFile>>,
+    failure: WriteFailure,
 }
 
 impl TableWriter {
@@ -142,7 +145,7 @@ impl TableWriter {
     /// # Errors
     /// If the file handle cannot be shared.
     pub fn new(file: &File, compression: Compression) -> std::io::Result<Self> {
-        Ok(Self { compression, file: file.try_clone()?, writer: None })
+        Ok(Self { compression, file: file.try_clone()?, writer: None, failure: WriteFailure::default() })
     }
 
     /// Appends a batch; every batch has the same columns.
@@ -152,15 +155,16 @@ impl TableWriter {
     pub fn write(&mut self, table: ParquetTable) -> std::io::Result<()> {
         let frame = DataFrame::new_infer_height(table.columns).map_err(std::io::Error::other)?;
         if self.writer.is_none() {
-            let file = self.file.try_clone()?;
+            let (file, failure) = WrittenFile::new(self.file.try_clone()?);
+            self.failure = failure;
             let writer = ParquetWriter::new(file)
                 .with_compression(self.compression.parquet())
                 .batched(frame.schema())
-                .map_err(std::io::Error::other)?;
+                .map_err(|error| self.failure.cause(error))?;
             self.writer = Some(writer);
         }
         let Some(writer) = &mut self.writer else { unreachable!("set above") };
-        writer.write_batch(&frame).map_err(std::io::Error::other)
+        writer.write_batch(&frame).map_err(|error| self.failure.cause(error))
     }
 
     /// Writes the footer.
@@ -169,7 +173,7 @@ impl TableWriter {
     /// If writing fails, or nothing was written.
     pub fn finish(self) -> std::io::Result<()> {
         match self.writer {
-            Some(writer) => writer.finish().map(|_| ()).map_err(std::io::Error::other),
+            Some(writer) => writer.finish().map(|_| ()).map_err(|error| self.failure.cause(error)),
             None => Err(std::io::Error::other("no rows to write")),
         }
     }

@@ -15,6 +15,8 @@ pub const COVARIANCE_PLAYERS: usize = 64;
 /// Sums over coalitions, under way.
 pub(super) struct NoiseSums<'a> {
     noise: &'a NoiseVariances,
+    /// What squares of variances are in units of.
+    unit: f64,
     second: Vec<f64>,
     fourth: Vec<f64>,
     covariance: Option<DMatrix<f64>>,
@@ -24,6 +26,7 @@ impl<'a> NoiseSums<'a> {
     pub(super) fn new(n_players: usize, noise: &'a NoiseVariances) -> Self {
         Self {
             noise,
+            unit: noise.unit().unwrap_or(1.0),
             second: vec![0.0; n_players],
             fourth: vec![0.0; n_players],
             covariance: (n_players <= COVARIANCE_PLAYERS).then(|| DMatrix::zeros(n_players, n_players)),
@@ -37,7 +40,7 @@ impl<'a> NoiseSums<'a> {
             let share = c * c * variance;
             self.second[player] += share;
             if let Degrees::PerCoalition(own) = &self.noise.degrees {
-                self.fourth[player] += share * share / own[position];
+                self.fourth[player] += (share / self.unit).powi(2) / own[position];
             }
         }
         if let Some(covariance) = &mut self.covariance {
@@ -53,9 +56,9 @@ impl<'a> NoiseSums<'a> {
     pub(super) fn errors(&self) -> Vec<NoiseError> {
         let error = |(second, fourth): (&f64, &f64)| NoiseError {
             standard_error: second.sqrt(),
-            degrees: match self.noise.degrees {
-                Degrees::Pooled(degrees) => degrees,
-                Degrees::PerCoalition(_) => second.powi(2) / fourth,
+            degrees: match &self.noise.degrees {
+                Degrees::Pooled(degrees) => *degrees,
+                Degrees::PerCoalition(own) => Degrees::combined(own, second / self.unit, *fourth),
             },
         };
         self.second.iter().zip(&self.fourth).map(error).collect()

@@ -12,7 +12,7 @@ use super::group_args::{GroupArgs, check_grouping};
 use crate::attribution::{
     Game, InteractionEngine, InteractionIndex, InteractionResult, Quotient, Unions, summarize_interactions,
 };
-use crate::commands::figures::{FigureArgs, only};
+use crate::commands::figures::{FigureArgs, FigureKindArgs, only};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::console::Console;
 use crate::records::CoalitionRecording;
@@ -52,6 +52,9 @@ pub struct InteractionArgs {
     /// Picture of the result.
     #[command(flatten)]
     pub figure: FigureArgs,
+    /// Which one.
+    #[command(flatten)]
+    pub figure_kind: FigureKindArgs,
 }
 
 /// Most slots of a term unless told otherwise.
@@ -145,7 +148,7 @@ pub fn run(args: &InteractionArgs, context: &Context) -> Result<Outcome, Command
     let analysis = args.analysis(context)?;
     context.check_table_flag("games", args.games.games.is_some())?;
     context.check_table_flag("top", args.top.is_some())?;
-    args.figure.check(context)?;
+    args.figure.check(&args.figure_kind, context)?;
     context.check_output()?;
     let files = context.discover(&args.games.runs)?.files;
     let recording = read_games(&analysis.games.value, &analysis.games.reading, &context.console, &files)?;
@@ -153,7 +156,7 @@ pub fn run(args: &InteractionArgs, context: &Context) -> Result<Outcome, Command
     let counts = documents.iter().flat_map(|document| &document.summary).map(|row| row.numbers.n_units);
     let n_units = counts.max().unwrap_or(0);
     args.games.refuse_idle(&recording, n_units)?;
-    if args.figure.write(context, |kind| interaction_figure(only(&documents)?, kind))? {
+    if args.figure.write(&args.figure_kind, context, |kind| interaction_figure(only(&documents)?, kind))? {
         return Ok(Outcome::Clean);
     }
     let shown =

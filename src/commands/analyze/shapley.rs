@@ -15,7 +15,7 @@ use crate::attribution::{
     Unions, ValueRange, summarize_players,
 };
 use crate::commands::common::OnBadArg;
-use crate::commands::figures::{FigureArgs, only};
+use crate::commands::figures::{FigureArgs, FigureKindArgs, only};
 use crate::commands::{CommandError, Context, Outcome, refuse_doubled};
 use crate::console::Console;
 use crate::records::CoalitionRecording;
@@ -103,6 +103,9 @@ pub struct ShapleyArgs {
     /// Picture of the result.
     #[command(flatten)]
     pub figure: FigureArgs,
+    /// Which one.
+    #[command(flatten)]
+    pub figure_kind: FigureKindArgs,
 }
 
 /// Permutations drawn unless told otherwise: 500 antithetic pairs.
@@ -319,7 +322,7 @@ impl ShapleyArgs {
 pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandError> {
     let analysis = args.analysis(context)?;
     context.check_table_flag("games", args.games.is_some())?;
-    args.figure.check(context)?;
+    args.figure.check(&args.figure_kind, context)?;
     context.check_output()?;
     let files = context.discover(&args.runs)?.files;
     let recording = read_games(&analysis.value, &analysis.reading, &context.console, &files)?;
@@ -327,7 +330,7 @@ pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandErro
     refuse_idle(&args.given(), &recording, &documents)?;
     let counts = documents.iter().flat_map(|document| &document.summary).map(|row| row.n_units);
     args.testing.check(counts.max().unwrap_or(0), args.confidence)?;
-    if args.figure.write(context, |kind| shapley_figure(only(&documents)?, kind))? {
+    if args.figure.write(&args.figure_kind, context, |kind| shapley_figure(only(&documents)?, kind))? {
         return Ok(Outcome::Clean);
     }
     let n_games = args.games.unwrap_or(DEFAULT_GAMES);

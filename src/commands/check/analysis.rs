@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
 
 use clap::{Args, Command, FromArgMatches};
 use toml::Table;
@@ -244,7 +243,7 @@ impl<'a> AnalysisCache<'a> {
 /// What a check asks, and of which files.
 fn request(plan: &CheckPlan, context: &Context) -> Result<Request, CommandError> {
     let files = context.discover(&plan.runs)?.files;
-    if files.iter().any(|file| !Path::new(&file.name).is_file()) {
+    if files.iter().any(|file| file.path_on_disk().is_none_or(|path| !path.is_file())) {
         return Err(CommandError::usage(
             format!("check {}: a check reads files, not stdin", plan.name),
             "name the files, or hand in a result: --result FILE",

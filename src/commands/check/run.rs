@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::analysis::AnalysisCache;
 use super::compare::{CheckOutcome, compare, ids};
 use super::plan::{CheckPlan, OtherRunsArgs, TargetArgs, plans};
-use crate::commands::figures::FigureArgs;
+use crate::commands::figures::{FigureArgs, FigureKindArgs};
 use crate::commands::{CommandError, Context, FormatArg, Outcome};
 use crate::records::{read_baseline, read_baseline_revision};
 use crate::report::{CheckFormat, check_figure, write_checks};
@@ -55,7 +55,7 @@ fn report_target(text: &str) -> Result<(CheckFormat, PathBuf), String> {
 /// # Errors
 /// Unreadable input, a configuration that makes no sense, or a report that cannot be written.
 pub fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandError> {
-    args.figure.check(context)?;
+    args.figure.check(&FigureKindArgs::default(), context)?;
     context.check_output()?;
     let mut plans = plans(&args.target, context)?;
     args.other_runs.apply(&mut plans);
@@ -72,7 +72,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandError> {
         rows.push(check(plan, args.baseline_rev.as_deref(), args.baseline.is_none(), &mut cache)?);
     }
     let document = CheckDocument::new(rows).concluded();
-    if !args.figure.write(context, |kind| check_figure(&document, kind))? {
+    if !args.figure.write(&FigureKindArgs::default(), context, |kind| check_figure(&document, kind))? {
         report(&document, args, context)?;
     }
     Ok(outcome_of(&document))

@@ -10,7 +10,7 @@ use super::presets::PresetArgs;
 use super::replay::{open, settle, settled, tell_skips};
 use super::replayer::{N_WINDOWS, expected_updates, updates_per_step};
 use super::settings::{Base, Memories, RuleArgs, TargetArg, momentum};
-use crate::commands::figures::FigureArgs;
+use crate::commands::figures::{FigureArgs, FigureKindArgs};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
     Autoreset, Block, Correction, Diagnostics, EpisodeCount, Granularity, KnownStep, LagWatch, Lanes, Memory,
@@ -131,11 +131,11 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
         return divisors(args, context);
     }
     let analysis = args.analysis(context)?;
-    args.figure.check(context)?;
+    args.figure.check(&FigureKindArgs::default(), context)?;
     context.check_output()?;
     let files = context.discover(&args.runs)?.files;
     let document = compute(&analysis, &files, context)?;
-    if args.figure.write(context, |kind| comparison_figure(&document, kind))? {
+    if args.figure.write(&FigureKindArgs::default(), context, |kind| comparison_figure(&document, kind))? {
         return Ok(Outcome::Clean);
     }
     context.write(|out| write_comparison(&document, context.format(), args.dimensions.unwrap_or(0), out))?;

@@ -176,7 +176,7 @@ impl OutputPaths {
         for output in [&self.trace, &self.state].into_iter().flatten() {
             let clash = files
                 .iter()
-                .find(|file| place(output).is_some() && place(Path::new(&file.name)) == place(output));
+                .find(|file| place(output).is_some() && file.path_on_disk().and_then(place) == place(output));
             if let Some(file) = clash {
                 return Err(CommandError::usage(
                     format!("{} is one of the files read", file.name),
@@ -376,7 +376,7 @@ impl Outputs {
     }
 
     /// Moves everything into its place, the state last: ended in between, there is no state that claims rows which are
-    /// not there. Gives the paths.
+    /// not there, those of an earlier run included. Gives the paths.
     ///
     /// # Errors
     /// A file that cannot be finished or moved.
@@ -395,6 +395,10 @@ impl Outputs {
         if let Some((file, writer, name)) = self.trace {
             writer.finish().map_err(failed(&name))?;
             files.push((file, name));
+        }
+        // The state of an earlier run claims rows that are replaced now.
+        if let Some(state) = state.as_ref().filter(|_| !files.is_empty()) {
+            state.file.remove_replaced().map_err(failed(&state.name))?;
         }
         for (file, name) in files {
             file.commit().map_err(failed(&name))?;

@@ -1,5 +1,7 @@
 //! `simic normalize replay`.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 
 use super::autoreset;
@@ -13,7 +15,7 @@ use super::settings::{Base, MomentumArgs, RuleArgs};
 use super::stored::{check_resumable, stored_start};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{AutoresetRule, Granularity, ReturnReset, UpdatesTold, open_device};
-use crate::records::{InputFile, StepRecording, TraceRows};
+use crate::records::{InputFile, StepRecording, StepSizes, TraceRows};
 use crate::report::write_normalization;
 use crate::results::{
     DeviceUsed, NormalizationDocument, Precision, REPLAY_SCHEMA, ReplayAnalysis, RuleAnalysis,
@@ -103,6 +105,12 @@ pub(in crate::commands) fn compute(
 ) -> Result<NormalizationDocument, CommandError> {
     check_resumable(analysis)?;
     let mut plan = Plan::of(&analysis.rule, paths.steps.is_some());
+    if paths.trace.is_some() {
+        // A row may be an update, whose means and variances take four times what its values do.
+        let sizes = plan.options.sizes;
+        let (slice_bytes, wave_bytes) = (sizes.slice_bytes / 8, sizes.wave_bytes / 4);
+        plan.options.sizes = StepSizes { slice_bytes, wave_bytes, ..sizes };
+    }
     paths.check_inputs(files)?;
     let engine = open_device(analysis.device)?;
     tell_device(analysis.device, engine.as_ref(), context);
@@ -139,10 +147,11 @@ pub(in crate::commands) fn compute(
     if runs.iter().all(|run| run.rows == 0) {
         return Err(CommandError::NothingLeft);
     }
+    let numbers: BTreeMap<&str, usize> =
+        recording.runs().iter().enumerate().map(|(number, info)| (info.run_id.as_str(), number)).collect();
     for run in &mut runs {
-        let number = recording.runs().iter().position(|info| info.run_id == run.run_id);
-        if let Some(number) = number {
-            left_out[number].tell(run);
+        if let Some(number) = numbers.get(run.run_id.as_str()) {
+            left_out[*number].tell(run);
         }
     }
     let device = match &engine {

@@ -9,11 +9,12 @@ use indexmap::IndexSet;
 use polars_buffer::Buffer;
 use rayon::prelude::*;
 
+use super::super::budget::groups_within;
 use super::super::columns::{self, BadCells, Fault, Ints, Masks, Texts};
 use super::super::error::{Problem, RecordError};
 use super::super::schema::OnBad;
 use super::super::skips::SkipReport;
-use super::super::table::{RowDefaults, Table};
+use super::super::table::{PartSlice, RowDefaults, Table};
 use super::encoding::{Layout, PartColumns, read_encoding};
 use super::files::{CoalitionFiles, FileColumns, WalkNames};
 use super::options::CoalitionOptions;
@@ -86,14 +87,20 @@ pub(super) fn read_parts(
         .collect();
     progress
         .begin("reading", jobs.iter().map(|(file, part)| tables[*file].parts()[*part].n_rows as u64).sum());
-    let read: Vec<Result<DecodedPart, RecordError>> = jobs
-        .par_iter()
-        .map(|(file, part)| {
-            let decoded = read_part(*file, &tables[*file], *part, &files.columns[*file], options);
-            progress.advance(tables[*file].parts()[*part].n_rows as u64);
-            decoded
-        })
-        .collect();
+    let read_job = |(file, part): &(usize, usize)| {
+        let decoded = read_part(*file, &tables[*file], *part, &files.columns[*file], options);
+        progress.advance(tables[*file].parts()[*part].n_rows as u64);
+        decoded
+    };
+    // Together no more than the budget has room for, what is made of the columns beside them.
+    let budget = tables.first().map_or(u64::MAX, |table| table.file().budget.bytes() / 2);
+    let bytes = |(file, part): &(usize, usize)| {
+        let rows = 0..tables[*file].parts()[*part].n_rows;
+        tables[*file].slice_bytes(&PartSlice { part: *part, rows }, &files.columns[*file].names())
+    };
+    let groups = groups_within(&jobs, budget, bytes);
+    let read: Vec<Result<DecodedPart, RecordError>> =
+        groups.into_iter().flat_map(|jobs| jobs.par_iter().map(read_job).collect::<Vec<_>>()).collect();
     let mut parts = Vec::with_capacity(read.len());
     let mut first_error = None;
     let mut unread: BTreeMap<usize, &'static str> = BTreeMap::new();

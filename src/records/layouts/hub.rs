@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::datasets::{Dataset, Member};
+use super::member::{Dataset, Member};
 
 /// The place of a file that is called as one of several shards.
 pub(super) fn member(file: &Path) -> Option<Member> {

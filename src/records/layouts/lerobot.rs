@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::datasets::{Dataset, Member, Role, description};
+use super::member::{Dataset, Member, Role, description};
 
 /// The data set that lies in a folder.
 pub(super) fn dataset(folder: &Path) -> Option<Dataset> {

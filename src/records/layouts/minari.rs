@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::datasets::{Dataset, Member, Role, description};
+use super::member::{Dataset, Member, Role, description};
 
 /// What the layout is called.
 pub(super) const NAME: &str = "Minari";

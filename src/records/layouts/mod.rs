@@ -8,6 +8,7 @@ mod esper;
 mod foreign;
 mod hub;
 mod lerobot;
+mod member;
 mod minari;
 
 use std::io::{BufRead, BufReader, Read};
@@ -19,8 +20,8 @@ use super::error::RecordError;
 use super::view::View;
 
 pub(super) use datasets::Datasets;
-pub(in crate::records) use datasets::{Dataset, Member};
 pub(super) use foreign::{foreign, is_worth_naming};
+pub(in crate::records) use member::{Dataset, Member};
 
 /// Which layouts files are looked at for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,36 +1,105 @@
 //! Columns carried along with their rows, of whatever type: gathered and joined as Arrow arrays.
 //!
-//! Plain numbers, text and lists go through a polars series, whose gather is the fastest; what a series has no name for
+//! Text and bytes are carried as views, lists with 64-bit offsets, dictionaries as their values, maps as lists of their
+//! entries: one layout of each kind, at every depth. Plain numbers, text and lists go through a polars series, whose gather is the fastest; what a series has no name for
 //! (times, decimals, structs, 16-bit floats, ...) through an array builder, stretch by stretch of consecutive rows.
 
 use polars::prelude::{CompatLevel, IdxSize, Series};
 use polars_arrow::array::builder::{ArrayBuilder, ShareStrategy, make_builder};
 use polars_arrow::array::{
-    Array, BinaryArray, BinaryViewArray, DictionaryArray, DictionaryKey, Utf8Array, Utf8ViewArray,
+    Array, BinaryArray, BinaryViewArray, DictionaryArray, DictionaryKey, FixedSizeListArray, ListArray,
+    MapArray, StructArray, Utf8Array, Utf8ViewArray,
 };
 use polars_arrow::compute::concatenate::concatenate;
-use polars_arrow::datatypes::{ArrowDataType, PhysicalType};
+use polars_arrow::datatypes::{ArrowDataType, Field, PhysicalType};
+use polars_arrow::offset::{Offset, OffsetsBuffer};
+use polars_arrow::types::PrimitiveType;
 
 use super::super::error::{Problem, RecordError};
 use super::super::part::decode;
 use super::super::table::describe_type;
 
-/// The array in a layout that can be gathered and written: text and bytes as views.
-pub(super) fn carriable(array: &dyn Array) -> Box<dyn Array> {
-    let any = array.as_any();
-    if let Some(text) = any.downcast_ref::<Utf8Array<i32>>() {
-        Box::new(Utf8ViewArray::from_slice(text.iter().collect::<Vec<Option<&str>>>()))
-    } else if let Some(text) = any.downcast_ref::<Utf8Array<i64>>() {
-        Box::new(Utf8ViewArray::from_slice(text.iter().collect::<Vec<Option<&str>>>()))
-    } else if let Some(bytes) = any.downcast_ref::<BinaryArray<i32>>() {
-        Box::new(BinaryViewArray::from_slice(bytes.iter().collect::<Vec<Option<&[u8]>>>()))
-    } else if let Some(bytes) = any.downcast_ref::<BinaryArray<i64>>() {
-        Box::new(BinaryViewArray::from_slice(bytes.iter().collect::<Vec<Option<&[u8]>>>()))
-    } else if matches!(array.dtype(), ArrowDataType::Dictionary(..)) {
-        plain(array).unwrap_or_else(|| array.to_boxed())
-    } else {
-        array.to_boxed()
+/// A column as it is carried.
+///
+/// # Errors
+/// A type that rows cannot be picked of, or that a Parquet file has no place for.
+pub(super) fn carried_column(
+    file: &str,
+    name: &str,
+    array: &dyn Array,
+) -> Result<Box<dyn Array>, RecordError> {
+    let array = carriable(array);
+    if is_plain(array.dtype()) || is_buildable(array.dtype()) {
+        return Ok(array);
     }
+    Err(RecordError::column(file, name, Problem::NotCarried(describe_type(array.dtype()))))
+}
+
+/// The array in a layout that can be gathered and written, at every depth.
+pub(in crate::records) fn carriable(array: &dyn Array) -> Box<dyn Array> {
+    match array.dtype().to_storage() {
+        ArrowDataType::Dictionary(..) => plain(array).unwrap_or_else(|| array.to_boxed()),
+        ArrowDataType::List(_)
+        | ArrowDataType::LargeList(_)
+        | ArrowDataType::Map(..)
+        | ArrowDataType::FixedSizeList(..)
+        | ArrowDataType::Struct(_) => nested(array).unwrap_or_else(|| array.to_boxed()),
+        _ => views(array).unwrap_or_else(|| array.to_boxed()),
+    }
+}
+
+/// Text and bytes as views.
+fn views(array: &dyn Array) -> Option<Box<dyn Array>> {
+    fn text<O: Offset>(array: &dyn Array) -> Option<Box<dyn Array>> {
+        let text = array.as_any().downcast_ref::<Utf8Array<O>>()?;
+        Some(Box::new(Utf8ViewArray::from_slice(text.iter().collect::<Vec<Option<&str>>>())))
+    }
+    fn bytes<O: Offset>(array: &dyn Array) -> Option<Box<dyn Array>> {
+        let bytes = array.as_any().downcast_ref::<BinaryArray<O>>()?;
+        Some(Box::new(BinaryViewArray::from_slice(bytes.iter().collect::<Vec<Option<&[u8]>>>())))
+    }
+    [text::<i32>, text::<i64>, bytes::<i32>, bytes::<i64>].into_iter().find_map(|of| of(array))
+}
+
+/// Columns of columns, what is in them carriable too.
+fn nested(array: &dyn Array) -> Option<Box<dyn Array>> {
+    let any = array.as_any();
+    let validity = array.validity().cloned();
+    let within = |field: &Field, inner: &dyn Array| {
+        Field::new(field.name.clone(), inner.dtype().clone(), field.is_nullable)
+    };
+    let lists = |field: &Field, offsets: OffsetsBuffer<i64>, values: &dyn Array| -> Box<dyn Array> {
+        let inner = carriable(values);
+        let dtype = ArrowDataType::LargeList(Box::new(within(field, &*inner)));
+        Box::new(ListArray::<i64>::new(dtype, offsets, inner, validity.clone()))
+    };
+    Some(match array.dtype().to_storage() {
+        ArrowDataType::List(field) => {
+            let array = any.downcast_ref::<ListArray<i32>>()?;
+            lists(field, array.offsets().into(), &**array.values())
+        }
+        ArrowDataType::LargeList(field) => {
+            let array = any.downcast_ref::<ListArray<i64>>()?;
+            lists(field, array.offsets().clone(), &**array.values())
+        }
+        ArrowDataType::Map(field, _) => {
+            let array = any.downcast_ref::<MapArray>()?;
+            lists(field, array.offsets().into(), &**array.field())
+        }
+        ArrowDataType::FixedSizeList(field, width) => {
+            let array = any.downcast_ref::<FixedSizeListArray>()?;
+            let inner = carriable(&**array.values());
+            let dtype = ArrowDataType::FixedSizeList(Box::new(within(field, &*inner)), *width);
+            Box::new(FixedSizeListArray::new(dtype, array.len(), inner, validity))
+        }
+        ArrowDataType::Struct(fields) => {
+            let array = any.downcast_ref::<StructArray>()?;
+            let inner: Vec<Box<dyn Array>> = array.values().iter().map(|inner| carriable(&**inner)).collect();
+            let fields = fields.iter().zip(&inner).map(|(field, inner)| within(field, &**inner)).collect();
+            Box::new(StructArray::new(ArrowDataType::Struct(fields), array.len(), inner, validity))
+        }
+        _ => return None,
+    })
 }
 
 /// A dictionary's values row by row: its batches may have dictionaries of their own.
@@ -120,6 +189,9 @@ fn is_plain(dtype: &ArrowDataType) -> bool {
 fn is_buildable(dtype: &ArrowDataType) -> bool {
     use PhysicalType as P;
     match dtype.to_physical_type() {
+        P::Primitive(PrimitiveType::DaysMs | PrimitiveType::MonthDayNano | PrimitiveType::MonthDayMillis) => {
+            false
+        }
         P::Null
         | P::Boolean
         | P::Primitive(_)
@@ -144,8 +216,8 @@ fn not_carried(dtype: &ArrowDataType) -> RecordError {
 
 #[cfg(test)]
 mod tests {
-    use polars_arrow::array::{PrimitiveArray, StructArray};
-    use polars_arrow::datatypes::{Field, TimeUnit};
+    use polars_arrow::array::PrimitiveArray;
+    use polars_arrow::datatypes::TimeUnit;
 
     use super::*;
 

@@ -1,5 +1,8 @@
 //! Files of step rows: which columns they have, and their rows decoded slice by slice.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use polars_arrow::array::Array;
 use rayon::prelude::*;
 
 use super::super::columns::{self, BadCells};
@@ -9,7 +12,7 @@ use super::super::opened::{WantedFiles, open_tables};
 use super::super::schema::FileKind;
 use super::super::sources::InputFile;
 use super::super::table::{PartSlice, Table, describe_type};
-use super::carried::carriable;
+use super::carried::carried_column;
 use super::keys::RowKeys;
 use super::names::KeyNames;
 use super::options::{StepOptions, StepSizes, StepTarget};
@@ -35,6 +38,14 @@ pub(super) struct StepFiles {
     /// Whether values of all files are made 64-bit numbers: some files have others.
     widens: bool,
     sizes: StepSizes,
+}
+
+/// Slices that are decoded together.
+#[derive(Default)]
+pub(super) struct Wave {
+    pub(super) slices: Vec<FileSlice>,
+    /// Bytes they take once they are decoded.
+    pub(super) bytes: u64,
 }
 
 /// Rows of one part of one file.
@@ -95,13 +106,8 @@ impl StepFiles {
     fn columns_read(&self, file: usize) -> Vec<String> {
         let mut names = self.names[file].all();
         names.extend(self.carried_columns.iter().cloned());
-        let mut distinct: Vec<String> = Vec::with_capacity(names.len());
-        for name in names {
-            if !distinct.contains(&name) {
-                distinct.push(name);
-            }
-        }
-        distinct
+        let mut seen = BTreeSet::new();
+        names.into_iter().filter(|name| seen.insert(name.clone())).collect()
     }
 
     /// Decoded bytes of a row, as far as the first file tells.
@@ -116,23 +122,28 @@ impl StepFiles {
         (self.sizes.bucket_bytes / self.bytes_per_row()).max(1)
     }
 
-    /// Slices of all files in order, in waves: a wave is decoded at once.
-    pub(super) fn waves(&self) -> Vec<Vec<FileSlice>> {
+    /// Bytes that what is decoded may take at once.
+    pub(super) fn budget(&self) -> u64 {
+        self.tables[0].file().budget.bytes()
+    }
+
+    /// Slices of all files in order, in waves: a wave is decoded at once, whatever the number of threads.
+    pub(super) fn waves(&self) -> Vec<Wave> {
         let per_row = self.bytes_per_row();
-        let mut waves: Vec<Vec<_>> = Vec::new();
-        let mut bytes = u64::MAX;
+        let most = self.sizes.wave_bytes.min(self.budget() / 4);
+        let mut waves: Vec<Wave> = Vec::new();
         for (file, table) in self.tables.iter().enumerate() {
             let (bytes_each, rows_each) = (self.sizes.slice_bytes, self.sizes.slice_bytes / per_row);
             let rows_each = usize::try_from(rows_each).unwrap_or(usize::MAX);
-            for slice in table.slices(&self.columns_read(file), bytes_each, rows_each) {
-                let size = slice.rows.len() as u64 * per_row;
-                if bytes.saturating_add(size) > self.sizes.wave_bytes {
-                    waves.push(Vec::new());
-                    bytes = 0;
+            let names = self.columns_read(file);
+            for slice in table.slices(&names, bytes_each, rows_each) {
+                let size = (slice.rows.len() as u64 * per_row).max(table.slice_bytes(&slice, &names));
+                if waves.last().is_none_or(|wave| wave.bytes.saturating_add(size) > most) {
+                    waves.push(Wave::default());
                 }
-                bytes += size;
                 if let Some(wave) = waves.last_mut() {
-                    wave.push(FileSlice { file, slice });
+                    wave.bytes = wave.bytes.saturating_add(size);
+                    wave.slices.push(FileSlice { file, slice });
                 }
             }
         }
@@ -140,8 +151,8 @@ impl StepFiles {
     }
 
     /// The rows of a wave.
-    pub(super) fn decode(&self, wave: &[FileSlice]) -> Vec<Result<DecodedRows, RecordError>> {
-        wave.par_iter().map(|slice| self.decode_slice(slice)).collect()
+    pub(super) fn decode(&self, wave: &Wave) -> Vec<Result<DecodedRows, RecordError>> {
+        wave.slices.par_iter().map(|slice| self.decode_slice(slice)).collect()
     }
 
     fn decode_slice(&self, slice: &FileSlice) -> Result<DecodedRows, RecordError> {
@@ -149,15 +160,15 @@ impl StepFiles {
         let (table, key_names) = (&self.tables[*file], &self.names[*file]);
         let names = self.columns_read(*file);
         let arrays = table.read_arrays(*part, rows, &names)?;
-        let array = |name: &String| {
-            let place = names.iter().position(|other| other == name);
-            place.and_then(|place| arrays.get(place)).cloned()
-        };
+        let by_name: BTreeMap<&String, &Box<dyn Array>> = names.iter().zip(&arrays).collect();
+        let array = |name: &String| by_name.get(name).map(|array| (*array).clone());
         let first_row = table.parts()[*part].first_row + rows.start as u64;
         let mut bad = BadCells::default();
         let keys = RowKeys::of(key_names, table.defaults(), *file, first_row, rows.len(), array, &mut bad);
         let values = values::read(&key_names.values, &self.widths, rows.len(), array, &mut bad);
-        let carried = self.carried_columns.iter().filter_map(array).map(|array| carriable(&*array)).collect();
+        let carried = self.carried_columns.iter().filter_map(|name| Some((name, array(name)?)));
+        let carried = carried.map(|(name, array)| carried_column(table.name(), name, &*array));
+        let carried = carried.collect::<Result<_, _>>()?;
         let values = if self.widens { values.widened() } else { values };
         Ok(DecodedRows { keys, values, carried, bad: columns::sorted_by_row(bad), judged: None })
     }

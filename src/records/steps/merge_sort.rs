@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::super::error::RecordError;
+use super::super::error::{Problem, RecordError};
 
 /// Bytes read of a run at once.
 const BLOCK_BYTES: usize = 1 << 16;
@@ -265,9 +265,8 @@ impl<'a> RunReader<'a> {
 
 /// What becomes of a temporary file that cannot be written or read.
 pub(super) fn failed(error: &dyn std::fmt::Display) -> RecordError {
-    let problem =
-        io::Error::other(format!("cannot put rows in order in {}: {error}", std::env::temp_dir().display()));
-    RecordError::file("", problem)
+    let folder = std::env::temp_dir().display().to_string();
+    RecordError::file("", Problem::NoTemporary { folder, detail: error.to_string() })
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ mod values;
 
 pub use self::block::StepBlock;
 pub use self::block_file::{BlockFile, BlockFileWriter};
+#[cfg(test)]
+pub(super) use self::carried::carriable;
 pub(super) use self::carried::join_arrays;
 pub use self::options::{Clock, StepOptions, StepSizes, StepTarget};
 pub use self::recording::StepRecording;

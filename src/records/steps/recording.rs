@@ -11,11 +11,12 @@ use super::super::error::RecordError;
 use super::super::sources::InputFile;
 use super::assign::Assigner;
 use super::block::StepBlock;
-use super::files::StepFiles;
+use super::files::{StepFiles, Wave};
 use super::index::Index;
 use super::judge::judge;
 use super::names::KeyNames;
 use super::options::StepOptions;
+use super::rows::DecodedRows;
 use super::runs::RunInfo;
 use super::skips::StepSkips;
 use super::spill::Spreader;
@@ -40,6 +41,8 @@ pub struct StepRecording {
     files: StepFiles,
     options: StepOptions,
     index: Index,
+    /// Rows of all runs, of which there may be many.
+    n_rows: u64,
     notes: Vec<String>,
     skips: Mutex<StepSkips>,
 }
@@ -66,7 +69,8 @@ impl StepRecording {
         if let Some(note) = index.order_note() {
             notes.push(note);
         }
-        Ok(Self { files, options: options.clone(), index, notes, skips: Mutex::new(skips) })
+        let n_rows = index.runs().iter().map(|run| run.n_rows).sum();
+        Ok(Self { files, options: options.clone(), index, n_rows, notes, skips: Mutex::new(skips) })
     }
 
     /// Runs in replay order.
@@ -76,7 +80,7 @@ impl StepRecording {
 
     /// Rows, malformed ones included.
     pub fn n_rows(&self) -> u64 {
-        self.runs().iter().map(|run| run.n_rows).sum()
+        self.n_rows
     }
 
     /// Files read.
@@ -232,6 +236,12 @@ impl StepRecording {
         {
             return Ok(None);
         }
+        // Whole columns of a part, as many at once as there are threads: only where they all have room.
+        let parts = self.files.tables.iter().flat_map(|table| table.parts());
+        let most_rows = parts.map(|part| part.n_rows as u64).max().unwrap_or(0);
+        if most_rows.saturating_mul(8 * self.width() as u64) > self.files.budget() / 2 {
+            return Ok(None);
+        }
         progress.begin("reading", self.n_rows());
         let mut windows = Vec::new();
         for table in &self.files.tables {
@@ -270,25 +280,31 @@ impl StepRecording {
     ) -> Result<(), E> {
         let waves = self.files.waves();
         let mut assigner = Assigner::new(&self.index, &self.options)?;
-        let mut current = self.files.decode(waves.first().map_or(&[][..], Vec::as_slice));
-        for wave in 0..waves.len() {
-            let following = waves.get(wave + 1).map_or(&[][..], Vec::as_slice);
-            let (consumed, next) = rayon::join(
-                || -> Result<(), E> {
-                    for rows in std::mem::take(&mut current) {
-                        let rows = rows?;
-                        let n_rows = rows.keys.n_rows() as u64;
-                        for block in assigner.assign(rows, &self.skips, &self.files.tables)? {
-                            consume(block)?;
-                        }
-                        progress.advance(n_rows);
-                    }
-                    Ok(())
-                },
-                || self.files.decode(following),
-            );
-            consumed?;
-            current = next;
+        let mut use_rows = |decoded: Vec<Result<DecodedRows, RecordError>>| -> Result<(), E> {
+            for rows in decoded {
+                let rows = rows?;
+                let n_rows = rows.keys.n_rows() as u64;
+                for block in assigner.assign(rows, &self.skips, &self.files.tables)? {
+                    consume(block)?;
+                }
+                progress.advance(n_rows);
+            }
+            Ok(())
+        };
+        let none = Wave::default();
+        let mut current = self.files.decode(waves.first().unwrap_or(&none));
+        for (number, wave) in waves.iter().enumerate() {
+            let following = waves.get(number + 1).unwrap_or(&none);
+            let decoded = std::mem::take(&mut current);
+            if wave.bytes.saturating_add(following.bytes) <= self.files.budget() {
+                let (used, next) = rayon::join(|| use_rows(decoded), || self.files.decode(following));
+                used?;
+                current = next;
+            } else {
+                // There is no room for both at once.
+                use_rows(decoded)?;
+                current = self.files.decode(following);
+            }
         }
         Ok(())
     }

@@ -160,6 +160,9 @@ impl RunScan {
     }
 }
 
+/// Bytes of a row's keys, all of them: twelve numbers, or places of text.
+const BYTES_PER_KEY_ROW: u64 = 12 * 16;
+
 /// One reading of all key columns in file order.
 pub(super) struct KeyPass<'a> {
     pub(super) tables: &'a [Table],
@@ -192,7 +195,10 @@ impl KeyPass<'_> {
 
     /// Slices of all files in order, those together whose keys are decoded at once.
     fn slices(&self) -> Vec<Vec<(usize, PartSlice)>> {
-        let most = self.options.sizes.key_rows.max(1);
+        // A quarter of the budget for what is decoded: keys are turned into others beside it.
+        let within = self.tables.first().map_or(u64::MAX, |table| table.file().budget.bytes() / 4);
+        let within = usize::try_from(within / BYTES_PER_KEY_ROW).unwrap_or(usize::MAX);
+        let most = self.options.sizes.key_rows.min(within).max(1);
         let mut together: Vec<Vec<(usize, PartSlice)>> = Vec::new();
         let mut n_rows = usize::MAX;
         for (file, table) in self.tables.iter().enumerate() {
