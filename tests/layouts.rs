@@ -175,3 +175,33 @@ fn files_without_rows_are_named_as_what_they_are() {
         assert!(stderr.contains(what) && stderr.contains("hint"), "{stderr}");
     }
 }
+
+#[test]
+fn a_minari_set_reads_as_minari_reads_it() {
+    let text = std::fs::read_to_string("fixtures/layouts/minari.reference.json").expect("the reference");
+    let reference: Value = serde_json::from_str(&text).expect("JSON");
+    let (document, _) = json(&["normalize", "stats", "fixtures/layouts/minari"]);
+    assert_eq!(document["count"].as_f64(), reference["total_steps"].as_f64());
+    assert_eq!(document["input"]["runs"].as_array().map(Vec::len), Some(1), "{}", document["input"]);
+    assert_eq!(document["input"]["runs"][0]["run_id"], "random-v0");
+    for key in ["mean", "var"] {
+        let numbers = |of: &Value| of[key].as_array().expect("numbers").clone();
+        for (found, truth) in numbers(&document).iter().zip(numbers(&reference)) {
+            let (found, truth) = (found.as_f64().expect("a number"), truth.as_f64().expect("a number"));
+            assert!((found - truth).abs() <= 1e-12 * truth.abs().max(1e-3), "{key}: {found} {truth}");
+        }
+    }
+    let (document, _) = json(&["inspect", "fixtures/layouts/minari"]);
+    let lengths: Vec<u64> = document["files"]
+        .as_array()
+        .expect("files")
+        .iter()
+        .filter_map(|file| file["n_rows"].as_u64())
+        .collect();
+    let mut expected: Vec<u64> =
+        reference["episode_lengths"].as_array().expect("lengths").iter().filter_map(Value::as_u64).collect();
+    // Files come in the order of their paths: 0, 1, 10, 11, 2.
+    let (ten, eleven) = (expected.remove(10), expected.remove(10));
+    expected.splice(2..2, [ten, eleven]);
+    assert_eq!(lengths, expected);
+}

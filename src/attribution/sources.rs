@@ -230,6 +230,8 @@ fn fewest(is_enough: impl Fn(u64) -> bool) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use rand::RngExt;
 
     use super::*;
@@ -243,7 +245,7 @@ mod tests {
 
     fn game(run: &str, episode: i64, env_id: i64, value: f64, error: Option<f64>) -> GameResult {
         GameResult {
-            key: GameKey { run_id: run.into(), episode, env_id, batch: None },
+            key: GameKey { run_id: run.into(), episode, env_id, batch: None, group: Arc::new([]) },
             slot_ids: ["x".to_owned()].into(),
             n_coalitions: 2,
             method: Method::Exact,

@@ -55,13 +55,13 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use crate::records::{Layout, discover};
+    use crate::records::discover;
 
     fn packed(bytes: &[u8], name: &str) -> (tempfile::TempDir, InputFile) {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join(name);
         std::fs::write(&path, bytes).expect("written");
-        let mut found = discover(&[path.display().to_string()], None, Layout::Auto).expect("found");
+        let mut found = discover(&[path.display().to_string()], None).expect("found");
         (directory, found.files.remove(0))
     }
 

@@ -202,19 +202,15 @@ impl Discovered {
 
 /// Finds the files that `runs` names: files, directories (searched recursively), patterns, `-`.
 ///
-/// Folders of a known `layout` are one recording. With no `runs`, `default_runs` (the value of `SIMIC_RUNS`) is used, else the directory `runs/`.
+/// Folders of a known layout are one recording. With no `runs`, `default_runs` (the value of `SIMIC_RUNS`) is used, else the directory `runs/`.
 ///
 /// # Errors
 /// A path that does not exist, a pattern or directory without files, or nothing to read at all.
-pub fn discover(
-    runs: &[String],
-    default_runs: Option<&str>,
-    layout: Layout,
-) -> Result<Discovered, RecordError> {
-    discover_within(runs, default_runs, layout, PartBudget::default())
+pub fn discover(runs: &[String], default_runs: Option<&str>) -> Result<Discovered, RecordError> {
+    discover_within(runs, default_runs, Layout::Auto, PartBudget::default())
 }
 
-/// The same; what is read of the files, and what standard input and pipes give, stays within `budget`.
+/// The same, of folders of a known `layout`; what is read of the files, and what standard input and pipes give, stays within `budget`.
 ///
 /// # Errors
 /// As [`discover`], and a stream that gives more than the budget.
@@ -483,10 +479,9 @@ mod tests {
     fn directories_are_searched_and_patterns_matched() {
         let directory = tree();
         let root = directory.path();
-        let all = discover(&[root.display().to_string()], None, Layout::Auto).expect("files");
+        let all = discover(&[root.display().to_string()], None).expect("files");
         assert_eq!(names(&all, root), ["a.csv", "b/10.parquet", "b/2.parquet"]);
-        let pattern =
-            discover(&[format!("{}/**/*.parquet", root.display())], None, Layout::Auto).expect("files");
+        let pattern = discover(&[format!("{}/**/*.parquet", root.display())], None).expect("files");
         assert_eq!(names(&pattern, root), ["b/10.parquet", "b/2.parquet"]);
     }
 
@@ -499,12 +494,12 @@ mod tests {
         symlink(root, root.join("b/up")).expect("linked");
         symlink("nowhere.csv", root.join("broken.csv")).expect("linked");
         symlink("itself.csv", root.join("itself.csv")).expect("linked");
-        let found = discover(&[root.display().to_string()], None, Layout::Auto).expect("files");
+        let found = discover(&[root.display().to_string()], None).expect("files");
         assert_eq!(names(&found, root), ["a.csv", "b/10.parquet", "b/2.parquet"]);
         assert_eq!(found.notes.iter().filter(|note| note.contains("leads")).count(), 3, "{:?}", found.notes);
         for name in ["broken.csv", "itself.csv"] {
             let run = root.join(name).display().to_string();
-            let problem = discover(&[run], None, Layout::Auto).expect_err("an error").problem;
+            let problem = discover(&[run], None).expect_err("an error").problem;
             assert!(matches!(problem, Problem::BrokenLink { .. }), "{problem}");
         }
     }
@@ -513,8 +508,7 @@ mod tests {
     fn a_file_named_twice_is_read_once_with_a_note() {
         let directory = tree();
         let file = format!("{}/a.csv", directory.path().display());
-        let found = discover(&[file.clone(), directory.path().display().to_string()], None, Layout::Auto)
-            .expect("files");
+        let found = discover(&[file.clone(), directory.path().display().to_string()], None).expect("files");
         assert_eq!((found.files.len(), found.notes.len()), (3, 1));
         assert_eq!((found.files[0].origin, found.files[1].origin), (Origin::Named, Origin::Searched));
     }
@@ -523,8 +517,7 @@ mod tests {
     fn what_is_not_there_is_an_error() {
         let directory = tree();
         let root = directory.path().display().to_string();
-        let problem =
-            |run: String| discover(&[run], None, Layout::Auto).map(|_| ()).expect_err("an error").problem;
+        let problem = |run: String| discover(&[run], None).map(|_| ()).expect_err("an error").problem;
         assert!(matches!(problem(format!("{root}/gone.parquet")), Problem::NotFound));
         assert!(matches!(problem(format!("{root}/*.arrow")), Problem::NoMatch));
         std::fs::create_dir(directory.path().join("empty")).expect("created");

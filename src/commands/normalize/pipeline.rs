@@ -443,8 +443,8 @@ mod tests {
         AutoresetRule, Lanes, Memory, Output, Replay, ReturnReset, ReturnScale, Rule, Target,
     };
     use crate::records::{
-        Clock, ColumnMap, Compression, Layout, OnBad, ParquetTable, StepOptions, StepSizes, StepTarget,
-        TableWriter, discover,
+        Clock, ColumnMap, Compression, OnBad, ParquetTable, StepOptions, StepSizes, StepTarget, TableWriter,
+        discover,
     };
 
     const ALL_AT_ONCE: PieceSize = PieceSize { values: usize::MAX, rows: usize::MAX };
@@ -512,7 +512,7 @@ mod tests {
     }
 
     fn outcome(path: &std::path::Path, plan: &Plan, size: PieceSize) -> Outcome {
-        let files = discover(&[path.display().to_string()], None, Layout::Auto).expect("there").files;
+        let files = discover(&[path.display().to_string()], None).expect("there").files;
         let progress = Progress::none();
         let recording = StepRecording::open(&files, &plan.options, &progress).expect("readable");
         let n_lanes = if plan.per_env { recording.runs()[0].envs.len() } else { 1 };
