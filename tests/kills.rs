@@ -206,7 +206,7 @@ fn check(
     // A state is there only with all that it claims, of this run or of the one before.
     let is_one_run = now == first || now == second;
     assert!(!now.contains_key(last) || is_one_run, "{}: {:?}", case.name, now.keys());
-    case.outputs.iter().any(|name| is_mine(&name)) && !is_one_run
+    case.outputs.iter().any(is_mine) && !is_one_run
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {

@@ -99,6 +99,7 @@ impl IpcFile {
     }
 
     /// The columns `wanted` of a batch, whose sizes have been checked.
+    #[expect(clippy::default_trait_access, reason = "the type's crate, polars-utils, is no dependency here")]
     fn decode(
         &self,
         reader: &mut dyn ReadSeek,

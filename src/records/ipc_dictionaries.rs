@@ -18,6 +18,7 @@ use super::ipc_sizes::{Messages, body_of};
 ///
 /// # Errors
 /// Dictionaries that cannot be read, or are replaced on the way.
+#[expect(clippy::default_trait_access, reason = "the type's crate, polars-utils, is no dependency here")]
 pub(super) fn read(
     messages: &mut Messages<'_>,
     metadata: &ipc::FileMetadata,
@@ -54,6 +55,7 @@ pub(super) fn read(
 }
 
 /// Adds the values of a delta to the dictionary so far.
+#[expect(clippy::default_trait_access, reason = "the type's crate, polars-utils, is no dependency here")]
 fn extend(
     messages: &mut Messages<'_>,
     metadata: &ipc::FileMetadata,
@@ -74,8 +76,7 @@ fn extend(
         polars_bail!(ComputeError: "a dictionary is none");
     };
     let Some(batch) = dictionary.data()? else { polars_bail!(ComputeError: "a dictionary is empty") };
-    let fields: ArrowSchema =
-        std::iter::once((Default::default(), Field::new(Default::default(), dtype, true))).collect();
+    let fields: ArrowSchema = std::iter::once(("".into(), Field::new("".into(), dtype, true))).collect();
     let schema = IpcSchema { fields: vec![field], is_little_endian: metadata.ipc_schema.is_little_endian };
     let more = ipc::common::read_record_batch(
         batch,

@@ -310,7 +310,7 @@ impl Table {
 fn held_bytes(array: &dyn Array) -> u64 {
     let any = array.as_any();
     let inner = any.downcast_ref::<ListArray<i64>>().map_or(0, |lists| held_bytes(&**lists.values()));
-    let text = any.downcast_ref::<Utf8ViewArray>().map_or(0, |text| text.total_bytes_len());
+    let text = any.downcast_ref::<Utf8ViewArray>().map_or(0, Utf8ViewArray::total_bytes_len);
     inner + text as u64 + 16 * array.len() as u64
 }
 

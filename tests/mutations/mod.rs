@@ -36,7 +36,7 @@ const MOST_RESIDENT_KB: u64 = 512 << 10;
 
 /// Processor time that a case may take, and how long none may come forward before its process is ended.
 const MOST_SECONDS: f64 = 5.0;
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Cases found that are told.
 const MOST_TOLD: usize = 20;

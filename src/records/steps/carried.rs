@@ -189,9 +189,15 @@ fn is_plain(dtype: &ArrowDataType) -> bool {
 fn is_buildable(dtype: &ArrowDataType) -> bool {
     use PhysicalType as P;
     match dtype.to_physical_type() {
-        P::Primitive(PrimitiveType::DaysMs | PrimitiveType::MonthDayNano | PrimitiveType::MonthDayMillis) => {
-            false
-        }
+        // Intervals: Parquet has a place for none.
+        P::Primitive(PrimitiveType::DaysMs | PrimitiveType::MonthDayNano | PrimitiveType::MonthDayMillis)
+        | P::List
+        | P::Binary
+        | P::Utf8
+        | P::LargeUtf8
+        | P::Map
+        | P::Union
+        | P::Dictionary(_) => false,
         P::Null
         | P::Boolean
         | P::Primitive(_)
@@ -206,7 +212,6 @@ fn is_buildable(dtype: &ArrowDataType) -> bool {
             ArrowDataType::Struct(fields) => fields.iter().all(|field| is_buildable(field.dtype())),
             _ => false,
         },
-        P::List | P::Binary | P::Utf8 | P::LargeUtf8 | P::Map | P::Union | P::Dictionary(_) => false,
     }
 }
 

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::super::columns;
 use super::super::error::RecordError;
 use super::super::sources::InputFile;
+use super::super::table::Table;
 use super::assign::Assigner;
 use super::block::StepBlock;
 use super::files::{StepFiles, Wave};
@@ -237,7 +238,7 @@ impl StepRecording {
             return Ok(None);
         }
         // Whole columns of a part, as many at once as there are threads: only where they all have room.
-        let parts = self.files.tables.iter().flat_map(|table| table.parts());
+        let parts = self.files.tables.iter().flat_map(Table::parts);
         let most_rows = parts.map(|part| part.n_rows as u64).max().unwrap_or(0);
         if most_rows.saturating_mul(8 * self.width() as u64) > self.files.budget() / 2 {
             return Ok(None);
