@@ -176,8 +176,8 @@ pub fn main() -> ExitCode {
 pub fn run_on(arguments: &[OsString]) -> u8 {
     if arguments.get(1..) == Some(&["help".into(), "common".into()]) {
         // With stdout gone there is nobody to tell.
-        Console::usage("", || drop(common_help().print_long_help()));
-        return 0;
+        let _ = common_help().print_long_help();
+        return DONE;
     }
     let mut without = BTreeSet::new();
     loop {
@@ -328,6 +328,11 @@ fn mentioned(error: &impl ToString, origin: impl Fn(&str) -> Option<String>) -> 
 }
 
 fn print(error: &clap::Error, origins: &[String]) -> u8 {
+    if !error.use_stderr() {
+        // Help quotes nothing that was typed, and is as long as it is. With stdout gone there is nobody to tell.
+        let _ = error.print();
+        return DONE;
+    }
     // With stderr gone there is nobody to tell.
     Console::usage(&error.to_string(), || drop(error.print()));
     let console = Console::new(When::Auto, When::Never, false, false);

@@ -96,8 +96,8 @@ fn cases() -> Vec<Case> {
         Case {
             name: "shapley",
             variants: [
-                words("analyze shapley games.parquet -o games.json --force --format json"),
-                words("analyze shapley games.parquet -o games.json --force --format csv"),
+                words("analyze shapley games.parquet -o games.json --force"),
+                words("analyze shapley games.parquet -o games.json --force --confidence 0.9"),
             ],
             outputs: vec!["games.json"],
         },
@@ -236,12 +236,29 @@ fn signal_to(child: &Child, signal: &str) {
     assert!(sent.is_ok());
 }
 
+/// Whether this very process ignores a signal, as those it starts then do.
+fn is_ignored(signal: &str) -> bool {
+    let number = match signal {
+        "HUP" => 1,
+        "INT" => 2,
+        _ => 15,
+    };
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (number - 1) & 1 == 1
+}
+
 #[test]
 fn requests_to_end_give_their_exit_code_and_leave_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     recordings(folder);
     for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
+        if is_ignored(signal) {
+            // What runs in the background of a shell ignores interrupts, and so do its children.
+            continue;
+        }
         let mut codes = (0..50).map(|_| ended_while_writing(folder, signal));
         assert_eq!(codes.find_map(|code| code), Some(code), "{signal}");
     }

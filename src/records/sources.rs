@@ -303,11 +303,29 @@ fn place_in_datasets(discovered: &mut Discovered, layout: Layout) {
         Err(()) => (file.origin == Origin::Named).then_some(file),
     };
     discovered.files = std::mem::take(&mut discovered.files).into_iter().filter_map(place).collect();
+    sort_episodes(&mut discovered.files);
     for (run, (found, all)) in n_shards {
         if found < all {
             discovered.notes.push(format!("{found} of the {all} shards of {} are read", run.display()));
         }
     }
+}
+
+/// Puts the files of a data set that has one for each episode in the order of those: 2 before 10.
+fn sort_episodes(files: &mut [InputFile]) {
+    let mut first: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    let places: Vec<usize> = (files.iter().enumerate())
+        .map(|(place, file)| match &file.member {
+            Some(member) => *first.entry(member.dataset.root.clone()).or_insert(place),
+            None => place,
+        })
+        .collect();
+    let mut order: Vec<(usize, i64, usize)> = (places.into_iter().zip(files.iter()).enumerate())
+        .map(|(at, (place, file))| (place, file.member.as_ref().map_or(0, |member| member.episode), at))
+        .collect();
+    order.sort_unstable();
+    let sorted: Vec<InputFile> = order.into_iter().map(|(_, _, at)| files[at].clone()).collect();
+    files.clone_from_slice(&sorted);
 }
 
 /// How the rows of a file are looked at: an event log is a table of each of its kinds of rows.
