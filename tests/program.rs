@@ -598,3 +598,20 @@ fn progress_appears_after_a_while_and_leaves_a_clear_line() {
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(shown.contains("r0c0") && !shown.contains("0/0") && !shown.contains("reading"), "{shown}");
 }
+
+#[test]
+fn a_conclusion_says_the_units_of_its_own_slot() {
+    let document = json(&[
+        "analyze",
+        "shapley",
+        "fixtures/digits_regions.parquet",
+        "fixtures/simulated/campaign.parquet",
+        "--format",
+        "json",
+    ]);
+    let verdict = document["verdict"].to_string();
+    assert!(
+        verdict.contains("r0c2 hurts") && verdict.contains("n = 3 runs") && verdict.contains("n = 10 runs"),
+        "{verdict}"
+    );
+}

@@ -61,10 +61,10 @@ const STYLE: &str = "\
 @media (prefers-color-scheme:dark){:root{--ground:#16181c;--text:#ececec;--quiet:#b4b4b4;--line:#3a3d44;--soft:#20232a}}\
 *{box-sizing:border-box}body{margin:0 auto;max-width:1000px;padding:1.2rem;background:var(--ground);color:var(--text);\
 font:16px/1.5 system-ui,'Segoe UI','Helvetica Neue',Arial,sans-serif}\
-h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid var(--line)}\
+h1{font-size:1.6rem;line-height:1.25;overflow-wrap:anywhere}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid var(--line)}\
 .found{background:var(--soft);border-left:4px solid #0072b2;padding:.6rem .9rem;margin:.8rem 0}.found p{margin:.2rem 0}\
 figure{margin:1.2rem 0;overflow-x:auto}figure svg{max-width:100%;height:auto}figcaption,.quiet{color:var(--quiet);font-size:.86rem}\
-.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}\
+.wide{overflow-x:auto;margin:.8rem 0}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}\
 th,td{padding:.25rem .7rem;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}\
 th{cursor:pointer}td.n{text-align:right}details{margin:.5rem 0}summary{cursor:pointer}\
 pre{overflow-x:auto;background:var(--soft);padding:.8rem;font-size:.8rem}a{color:inherit}\
@@ -137,7 +137,15 @@ fn part(number: usize, section: &PageSection) -> Markup {
                     }
                 }
             }
-            @for table in &section.tables { (table_of(table)) }
+            @if let Some((first, others)) = section.tables.split_first() {
+                (table_of(first))
+                @for table in others {
+                    details {
+                        summary { "By " (shown(table.headings.first().map_or("row", String::as_str))) ": " (table.rows.len()) " rows" }
+                        (table_of(table))
+                    }
+                }
+            }
         }
     }
 }

@@ -112,14 +112,11 @@ pub(super) fn intervals(document: &ShapleyDocument) -> Figure {
 }
 
 fn units(document: &ShapleyDocument) -> Option<String> {
-    let n = document.summary.iter().map(|row| row.n_units).max()?;
-    (n > 1).then(|| {
-        format!(
-            "Over {} {}s, {} games.",
-            grouped(n),
-            document.cluster.name(),
-            grouped(document.games.len() as u64)
-        )
+    let units = || document.summary.iter().map(|row| row.n_units);
+    let (least, most) = (units().min()?, units().max()?);
+    let n = if least == most { grouped(most) } else { format!("{} to {}", grouped(least), grouped(most)) };
+    (most > 1).then(|| {
+        format!("Over {n} {}s, {} games.", document.cluster.name(), grouped(document.games.len() as u64))
     })
 }
 

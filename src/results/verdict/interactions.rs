@@ -14,6 +14,8 @@ struct Together {
     value: f64,
     interval: Option<(f64, f64)>,
     regime: Option<Regime>,
+    /// Units behind it, where there are several.
+    n_units: Option<u64>,
 }
 
 impl InteractionDocument {
@@ -52,7 +54,9 @@ fn sentences(document: &InteractionDocument) -> Vec<String> {
             terms.iter().filter(|term| term.regime.map(good) == Some(wanted)).collect();
         of_kind.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
         let Some((first, others)) = of_kind.split_first() else { continue };
-        let words = interval_words(first.value, first.interval, document.confidence, &behind);
+        let own = first.n_units.map(|n| format!("n = {}", counted(n, noun)));
+        let behind = own.as_deref().unwrap_or(&behind);
+        let words = interval_words(first.value, first.interval, document.confidence, behind);
         let most = if others.is_empty() { "" } else { " most" };
         let names: Vec<&str> = others.iter().map(|term| term.players.as_str()).collect();
         let too = if names.is_empty() { String::new() } else { format!("; so do {}", listed(&names, NAMES)) };
@@ -79,6 +83,7 @@ fn over_units(document: &InteractionDocument) -> Vec<Together> {
         value: row.numbers.mean,
         interval: row.numbers.ci_low.zip(row.numbers.ci_high),
         regime: row.regime,
+        n_units: Some(row.numbers.n_units).filter(|n| *n > 1),
     })
     .collect()
 }
@@ -91,6 +96,7 @@ fn of_game(document: &InteractionDocument) -> Vec<Together> {
         value: row.value,
         interval: row.ci_low.zip(row.ci_high),
         regime: row.regime,
+        n_units: None,
     })
     .collect()
 }

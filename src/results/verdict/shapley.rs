@@ -16,6 +16,8 @@ struct Effect {
     interval: Option<(f64, f64)>,
     /// Whether it is told from zero; `None` where nothing says so.
     is_clear: Option<bool>,
+    /// Units behind it, where there are several.
+    n_units: Option<u64>,
 }
 
 /// What a value does, as its direction has it.
@@ -103,6 +105,7 @@ fn over_units(document: &ShapleyDocument) -> Vec<Effect> {
         value: row.mean,
         interval: row.ci_low.zip(row.ci_high),
         is_clear: row.significant,
+        n_units: Some(row.n_units).filter(|n| *n > 1),
     };
     document.summary.iter().map(effect).collect()
 }
@@ -115,6 +118,7 @@ fn of_game(game: &GameRow) -> Vec<Effect> {
             value: player.shapley?,
             interval,
             is_clear: interval.map(|(low, high)| low > 0.0 || high < 0.0),
+            n_units: None,
         })
     });
     effects.collect()
@@ -138,7 +142,11 @@ fn ranked(document: &ShapleyDocument, effects: &[Effect], behind: &str) -> Vec<S
     };
     let unclear = effects.iter().filter(|effect| effect.is_clear == Some(false)).cloned();
     let unclear = strongest_first(unclear.collect());
-    let words = |effect: &Effect| interval_words(effect.value, effect.interval, document.confidence, behind);
+    let words = |effect: &Effect| {
+        // Slots may play in different numbers of units.
+        let own = effect.n_units.map(|n| format!("n = {}", counted(n, document.unit_noun())));
+        interval_words(effect.value, effect.interval, document.confidence, own.as_deref().unwrap_or(behind))
+    };
     let is_one_of_many = effects.len() > 1;
     let mut told: Vec<String> = [Kind::Good, Kind::Bad]
         .into_iter()
