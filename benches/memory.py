@@ -32,7 +32,7 @@ def write(simic, folder, n_rows):
 
     path = lambda name: os.path.join(folder, f"{name}.parquet")
     subprocess.run([simic, "simulate", "transitions", "-o", path("ordered"), "--force", "--n-envs", str(N_ENVS),
-                    "--n-steps", str(n_rows // N_ENVS), "--width", str(WIDTH), "--compression", "snappy"],
+                    "--n-steps", str(n_rows // N_ENVS), "--obs-width", str(WIDTH), "--compression", "snappy"],
                    check=True, stdout=subprocess.DEVNULL)
     frame = pl.read_parquet(path("ordered")).with_row_index("row")
     frame = frame.with_columns(tick=pl.col("row") // N_ENVS, back=pl.col("row") % N_ENVS)

@@ -32,7 +32,7 @@ fn run(arguments: &[&str]) -> (i32, String) {
 
 /// Flags every command takes, which are about how it speaks and where it writes (or are a rule for all commands, like
 /// the seed and the column mapping): the same script may pass them to all.
-const COMMON: [&str; 16] = [
+const COMMON: [&str; 19] = [
     "layout",
     "help",
     "version",
@@ -43,6 +43,9 @@ const COMMON: [&str; 16] = [
     "threads",
     "max-memory",
     "progress",
+    "width",
+    "wide",
+    "ascii",
     "color",
     "quiet",
     "verbose",
@@ -93,7 +96,7 @@ const RULE: [(&str, &str, &str); 20] = [
     ("obs", "VECTOR", "--obs x,xdot"),
     ("update-every", "STEPS", "--update-every rollout:8"),
     ("order", "STEPS --format json", "--order update-first"),
-    ("epsilon", "STEPS", "--epsilon 0.5"),
+    ("epsilon", "STEPS --wide", "--epsilon 0.5"),
     ("clip", "STEPS", "--clip 0.5"),
     ("initial-count", "STEPS", "--initial-count 50"),
     ("warmup", "STEPS SLOW", "--warmup debias"),
@@ -227,7 +230,7 @@ fn cases() -> Vec<Case> {
         case("simulate transitions", "compression", "-o OUT.parquet", "--compression none"),
         case("simulate transitions", "n-envs", "-o OUT.parquet", "--n-envs 1"),
         case("simulate transitions", "n-steps", "-o OUT.parquet", "--n-steps 10"),
-        case("simulate transitions", "width", "-o OUT.parquet", "--width 1"),
+        case("simulate transitions", "obs-width", "-o OUT.parquet", "--obs-width 1"),
         case("simulate transitions", "episode-length", "-o OUT.parquet", "--episode-length 5"),
         case("simulate transitions", "offset", "-o OUT.parquet", "--offset 5"),
         case("simulate transitions", "shift-at", "-o OUT.parquet", "--shift-at 5"),
@@ -546,6 +549,41 @@ fn flags_without_effect_are_refused_with_the_reason() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Flags of the screen, which every table obeys.
+#[test]
+fn tables_fit_the_width_asked_for() {
+    let place = Workplace::new();
+    for verb in [
+        "analyze shapley GAMES",
+        "normalize stats STEPS",
+        "normalize replay STEPS",
+        "normalize compare STEPS --dimensions 2",
+        "normalize compare STEPS --target reward --divisors",
+        "normalize verify STEPS --state EMA1",
+        "normalize merge WELFORD",
+        "check diff BASE1 BASE2 --other-runs",
+        "inspect GAMES",
+        "devices",
+    ] {
+        let shown = |flags: &str| place.run(&format!("{verb} {flags}")).1;
+        let (usual, wide, ascii) = (shown(""), shown("--wide"), shown("--ascii"));
+        assert_eq!(usual, shown("--width 100"), "{verb}");
+        assert!(ascii.is_ascii() && (usual.is_ascii() || ascii != usual), "{verb}: {ascii}");
+        assert!(wide.lines().count() <= usual.lines().count(), "{verb}");
+        for width in [40, 60, 80, 100, 120, 200] {
+            let text = shown(&format!("--width {width}"));
+            // A path is never broken.
+            let too_wide = |line: &&str| line.chars().count() > width && line.trim().contains(' ');
+            let over: Vec<&str> = text.lines().filter(too_wide).filter(|line| !line.contains('/')).collect();
+            assert!(over.is_empty(), "{verb} at {width}: {over:?}");
+        }
+    }
+    let shapley = |flags: &str| place.run(&format!("analyze shapley GAMES {flags}"));
+    assert_ne!(shapley("--width 60").1, shapley("--width 80").1);
+    assert_ne!(shapley("--width 80").1, shapley("--wide").1);
+    assert_eq!((shapley("--width 10").0, shapley("--width 80 --wide").0), (2, 2));
 }
 
 #[test]

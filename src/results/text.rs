@@ -25,6 +25,9 @@ pub fn decimals_of(values: impl Iterator<Item = f64>, significant: i32) -> usize
     usize::try_from((significant - 1 - magnitude).clamp(0, 12)).unwrap_or(0)
 }
 
+/// Numbers of a column from here on are written for themselves.
+const LARGEST_COLUMN: f64 = 1e7;
+
 /// Above this, and where even `decimals` would show only zeros, numbers are written with an exponent.
 const LARGEST_FIXED: f64 = 1e15;
 
@@ -113,12 +116,47 @@ pub fn probabilities(column: &[Option<f64>]) -> Vec<String> {
     column.iter().map(shown).collect()
 }
 
-/// A probability: three decimals, scientific below a thousandth.
-pub fn probability(value: Option<f64>) -> String {
-    match value {
-        None => "-".to_owned(),
-        Some(p) if p == 0.0 || p >= 0.001 => format!("{p:.3}"),
-        Some(p) => format!("{p:.1e}"),
+/// A probability by itself.
+pub fn probability(p: Option<f64>) -> String {
+    probabilities(&[p]).concat()
+}
+
+/// A column of numbers with one number of decimals: the largest has four significant digits, small ones two where three
+/// more decimals give them; where even that shows only zeros of some, each number is written for itself.
+pub fn column(values: &[Option<f64>]) -> Vec<String> {
+    let numbers = || values.iter().flatten().copied().filter(|x| x.is_finite() && *x != 0.0);
+    let smallest = numbers().map(f64::abs).fold(f64::INFINITY, f64::min);
+    let places = decimals(numbers());
+    let wanted = if smallest.is_finite() { decimals_of(std::iter::once(smallest), 2) } else { places };
+    let is_spread = places == EXPONENT || wanted == EXPONENT || wanted > places + 3;
+    let shown = |value: &Option<f64>| match value {
+        Some(x) if is_spread || x.abs() >= LARGEST_COLUMN => short(*x),
+        value => fixed(*value, places.max(wanted)),
+    };
+    values.iter().map(shown).collect()
+}
+
+/// A number of rows that may have a fraction, which is left out where it is only the initial state's.
+pub fn rows_seen(count: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded just before")]
+    if (0.0..1e15).contains(&count) && (count - count.round()).abs() < 0.01 {
+        grouped(count.round() as u64)
+    } else {
+        short(count)
+    }
+}
+
+/// Beyond this a ratio or a distance only says "far".
+const FAR: f64 = 1000.0;
+
+/// A ratio or a distance: three to four digits, `>1000` and `<0.001` for what is far.
+pub fn ratio(value: f64) -> String {
+    if value > FAR {
+        format!(">{FAR}")
+    } else if value > 0.0 && value < 1.0 / FAR {
+        format!("<{}", 1.0 / FAR)
+    } else {
+        short(value)
     }
 }
 
@@ -240,6 +278,18 @@ mod tests {
             ["0.003", "-", "<1e-4", "1.000"]
         );
         assert_eq!(probabilities(&[Some(0.0004), Some(0.25)]), ["0.0004", "0.2500"]);
+        assert_eq!([Some(0.04), Some(1e-7), None].map(probability), ["0.040", "<1e-4", "-"]);
+    }
+
+    #[test]
+    fn numbers_of_a_column_share_their_decimals() {
+        let shown = |values: &[f64]| column(&values.iter().copied().map(Some).collect::<Vec<_>>());
+        assert_eq!(shown(&[1.63019, 0.017760, 0.0]), ["1.630", "0.018", "0.000"]);
+        assert_eq!(shown(&[12.345, 0.5]), ["12.35", "0.50"]);
+        assert_eq!(shown(&[1234.5, 1e-6]), ["1234", "1e-6"]);
+        assert_eq!(column(&[None, Some(2.5)]), ["-", "2.500"]);
+        assert_eq!([199957.0, 0.5, 3.0e-9, 0.0].map(ratio), [">1000", "0.5", "<0.001", "0"]);
+        assert_eq!([1920.0001, 0.5].map(rows_seen), ["1,920", "0.5"]);
     }
 
     #[test]

@@ -138,7 +138,8 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
     if args.figure.write(context, |kind| comparison_figure(&document, kind))? {
         return Ok(Outcome::Clean);
     }
-    context.write(|out| write_comparison(&document, context.format(), args.dimensions.unwrap_or(0), out))?;
+    let dimensions = args.dimensions.unwrap_or(0);
+    context.write(|out| write_comparison(&document, context.format(), &context.screen(), dimensions, out))?;
     Ok(Outcome::Clean)
 }
 
@@ -275,7 +276,7 @@ fn divisors(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErr
         .into_iter()
         .map(|row| DivisorRow { run_id: recording.runs()[row.run].run_id.clone(), ..row.shown });
     let document = DivisorDocument::new(named.collect(), settled(&asked, &recording)).concluded();
-    context.write(|out| write_divisors(&document, context.format(), out))?;
+    context.write(|out| write_divisors(&document, context.format(), &context.screen(), out))?;
     Ok(Outcome::Clean)
 }
 
@@ -398,7 +399,14 @@ fn rules(analysis: &CompareAnalysis) -> Vec<Rule> {
         rules.extend([0.9, 0.99, 0.999].map(|m| of(Memory::ema(m))));
         rules.push(of(Memory::Welford));
     }
-    rules
+    // A preset's own setting may be one of the usual ones.
+    let mut once: Vec<Rule> = Vec::with_capacity(rules.len());
+    for rule in rules {
+        if !once.contains(&rule) {
+            once.push(rule);
+        }
+    }
+    once
 }
 
 /// The replays of one run under all rules.

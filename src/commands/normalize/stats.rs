@@ -79,7 +79,8 @@ pub fn run(args: &StatsArgs, context: &Context) -> Result<Outcome, CommandError>
     let paths = OutputPaths::of_state(&args.states, context)?;
     let files = context.discover(&args.runs)?.files;
     let document = compute(&analysis, &files, &paths, context)?;
-    context.write(|out| write_normalization(&document, context.format(), dimensions, out))?;
+    context
+        .write(|out| write_normalization(&document, context.format(), &context.screen(), dimensions, out))?;
     Ok(Outcome::Clean)
 }
 
