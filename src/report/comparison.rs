@@ -4,10 +4,11 @@ use std::io::{self, Write};
 
 use super::Format;
 use super::grid::{Column, Grid};
+use super::over_time::OverTime;
 use super::page::{Page, Tone};
 use super::screen::Screen;
 use super::tidy::{Tidy, TidyTable};
-use crate::results::text::{column, counted, grouped, ratio, share_cell, short};
+use crate::results::text::{column, counted, grouped, ratio, ratios, share_cell, short};
 use crate::results::{ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument, DivisorRow};
 
 /// Writes a comparison.
@@ -62,12 +63,37 @@ fn write_compared(report: &ComparisonDocument, n_dimensions: usize, page: &mut P
         let name = if report.runs.len() > 1 { format!("run {}: ", run.run_id) } else { String::new() };
         page.line(&format!("{name}{shift}"))?;
         page.grid(&settings_grid(run, has_other_steps(report)))?;
+        if let Some(grid) = over_time(report, run, page) {
+            page.blank()?;
+            page.grid(&grid)?;
+        }
     }
     if n_dimensions > 0 {
         page.blank()?;
         page.grid(&per_dimension(report, n_dimensions))?;
     }
     Ok(())
+}
+
+/// Dimensions whose rows are shown over time.
+const DIMENSIONS_OVER_TIME: usize = 6;
+
+/// Mean and deviation of the rows themselves over time, of the dimensions that shift first.
+fn over_time(report: &ComparisonDocument, run: &ComparedRunRow, page: &Page<'_>) -> Option<Grid> {
+    let windows = run.windows.as_ref().filter(|_| page.draws())?;
+    let pictures = OverTime::new(windows, run.shift_update, page.glyphs())?;
+    let shifted =
+        run.settings.first().and_then(|setting| setting.shifted_dimensions.as_deref()).unwrap_or(&[]);
+    let names = report.dimension_names();
+    let others = (0..names.len()).filter(|dim| !shifted.contains(dim));
+    let dimensions: Vec<usize> = shifted.iter().copied().chain(others).take(DIMENSIONS_OVER_TIME).collect();
+    let [mean, sd] = pictures.columns();
+    let mut grid = Grid::new(vec![Column::left("dimension"), mean, sd]);
+    for dim in dimensions {
+        let [mean, sd] = pictures.cells(dim);
+        grid.row(vec![names[dim].clone(), mean, sd]);
+    }
+    Some(grid)
 }
 
 fn setting_count(report: &ComparisonDocument) -> usize {
@@ -114,10 +140,13 @@ fn settings_grid(run: &ComparedRunRow, has_other_steps: bool) -> Grid {
         Column::right("initial %").drops(2).explained("initial: weight the initial state still has"),
         Column::right("dead").drops(1).explained("dead: dimensions constant or below epsilon"),
     ]);
-    let all =
-        |of: &dyn Fn(&ComparedSettingRow) -> f64| run.settings.iter().map(of).map(ratio).collect::<Vec<_>>();
-    let mean_off = all(&|setting| average(&setting.mean_distance));
-    let sd_off = all(&|setting| (average(&setting.log_var_distance) / 2.0).exp());
+    let all = |of: &dyn Fn(&ComparedSettingRow) -> Option<f64>| {
+        ratios(&run.settings.iter().map(of).collect::<Vec<_>>())
+    };
+    let mean_off = all(&|setting| Some(average(&setting.mean_distance)));
+    let sd_off = all(&|setting| Some((average(&setting.log_var_distance) / 2.0).exp()));
+    let least = all(&|setting| extreme(setting.least_var_ratio.as_deref(), f64::min, f64::INFINITY));
+    let most = all(&|setting| extreme(setting.greatest_var_ratio.as_deref(), f64::max, 0.0));
     for (at, setting) in run.settings.iter().enumerate() {
         let dead = &setting.dimensions_below_epsilon;
         let constant = &setting.constant_dimensions;
@@ -135,8 +164,8 @@ fn settings_grid(run: &ComparedRunRow, has_other_steps: bool) -> Grid {
             lag_cell(setting.lag_updates_var.as_deref(), setting.lag_vector_steps_var.as_deref(), |dim| {
                 !constant.contains(&dim)
             }),
-            extreme(setting.least_var_ratio.as_deref(), f64::min, f64::INFINITY),
-            extreme(setting.greatest_var_ratio.as_deref(), f64::max, 0.0),
+            least[at].clone(),
+            most[at].clone(),
             share_cell(setting.clip_fraction),
             batches(setting),
             share_cell(setting.prior_weight),
@@ -173,9 +202,9 @@ fn has_other_steps(report: &ComparisonDocument) -> bool {
 }
 
 /// The extreme of the ratios that can be said, beginning from `start`.
-fn extreme(ratios: Option<&[Option<f64>]>, pick: fn(f64, f64) -> f64, start: f64) -> String {
+fn extreme(ratios: Option<&[Option<f64>]>, pick: fn(f64, f64) -> f64, start: f64) -> Option<f64> {
     let found = ratios.map(|ratios| ratios.iter().flatten().copied().fold(start, pick));
-    found.filter(|x| x.is_finite()).map_or_else(|| "-".to_owned(), ratio)
+    found.filter(|x| x.is_finite())
 }
 
 /// How many batches the statistics look at.

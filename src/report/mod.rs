@@ -12,6 +12,7 @@ mod html;
 mod inspection;
 mod interactions;
 mod normalization;
+mod over_time;
 mod page;
 mod plot;
 mod screen;

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::Format;
 use super::grid::{Column, Grid};
+use super::over_time::OverTime;
 use super::page::{Page, Tone};
 use super::screen::Screen;
 use super::tidy::{Tidy, TidyTable};
@@ -95,7 +96,7 @@ fn write_for_people(
             counted(run.updates, "update"),
             rows_seen(run.count)
         ))?;
-        page.grid(&dimension_grid(document, run, n_dimensions))?;
+        page.grid(&dimension_grid(document, run, n_dimensions, page))?;
         if run.mean.len() > n_dimensions {
             page.line(&format!(
                 "{} of {} dimensions, those with most to say; --dimensions N shows more",
@@ -150,32 +151,40 @@ fn shown_dimensions(run: &RunRow, n_dimensions: usize) -> Vec<usize> {
     order
 }
 
-fn dimension_grid(document: &NormalizationDocument, run: &RunRow, n_dimensions: usize) -> Grid {
+fn dimension_grid(
+    document: &NormalizationDocument,
+    run: &RunRow,
+    n_dimensions: usize,
+    page: &Page<'_>,
+) -> Grid {
     let d = &run.diagnostics;
     let shown = shown_dimensions(run, n_dimensions);
-    let mut grid = Grid::new(vec![
-        Column::left("dimension"),
-        Column::right("mean"),
-        Column::right("sd"),
+    let shift = d.drift.as_ref().map(|change| change.update);
+    let windows = d.windows.as_ref().filter(|_| page.draws());
+    let pictures = windows.and_then(|windows| OverTime::new(windows, shift, page.glyphs()));
+    let mut columns = vec![Column::left("dimension"), Column::right("mean"), Column::right("sd")];
+    columns.extend(pictures.iter().flat_map(OverTime::columns));
+    columns.extend([
         Column::right("min").drops(1),
         Column::right("max").drops(2),
         Column::right("clipped %").drops(5),
         Column::left("").wraps(),
     ]);
+    let mut grid = Grid::new(columns);
     let all = |of: &dyn Fn(usize) -> f64| column(&shown.iter().map(|dim| Some(of(*dim))).collect::<Vec<_>>());
     let (means, deviations) = (all(&|dim| run.mean[dim]), all(&|dim| run.var[dim].sqrt()));
     let (least, most) = (all(&|dim| d.min[dim]), all(&|dim| d.max[dim]));
     let names = document.dimension_names();
     for (at, dim) in shown.iter().copied().enumerate() {
-        grid.row(vec![
-            names[dim].clone(),
-            means[at].clone(),
-            deviations[at].clone(),
+        let mut cells = vec![names[dim].clone(), means[at].clone(), deviations[at].clone()];
+        cells.extend(pictures.iter().flat_map(|pictures| pictures.cells(dim)));
+        cells.extend([
             least[at].clone(),
             most[at].clone(),
             d.clip_by_dimension.as_ref().map_or_else(|| "-".to_owned(), |clipped| share_cell(clipped[dim])),
             remark(run, dim),
         ]);
+        grid.row(cells);
     }
     grid
 }

@@ -136,6 +136,14 @@ pub fn column(values: &[Option<f64>]) -> Vec<String> {
     values.iter().map(shown).collect()
 }
 
+/// A column of ratios or distances: those that are not far share their decimals.
+pub fn ratios(values: &[Option<f64>]) -> Vec<String> {
+    let is_near = |x: &f64| (1.0 / FAR..=FAR).contains(x) || *x == 0.0;
+    let near: Vec<Option<f64>> = values.iter().map(|value| value.filter(is_near)).collect();
+    let shown = column(&near).into_iter().zip(values);
+    shown.map(|(text, value)| value.filter(|x| !is_near(x)).map_or(text, ratio)).collect()
+}
+
 /// A number of rows that may have a fraction, which is left out where it is only the initial state's.
 pub fn rows_seen(count: f64) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded just before")]
@@ -289,6 +297,10 @@ mod tests {
         assert_eq!(shown(&[1234.5, 1e-6]), ["1234", "1e-6"]);
         assert_eq!(column(&[None, Some(2.5)]), ["-", "2.500"]);
         assert_eq!([199957.0, 0.5, 3.0e-9, 0.0].map(ratio), [">1000", "0.5", "<0.001", "0"]);
+        assert_eq!(
+            ratios(&[Some(0.5562), Some(1.49), Some(199957.0), None]),
+            ["0.556", "1.490", ">1000", "-"]
+        );
         assert_eq!([1920.0001, 0.5].map(rows_seen), ["1,920", "0.5"]);
     }
 

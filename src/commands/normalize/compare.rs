@@ -169,6 +169,11 @@ pub(in crate::commands) fn compute(
     let runs = first.iter().enumerate().map(|(run, finished)| {
         let watched = watched[run].as_ref();
         let pace = finished.pace(&recording, run);
+        let windows = finished.replays.first().and_then(|replay| {
+            let state = replay.normalizer().state();
+            let rule = replay.normalizer().rule();
+            ComparedRunRow::windows(&Diagnostics::of(rule, replay.windows(), &state, pace))
+        });
         let settings = finished.replays.iter().enumerate().map(|(i, replay)| {
             let state = replay.normalizer().state();
             let diagnostics = Diagnostics::of(replay.normalizer().rule(), replay.windows(), &state, pace);
@@ -179,6 +184,8 @@ pub(in crate::commands) fn compute(
             run_id: recording.runs()[run].run_id.clone(),
             shift_at: watched.map(|watched| watched.shift.vector_step),
             shift_given: analysis.shift_at.is_some(),
+            shift_update: watched.map(|watched| watched.shift.update),
+            windows,
             shift_reason: shift_reason(watched, analysis.shift_at, finished, recording.width(), pace),
             recommended: None,
             settings: settings.collect(),

@@ -210,6 +210,7 @@ fn finish_merged(
         if !ordered {
             // Windows in file order say nothing about time.
             diagnostics.drift = diagnostics.drift.unordered();
+            diagnostics.stretches.clear();
         }
         finished(info.run_id.clone(), None, whole.n(), state, diagnostics, &normalizer)
     });
