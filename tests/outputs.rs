@@ -161,13 +161,11 @@ fn in_terminal(line: &str, columns: u16) -> Option<(i32, String)> {
         .env("TERM", "xterm-256color")
         .stdin(std::process::Stdio::null())
         .output();
-    match output {
-        Ok(output) => Some((output.status.code().expect("a code"), text(&output.stdout))),
-        Err(_) => {
-            println!("skipped: no program named script, which makes a pseudo-terminal");
-            None
-        }
-    }
+    let Ok(output) = output else {
+        println!("skipped: no program named script, which makes a pseudo-terminal");
+        return None;
+    };
+    Some((output.status.code().expect("a code"), text(&output.stdout)))
 }
 
 #[cfg(target_os = "linux")]

@@ -12,11 +12,10 @@ use super::effects::{
 };
 use super::grid::{Column, Grid};
 use super::page::{Page, Tone};
-use super::plot::Spread;
 use super::screen::Screen;
 use super::tidy::{Tidy, TidyTable};
 use crate::attribution::Measure;
-use crate::results::text::{column, counted, grouped, probabilities};
+use crate::results::text::{Spread, column, counted, grouped, probabilities};
 use crate::results::{
     AblationDocument, AblationGame, ContrastRow, MeasureValue, Measures, SummaryNumbers, unit_noun,
 };

@@ -122,6 +122,9 @@ fn settings_grid(run: &ComparedRunRow, has_other_steps: bool) -> Grid {
     let steps = if has_other_steps { " (vector steps)" } else { "" };
     let mut grid = Grid::new(vec![
         Column::left("setting"),
+        Column::right("error")
+            .drops(9)
+            .explained("error: how far normalized values are off on average, in sd"),
         Column::right("mean off")
             .explained("mean off: distance of the mean in use from that of its window, in sd of the window"),
         Column::right("sd off")
@@ -143,6 +146,7 @@ fn settings_grid(run: &ComparedRunRow, has_other_steps: bool) -> Grid {
     let all = |of: &dyn Fn(&ComparedSettingRow) -> Option<f64>| {
         ratios(&run.settings.iter().map(of).collect::<Vec<_>>())
     };
+    let errors = all(&|setting| setting.error);
     let mean_off = all(&|setting| Some(average(&setting.mean_distance)));
     let sd_off = all(&|setting| Some((average(&setting.log_var_distance) / 2.0).exp()));
     let least = all(&|setting| extreme(setting.least_var_ratio.as_deref(), f64::min, f64::INFINITY));
@@ -154,6 +158,7 @@ fn settings_grid(run: &ComparedRunRow, has_other_steps: bool) -> Grid {
             |dim: usize| setting.shifted_dimensions.as_ref().is_none_or(|all| all.contains(&dim));
         grid.row(vec![
             setting.name(),
+            errors[at].clone(),
             mean_off[at].clone(),
             sd_off[at].clone(),
             lag_cell(

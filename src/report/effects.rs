@@ -6,10 +6,10 @@ use std::io;
 
 use super::grid::Column;
 use super::page::Page;
-use super::plot::{IntervalScale, Spread};
+use super::plot::IntervalScale;
 use super::screen::Glyphs;
 use crate::attribution::{Cluster, GameKey};
-use crate::results::text::{counted, decimals, effects, fixed, grouped, short};
+use crate::results::text::{Spread, counted, decimals, effects, fixed, grouped, short};
 use crate::results::{Direction, TestKind, Testing};
 
 /// Which way a value is good.
@@ -77,8 +77,7 @@ pub(super) fn value_column(name: &str, spreads: &[Spread], level: Level, page: &
 
 /// The cells of a value and its interval.
 pub(super) fn effect_cells(spreads: &[Spread], page: &Page<'_>) -> Vec<String> {
-    let column: Vec<_> = spreads.iter().map(|spread| (spread.value, spread.interval)).collect();
-    effects(&column, plus_minus(page.glyphs()))
+    effects(spreads, plus_minus(page.glyphs()))
 }
 
 /// Cells of both ends alone.

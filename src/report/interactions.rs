@@ -11,10 +11,9 @@ use super::effects::{
 };
 use super::grid::{Column, Grid};
 use super::page::{Page, Tone};
-use super::plot::Spread;
 use super::screen::Screen;
 use super::tidy::{Tidy, TidyTable};
-use crate::results::text::{column, counted, grouped, percent, probabilities, short};
+use crate::results::text::{Spread, column, counted, grouped, percent, probabilities, short};
 use crate::results::{
     InteractionDocument, InteractionGame, InteractionRow, SummaryNumbers, TermRow, unit_noun,
 };

@@ -1,16 +1,10 @@
 //! Small pictures made of characters: intervals on one scale, and values over time.
 
 use super::screen::Glyphs;
+use crate::results::text::Spread;
 
 /// Cells of an interval's picture.
 const INTERVAL_CELLS: usize = 25;
-
-/// A value with the ends of its interval, where it has one.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Spread {
-    pub(super) value: Option<f64>,
-    pub(super) interval: Option<(f64, f64)>,
-}
 
 /// Intervals on one shared scale, which holds zero.
 #[derive(Debug, Clone, Copy)]

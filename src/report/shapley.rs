@@ -12,12 +12,11 @@ use super::effects::{
 };
 use super::grid::{Column, Grid};
 use super::page::{Page, Tone};
-use super::plot::Spread;
 use super::screen::Screen;
 use super::slot_rows::{ShapleyRows, SlotRows};
 use super::sources::{write_plan, write_sources};
 use super::tidy::{Tidy, TidyTable};
-use crate::results::text::{column, counted, grouped, percent, probabilities, short};
+use crate::results::text::{Spread, column, counted, grouped, percent, probabilities, short};
 use crate::results::{GameRow, PlayerRow, ShapleyDocument, SummaryRow, Testing};
 
 /// Writes one document per value column.

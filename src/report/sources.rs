@@ -5,9 +5,8 @@ use std::io;
 use super::effects::{plus_minus, ranges};
 use super::grid::{Column, Grid};
 use super::page::Page;
-use super::plot::Spread;
 use super::slot_rows::SlotRows;
-use crate::results::text::{column, grouped, short};
+use crate::results::text::{Spread, column, grouped, short};
 use crate::results::{PlanRow, ShapleyDocument, SourceRow};
 
 /// The document's rows in the order of its summary, as the table has that.

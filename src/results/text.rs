@@ -57,25 +57,35 @@ pub fn signed(value: f64, decimals: usize) -> String {
     if text.starts_with('-') || !value.is_finite() { text } else { format!("+{text}") }
 }
 
+/// A value with the ends of its interval, where it has one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// The value; where it is not known its bounds may be.
+    pub value: Option<f64>,
+    /// The least and the greatest end.
+    pub interval: Option<(f64, f64)>,
+}
+
 /// A column of effects with their intervals, one decimal point for all: `+0.1001 ± 0.0106`, or both ends where some
 /// interval is not symmetric at these decimals: `+0.1001 (0.0895 to 0.1107)`.
 ///
 /// # Edge cases
 /// A value without an interval stands alone. Where values are large beside all intervals, decimals are those that give
 /// the largest half-width two digits.
-pub fn effects(column: &[(Option<f64>, Option<(f64, f64)>)], plus_minus: &str) -> Vec<String> {
-    let numbers = column.iter().flat_map(|(value, interval)| {
+pub fn effects(column: &[Spread], plus_minus: &str) -> Vec<String> {
+    let numbers = column.iter().flat_map(|Spread { value, interval }| {
         let (low, high) = interval.unzip();
         [*value, low, high].into_iter().flatten()
     });
-    let halves = || column.iter().filter_map(|(_, interval)| interval.map(|(low, high)| (high - low) / 2.0));
+    let halves =
+        || column.iter().filter_map(|Spread { interval, .. }| interval.map(|(low, high)| (high - low) / 2.0));
     let widest = halves().filter(|half| half.is_finite() && *half > 0.0).fold(0.0, f64::max);
     let mut places = decimals(numbers);
     if widest > 0.0 && places != EXPONENT {
         let least = decimals_of(std::iter::once(widest), 2);
         places = if least == EXPONENT { places } else { places.max(least).min(places + 4) };
     }
-    let is_symmetric = column.iter().all(|(value, interval)| match (value, interval) {
+    let is_symmetric = column.iter().all(|Spread { value, interval }| match (value, interval) {
         (Some(value), Some((low, high))) => {
             fixed(Some(value - low), places) == fixed(Some(high - value), places)
                 || ((high - value) - (value - low)).abs() <= 1e-6 * (high - low)
@@ -84,12 +94,12 @@ pub fn effects(column: &[(Option<f64>, Option<(f64, f64)>)], plus_minus: &str) -
     });
     let values: Vec<String> = column
         .iter()
-        .map(|(value, _)| value.map_or_else(|| "-".to_owned(), |value| signed(value, places)))
+        .map(|Spread { value, .. }| value.map_or_else(|| "-".to_owned(), |value| signed(value, places)))
         .collect();
     let widest = values.iter().map(String::len).max().unwrap_or(0);
     let rests: Vec<String> = column
         .iter()
-        .map(|(_, interval)| match interval {
+        .map(|Spread { interval, .. }| match interval {
             None => String::new(),
             Some((low, high)) if is_symmetric => fixed(Some((high - low) / 2.0), places),
             Some((low, high)) => format!("({} to {})", fixed(Some(*low), places), fixed(Some(*high), places)),
@@ -306,11 +316,15 @@ mod tests {
 
     #[test]
     fn effects_of_a_column_share_their_decimal_point() {
-        let with = |value: f64, half: f64| (Some(value), Some((value - half, value + half)));
-        let column = [with(0.1001, 0.0106), with(-0.03, 0.002), (Some(0.5), None), (None, None)];
+        let with = |value: f64, half: f64| Spread {
+            value: Some(value),
+            interval: Some((value - half, value + half)),
+        };
+        let without = |value| Spread { value, interval: None };
+        let column = [with(0.1001, 0.0106), with(-0.03, 0.002), without(Some(0.5)), without(None)];
         assert_eq!(effects(&column, "±"), ["+0.1001 ± 0.0106", "-0.0300 ± 0.0020", "+0.5000", "      -"]);
         // Both ends where they are not alike.
-        let skewed = [(Some(0.64), Some((0.5, 0.76))), with(0.08, 0.06)];
+        let skewed = [Spread { value: Some(0.64), interval: Some((0.5, 0.76)) }, with(0.08, 0.06)];
         assert_eq!(effects(&skewed, "±"), ["+0.6400 (0.5000 to 0.7600)", "+0.0800 (0.0200 to 0.1400)"]);
         // A narrow interval of a large value keeps two digits.
         assert_eq!(effects(&[with(1234.5, 0.012)], "+/-"), ["+1234.500 +/- 0.012"]);
