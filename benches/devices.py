@@ -32,7 +32,7 @@ def main():
         steps = os.path.join(folder, f"steps{width}.parquet")
         if not os.path.exists(steps):
             subprocess.run([simic, "simulate", "transitions", "-o", steps, "--n-envs", "8", "--n-steps",
-                            str(n_rows // 8), "--width", str(width)], check=True, stdout=subprocess.DEVNULL)
+                            str(n_rows // 8), "--obs-width", str(width)], check=True, stdout=subprocess.DEVNULL)
         names = list(dict.fromkeys(device["device"] for device in present))
         seconds, states = {name: [] for name in names}, {}
         for _ in range(REPEATS):

@@ -30,7 +30,7 @@ def run(command):
 
 def simulate(simic, path, n_rows):
     subprocess.run([simic, "simulate", "transitions", "-o", path, "--force", "--n-envs", str(N_ENVS),
-                    "--n-steps", str(n_rows // N_ENVS), "--width", str(WIDTH), "--compression", "snappy"],
+                    "--n-steps", str(n_rows // N_ENVS), "--obs-width", str(WIDTH), "--compression", "snappy"],
                    check=True, stdout=subprocess.DEVNULL)
 
 

@@ -48,7 +48,7 @@ def main():
     copy, out = os.path.join(folder, "copy.parquet"), os.path.join(folder, "out.parquet")
     if not os.path.exists(steps):
         subprocess.run([simic, "simulate", "transitions", "-o", steps, "--n-envs", "8", "--n-steps", "125000",
-                        "--width", str(WIDTH), "--shift-at", "60000"], check=True, stdout=subprocess.DEVNULL)
+                        "--obs-width", str(WIDTH), "--shift-at", "60000"], check=True, stdout=subprocess.DEVNULL)
     if not os.path.exists(wide):
         frame = pl.read_parquet(steps)
         fields = [f"obs_{i}" for i in range(WIDTH)]

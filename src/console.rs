@@ -36,6 +36,8 @@ impl When {
 #[derive(Debug)]
 pub struct Console {
     color: bool,
+    /// Colours of results: asked for, or decided by where they go.
+    paint: When,
     progress: bool,
     quiet: bool,
     verbose: bool,
@@ -48,6 +50,7 @@ impl Console {
         let on_terminal = io::stderr().is_terminal();
         Self {
             color: color.decide(on_terminal && !no_color),
+            paint: if color == When::Auto && no_color { When::Never } else { color },
             progress: progress.decide(on_terminal) && !quiet,
             quiet,
             verbose,
@@ -109,6 +112,11 @@ impl Console {
             // A pipe is not opened to find out: that would wait for its reader.
             Some(path) => is_device(path) && std::fs::File::open(path).is_ok_and(|file| file.is_terminal()),
         }
+    }
+
+    /// Whether a result that goes to `path` (stdout if `None`) is coloured.
+    pub fn paints(&self, path: Option<&Path>) -> bool {
+        self.paint.decide(Self::is_terminal(path))
     }
 
     /// A progress handle: a bar on stderr, or nobody.

@@ -141,15 +141,15 @@ fn other_settings_or_files_are_no_regression() {
         "simic.toml",
         &CLOSE.replace("runs = [\"runs\"]", "runs = [\"runs\"]\nflags = { duplicates = \"last\" }"),
     );
-    let (code, stdout, _) = project.run(&["check"]);
+    let (code, stdout, _) = project.run(&["check", "--wide"]);
     assert!(code == 3 && stdout.contains("other settings: duplicates was \"mean\", is \"last\""), "{stdout}");
     let flags = CLOSE.replace("runs = [\"runs\"]", "runs = [\"runs\"]\nflags = { value = \"val_loss\" }");
     project.write("simic.toml", &flags);
-    let (code, stdout, _) = project.run(&["check"]);
+    let (code, stdout, _) = project.run(&["check", "--wide"]);
     assert!(code == 3 && stdout.contains("value was \"val_accuracy\", is \"val_loss\""), "{stdout}");
     project.write("simic.toml", CLOSE);
     std::fs::rename(project.path("runs/main.parquet"), project.path("runs/other.parquet")).expect("renamed");
-    let (code, stdout, _) = project.run(&["check"]);
+    let (code, stdout, _) = project.run(&["check", "--wide"]);
     assert!(
         code == 3 && stdout.contains("runs/main.parquet is behind the baseline, but was not read"),
         "{stdout}"
@@ -160,9 +160,9 @@ fn other_settings_or_files_are_no_regression() {
     let (code, _, stderr) = project.run(&["check", "accept"]);
     assert!(code == 3 && stderr.contains("--force"), "{stderr}");
     assert_eq!(project.run(&["check", "accept", "--force", "--regressions"]).0, 0);
-    assert_eq!(project.run(&["check"]).0, 0);
+    assert_eq!(project.run(&["check", "--wide"]).0, 0);
     std::fs::remove_dir_all(project.path("runs")).expect("removed");
-    let (code, stdout, _) = project.run(&["check"]);
+    let (code, stdout, _) = project.run(&["check", "--wide"]);
     assert!(code == 3 && stdout.contains("incomparable") && stdout.contains("runs"), "{stdout}");
 }
 

@@ -32,7 +32,7 @@ fn run(arguments: &[&str]) -> (i32, String) {
 
 /// Flags every command takes, which are about how it speaks and where it writes (or are a rule for all commands, like
 /// the seed and the column mapping): the same script may pass them to all.
-const COMMON: [&str; 16] = [
+const COMMON: [&str; 19] = [
     "layout",
     "help",
     "version",
@@ -43,6 +43,9 @@ const COMMON: [&str; 16] = [
     "threads",
     "max-memory",
     "progress",
+    "width",
+    "wide",
+    "ascii",
     "color",
     "quiet",
     "verbose",
@@ -93,7 +96,7 @@ const RULE: [(&str, &str, &str); 20] = [
     ("obs", "VECTOR", "--obs x,xdot"),
     ("update-every", "STEPS", "--update-every rollout:8"),
     ("order", "STEPS --format json", "--order update-first"),
-    ("epsilon", "STEPS", "--epsilon 0.5"),
+    ("epsilon", "STEPS --wide", "--epsilon 0.5"),
     ("clip", "STEPS", "--clip 0.5"),
     ("initial-count", "STEPS", "--initial-count 50"),
     ("warmup", "STEPS SLOW", "--warmup debias"),
@@ -180,6 +183,8 @@ fn cases() -> Vec<Case> {
         case(shapley, "by", "SWEEP --players attn,aug,norm", "--by lr"),
         case(shapley, "on-bad", "NAN", "--on-bad skip"),
         case(shapley, "games", "GAMES", "--games 100"),
+        case(shapley, "sort", "GAMES", "--sort value"),
+        case(shapley, "sort", "WORDS --value accuracy --players norm,attn,aug", "--sort given"),
         case(interactions, "index", "GAMES", "--index stii"),
         case(interactions, "order", "GAMES", "--order 3"),
         case(interactions, "among", "GAMES", "--among r0c0,r1c0"),
@@ -227,7 +232,7 @@ fn cases() -> Vec<Case> {
         case("simulate transitions", "compression", "-o OUT.parquet", "--compression none"),
         case("simulate transitions", "n-envs", "-o OUT.parquet", "--n-envs 1"),
         case("simulate transitions", "n-steps", "-o OUT.parquet", "--n-steps 10"),
-        case("simulate transitions", "width", "-o OUT.parquet", "--width 1"),
+        case("simulate transitions", "obs-width", "-o OUT.parquet", "--obs-width 1"),
         case("simulate transitions", "episode-length", "-o OUT.parquet", "--episode-length 5"),
         case("simulate transitions", "offset", "-o OUT.parquet", "--offset 5"),
         case("simulate transitions", "shift-at", "-o OUT.parquet", "--shift-at 5"),
@@ -461,7 +466,7 @@ fn every_flag_of_every_verb_changes_an_answer() {
 
 #[test]
 fn flags_without_effect_are_refused_with_the_reason() {
-    let cases: [(&str, &str); 68] = [
+    let cases: [(&str, &str); 71] = [
         ("analyze shapley GAMES --range 0,1", "--method bounds"),
         ("analyze shapley GAMES --range 0,1 --method kernel", "--method bounds"),
         ("analyze shapley GAMES --resamples 300", "--ci bootstrap"),
@@ -475,6 +480,9 @@ fn flags_without_effect_are_refused_with_the_reason() {
         ("analyze shapley GAMES --slots a,b", "name their own"),
         ("analyze shapley GLOVE --ci normal", "one unit"),
         ("analyze shapley GAMES --games 5 --format json", "shortens a table"),
+        ("analyze shapley GAMES --sort value --format csv", "orders a table"),
+        ("analyze shapley GAMES --sort value -o OUT.svg", "a picture is drawn"),
+        ("analyze shapley GAMES --group r0*=row0 --sort given", "groups of --group stand nowhere"),
         ("analyze interactions GAMES --resamples 300", "--ci bootstrap"),
         ("analyze interactions GAMES --slots a,b", "name their own"),
         ("analyze interactions GLOVE --ci normal", "one unit"),
@@ -540,6 +548,41 @@ fn flags_without_effect_are_refused_with_the_reason() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Flags of the screen, which every table obeys.
+#[test]
+fn tables_fit_the_width_asked_for() {
+    let place = Workplace::new();
+    for verb in [
+        "analyze shapley GAMES",
+        "normalize stats STEPS",
+        "normalize replay STEPS",
+        "normalize compare STEPS --dimensions 2",
+        "normalize compare STEPS --target reward --divisors",
+        "normalize verify STEPS --state EMA1",
+        "normalize merge WELFORD",
+        "check diff BASE1 BASE2 --other-runs",
+        "inspect GAMES",
+        "devices",
+    ] {
+        let shown = |flags: &str| place.run(&format!("{verb} {flags}")).1;
+        let (usual, wide, ascii) = (shown(""), shown("--wide"), shown("--ascii"));
+        assert_eq!(usual, shown("--width 100"), "{verb}");
+        assert!(ascii.is_ascii() && (usual.is_ascii() || ascii != usual), "{verb}: {ascii}");
+        assert!(wide.lines().count() <= usual.lines().count(), "{verb}");
+        for width in [40, 60, 80, 100, 120, 200] {
+            let text = shown(&format!("--width {width}"));
+            // A path is never broken.
+            let too_wide = |line: &&str| line.chars().count() > width && line.trim().contains(' ');
+            let over: Vec<&str> = text.lines().filter(too_wide).filter(|line| !line.contains('/')).collect();
+            assert!(over.is_empty(), "{verb} at {width}: {over:?}");
+        }
+    }
+    let shapley = |flags: &str| place.run(&format!("analyze shapley GAMES {flags}"));
+    assert_ne!(shapley("--width 60").1, shapley("--width 80").1);
+    assert_ne!(shapley("--width 80").1, shapley("--wide").1);
+    assert_eq!((shapley("--width 10").0, shapley("--width 80 --wide").0), (2, 2));
 }
 
 #[test]

@@ -786,7 +786,7 @@ fn a_batch_longer_than_any_block_goes_through_in_parts() {
     let (_directory, path) = folder();
     let steps = path("steps.parquet");
     let simulate =
-        ["simulate", "transitions", "-o", &steps, "--n-steps", "60000", "--n-envs", "4", "--width", "2"];
+        ["simulate", "transitions", "-o", &steps, "--n-steps", "60000", "--n-envs", "4", "--obs-width", "2"];
     assert!(simic(&simulate).status.success());
     // Two row groups, and rollouts of which the second begins with the rows that the first block leaves open.
     let report =

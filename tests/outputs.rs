@@ -152,21 +152,21 @@ fn the_format_follows_the_name_and_contradictions_are_refused() {
 /// Runs a command line in a pseudo-terminal of so many columns; `None` where there is no `script` to make one.
 #[cfg(target_os = "linux")]
 fn in_terminal(line: &str, columns: u16) -> Option<(i32, String)> {
-    let command =
-        format!("stty cols {columns}; {} --no-config --progress never {line}", env!("CARGO_BIN_EXE_simic"));
+    let command = format!(
+        "stty rows 24 cols {columns}; {} --no-config --progress never {line}",
+        env!("CARGO_BIN_EXE_simic")
+    );
     let output = Command::new("script")
         .args(["--quiet", "--return", "--command", &command, "/dev/null"])
         .env_remove("NO_COLOR")
         .env("TERM", "xterm-256color")
         .stdin(std::process::Stdio::null())
         .output();
-    match output {
-        Ok(output) => Some((output.status.code().expect("a code"), text(&output.stdout))),
-        Err(_) => {
-            println!("skipped: no program named script, which makes a pseudo-terminal");
-            None
-        }
-    }
+    let Ok(output) = output else {
+        println!("skipped: no program named script, which makes a pseudo-terminal");
+        return None;
+    };
+    Some((output.status.code().expect("a code"), text(&output.stdout)))
 }
 
 #[cfg(target_os = "linux")]
@@ -181,4 +181,29 @@ fn binary_results_never_reach_a_terminal() {
         let Some((code, shown)) = in_terminal(&format!("{line} | wc -c"), 100) else { return };
         assert!(code == 0 && shown.trim().parse::<u64>().is_ok_and(|n| n > 100), "{shown}");
     }
+}
+
+/// A terminal has its own width, and conclusions have a colour there unless that is not wanted.
+#[cfg(target_os = "linux")]
+#[test]
+fn tables_fit_the_terminal_and_conclusions_are_coloured() {
+    let shapley = "analyze shapley fixtures/simulated/campaign.parquet";
+    let Some((code, narrow)) = in_terminal(shapley, 64) else { return };
+    assert_eq!(code, 0, "{narrow}");
+    let plain = |text: &str| text.replace("\u{1b}[1m", "").replace("\u{1b}[0m", "");
+    let widest = |text: &str| plain(text).lines().map(|line| line.trim_end().chars().count()).max();
+    assert!(widest(&narrow) <= Some(64) && narrow.contains("\u{1b}[1mr0c0 helps most"), "{narrow}");
+    let Some((_, wide)) = in_terminal(shapley, 130) else { return };
+    assert!(widest(&wide) > Some(100) && widest(&wide) <= Some(130), "{wide}");
+    let Some((_, never)) = in_terminal(&format!("{shapley} --color never"), 80) else { return };
+    assert!(!never.contains('\u{1b}') && widest(&never) <= Some(80), "{never}");
+    // Off a terminal there is no colour unless it is asked for, and never in a file.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(!text(&simic(root, shapley).stdout).contains('\u{1b}'));
+    assert!(text(&simic(root, &format!("{shapley} --color always")).stdout).contains('\u{1b}'));
+    let verify = "normalize verify fixtures/normalizers/steps.parquet --color always --state";
+    let good = text(&simic(root, &format!("{verify} fixtures/normalizers/vecnormalize.pkl")).stdout);
+    assert!(good.starts_with("\u{1b}[1;32mThe state is that of run hopper"), "{good}");
+    let bad = text(&simic(root, &format!("{verify} fixtures/normalizers/rsl_rl.pt --preset sb3")).stdout);
+    assert!(bad.starts_with("\u{1b}[1;31mThe state is not the recording's"), "{bad}");
 }

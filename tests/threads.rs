@@ -49,7 +49,7 @@ fn normalization_of_a_million_values_does_not_depend_on_threads() {
     let (_directory, path) = folder();
     let (runs, out, trace) = (path("runs/"), path("out.parquet"), path("trace.parquet"));
     simulated(
-        &["transitions", "--n-envs", "8", "--n-steps", "16500", "--width", "3", "--shift-at", "9000"],
+        &["transitions", "--n-envs", "8", "--n-steps", "16500", "--obs-width", "3", "--shift-at", "9000"],
         &runs,
     );
     assert!(3 * rows_in_several_parts(&runs) > 1_000_000);

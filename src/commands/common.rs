@@ -8,9 +8,10 @@ use clap::{Args, ValueEnum};
 use super::error::CommandError;
 use super::formats::{FormatArg, OutputHolds, format_of};
 use super::memory;
+use super::terminal;
 use crate::console::{Console, When};
 use crate::records::{ColumnMap, Discovered, InputFile, Layout, OnBad, PartBudget, discover_within};
-use crate::report::{CheckFormat, Format};
+use crate::report::{CheckFormat, Format, Glyphs, Paint, Screen, USUAL_WIDTH};
 
 /// When to show something optional.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -121,7 +122,16 @@ pub struct CommonArgs {
     /// Show progress on stderr
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
     pub progress: ColorArg,
-    /// Colour messages on stderr; NO_COLOR is respected
+    /// Columns a table may take [default: the terminal's, else 100]: columns are dropped, then rows stacked, to fit
+    #[arg(long, global = true, value_name = "N", conflicts_with = "wide", value_parser = clap::value_parser!(u16).range(20..))]
+    pub width: Option<u16>,
+    /// Tables with all their columns, however wide
+    #[arg(long, global = true)]
+    pub wide: bool,
+    /// Draw rules, intervals and bars with ASCII characters
+    #[arg(long, global = true)]
+    pub ascii: bool,
+    /// Colour conclusions and messages; NO_COLOR is respected
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
     pub color: ColorArg,
     /// Only errors and results
@@ -188,6 +198,28 @@ impl Context {
         Ok(format)
     }
 
+    /// What the result is looked at on: the terminal, or whatever reads a pipe or a file.
+    pub fn screen(&self) -> Screen {
+        let terminal = Console::is_terminal(self.result_path());
+        let width = if terminal { terminal::columns().unwrap_or(USUAL_WIDTH) } else { USUAL_WIDTH };
+        let paint = if self.console.paints(self.result_path()) { Paint::Coloured } else { Paint::Plain };
+        self.screen_of(width, paint)
+    }
+
+    /// What a report beside the result is looked at on.
+    pub fn file_screen(&self) -> Screen {
+        self.screen_of(USUAL_WIDTH, Paint::Plain)
+    }
+
+    fn screen_of(&self, usual: usize, paint: Paint) -> Screen {
+        let asked = self.common.width.map_or(usual, usize::from);
+        Screen {
+            width: (!self.common.wide).then_some(asked),
+            glyphs: if self.common.ascii { Glyphs::Ascii } else { Glyphs::Unicode },
+            paint,
+        }
+    }
+
     fn format_arg(&self) -> FormatArg {
         // What is wrong with it was told before the command began.
         format_of(self.common.format, self.result_path()).unwrap_or(FormatArg::Table)
@@ -248,13 +280,26 @@ impl Context {
     /// # Errors
     /// If it `is_given` and the format is for programs.
     pub fn check_table_flag(&self, flag: &'static str, is_given: bool) -> Result<(), CommandError> {
+        self.check_view_flag(flag, "shortens a table", is_given)
+    }
+
+    /// Refuses a flag that `does` something to a table under a format that has no use for it.
+    ///
+    /// # Errors
+    /// If it `is_given` and the format is for programs.
+    pub fn check_view_flag(
+        &self,
+        flag: &'static str,
+        does: &str,
+        is_given: bool,
+    ) -> Result<(), CommandError> {
         let is_table = matches!(self.format(), Format::Table | Format::Markdown);
         if !is_given || is_table {
             return Ok(());
         }
         Err(CommandError::idle(
             flag,
-            format!("shortens a table; {} holds everything", self.format().name()),
+            format!("{does}; {} holds everything", self.format().name()),
             format!("leave --{flag} out"),
         ))
     }

@@ -23,6 +23,6 @@ pub struct DevicesArgs {}
 pub fn run(_: &DevicesArgs, context: &Context) -> Result<Outcome, CommandError> {
     context.check_output()?;
     let report = DeviceDocument::of(&available_devices());
-    context.write(|out| write_devices(&report, context.format(), out))?;
+    context.write(|out| write_devices(&report, context.format(), &context.screen(), out))?;
     Ok(Outcome::Clean)
 }

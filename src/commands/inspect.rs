@@ -55,7 +55,9 @@ pub fn run(args: &InspectArgs, context: &Context) -> Result<Outcome, CommandErro
     let found = inspect(&files, &options, &progress);
     drop(progress);
     let inspection = InspectionDocument::new(found, analysis);
-    context.write(|out| write_inspection(&inspection, context.format(), context.common.verbose, out))?;
+    context.write(|out| {
+        write_inspection(&inspection, context.format(), &context.screen(), context.common.verbose, out)
+    })?;
     let is_odd = args.strict && inspection.n_oddities() > 0;
     Ok(if inspection.n_problems() == 0 && !is_odd { Outcome::Clean } else { Outcome::Findings })
 }

@@ -15,6 +15,7 @@ pub mod normalize;
 pub mod report;
 pub mod schema;
 pub mod simulate;
+mod terminal;
 
 use common::refuse_doubled;
 pub use common::{ColorArg, CommonArgs, Context};

@@ -13,7 +13,7 @@ use crate::attribution::Repeats;
 use crate::records::{
     CoalitionOptions, FileKind, InputFile, InspectOptions, Table, inspect, read_result_document,
 };
-use crate::report::{page_of, write_page};
+use crate::report::{page_of, write_html};
 use crate::results::{InspectAnalysis, InspectionDocument, OnBad, ResultDocument};
 
 /// One page with what recordings or stored results say: conclusions, pictures, the numbers behind them.
@@ -71,7 +71,7 @@ pub fn run(args: &ReportArgs, context: &Context) -> Result<Outcome, CommandError
         inputs => inputs.join(", "),
     });
     let page = page_of(&title, &documents);
-    context.write(|out| write_page(&page, out))?;
+    context.write(|out| write_html(&page, out))?;
     Ok(Outcome::Clean)
 }
 

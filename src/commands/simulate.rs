@@ -95,7 +95,7 @@ pub struct CoalitionArgs {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   simic simulate transitions -o runs/steps.parquet
-  simic simulate transitions -o steps.parquet --n-steps 125000 --width 64 --shift-at 60000 --shift 3")]
+  simic simulate transitions -o steps.parquet --n-steps 125000 --obs-width 64 --shift-at 60000 --shift 3")]
 pub struct TransitionArgs {
     #[command(flatten)]
     file: FileArgs,
@@ -107,7 +107,7 @@ pub struct TransitionArgs {
     pub n_steps: u32,
     /// Values per observation
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
-    pub width: u32,
+    pub obs_width: u32,
     /// Longest episode
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     pub episode_length: u32,
@@ -239,7 +239,9 @@ fn write_runs(
 }
 
 fn print_truth(context: &Context, truth: &SimulationDocument) -> Result<Outcome, CommandError> {
-    let written = context.console.output(None, false, |out| write_truth(truth, context.format(), out));
+    let written = context
+        .console
+        .output(None, false, |out| write_truth(truth, context.format(), &context.screen(), out));
     written.map_err(|source| CommandError::Output { target: "the result".to_owned(), source })?;
     Ok(Outcome::Clean)
 }
@@ -494,7 +496,7 @@ fn transitions(args: &TransitionArgs, context: &Context) -> Result<Outcome, Comm
     let simulation = TransitionSimulation {
         n_envs: args.n_envs as usize,
         n_steps: args.n_steps as usize,
-        width: args.width as usize,
+        width: args.obs_width as usize,
         episode_length: args.episode_length as usize,
         offset: args.offset,
         shift_at: args.shift_at.map(|step| step as usize),

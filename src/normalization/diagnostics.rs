@@ -17,6 +17,17 @@ pub struct ClipPhase {
     pub by_dimension: Vec<f64>,
 }
 
+/// Neighbouring windows taken together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stretch {
+    /// Updates before it.
+    pub first_update: u64,
+    /// Mean of its rows, per dimension.
+    pub mean: Vec<f64>,
+    /// Population variance of its rows, per dimension.
+    pub var: Vec<f64>,
+}
+
 /// What there is to know about a replay beyond its state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Diagnostics {
@@ -54,6 +65,8 @@ pub struct Diagnostics {
     pub single_count_saturates: bool,
     /// Whether the rows look normalized already.
     pub looks_normalized: bool,
+    /// Moments of rows over time: windows joined to at most `MOST_STRETCHES`, in order; none where rows were not.
+    pub stretches: Vec<Stretch>,
     /// What the windows say of a change.
     pub drift: Drift,
     /// Rows of a window, on average.
@@ -110,6 +123,7 @@ impl Diagnostics {
             single_freeze: single_freeze(&rows, &constant),
             single_count_saturates: rows.n() > 1 << 24,
             looks_normalized: looks_normalized(&rows, &constant),
+            stretches: stretches(windows, width),
             drift: find_drift(windows, width, pace),
             constant,
             rows_per_window: rows.n() as f64 / windows.len().max(1) as f64,
@@ -118,6 +132,21 @@ impl Diagnostics {
             rows,
         }
     }
+}
+
+/// Stretches kept at most: as many as a line of a terminal shows.
+const MOST_STRETCHES: usize = 32;
+
+/// Windows with rows, neighbours joined to at most `MOST_STRETCHES`.
+fn stretches(windows: &[Window], width: usize) -> Vec<Stretch> {
+    let with_rows: Vec<&Window> = windows.iter().filter(|window| window.moments.n() > 0).collect();
+    let each = with_rows.len().div_ceil(MOST_STRETCHES).max(1);
+    let joined = |windows: &[&Window]| {
+        let mut moments = RowMoments::empty(width);
+        windows.iter().for_each(|window| moments.merge(&window.moments));
+        Stretch { first_update: windows[0].first_update, mean: moments.mean().to_vec(), var: moments.vars() }
+    };
+    with_rows.chunks(each).map(joined).collect()
 }
 
 /// How much a moving average looks back.
@@ -242,6 +271,18 @@ mod tests {
         assert_eq!(replayed(first, &batches, 3).mean_distance, [(3.0 + 4.0 + 4.0) / 3.0]);
         let updated = Rule { order: Order::UpdateFirst, ..rule };
         assert_eq!(replayed(updated, &batches, 3).mean_distance, [0.0]);
+    }
+
+    #[test]
+    fn stretches_are_neighbouring_windows_taken_together() {
+        // 64 windows of one update each: two to a stretch.
+        let batches: Vec<[f64; 2]> = (0..64).map(|i| [f64::from(i), f64::from(i) + 2.0]).collect();
+        let found = replayed(Rule::observations(Memory::Welford), &batches, 64).stretches;
+        assert_eq!(found.len(), 32);
+        // Rows 2, 4, 3, 5 of the second one.
+        assert_eq!((found[1].first_update, found[1].mean[0], found[1].var[0]), (2, 3.5, 1.25));
+        let few = replayed(Rule::observations(Memory::Welford), &batches[..3], 3).stretches;
+        assert_eq!(few.iter().map(|stretch| stretch.first_update).collect::<Vec<_>>(), [0, 1, 2]);
     }
 
     #[test]

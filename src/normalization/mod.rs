@@ -47,7 +47,7 @@ pub use change::{
     Change, ChangedStatistic, DRIFT_LEVEL, DimensionChange, Drift, Regimes, Untold, UntoldReason, find_drift,
 };
 pub use conventions::{Conventions, ReturnScale, Target};
-pub use diagnostics::{ClipPhase, Diagnostics, lag_of};
+pub use diagnostics::{ClipPhase, Diagnostics, Stretch, lag_of};
 pub use engine::{
     DeviceChoice, DeviceError, DevicePresence, Engine, KernelTimes, available_devices, is_device_failure,
     normalize_tensor, open_device,

@@ -5,16 +5,20 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Format;
-use super::grid::{Align, Grid};
-use super::shapley::{
-    Units, count, direction_words, group_words, interval_name, over_units, p_name, range, write_grid,
-    write_independence,
+use super::effects::{
+    GameTitle, Level, Picture, Units, adjusted_words, direction_words, distinct_name, effect_cells,
+    group_words, plus_minus, statistic, test_columns, value_column, write_independence, write_unlisted,
+    yes_or_no,
 };
+use super::grid::{Column, Grid};
+use super::page::{Page, Tone};
+use super::screen::Screen;
 use super::tidy::{Tidy, TidyTable};
 use crate::attribution::Measure;
-use crate::printable::printable;
-use crate::results::text::{decimals, fixed, grouped, probability};
-use crate::results::{AblationDocument, AblationGame, MeasureValue, Measures, SummaryNumbers};
+use crate::results::text::{Spread, column, counted, grouped, probabilities};
+use crate::results::{
+    AblationDocument, AblationGame, ContrastRow, MeasureValue, Measures, SummaryNumbers, unit_noun,
+};
 
 /// Writes one document per value column.
 ///
@@ -25,10 +29,10 @@ use crate::results::{AblationDocument, AblationGame, MeasureValue, Measures, Sum
 pub fn write_ablation(
     documents: &[AblationDocument],
     format: Format,
+    screen: &Screen,
     n_games_shown: usize,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let is_markdown = format == Format::Markdown;
     match format {
         Format::Json => {
             match documents {
@@ -40,11 +44,12 @@ pub fn write_ablation(
         Format::Ndjson => documents.iter().try_for_each(|document| write_ndjson(document, out)),
         Format::Csv | Format::Parquet | Format::Arrow => tidy(documents).write(format, out),
         Format::Markdown | Format::Table => {
+            let mut page = Page::new(format, screen, out);
             for (index, document) in documents.iter().enumerate() {
                 if index > 0 {
-                    writeln!(out)?;
+                    page.blank()?;
                 }
-                write_one(document, n_games_shown, out, is_markdown)?;
+                write_one(document, n_games_shown, &mut page)?;
             }
             Ok(())
         }
@@ -173,200 +178,182 @@ fn tidy(documents: &[AblationDocument]) -> TidyTable {
     by.fold(table, |table, name| table.text(name, |row| row.document.group.get(name).cloned())).table()
 }
 
-fn write_one(
-    document: &AblationDocument,
-    n_games_shown: usize,
-    out: &mut dyn Write,
-    is_markdown: bool,
-) -> io::Result<()> {
-    let heading = if is_markdown { "## " } else { "" };
+fn write_one(document: &AblationDocument, n_games_shown: usize, page: &mut Page<'_>) -> io::Result<()> {
+    page.verdict(&document.verdict, Tone::Neutral)?;
     let n_games = document.games.len();
-    writeln!(
-        out,
-        "{heading}Ablation of {}{} ({}); {}, {}",
+    page.title(&format!(
+        "Ablation of {}{} ({}); {}, {}",
         document.value,
         group_words(&document.group),
         direction_words(document.direction),
-        count(n_games as u64, "game"),
-        count(document.input.rows, "row"),
-    )?;
+        counted(n_games as u64, "game"),
+        counted(document.input.rows, "row"),
+    ))?;
     let has_units = document.summary.iter().any(|row| row.numbers.n_units > 1);
     let lists_games = n_games <= n_games_shown.max(1) || !has_units;
     let n_listed = if lists_games { n_games_shown.max(1).min(n_games) } else { 0 };
     for game in &document.games[..n_listed] {
-        writeln!(out)?;
-        write_game(document, game, out, is_markdown)?;
+        page.blank()?;
+        write_game(document, game, page)?;
     }
     if has_units || n_games > 1 {
-        writeln!(out)?;
-        write_summary(document, out, is_markdown)?;
+        page.blank()?;
+        write_summary(document, page)?;
     }
-    if n_games > n_listed {
-        writeln!(out)?;
-        writeln!(
-            out,
-            "{} not listed; --games N lists them, --format json or csv holds all",
-            count((n_games - n_listed) as u64, "game")
-        )?;
-    }
-    Ok(())
+    write_unlisted(n_games - n_listed, page)
 }
 
-/// A value with half the width of its interval, or with both ends where they are not as far.
-fn with_interval(value: Option<f64>, low: Option<f64>, high: Option<f64>, places: usize) -> String {
-    let Some(value) = value else { return "-".to_owned() };
-    let text = fixed(Some(value), places);
-    match (low, high) {
-        (Some(low), Some(high)) => {
-            let (below, above) = (value - low, high - value);
-            if (below - above).abs() <= 1e-6 * (below + above) {
-                format!("{text} ± {}", fixed(Some(above), places))
-            } else {
-                format!("{text} [{}, {}]", fixed(Some(low), places), fixed(Some(high), places))
+/// Under which measures a slot is worth what, and whether those agree.
+struct MeasuredRow {
+    name: String,
+    /// In the order of [`Measure::ALL`].
+    spreads: [Spread; 4],
+    /// Marks of what is significant.
+    marks: [&'static str; 4],
+    signs: &'static str,
+}
+
+/// What a measure is called and what it says.
+fn measure_column(measure: Measure, is_complete: bool) -> Column {
+    let (name, legend) = match (measure, is_complete) {
+        (Measure::RemovalCost, _) => ("removal cost", "removal cost: what all lose without it"),
+        (Measure::FirstIn, _) => ("first in", "first in: what it brings alone"),
+        (Measure::Marginal, true) => {
+            ("marginal (Banzhaf)", "marginal: mean with it less mean without, over all coalitions")
+        }
+        (Measure::Marginal, false) => {
+            ("marginal", "marginal: mean with it less mean without, over what is recorded")
+        }
+        (Measure::Shapley, _) => ("shapley", "shapley: mean over all orders"),
+    };
+    let order = match measure {
+        Measure::RemovalCost => 6,
+        Measure::FirstIn => 5,
+        Measure::Marginal => 3,
+        Measure::Shapley => 2,
+    };
+    Column::left(name).drops(order).explained(legend)
+}
+
+/// Slots by measures.
+fn measures_grid(rows: &[MeasuredRow], is_complete: bool, page: &Page<'_>) -> Grid {
+    let mut columns = vec![Column::left("slot")];
+    columns.extend(Measure::ALL.map(|measure| measure_column(measure, is_complete)));
+    columns.push(Column::left("signs").drops(4).explained("signs: of the measures"));
+    let mut grid = Grid::new(columns);
+    let cells: Vec<Vec<String>> = (0..Measure::ALL.len())
+        .map(|at| effect_cells(&rows.iter().map(|row| row.spreads[at]).collect::<Vec<_>>(), page))
+        .collect();
+    for (at, row) in rows.iter().enumerate() {
+        let mut texts = vec![row.name.clone()];
+        texts.extend(cells.iter().zip(row.marks).map(|(cells, mark)| {
+            let text = format!("{}{mark}", cells[at]);
+            // Padding says nothing.
+            if text.trim() == "-" { "-".to_owned() } else { text }
+        }));
+        texts.push(row.signs.to_owned());
+        grid.row(texts);
+    }
+    grid
+}
+
+/// What stands beside the values: half an interval, or both its ends.
+fn interval_words(rows: &[MeasuredRow], level: Level, page: &Page<'_>) -> Option<String> {
+    let of_measure = |at: usize| rows.iter().map(|row| row.spreads[at]).collect::<Vec<_>>();
+    let cells: Vec<String> =
+        (0..Measure::ALL.len()).flat_map(|at| effect_cells(&of_measure(at), page)).collect();
+    let plus_minus = plus_minus(page.glyphs());
+    let has = |sign: &str| cells.iter().any(|cell| cell.contains(sign));
+    match (has(plus_minus), has(" to ")) {
+        (false, false) => None,
+        (true, false) => Some(format!("{plus_minus}: half of the {}", level.name())),
+        (false, true) => Some(format!("in brackets: the {}", level.name())),
+        (true, true) => {
+            Some(format!("{plus_minus}: half of the {}, in brackets: both its ends", level.name()))
+        }
+    }
+}
+
+fn spread_of(value: Option<&MeasureValue>) -> Spread {
+    Spread {
+        value: value.map(|value| value.value),
+        interval: value.and_then(|value| value.ci_low.zip(value.ci_high)),
+    }
+}
+
+fn write_game(document: &AblationDocument, game: &AblationGame, page: &mut Page<'_>) -> io::Result<()> {
+    let title = GameTitle {
+        name: distinct_name(&game.name.key(), document.games.iter().map(|game| game.name.key())),
+        ends: [game.baseline, game.full],
+        n_coalitions: game.n_coalitions,
+        n_players: game.n_players,
+    };
+    page.line(&title.to_string())?;
+    let row = |name: String, measures: &Measures, signs| MeasuredRow {
+        name,
+        spreads: Measure::ALL.map(|measure| spread_of(measures.get(measure))),
+        marks: [""; 4],
+        signs,
+    };
+    let signs = |is_different| if is_different { "differ" } else { "" };
+    let players = game
+        .players
+        .iter()
+        .map(|player| row(player.slot_id.clone(), &player.measures, signs(player.sign_disagreement)));
+    let contrasts = game
+        .contrasts
+        .iter()
+        .map(|contrast| row(format!("{} - {}", contrast.first, contrast.second), &contrast.measures, ""));
+    let rows: Vec<MeasuredRow> = players.chain(contrasts).collect();
+    page.grid(&measures_grid(&rows, game.complete, page))?;
+    match interval_words(&rows, Level::within_game(document.confidence), page) {
+        Some(words) => page.line(&format!("{words}, from repeated evaluations")),
+        None => Ok(()),
+    }
+}
+
+fn write_summary(document: &AblationDocument, page: &mut Page<'_>) -> io::Result<()> {
+    let numbers = || {
+        let contrasts = document.contrasts.iter().map(|row| &row.numbers);
+        document.summary.iter().map(|row| &row.numbers).chain(contrasts)
+    };
+    let noun = unit_noun(document.cluster, document.games.iter().map(|game| &*game.name.run_id));
+    let n_units = numbers().map(|numbers| numbers.n_units).max().unwrap_or(0);
+    page.line(&format!("over {}:", counted(n_units, noun)))?;
+    let rows: Vec<MeasuredRow> = document
+        .summary
+        .chunk_by(|a, b| a.slot_id == b.slot_id)
+        .map(|rows| {
+            let of = |measure| rows.iter().find(|row| row.measure == measure).map(|row| &row.numbers);
+            MeasuredRow {
+                name: rows[0].slot_id.clone(),
+                spreads: Measure::ALL.map(|measure| mean_of(of(measure))),
+                marks: Measure::ALL.map(|measure| {
+                    let is_significant = of(measure).is_some_and(|row| row.significant == Some(true));
+                    if is_significant { "*" } else { "" }
+                }),
+                signs: match (rows[0].sign_disagreement, rows[0].sign_disagreement_beyond_intervals) {
+                    (_, true) => "differ beyond their intervals",
+                    (true, false) => "differ",
+                    (false, false) => "",
+                },
             }
-        }
-        _ => text,
-    }
-}
-
-fn cells_of(measures: &Measures, places: usize) -> impl Iterator<Item = String> {
-    Measure::ALL.into_iter().map(move |measure| {
-        let own: Option<&MeasureValue> = measures.get(measure);
-        with_interval(
-            own.map(|value| value.value),
-            own.and_then(|value| value.ci_low),
-            own.and_then(|value| value.ci_high),
-            places,
-        )
-    })
-}
-
-/// What the marginal is called.
-fn marginal_name(is_complete: bool) -> &'static str {
-    if is_complete { "marginal (Banzhaf)" } else { "marginal" }
-}
-
-fn write_game(
-    document: &AblationDocument,
-    game: &AblationGame,
-    out: &mut dyn Write,
-    is_markdown: bool,
-) -> io::Result<()> {
-    let all = || {
-        game.players
-            .iter()
-            .map(|player| &player.measures)
-            .chain(game.contrasts.iter().map(|row| &row.measures))
-    };
-    let values =
-        all().flat_map(|measures| Measure::ALL.into_iter().filter_map(|m| measures.get(m)).map(|v| v.value));
-    let places = decimals(values);
-    let end_places = decimals([game.baseline, game.full].into_iter().flatten());
-    writeln!(
-        out,
-        "{}: empty {}, full {}, {} of 2^{} coalitions",
-        printable(&game.name.key().to_string()),
-        fixed(game.baseline, end_places),
-        fixed(game.full, end_places),
-        grouped(game.n_coalitions as u64),
-        game.n_players,
-    )?;
-    let mut grid = Grid::new(&[
-        ("slot", Align::Left),
-        ("removal cost", Align::Right),
-        ("first in", Align::Right),
-        (marginal_name(game.complete), Align::Right),
-        ("shapley", Align::Right),
-        ("signs", Align::Left),
-    ]);
-    for player in &game.players {
-        let mut cells = vec![player.slot_id.clone()];
-        cells.extend(cells_of(&player.measures, places));
-        cells.push(if player.sign_disagreement { "differ" } else { "" }.to_owned());
-        grid.row(cells);
-    }
-    for row in &game.contrasts {
-        let mut cells = vec![format!("{} - {}", row.first, row.second)];
-        cells.extend(cells_of(&row.measures, places));
-        cells.push(String::new());
-        grid.row(cells);
-    }
-    write_grid(&grid, out, is_markdown)?;
-    if all()
-        .any(|measures| Measure::ALL.into_iter().filter_map(|m| measures.get(m)).any(|v| v.ci_low.is_some()))
-    {
-        if is_markdown {
-            writeln!(out)?;
-        }
-        writeln!(out, "±: half of the {}, from repeated evaluations", interval_name(document.confidence))?;
-    }
-    Ok(())
-}
-
-fn write_summary(document: &AblationDocument, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
-    let rows = || {
-        document
-            .summary
-            .iter()
-            .map(|row| &row.numbers)
-            .chain(document.contrasts.iter().map(|row| &row.numbers))
-    };
-    let n_units = rows().map(|numbers| numbers.n_units).max().unwrap_or(0);
-    writeln!(
-        out,
-        "over {} ({} as the independent unit):",
-        count(n_units, document.cluster.name()),
-        document.cluster.name()
-    )?;
-    let places = decimals(rows().map(|numbers| numbers.mean));
+        })
+        .collect();
     let is_complete = document.games.iter().all(|game| game.complete);
-    let mut grid = Grid::new(&[
-        ("slot", Align::Left),
-        ("removal cost", Align::Right),
-        ("first in", Align::Right),
-        (marginal_name(is_complete), Align::Right),
-        ("shapley", Align::Right),
-        ("signs", Align::Left),
-    ]);
-    let cell = |numbers: Option<&SummaryNumbers>| {
-        let star = if numbers.is_some_and(|numbers| numbers.significant == Some(true)) { "*" } else { " " };
-        let text = with_interval(
-            numbers.map(|numbers| numbers.mean),
-            numbers.and_then(|numbers| numbers.ci_low),
-            numbers.and_then(|numbers| numbers.ci_high),
-            places,
-        );
-        format!("{text}{star}")
-    };
-    for rows in document.summary.chunk_by(|a, b| a.slot_id == b.slot_id) {
-        let mut cells = vec![rows[0].slot_id.clone()];
-        for measure in Measure::ALL {
-            cells.push(cell(rows.iter().find(|row| row.measure == measure).map(|row| &row.numbers)));
-        }
-        let signs = match (rows[0].sign_disagreement, rows[0].sign_disagreement_beyond_intervals) {
-            (_, true) => "differ beyond their intervals",
-            (true, false) => "differ",
-            (false, false) => "",
-        };
-        cells.push(signs.to_owned());
-        grid.row(cells);
+    page.grid(&measures_grid(&rows, is_complete, page))?;
+    let testing = document.settings.games.testing;
+    let n_tests = numbers().filter(|numbers| numbers.p_value.is_some()).count();
+    let level = Level::over_units(document.confidence, testing);
+    let tests = counted(n_tests as u64, "test");
+    if let Some(words) = interval_words(&rows, level, page) {
+        let significant = format!("*: significant, {} over {tests}", adjusted_words(testing));
+        let significant = if n_tests > 0 { format!("; {significant}") } else { String::new() };
+        page.line(&format!("{words}{significant}"))?;
     }
-    write_grid(&grid, out, is_markdown)?;
     if !document.contrasts.is_empty() {
-        writeln!(out)?;
-        write_contrasts(document, out, is_markdown)?;
-    }
-    let n_tests = rows().filter(|numbers| numbers.p_value.is_some()).count();
-    if n_tests > 0 {
-        if is_markdown {
-            writeln!(out)?;
-        }
-        writeln!(
-            out,
-            "±: half of the {}; *: significant, p values adjusted over all {}",
-            over_units(document.confidence, document.settings.games.testing),
-            count(n_tests as u64, "test")
-        )?;
+        page.blank()?;
+        write_contrasts(document, noun, &tests, page)?;
     }
     let units = Units {
         cluster: document.cluster,
@@ -374,37 +361,60 @@ fn write_summary(document: &AblationDocument, out: &mut dyn Write, is_markdown: 
         n_episodes: document.n_episodes(),
         between_runs: document.between_runs,
     };
-    write_independence(&units, out, is_markdown)
+    write_independence(&units, page)
 }
 
-fn write_contrasts(document: &AblationDocument, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
+fn mean_of(numbers: Option<&SummaryNumbers>) -> Spread {
+    Spread {
+        value: numbers.map(|numbers| numbers.mean),
+        interval: numbers.and_then(|numbers| numbers.ci_low.zip(numbers.ci_high)),
+    }
+}
+
+fn write_contrasts(
+    document: &AblationDocument,
+    noun: &str,
+    tests: &str,
+    page: &mut Page<'_>,
+) -> io::Result<()> {
     let rows = &document.contrasts;
-    let ends = |numbers: &SummaryNumbers| [Some(numbers.mean), numbers.ci_low, numbers.ci_high];
-    let places = decimals(rows.iter().flat_map(|row| ends(&row.numbers)).flatten());
-    let mut grid = Grid::new(&[
-        ("contrast", Align::Left),
-        ("measure", Align::Left),
-        ("difference", Align::Right),
-        (&over_units(document.confidence, document.settings.games.testing), Align::Left),
-        ("stderr", Align::Right),
-        ("t", Align::Right),
-        (&p_name(document.settings.games.testing), Align::Right),
-        ("significant", Align::Left),
-        ("units", Align::Right),
+    let testing = document.settings.games.testing;
+    let spreads: Vec<Spread> = rows.iter().map(|row| mean_of(Some(&row.numbers))).collect();
+    let picture = Picture::of(&spreads, page);
+    let level = Level::over_units(document.confidence, testing);
+    let mut columns = vec![
+        Column::left("contrast"),
+        Column::left("measure"),
+        value_column("difference", &spreads, level, page),
+    ];
+    columns.extend(picture.column());
+    columns.extend(test_columns(testing, document.confidence, tests));
+    columns.extend([
+        Column::right("stderr").drops(1),
+        Column::right("t").drops(2),
+        Column::right(&format!("{noun}s")).drops(3),
     ]);
-    for row in rows {
+    let mut grid = Grid::new(columns);
+    let shown = effect_cells(&spreads, page);
+    let of_all = |of: &dyn Fn(&ContrastRow) -> Option<f64>| rows.iter().map(of).collect::<Vec<_>>();
+    let p = probabilities(&of_all(&|row| row.numbers.p_adjusted));
+    let errors = column(&of_all(&|row| row.numbers.stderr));
+    for (at, row) in rows.iter().enumerate() {
         let numbers = &row.numbers;
-        grid.row(vec![
+        let mut cells = vec![
             format!("{} - {}", row.first, row.second),
             row.measure.name().replace('_', " "),
-            fixed(Some(numbers.mean), places),
-            range(numbers.ci_low, numbers.ci_high, places),
-            fixed(numbers.stderr, places),
-            fixed(numbers.t_statistic(), 2),
-            probability(numbers.p_adjusted),
-            numbers.significant.map_or("-", |significant| if significant { "yes" } else { "no" }).to_owned(),
+            shown[at].clone(),
+        ];
+        cells.extend(picture.cell(spreads[at]));
+        cells.extend([
+            p[at].clone(),
+            yes_or_no(numbers.significant),
+            errors[at].clone(),
+            statistic(numbers.t_statistic()),
             grouped(numbers.n_units),
         ]);
+        grid.row(cells);
     }
-    write_grid(&grid, out, is_markdown)
+    page.grid(&grid)
 }

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Format;
+use super::page::{Page, Tone};
+use super::screen::{Glyphs, Screen};
 use super::tidy::{Tidy, TidyTable};
-use crate::printable::printable;
-use crate::results::text::short;
+use crate::results::text::{counted, short};
 use crate::results::{
     CheckDocument, CheckRow, CheckStatus, Finding, RecordDocument, RecordedCheck, ResolutionRow, Verdict,
 };
@@ -73,13 +74,13 @@ fn change(share: f64) -> String {
 }
 
 /// The mark of a verdict.
-fn mark(verdict: Verdict) -> char {
+fn mark(verdict: Verdict, glyphs: Glyphs) -> char {
     match verdict {
-        Verdict::Regressed | Verdict::Missing => '✗',
+        Verdict::Regressed | Verdict::Missing => glyphs.pick('✗', 'x'),
         Verdict::Inconclusive => '?',
-        Verdict::Improved => '↑',
+        Verdict::Improved => glyphs.pick('↑', '^'),
         Verdict::Added => '+',
-        Verdict::Pass => '✓',
+        Verdict::Pass => glyphs.pick('✓', '='),
     }
 }
 
@@ -123,13 +124,16 @@ fn judged(finding: &Finding) -> String {
 pub fn write_checks(
     document: &CheckDocument,
     format: CheckFormat,
+    screen: &Screen,
     shows_all: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let reports = &document.checks[..];
     match format {
-        CheckFormat::Table => write_people(reports, shows_all, false, out),
-        CheckFormat::Markdown => write_people(reports, shows_all, true, out),
+        CheckFormat::Table => write_people(document, shows_all, &mut Page::new(Format::Table, screen, out)),
+        CheckFormat::Markdown => {
+            write_people(document, shows_all, &mut Page::new(Format::Markdown, screen, out))
+        }
         CheckFormat::Json => {
             serde_json::to_writer(&mut *out, document)?;
             writeln!(out)
@@ -164,31 +168,34 @@ fn shown(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), short)
 }
 
-fn write_people(
-    reports: &[CheckRow],
-    shows_all: bool,
-    is_markdown: bool,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+/// The worst of all checks.
+fn tone(reports: &[CheckRow]) -> Tone {
+    let has = |status: CheckStatus| reports.iter().any(|report| report.status == status);
+    if has(CheckStatus::Failed) {
+        Tone::Bad
+    } else if has(CheckStatus::Incomparable) || has(CheckStatus::Inconclusive) {
+        Tone::Unsure
+    } else {
+        Tone::Good
+    }
+}
+
+fn write_people(document: &CheckDocument, shows_all: bool, page: &mut Page<'_>) -> io::Result<()> {
+    let reports = &document.checks[..];
+    page.verdict(&document.verdict, tone(reports))?;
     for (number, report) in reports.iter().enumerate() {
         if number > 0 {
-            writeln!(out)?;
+            page.blank()?;
         }
-        let stars = if is_markdown { "**" } else { "" };
-        writeln!(out, "{stars}{}{stars}", headline(report))?;
+        page.line(&headline(report))?;
         if let Some(hint) = &report.hint {
-            writeln!(out, "{hint}")?;
+            page.line(hint)?;
             continue;
         }
-        let listed: Vec<&Finding> =
-            report.findings.iter().filter(|finding| shows_all || finding.verdict != Verdict::Pass).collect();
-        if is_markdown && !listed.is_empty() {
-            writeln!(out)?;
-        }
+        let listed = report.findings.iter().filter(|finding| shows_all || finding.verdict != Verdict::Pass);
         for finding in listed {
-            let (mark, id) = (mark(finding.verdict), printable(&finding.id));
-            let bullet = if is_markdown { "- " } else { "" };
-            writeln!(out, "{bullet}{mark} {id}  {}", printable(&judged(finding)))?;
+            let mark = mark(finding.verdict, page.glyphs());
+            page.entry(&format!("{mark} {}  {}", finding.id, judged(finding)))?;
         }
     }
     Ok(())
@@ -341,9 +348,9 @@ pub fn write_recorded(document: &RecordDocument, format: Format, out: &mut dyn W
         return tidy_recorded(document).write(format, out);
     }
     for check in &document.recorded {
-        let plural = if check.files == 1 { "" } else { "s" };
         let RecordedCheck { name, metrics, files, baseline, resolutions } = check;
-        writeln!(out, "{name}: {metrics} metrics of {files} file{plural} stored in {baseline}")?;
+        let (metrics, files) = (counted(*metrics as u64, "metric"), counted(*files as u64, "file"));
+        writeln!(out, "{name}: {metrics} of {files} stored in {baseline}")?;
         if let Some(sentence) = resolution_sentence(resolutions) {
             writeln!(out, "{sentence}")?;
         }

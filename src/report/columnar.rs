@@ -130,7 +130,9 @@ mod tests {
     use super::super::tidy::Tidy;
     use super::*;
 
-    fn table(rows: &[(Option<&str>, Option<i64>, Option<f64>, Option<bool>)]) -> TidyTable {
+    type Row<'a> = (Option<&'a str>, Option<i64>, Option<f64>, Option<bool>);
+
+    fn table(rows: &[Row<'_>]) -> TidyTable {
         Tidy::new(rows)
             .text("name", |row| row.0.map(str::to_owned))
             .int("n", |row| row.1)
@@ -193,7 +195,7 @@ mod tests {
             let metadata = read_file_metadata(&mut reader).expect("a footer");
             let batches: Vec<_> =
                 FileReader::new(reader, metadata, None, None).collect::<Result<_, _>>().expect("readable");
-            assert_eq!(batches.iter().map(|batch| batch.height()).sum::<usize>(), rows.len());
+            assert_eq!(batches.iter().map(RecordBatchT::height).sum::<usize>(), rows.len());
             for (read, (_, values)) in batches[0].arrays().iter().zip(&table.columns) {
                 assert_eq!(read.as_ref(), array(values).as_ref());
             }

@@ -3,11 +3,13 @@
 use std::io::{self, Write};
 
 use super::Format;
-use super::grid::{Align, Grid};
+use super::grid::{Column, Grid};
+use super::over_time::OverTime;
+use super::page::{Page, Tone};
+use super::screen::Screen;
 use super::tidy::{Tidy, TidyTable};
-use crate::printable::printable;
-use crate::results::text::{grouped, short};
-use crate::results::{ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument};
+use crate::results::text::{column, counted, grouped, ratio, ratios, share_cell, short};
+use crate::results::{ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument, DivisorRow};
 
 /// Writes a comparison.
 ///
@@ -16,6 +18,7 @@ use crate::results::{ComparedRunRow, ComparedSettingRow, ComparisonDocument, Div
 pub fn write_comparison(
     report: &ComparisonDocument,
     format: Format,
+    screen: &Screen,
     n_dimensions: usize,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -32,28 +35,22 @@ pub fn write_comparison(
             Ok(())
         }
         Format::Csv | Format::Parquet | Format::Arrow => tidy(report).write(format, out),
-        Format::Table | Format::Markdown => write_compared(report, format, n_dimensions, out),
+        Format::Table | Format::Markdown => {
+            write_compared(report, n_dimensions, &mut Page::new(format, screen, out))
+        }
     }
 }
 
-fn write_compared(
-    report: &ComparisonDocument,
-    format: Format,
-    n_dimensions: usize,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let show = |grid: &Grid, out: &mut dyn Write| {
-        if format == Format::Markdown { grid.write_markdown(out) } else { grid.write_table(out) }
-    };
-    writeln!(
-        out,
-        "{} under {} settings, updated every {}",
+fn write_compared(report: &ComparisonDocument, n_dimensions: usize, page: &mut Page<'_>) -> io::Result<()> {
+    page.verdict(&report.verdict, Tone::Neutral)?;
+    page.title(&format!(
+        "{} under {}, updated every {}",
         report.target,
-        setting_count(report),
+        counted(setting_count(report) as u64, "setting"),
         report.update_every
-    )?;
+    ))?;
     for run in &report.runs {
-        writeln!(out)?;
+        page.blank()?;
         let shift = match (run.shift_at, run.shift_given) {
             (Some(step), true) => format!("shift given at vector step {}", grouped(step)),
             (Some(step), false) => format!("shift found at vector step {}", grouped(step)),
@@ -63,20 +60,40 @@ fn write_compared(
                 None => "no shift found".to_owned(),
             },
         };
-        writeln!(out, "run {}: {shift}", printable(&run.run_id))?;
-        show(&settings_grid(run), out)?;
+        let name = if report.runs.len() > 1 { format!("run {}: ", run.run_id) } else { String::new() };
+        page.line(&format!("{name}{shift}"))?;
+        page.grid(&settings_grid(run, has_other_steps(report)))?;
+        if let Some(grid) = over_time(report, run, page) {
+            page.blank()?;
+            page.grid(&grid)?;
+        }
     }
     if n_dimensions > 0 {
-        writeln!(out)?;
-        show(&per_dimension(report, n_dimensions), out)?;
+        page.blank()?;
+        page.grid(&per_dimension(report, n_dimensions))?;
     }
-    writeln!(out)?;
-    writeln!(
-        out,
-        "mean off: |mean in use - windowed mean| in windowed sd, averaged; sd off: how many times too large or small; \
-         lag: updates until within 10 %{}",
-        if has_other_steps(report) { " (vector steps)" } else { "" }
-    )
+    Ok(())
+}
+
+/// Dimensions whose rows are shown over time.
+const DIMENSIONS_OVER_TIME: usize = 6;
+
+/// Mean and deviation of the rows themselves over time, of the dimensions that shift first.
+fn over_time(report: &ComparisonDocument, run: &ComparedRunRow, page: &Page<'_>) -> Option<Grid> {
+    let windows = run.windows.as_ref().filter(|_| page.draws())?;
+    let pictures = OverTime::new(windows, run.shift_update, page.glyphs())?;
+    let shifted =
+        run.settings.first().and_then(|setting| setting.shifted_dimensions.as_deref()).unwrap_or(&[]);
+    let names = report.dimension_names();
+    let others = (0..names.len()).filter(|dim| !shifted.contains(dim));
+    let dimensions: Vec<usize> = shifted.iter().copied().chain(others).take(DIMENSIONS_OVER_TIME).collect();
+    let [mean, sd] = pictures.columns();
+    let mut grid = Grid::new(vec![Column::left("dimension"), mean, sd]);
+    for dim in dimensions {
+        let [mean, sd] = pictures.cells(dim);
+        grid.row(vec![names[dim].clone(), mean, sd]);
+    }
+    Some(grid)
 }
 
 fn setting_count(report: &ComparisonDocument) -> usize {
@@ -101,29 +118,49 @@ fn slowest(lags: &[Option<u64>], counted: impl Fn(usize) -> bool) -> String {
     }
 }
 
-fn settings_grid(run: &ComparedRunRow) -> Grid {
-    let mut grid = Grid::new(&[
-        ("setting", Align::Left),
-        ("mean off", Align::Right),
-        ("sd off", Align::Right),
-        ("lag mean", Align::Right),
-        ("lag var", Align::Right),
-        ("least var", Align::Right),
-        ("most var", Align::Right),
-        ("clipped", Align::Right),
-        ("batches", Align::Right),
-        ("initial", Align::Right),
-        ("dead", Align::Right),
+fn settings_grid(run: &ComparedRunRow, has_other_steps: bool) -> Grid {
+    let steps = if has_other_steps { " (vector steps)" } else { "" };
+    let mut grid = Grid::new(vec![
+        Column::left("setting"),
+        Column::right("error")
+            .drops(9)
+            .explained("error: how far normalized values are off on average, in sd"),
+        Column::right("mean off")
+            .explained("mean off: distance of the mean in use from that of its window, in sd of the window"),
+        Column::right("sd off")
+            .drops(7)
+            .explained("sd off: how many times the sd in use is too large or too small"),
+        Column::right("lag mean").explained(format!(
+            "lag: updates{steps} after the shift until within 10 %, in the slowest dimension"
+        )),
+        Column::right("lag var").drops(8),
+        Column::right("least var")
+            .drops(5)
+            .explained("least, most var: variance in use after the shift, in times the new one"),
+        Column::right("most var").drops(4),
+        Column::right("clipped %").drops(6),
+        Column::right("batches").drops(3).explained("batches: how many the statistics look at"),
+        Column::right("initial %").drops(2).explained("initial: weight the initial state still has"),
+        Column::right("dead").drops(1).explained("dead: dimensions constant or below epsilon"),
     ]);
-    for setting in &run.settings {
+    let all = |of: &dyn Fn(&ComparedSettingRow) -> Option<f64>| {
+        ratios(&run.settings.iter().map(of).collect::<Vec<_>>())
+    };
+    let errors = all(&|setting| setting.error);
+    let mean_off = all(&|setting| Some(average(&setting.mean_distance)));
+    let sd_off = all(&|setting| Some((average(&setting.log_var_distance) / 2.0).exp()));
+    let least = all(&|setting| extreme(setting.least_var_ratio.as_deref(), f64::min, f64::INFINITY));
+    let most = all(&|setting| extreme(setting.greatest_var_ratio.as_deref(), f64::max, 0.0));
+    for (at, setting) in run.settings.iter().enumerate() {
         let dead = &setting.dimensions_below_epsilon;
         let constant = &setting.constant_dimensions;
         let is_shifted =
             |dim: usize| setting.shifted_dimensions.as_ref().is_none_or(|all| all.contains(&dim));
         grid.row(vec![
             setting.name(),
-            short(average(&setting.mean_distance)),
-            format!("{}x", short((average(&setting.log_var_distance) / 2.0).exp())),
+            errors[at].clone(),
+            mean_off[at].clone(),
+            sd_off[at].clone(),
             lag_cell(
                 setting.lag_updates_mean.as_deref(),
                 setting.lag_vector_steps_mean.as_deref(),
@@ -132,11 +169,11 @@ fn settings_grid(run: &ComparedRunRow) -> Grid {
             lag_cell(setting.lag_updates_var.as_deref(), setting.lag_vector_steps_var.as_deref(), |dim| {
                 !constant.contains(&dim)
             }),
-            extreme(setting.least_var_ratio.as_deref(), f64::min, f64::INFINITY),
-            extreme(setting.greatest_var_ratio.as_deref(), f64::max, 0.0),
-            format!("{} %", short(100.0 * setting.clip_fraction)),
+            least[at].clone(),
+            most[at].clone(),
+            share_cell(setting.clip_fraction),
             batches(setting),
-            format!("{} %", short(100.0 * setting.prior_weight)),
+            share_cell(setting.prior_weight),
             (constant.len() + dead.iter().filter(|dim| !constant.contains(dim)).count()).to_string(),
         ]);
     }
@@ -170,9 +207,9 @@ fn has_other_steps(report: &ComparisonDocument) -> bool {
 }
 
 /// The extreme of the ratios that can be said, beginning from `start`.
-fn extreme(ratios: Option<&[Option<f64>]>, pick: fn(f64, f64) -> f64, start: f64) -> String {
+fn extreme(ratios: Option<&[Option<f64>]>, pick: fn(f64, f64) -> f64, start: f64) -> Option<f64> {
     let found = ratios.map(|ratios| ratios.iter().flatten().copied().fold(start, pick));
-    found.filter(|x| x.is_finite()).map_or_else(|| "-".to_owned(), |x| format!("{}x", short(x)))
+    found.filter(|x| x.is_finite())
 }
 
 /// How many batches the statistics look at.
@@ -222,38 +259,46 @@ fn tidy(report: &ComparisonDocument) -> TidyTable {
 }
 
 fn per_dimension(report: &ComparisonDocument, n_dimensions: usize) -> Grid {
-    let mut grid = Grid::new(&[
-        ("run_id", Align::Left),
-        ("setting", Align::Left),
-        ("dimension", Align::Left),
-        ("mean", Align::Right),
-        ("var", Align::Right),
-        ("mean_distance", Align::Right),
-        ("log_var_distance", Align::Right),
-        ("lag_mean", Align::Right),
-        ("lag_var", Align::Right),
-        ("clip_fraction", Align::Right),
+    let mut columns = vec![Column::left("setting"), Column::left("dimension")];
+    let has_runs = report.runs.len() > 1;
+    if has_runs {
+        columns.insert(0, Column::left("run"));
+    }
+    columns.extend([
+        Column::right("mean"),
+        Column::right("var"),
+        Column::right("mean off"),
+        Column::right("sd off").drops(2),
+        Column::right("lag mean"),
+        Column::right("lag var").drops(3),
+        Column::right("clipped %").drops(1),
     ]);
+    let mut grid = Grid::new(columns);
     let lag = |lags: &Option<Vec<Option<u64>>>, d: usize| {
-        lags.as_ref().and_then(|lags| lags[d]).map_or_else(String::new, |lag| lag.to_string())
+        lags.as_ref().and_then(|lags| lags[d]).map_or_else(|| "-".to_owned(), grouped)
     };
     let names = report.dimension_names();
-    for DimensionRow { run, setting, dim: d, name } in dimension_rows(report, &names) {
-        if d >= n_dimensions {
-            continue;
+    let rows: Vec<DimensionRow<'_>> =
+        dimension_rows(report, &names).into_iter().filter(|row| row.dim < n_dimensions).collect();
+    let all = |of: &dyn Fn(&DimensionRow<'_>) -> f64| {
+        column(&rows.iter().map(|row| Some(of(row))).collect::<Vec<_>>())
+    };
+    let (means, vars) = (all(&|row| row.setting.mean[row.dim]), all(&|row| row.setting.var[row.dim]));
+    for (at, DimensionRow { run, setting, dim: d, name }) in rows.iter().enumerate() {
+        let mut cells = vec![setting.name(), (*name).to_owned()];
+        if has_runs {
+            cells.insert(0, run.run_id.clone());
         }
-        grid.row(vec![
-            run.run_id.clone(),
-            setting.name(),
-            name.to_owned(),
-            short(setting.mean[d]),
-            short(setting.var[d]),
-            short(setting.mean_distance[d]),
-            short(setting.log_var_distance[d]),
-            lag(&setting.lag_updates_mean, d),
-            lag(&setting.lag_updates_var, d),
-            short(setting.clip_by_dimension[d]),
+        cells.extend([
+            means[at].clone(),
+            vars[at].clone(),
+            ratio(setting.mean_distance[*d]),
+            ratio((setting.log_var_distance[*d] / 2.0).exp()),
+            lag(&setting.lag_updates_mean, *d),
+            lag(&setting.lag_updates_var, *d),
+            share_cell(setting.clip_by_dimension[*d]),
         ]);
+        grid.row(cells);
     }
     grid
 }
@@ -262,7 +307,12 @@ fn per_dimension(report: &ComparisonDocument, n_dimensions: usize) -> Grid {
 ///
 /// # Errors
 /// If writing fails.
-pub fn write_divisors(report: &DivisorDocument, format: Format, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_divisors(
+    report: &DivisorDocument,
+    format: Format,
+    screen: &Screen,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     match format {
         Format::Json => {
             // Sorted by key throughout.
@@ -276,8 +326,11 @@ pub fn write_divisors(report: &DivisorDocument, format: Format, out: &mut dyn Wr
             Ok(())
         }
         Format::Csv | Format::Parquet | Format::Arrow => tidy_divisors(report).write(format, out),
-        Format::Markdown => divisors_grid(report).write_markdown(out),
-        Format::Table => divisors_grid(report).write_table(out),
+        Format::Markdown | Format::Table => {
+            let mut page = Page::new(format, screen, out);
+            page.verdict(&report.verdict, Tone::Neutral)?;
+            page.grid(&divisors_grid(report))
+        }
     }
 }
 
@@ -293,23 +346,34 @@ fn tidy_divisors(report: &DivisorDocument) -> TidyTable {
 }
 
 fn divisors_grid(report: &DivisorDocument) -> Grid {
-    let mut grid = Grid::new(&[
-        ("run_id", Align::Left),
-        ("preset", Align::Left),
-        ("deviation_of", Align::Left),
-        ("subtracted", Align::Right),
-        ("divisor", Align::Right),
-        ("clip_fraction", Align::Right),
-    ]);
-    for row in &report.rows {
-        grid.row(vec![
-            row.run_id.clone(),
+    let has_runs = report.rows.iter().any(|row| row.run_id != report.rows[0].run_id);
+    let mut columns = vec![
+        Column::left("preset"),
+        Column::left("deviation of").explained("deviation of: what the divisor is the sd of"),
+        Column::right("subtracted"),
+        Column::right("divisor"),
+        Column::right("clipped %").drops(1),
+    ];
+    if has_runs {
+        columns.insert(0, Column::left("run"));
+    }
+    let mut grid = Grid::new(columns);
+    let all = |of: &dyn Fn(&DivisorRow) -> f64| {
+        column(&report.rows.iter().map(|row| Some(of(row))).collect::<Vec<_>>())
+    };
+    let (subtracted, divisors) = (all(&|row| row.subtracted), all(&|row| row.divisor));
+    for (at, row) in report.rows.iter().enumerate() {
+        let mut cells = vec![
             row.preset.clone(),
             row.deviation_of.clone(),
-            short(row.subtracted),
-            short(row.divisor),
-            short(row.clip_fraction),
-        ]);
+            subtracted[at].clone(),
+            divisors[at].clone(),
+            share_cell(row.clip_fraction),
+        ];
+        if has_runs {
+            cells.insert(0, row.run_id.clone());
+        }
+        grid.row(cells);
     }
     grid
 }

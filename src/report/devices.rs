@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use super::Format;
-use super::grid::{Align, Grid};
+use super::grid::{Column, Grid};
+use super::page::Page;
+use super::screen::Screen;
 use super::tidy::{Tidy, TidyTable};
 use crate::results::DeviceDocument;
 
@@ -11,7 +13,12 @@ use crate::results::DeviceDocument;
 ///
 /// # Errors
 /// If writing fails.
-pub fn write_devices(report: &DeviceDocument, format: Format, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_devices(
+    report: &DeviceDocument,
+    format: Format,
+    screen: &Screen,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     match format {
         Format::Json => {
             serde_json::to_writer(&mut *out, report)?;
@@ -25,8 +32,7 @@ pub fn write_devices(report: &DeviceDocument, format: Format, out: &mut dyn Writ
             Ok(())
         }
         Format::Csv | Format::Parquet | Format::Arrow => tidy(report).write(format, out),
-        Format::Markdown => grid(report).write_markdown(out),
-        Format::Table => grid(report).write_table(out),
+        Format::Markdown | Format::Table => Page::new(format, screen, out).grid(&grid(report)),
     }
 }
 
@@ -42,7 +48,8 @@ fn tidy(report: &DeviceDocument) -> TidyTable {
 }
 
 fn grid(report: &DeviceDocument) -> Grid {
-    let mut grid = Grid::new(&[("device", Align::Left), ("present", Align::Left), ("what", Align::Left)]);
+    let mut grid =
+        Grid::new(vec![Column::left("device"), Column::left("present"), Column::left("what").wraps()]);
     for device in &report.devices {
         let what = match (&device.name, &device.reason, &device.advice) {
             (Some(name), ..) if device.software => format!("{name}, a program that imitates a GPU"),

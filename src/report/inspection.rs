@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 
 use super::Format;
-use super::grid::{Align, Grid};
+use super::grid::{Column, Grid};
+use super::page::Page;
+use super::screen::Screen;
 use super::tidy::{Tidy, TidyTable};
-use crate::printable::printable;
 use crate::results::text::{grouped, short};
 use crate::results::{FileRow, InspectionDocument};
 
@@ -63,6 +64,7 @@ fn percent(share: f64) -> String {
 pub fn write_inspection(
     inspection: &InspectionDocument,
     format: Format,
+    screen: &Screen,
     verbose: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -78,33 +80,27 @@ pub fn write_inspection(
         }),
         Format::Csv | Format::Parquet | Format::Arrow => tidy(rows).write(format, out),
         Format::Markdown | Format::Table => {
-            let grid = grid(rows);
-            if format == Format::Markdown {
-                grid.write_markdown(out)?;
-            } else {
-                grid.write_table(out)?;
-            }
+            let mut page = Page::new(format, screen, out);
+            page.grid(&grid(rows))?;
             for row in rows {
-                write_reading(row, out)?;
+                write_reading(row, &mut page)?;
             }
-            for row in rows {
-                if verbose {
-                    writeln!(out, "\n{}:", printable(&row.file))?;
-                    for (name, dtype) in &row.columns {
-                        writeln!(out, "  {name}: {dtype}")?;
-                    }
+            for row in rows.iter().filter(|_| verbose) {
+                page.blank()?;
+                page.line(&format!("{}:", row.file))?;
+                for (name, dtype) in &row.columns {
+                    page.entry(&format!("  {name}: {dtype}"))?;
                 }
             }
             for row in rows {
                 for odd in row.oddities.iter().flatten() {
                     let times = if odd.n > 1 { format!("{} times ", grouped(odd.n)) } else { String::new() };
                     let first = odd.first_row.map_or_else(String::new, |row| format!(", first at row {row}"));
-                    let line = format!("odd: {}: {}: {times}{}{first}", row.file, odd.place, odd.problem);
-                    writeln!(out, "{}", printable(&line))?;
+                    page.entry(&format!("odd: {}: {}: {times}{}{first}", row.file, odd.place, odd.problem))?;
                 }
             }
             for problem in rows.iter().flat_map(|row| &row.problems) {
-                writeln!(out, "problem: {problem}")?;
+                page.entry(&format!("problem: {problem}"))?;
             }
             Ok(())
         }
@@ -112,27 +108,27 @@ pub fn write_inspection(
 }
 
 /// How a file is read: which columns play which role, which none, and what to type.
-fn write_reading(row: &FileRow, out: &mut dyn Write) -> io::Result<()> {
+fn write_reading(row: &FileRow, page: &mut Page<'_>) -> io::Result<()> {
     if row.roles.is_empty() && row.command.is_none() {
         return Ok(());
     }
-    writeln!(out, "\n{}", printable(&row.file))?;
-    let mut line = |label: &str, text: &str| writeln!(out, "  {label:<9}{}", printable(text));
+    page.blank()?;
+    page.line(&row.file)?;
     if !row.roles.is_empty() {
         let role = |(role, names): (&String, &Vec<String>)| format!("{role}: {}", names.join(", "));
-        line("read as", &row.roles.iter().map(role).collect::<Vec<_>>().join("; "))?;
+        page.labelled("read as", &row.roles.iter().map(role).collect::<Vec<_>>().join("; "))?;
     }
     if !row.unused.is_empty() {
-        line("not used", &row.unused.join(", "))?;
+        page.labelled("not used", &row.unused.join(", "))?;
     }
     if let Some(missing) = row.games.as_ref().and_then(|games| games.first_missing.as_ref()) {
         let more = if missing.n > missing.coalitions.len() as f64 { " and others" } else { "" };
-        line(
+        page.labelled(
             "missing",
             &format!("{} coalitions of {}: {}{more}", missing.n, missing.game, missing.coalitions.join(", ")),
         )?;
     }
-    row.command.as_ref().map_or(Ok(()), |command| line("try", command))
+    row.command.as_ref().map_or(Ok(()), |command| page.command("try", command))
 }
 
 fn tidy(rows: &[FileRow]) -> TidyTable {
@@ -154,15 +150,15 @@ fn tidy(rows: &[FileRow]) -> TidyTable {
 }
 
 fn grid(rows: &[FileRow]) -> Grid {
-    let mut grid = Grid::new(&[
-        ("file", Align::Left),
-        ("kind", Align::Left),
-        ("rows", Align::Right),
-        ("runs", Align::Right),
-        ("episodes", Align::Right),
-        ("envs", Align::Right),
-        ("contents", Align::Left),
-        ("problems", Align::Right),
+    let mut grid = Grid::new(vec![
+        Column::left("file"),
+        Column::left("kind").drops(5),
+        Column::right("rows"),
+        Column::right("runs").drops(4),
+        Column::right("episodes").drops(2),
+        Column::right("envs").drops(1),
+        Column::left("contents").wraps(),
+        Column::right("problems").drops(3),
     ]);
     let number = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), grouped);
     for row in rows {

@@ -5,15 +5,18 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Format;
-use super::grid::{Align, Grid};
-use super::shapley::{
-    Units, bar, count, direction_words, group_words, interval_name, over_units, p_name, range, write_grid,
-    write_independence,
+use super::effects::{
+    GameTitle, Level, Picture, Units, direction_words, distinct_name, effect_cells, group_words, statistic,
+    test_columns, value_column, write_independence, write_unlisted, yes_or_no,
 };
+use super::grid::{Column, Grid};
+use super::page::{Page, Tone};
+use super::screen::Screen;
 use super::tidy::{Tidy, TidyTable};
-use crate::printable::printable;
-use crate::results::text::{decimals, fixed, grouped, percent, probability, short};
-use crate::results::{InteractionDocument, InteractionGame, InteractionRow, SummaryNumbers, TermRow};
+use crate::results::text::{Spread, column, counted, grouped, percent, probabilities, short};
+use crate::results::{
+    InteractionDocument, InteractionGame, InteractionRow, SummaryNumbers, TermRow, unit_noun,
+};
 
 /// How much of a document a table shows.
 #[derive(Debug, Clone, Copy)]
@@ -33,10 +36,10 @@ pub struct InteractionRows {
 pub fn write_interactions(
     documents: &[InteractionDocument],
     format: Format,
+    screen: &Screen,
     shown: InteractionRows,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let is_markdown = format == Format::Markdown;
     match format {
         Format::Json => {
             match documents {
@@ -48,11 +51,12 @@ pub fn write_interactions(
         Format::Ndjson => documents.iter().try_for_each(|document| write_ndjson(document, out)),
         Format::Csv | Format::Parquet | Format::Arrow => tidy(documents).write(format, out),
         Format::Markdown | Format::Table => {
+            let mut page = Page::new(format, screen, out);
             for (index, document) in documents.iter().enumerate() {
                 if index > 0 {
-                    writeln!(out)?;
+                    page.blank()?;
                 }
-                write_one(document, shown, out, is_markdown)?;
+                write_one(document, shown, &mut page)?;
             }
             Ok(())
         }
@@ -176,61 +180,43 @@ fn tidy(documents: &[InteractionDocument]) -> TidyTable {
     by.fold(table, |table, name| table.text(name, |row| row.document.group.get(name).cloned())).table()
 }
 
-fn write_one(
-    document: &InteractionDocument,
-    shown: InteractionRows,
-    out: &mut dyn Write,
-    is_markdown: bool,
-) -> io::Result<()> {
-    let heading = if is_markdown { "## " } else { "" };
+fn write_one(document: &InteractionDocument, shown: InteractionRows, page: &mut Page<'_>) -> io::Result<()> {
+    page.verdict(&document.verdict, Tone::Neutral)?;
     let n_games = document.games.len();
-    writeln!(
-        out,
-        "{heading}Interactions in {}{} ({}); {} up to order {}, {}; {}, {}",
+    page.title(&format!(
+        "Interactions in {}{} ({}); {} up to order {}, {}; {}, {}",
         document.value,
         group_words(&document.group),
         direction_words(document.direction),
         document.index.name(),
         document.order,
         document.method.name(),
-        count(n_games as u64, "game"),
-        count(document.input.rows, "row"),
-    )?;
+        counted(n_games as u64, "game"),
+        counted(document.input.rows, "row"),
+    ))?;
     let biased = document.games.iter().filter(|game| game.biased).count();
     if biased > 0 {
-        writeln!(
-            out,
+        page.line(&format!(
             "{biased} of {} lack coalitions: terms of a game of pairs fitted to those recorded",
-            count(n_games as u64, "game")
-        )?;
+            counted(n_games as u64, "game")
+        ))?;
     }
     let has_units = document.summary.iter().any(|row| row.numbers.n_units > 1);
     let lists_games = n_games <= shown.games.max(1) || !has_units;
-    let n_listed = if !lists_games {
-        0
-    } else if has_units || n_games > shown.games.max(1) {
-        shown.games.min(n_games)
-    } else {
-        n_games
+    let n_listed = match (lists_games, has_units || n_games > shown.games.max(1)) {
+        (false, _) => 0,
+        (true, true) => shown.games.min(n_games),
+        (true, false) => n_games,
     };
     for game in &document.games[..n_listed] {
-        writeln!(out)?;
-        write_game(document, game, shown.terms, out, is_markdown)?;
+        page.blank()?;
+        write_game(document, game, shown.terms, page)?;
     }
     if has_units || n_games > 1 {
-        writeln!(out)?;
-        write_summary(document, shown.terms, out, is_markdown)?;
+        page.blank()?;
+        write_summary(document, shown.terms, page)?;
     }
-    write_legend(document, out, is_markdown)?;
-    if n_games > n_listed {
-        writeln!(out)?;
-        writeln!(
-            out,
-            "{} not listed; --games N lists them, --format json or csv holds all",
-            count((n_games - n_listed) as u64, "game")
-        )?;
-    }
-    Ok(())
+    write_unlisted(n_games - n_listed, page)
 }
 
 /// Places of the rows to show, and how many are left out: all in their order; of too many the largest interactions, where
@@ -248,157 +234,149 @@ fn largest<'a>(terms: impl Iterator<Item = (&'a [String], f64)>, most: usize) ->
     (places, n_hidden)
 }
 
-fn write_hidden(n_hidden: usize, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
+fn write_hidden(n_hidden: usize, page: &mut Page<'_>) -> io::Result<()> {
     if n_hidden == 0 {
         return Ok(());
     }
-    if is_markdown {
-        writeln!(out)?;
-    }
-    writeln!(
-        out,
-        "the largest interactions; {} not listed: --top N lists more",
-        count(n_hidden as u64, "term")
-    )
+    let terms = counted(n_hidden as u64, "term");
+    page.line(&format!("the largest interactions; {terms} not listed: --top N lists more"))
 }
 
 fn term_name(players: &[String]) -> String {
     players.join(" + ")
 }
 
+/// What interactions are, where there can be some.
+fn regime_column(document: &InteractionDocument) -> Option<Column> {
+    if document.order < 2 {
+        return None;
+    }
+    let threshold = document.settings.regime_threshold;
+    let (beyond, within) = if threshold > 0.0 {
+        let threshold = short(threshold);
+        (format!(" by more than {threshold}"), format!("within {threshold} of it"))
+    } else {
+        (String::new(), "no different".to_owned())
+    };
+    Some(Column::left("regime").explained(format!(
+        "synergy: better together than apart{beyond}; interference: worse{beyond}; independent: {within}; undecided: the \
+         interval does not tell"
+    )))
+}
+
 fn write_game(
     document: &InteractionDocument,
     game: &InteractionGame,
     most: usize,
-    out: &mut dyn Write,
-    is_markdown: bool,
+    page: &mut Page<'_>,
 ) -> io::Result<()> {
-    let rows: Vec<_> = game.terms.rows().collect();
-    let places = decimals(rows.iter().map(|row| row.value));
-    let end_places = decimals([game.baseline, game.full].into_iter().flatten());
+    let title = GameTitle {
+        name: distinct_name(&game.name.key(), document.games.iter().map(|game| game.name.key())),
+        ends: [game.baseline, game.full],
+        n_coalitions: game.n_coalitions,
+        n_players: game.n_players,
+    };
+    let how = if game.biased { "a fit of pairs" } else { game.method.name() };
     let fit = game.r_squared.map_or_else(String::new, |r| {
         format!(" that explains {} (weighted R²) of what was recorded between the ends", percent(r))
     });
     let condition =
         game.condition.map_or_else(String::new, |condition| format!(", condition {}", short(condition)));
-    writeln!(
-        out,
-        "{}: empty {}, full {}, {} of 2^{} coalitions, {}{fit}{condition}",
-        printable(&game.name.key().to_string()),
-        fixed(game.baseline, end_places),
-        fixed(game.full, end_places),
-        grouped(game.n_coalitions as u64),
-        game.n_players,
-        if game.biased { "a fit of pairs" } else { game.method.name() },
-    )?;
-    let mut grid = Grid::new(&[
-        ("slots", Align::Left),
-        (document.index.name(), Align::Right),
-        ("", Align::Left),
-        (&interval_name(document.confidence), Align::Left),
-        ("stderr", Align::Right),
-        ("regime", Align::Left),
-    ]);
+    page.line(&format!("{title}; {how}{fit}{condition}"))?;
+    let rows: Vec<TermRow<'_>> = game.terms.rows().collect();
     let (shown, n_hidden) = largest(rows.iter().map(|row| (&*row.players, row.value)), most);
-    let greatest = shown.iter().map(|place| rows[*place].value.abs()).fold(0.0, f64::max);
-    for row in shown.into_iter().map(|place| &rows[place]) {
-        grid.row(vec![
-            term_name(&row.players),
-            fixed(Some(row.value), places),
-            bar(Some(row.value), greatest),
-            range(row.ci_low, row.ci_high, places),
-            fixed(row.stderr, places),
-            row.regime.map_or("", |regime| regime.name()).to_owned(),
-        ]);
+    let rows: Vec<&TermRow<'_>> = shown.into_iter().map(|place| &rows[place]).collect();
+    let spread =
+        |row: &&TermRow<'_>| Spread { value: Some(row.value), interval: row.ci_low.zip(row.ci_high) };
+    let spreads: Vec<Spread> = rows.iter().map(spread).collect();
+    let picture = Picture::of(&spreads, page);
+    let level = Level::within_game(document.confidence);
+    let regimes = regime_column(document);
+    let tells_regimes = regimes.is_some();
+    let mut columns = vec![Column::left("slots"), value_column(document.index.name(), &spreads, level, page)];
+    columns.extend(picture.column());
+    columns.extend(regimes);
+    columns.push(Column::right("stderr").drops(1));
+    let mut grid = Grid::new(columns);
+    let values = effect_cells(&spreads, page);
+    let errors = column(&rows.iter().map(|row| row.stderr).collect::<Vec<_>>());
+    for (at, row) in rows.iter().enumerate() {
+        let mut cells = vec![term_name(&row.players), values[at].clone()];
+        cells.extend(picture.cell(spreads[at]));
+        cells.extend(tells_regimes.then(|| row.regime.map_or("", |regime| regime.name()).to_owned()));
+        cells.push(errors[at].clone());
+        grid.row(cells);
     }
-    write_grid(&grid, out, is_markdown)?;
-    write_hidden(n_hidden, out, is_markdown)
+    page.grid(&grid)?;
+    write_hidden(n_hidden, page)
 }
 
-fn write_summary(
-    document: &InteractionDocument,
-    most: usize,
-    out: &mut dyn Write,
-    is_markdown: bool,
-) -> io::Result<()> {
-    let rows = &document.summary;
-    let n_units = rows.iter().map(|row| row.numbers.n_units).max().unwrap_or(0);
-    writeln!(
-        out,
-        "over {} ({} as the independent unit):",
-        count(n_units, document.cluster.name()),
-        document.cluster.name()
-    )?;
-    let ends = |row: &InteractionRow| [Some(row.numbers.mean), row.numbers.ci_low, row.numbers.ci_high];
-    let places = decimals(rows.iter().flat_map(ends).flatten());
-    let mut grid = Grid::new(&[
-        ("slots", Align::Left),
-        ("mean", Align::Right),
-        ("", Align::Left),
-        (&over_units(document.confidence, document.settings.games.testing), Align::Left),
-        ("stderr", Align::Right),
-        ("t", Align::Right),
-        (&p_name(document.settings.games.testing), Align::Right),
-        ("significant", Align::Left),
-        ("regime", Align::Left),
-        ("units", Align::Right),
-        ("games", Align::Right),
-    ]);
-    let (shown, n_hidden) = largest(rows.iter().map(|row| (&*row.players, row.numbers.mean)), most);
-    let greatest = shown.iter().map(|place| rows[*place].numbers.mean.abs()).fold(0.0, f64::max);
-    for row in shown.into_iter().map(|place| &rows[place]) {
-        let numbers = &row.numbers;
-        grid.row(vec![
-            term_name(&row.players),
-            fixed(Some(numbers.mean), places),
-            bar(Some(numbers.mean), greatest),
-            range(numbers.ci_low, numbers.ci_high, places),
-            fixed(numbers.stderr, places),
-            fixed(numbers.t_statistic(), 2),
-            probability(numbers.p_adjusted),
-            numbers.significant.map_or("-", |significant| if significant { "yes" } else { "no" }).to_owned(),
-            row.regime.map_or("", |regime| regime.name()).to_owned(),
-            grouped(numbers.n_units),
-            grouped(numbers.n_games),
-        ]);
-    }
-    write_grid(&grid, out, is_markdown)?;
-    write_hidden(n_hidden, out, is_markdown)?;
-    let n_tests = rows.iter().filter(|row| row.numbers.p_value.is_some()).count();
-    if n_tests > 0 {
-        if is_markdown {
-            writeln!(out)?;
-        }
-        writeln!(out, "p values are adjusted over all {}", count(n_tests as u64, "test"))?;
-    }
+fn write_summary(document: &InteractionDocument, most: usize, page: &mut Page<'_>) -> io::Result<()> {
+    let all = &document.summary;
+    let n_units = all.iter().map(|row| row.numbers.n_units).max().unwrap_or(0);
+    let noun = unit_noun(document.cluster, document.games.iter().map(|game| &*game.name.run_id));
+    page.line(&format!("over {}:", counted(n_units, noun)))?;
+    let (shown, n_hidden) = largest(all.iter().map(|row| (&*row.players, row.numbers.mean)), most);
+    let rows: Vec<&InteractionRow> = shown.into_iter().map(|place| &all[place]).collect();
+    page.grid(&summary_grid(document, &rows, noun, page))?;
+    write_hidden(n_hidden, page)?;
     let units = Units {
         cluster: document.cluster,
         n_runs: document.n_runs(),
         n_episodes: document.n_episodes(),
         between_runs: document.between_runs,
     };
-    write_independence(&units, out, is_markdown)
+    write_independence(&units, page)
 }
 
-/// What the words of the last column say.
-fn write_legend(document: &InteractionDocument, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
-    if document.order < 2 {
-        return Ok(());
-    }
-    if is_markdown {
-        writeln!(out)?;
-    }
-    let threshold = document.settings.regime_threshold;
-    let (beyond, within) = if threshold > 0.0 {
-        let threshold = short(threshold);
-        (format!("by more than {threshold}"), format!("within {threshold} of it"))
-    } else {
-        (String::new(), "no different".to_owned())
+fn summary_grid(
+    document: &InteractionDocument,
+    rows: &[&InteractionRow],
+    noun: &str,
+    page: &Page<'_>,
+) -> Grid {
+    let testing = document.settings.games.testing;
+    let spreads: Vec<Spread> = rows
+        .iter()
+        .map(|row| &row.numbers)
+        .map(|numbers| Spread { value: Some(numbers.mean), interval: numbers.ci_low.zip(numbers.ci_high) })
+        .collect();
+    let picture = Picture::of(&spreads, page);
+    let level = Level::over_units(document.confidence, testing);
+    let n_tests = document.summary.iter().filter(|row| row.numbers.p_value.is_some()).count();
+    let regimes = regime_column(document);
+    let tells_regimes = regimes.is_some();
+    let mut columns = vec![Column::left("slots"), value_column("mean", &spreads, level, page)];
+    columns.extend(picture.column());
+    columns.extend(regimes);
+    columns.extend(test_columns(testing, document.confidence, &counted(n_tests as u64, "test")));
+    columns.extend([
+        Column::right("stderr").drops(1),
+        Column::right("t").drops(2),
+        Column::right(&format!("{noun}s")).drops(4),
+        Column::right("games").drops(3),
+    ]);
+    let mut grid = Grid::new(columns);
+    let of_all = |of: &dyn Fn(&SummaryNumbers) -> Option<f64>| {
+        rows.iter().map(|row| of(&row.numbers)).collect::<Vec<_>>()
     };
-    let beyond = if beyond.is_empty() { beyond } else { format!(" {beyond}") };
-    writeln!(
-        out,
-        "synergy: better together than apart{beyond}; interference: worse{beyond}; independent: {within}; undecided: the \
-         interval does not tell"
-    )
+    let shown = effect_cells(&spreads, page);
+    let p = probabilities(&of_all(&|numbers| numbers.p_adjusted));
+    let errors = column(&of_all(&|numbers| numbers.stderr));
+    for (at, row) in rows.iter().enumerate() {
+        let numbers = &row.numbers;
+        let mut cells = vec![term_name(&row.players), shown[at].clone()];
+        cells.extend(picture.cell(spreads[at]));
+        cells.extend(tells_regimes.then(|| row.regime.map_or("", |regime| regime.name()).to_owned()));
+        cells.extend([
+            p[at].clone(),
+            yes_or_no(numbers.significant),
+            errors[at].clone(),
+            statistic(numbers.t_statistic()),
+            grouped(numbers.n_units),
+            grouped(numbers.n_games),
+        ]);
+        grid.row(cells);
+    }
+    grid
 }

@@ -5,15 +5,22 @@ mod check;
 mod columnar;
 mod comparison;
 mod devices;
+mod effects;
 mod figure;
 mod grid;
+mod html;
 mod inspection;
 mod interactions;
 mod normalization;
+mod over_time;
 mod page;
+mod plot;
+mod screen;
 mod sections;
 mod shapley;
 mod simulation;
+mod slot_rows;
+mod sources;
 mod states;
 mod tidy;
 
@@ -25,14 +32,17 @@ pub use figure::{
     Figure, FigureKind, FigureSize, MarkRow, NoSuchFigure, Theme, check_figure, comparison_figure,
     interaction_figure, shapley_figure, write_svg, write_vega_lite,
 };
-pub use grid::{Align, Grid};
+pub use grid::{Column, Fitted, Grid};
+pub use html::{HtmlPage, HtmlSection, HtmlTable, write_html};
 pub use inspection::write_inspection;
 pub use interactions::{InteractionRows, write_interactions};
 pub use normalization::write_normalization;
-pub use page::{Page, PageSection, PageTable, write_page};
+pub use page::{Page, Tone};
+pub use screen::{Glyphs, Paint, Screen, USUAL_WIDTH};
 pub use sections::page_of;
 pub use shapley::write_shapley;
 pub use simulation::write_truth;
+pub use slot_rows::{ShapleyRows, SlotRows};
 pub use states::{write_merge, write_verification};
 pub use tidy::{Tidy, TidyTable, Values};
 

@@ -3,16 +3,13 @@
 use std::io::{self, Write};
 
 use super::Format;
-use super::grid::{Align, Grid};
+use super::grid::{Column, Grid};
+use super::over_time::OverTime;
+use super::page::{Page, Tone};
+use super::screen::Screen;
 use super::tidy::{Tidy, TidyTable};
-use crate::printable::printable;
-use crate::results::text::{fixed, grouped, short};
+use crate::results::text::{column, counted, grouped, rows_seen, share, share_cell, short};
 use crate::results::{DriftDimensionRow, NormalizationDocument, RunRow};
-
-fn name(run: &RunRow) -> String {
-    let id = printable(&run.run_id).into_owned();
-    run.env_id.map_or_else(|| format!("run {id}"), |env| format!("run {id}, env {env}"))
-}
 
 /// What was done, in a line.
 fn title(document: &NormalizationDocument) -> String {
@@ -41,6 +38,7 @@ fn title(document: &NormalizationDocument) -> String {
 pub fn write_normalization(
     document: &NormalizationDocument,
     format: Format,
+    screen: &Screen,
     n_dimensions: usize,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -57,7 +55,9 @@ pub fn write_normalization(
             Ok(())
         }
         Format::Csv | Format::Parquet | Format::Arrow => all_dimensions(document).write(format, out),
-        Format::Table | Format::Markdown => write_for_people(document, format, n_dimensions, out),
+        Format::Table | Format::Markdown => {
+            write_for_people(document, n_dimensions, &mut Page::new(format, screen, out))
+        }
     }
 }
 
@@ -81,94 +81,112 @@ fn all_dimensions(document: &NormalizationDocument) -> TidyTable {
 
 fn write_for_people(
     document: &NormalizationDocument,
-    format: Format,
     n_dimensions: usize,
-    out: &mut dyn Write,
+    page: &mut Page<'_>,
 ) -> io::Result<()> {
-    writeln!(out, "{}", title(document))?;
+    page.verdict(&document.verdict, Tone::Neutral)?;
+    page.title(&title(document))?;
+    let is_only = document.runs.len() == 1;
     for run in &document.runs {
-        writeln!(out)?;
-        writeln!(
-            out,
-            "{}: {} rows, {} updates, count {}",
-            name(run),
-            grouped(run.rows),
-            grouped(run.updates),
-            short(run.count)
-        )?;
-        let grid = dimension_grid(document, run, n_dimensions);
-        if format == Format::Markdown {
-            grid.write_markdown(out)?;
-        } else {
-            grid.write_table(out)?;
-        }
+        page.blank()?;
+        let name = if is_only { String::new() } else { format!("{}: ", run.name()) };
+        page.line(&format!(
+            "{name}{}, {}, count {}",
+            counted(run.rows, "row"),
+            counted(run.updates, "update"),
+            rows_seen(run.count)
+        ))?;
+        page.grid(&dimension_grid(document, run, n_dimensions, page))?;
         if run.mean.len() > n_dimensions {
-            writeln!(
-                out,
+            page.line(&format!(
                 "{} of {} dimensions, those with most to say; --dimensions N shows more",
                 n_dimensions,
                 run.mean.len()
-            )?;
+            ))?;
         }
-        for finding in findings(document, run) {
-            writeln!(out, "- {finding}")?;
+        let is_told = is_only && !document.verdict.is_empty();
+        for finding in findings(document, run, if is_told { Told::Concluded } else { Told::Nothing }) {
+            page.point(&finding)?;
         }
     }
     for place in &document.input.non_finite_places {
-        writeln!(
-            out,
-            "- left out: {} row {}, dimension {}: {}",
+        page.point(&format!(
+            "left out: {} row {}, dimension {}: {}",
             place.file, place.row, place.dimension, place.value
-        )?;
+        ))?;
     }
     for written in &document.written {
-        writeln!(out, "written: {written}")?;
+        page.line(&format!("written: {written}"))?;
     }
     Ok(())
 }
 
-fn dimension_grid(document: &NormalizationDocument, run: &RunRow, n_dimensions: usize) -> Grid {
-    let d = &run.diagnostics;
-    let mut order: Vec<usize> = (0..run.mean.len()).collect();
-    let clipped = |dim: usize| d.clip_by_dimension.as_ref().map(|clipped| clipped[dim]);
-    if order.len() > n_dimensions {
-        // Most clipped first, then changed, then constant, then as recorded.
-        let changed = |dim: &usize| {
-            d.drift.as_ref().is_some_and(|change| change.dimensions.iter().any(|c| c.dimension == *dim))
-        };
-        order.sort_by(|a, b| {
-            let weight = |dim: &usize| (clipped(*dim).unwrap_or(0.0), f64::from(u8::from(changed(dim))));
-            weight(b).partial_cmp(&weight(a)).unwrap_or(std::cmp::Ordering::Equal).then(a.cmp(b))
-        });
-        order.truncate(n_dimensions);
-        order.sort_unstable();
-    }
-    let mut grid = Grid::new(&[
-        ("dimension", Align::Left),
-        ("mean", Align::Right),
-        ("sd", Align::Right),
-        ("min", Align::Right),
-        ("max", Align::Right),
-        ("clipped", Align::Right),
-        ("", Align::Left),
-    ]);
-    let names = document.dimension_names();
-    for dim in order {
-        grid.row(vec![
-            names[dim].clone(),
-            short(run.mean[dim]),
-            short(run.var[dim].sqrt()),
-            short(d.min[dim]),
-            short(d.max[dim]),
-            clipped(dim).map_or_else(|| "-".to_owned(), percent),
-            remark(run, dim),
-        ]);
-    }
-    grid
+/// What a reader knows already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// The conclusion is about this very run.
+    Concluded,
+    /// Nothing of this run.
+    Nothing,
 }
 
-fn percent(share: f64) -> String {
-    if share == 0.0 { "0 %".to_owned() } else { format!("{} %", fixed(Some(100.0 * share), 2)) }
+/// The dimensions with most to say, in order.
+fn shown_dimensions(run: &RunRow, n_dimensions: usize) -> Vec<usize> {
+    let d = &run.diagnostics;
+    let mut order: Vec<usize> = (0..run.mean.len()).collect();
+    if order.len() <= n_dimensions {
+        return order;
+    }
+    // Most clipped first, then changed, then constant, then as recorded.
+    let changed = |dim: &usize| {
+        d.drift.as_ref().is_some_and(|change| change.dimensions.iter().any(|c| c.dimension == *dim))
+    };
+    let clipped = |dim: usize| d.clip_by_dimension.as_ref().map(|clipped| clipped[dim]);
+    order.sort_by(|a, b| {
+        let weight = |dim: &usize| (clipped(*dim).unwrap_or(0.0), f64::from(u8::from(changed(dim))));
+        weight(b).partial_cmp(&weight(a)).unwrap_or(std::cmp::Ordering::Equal).then(a.cmp(b))
+    });
+    order.truncate(n_dimensions);
+    order.sort_unstable();
+    order
+}
+
+fn dimension_grid(
+    document: &NormalizationDocument,
+    run: &RunRow,
+    n_dimensions: usize,
+    page: &Page<'_>,
+) -> Grid {
+    let d = &run.diagnostics;
+    let shown = shown_dimensions(run, n_dimensions);
+    let shift = d.drift.as_ref().map(|change| change.update);
+    let windows = d.windows.as_ref().filter(|_| page.draws());
+    let pictures = windows.and_then(|windows| OverTime::new(windows, shift, page.glyphs()));
+    let mut columns = vec![Column::left("dimension"), Column::right("mean"), Column::right("sd")];
+    columns.extend(pictures.iter().flat_map(OverTime::columns));
+    columns.extend([
+        Column::right("min").drops(1),
+        Column::right("max").drops(2),
+        Column::right("clipped %").drops(5),
+        Column::left("").wraps(),
+    ]);
+    let mut grid = Grid::new(columns);
+    let all = |of: &dyn Fn(usize) -> f64| column(&shown.iter().map(|dim| Some(of(*dim))).collect::<Vec<_>>());
+    let (means, deviations) = (all(&|dim| run.mean[dim]), all(&|dim| run.var[dim].sqrt()));
+    let (least, most) = (all(&|dim| d.min[dim]), all(&|dim| d.max[dim]));
+    let names = document.dimension_names();
+    for (at, dim) in shown.iter().copied().enumerate() {
+        let mut cells = vec![names[dim].clone(), means[at].clone(), deviations[at].clone()];
+        cells.extend(pictures.iter().flat_map(|pictures| pictures.cells(dim)));
+        cells.extend([
+            least[at].clone(),
+            most[at].clone(),
+            d.clip_by_dimension.as_ref().map_or_else(|| "-".to_owned(), |clipped| share_cell(clipped[dim])),
+            remark(run, dim),
+        ]);
+        grid.row(cells);
+    }
+    grid
 }
 
 fn remark(run: &RunRow, dim: usize) -> String {
@@ -211,17 +229,19 @@ fn changed(change: &DriftDimensionRow) -> String {
 }
 
 /// What a reader should know, in sentences.
-fn findings(document: &NormalizationDocument, run: &RunRow) -> Vec<String> {
+fn findings(document: &NormalizationDocument, run: &RunRow, told: Told) -> Vec<String> {
     let d = &run.diagnostics;
     let mut found = Vec::new();
-    if let Some(change) = &d.drift {
+    if let Some(change) = d.drift.as_ref().filter(|_| told == Told::Nothing) {
         let at =
             change.vector_step.map_or_else(String::new, |step| format!(" (vector step {})", grouped(step)));
         let n = change.dimensions.len();
         let noun = if n == 1 { "dimension changes" } else { "dimensions change, the first" };
         found.push(format!("drift: {n} {noun} at update {}{at}", grouped(change.update)));
     }
-    if let Some(reason) = d.drift_test.as_ref().and_then(|test| test.reason.as_ref()) {
+    // Where nothing can be told at all, the conclusion has said so.
+    let is_told = told == Told::Concluded && d.drift.is_none();
+    if let Some(reason) = d.drift_test.as_ref().and_then(|test| test.reason.as_ref()).filter(|_| !is_told) {
         let words =
             if d.drift.is_some() { "drift: other tests cannot tell, for" } else { "drift: cannot tell for" };
         found.push(format!("{words} {reason}"));
@@ -238,17 +258,17 @@ fn findings(document: &NormalizationDocument, run: &RunRow) -> Vec<String> {
     } else if document.momentum == Some(1.0) {
         found.push("momentum 1: the statistics never move".to_owned());
     }
-    if d.prior_weight > 0.01 {
-        found.push(format!("the initial state still weighs {}", percent(d.prior_weight)));
+    if d.prior_weight > 0.01 && told == Told::Nothing {
+        found.push(format!("the initial state still weighs {}", share(d.prior_weight)));
     }
     if let [first, .., last] = &d.clip_phases[..]
         && let Some(clipped) = run.clip_fraction.filter(|share| *share > 0.0)
     {
         found.push(format!(
             "clipped: {} of values, {} in the first phase, {} in the last",
-            percent(clipped),
-            percent(first.fraction),
-            percent(last.fraction)
+            share(clipped),
+            share(first.fraction),
+            share(last.fraction)
         ));
     }
     if !d.constant_dimensions.is_empty() {

@@ -1,7 +1,7 @@
 //! Documents as parts of a page.
 
 use super::figure::{FigureKind, check_figure, comparison_figure, shapley_figure};
-use super::page::{Page, PageSection, PageTable};
+use super::html::{HtmlPage, HtmlSection, HtmlTable};
 use crate::results::text::{grouped, probability, short};
 use crate::results::{
     CheckDocument, ComparisonDocument, InspectionDocument, NormalizationDocument, ResultDocument,
@@ -12,7 +12,7 @@ use crate::results::{
 const DIMENSIONS_LISTED: usize = 400;
 
 /// A page with a part for each document.
-pub fn page_of(title: &str, documents: &[ResultDocument]) -> Page {
+pub fn page_of(title: &str, documents: &[ResultDocument]) -> HtmlPage {
     let section = |document: &ResultDocument| match document {
         ResultDocument::Inspection(document) => inspection(document),
         ResultDocument::Shapley(document) => shapley(document),
@@ -20,10 +20,10 @@ pub fn page_of(title: &str, documents: &[ResultDocument]) -> Page {
         ResultDocument::Normalization(document) => normalization(document),
         ResultDocument::Check(document) => check(document),
     };
-    let mut sections: Vec<PageSection> = documents.iter().map(section).collect();
+    let mut sections: Vec<HtmlSection> = documents.iter().map(section).collect();
     // What was read comes after what it says.
     sections.sort_by_key(|section| section.heading == READ);
-    Page {
+    HtmlPage {
         title: title.to_owned(),
         sections,
         documents: documents.iter().filter_map(|document| document.to_json().ok()).collect(),
@@ -34,15 +34,15 @@ pub fn page_of(title: &str, documents: &[ResultDocument]) -> Page {
 /// Heading of what was read.
 const READ: &str = "What was read";
 
-fn table(headings: &[&str], rows: Vec<Vec<String>>) -> PageTable {
-    PageTable { headings: headings.iter().map(|heading| (*heading).to_owned()).collect(), rows }
+fn table(headings: &[&str], rows: Vec<Vec<String>>) -> HtmlTable {
+    HtmlTable { headings: headings.iter().map(|heading| (*heading).to_owned()).collect(), rows }
 }
 
 fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), short)
 }
 
-fn inspection(document: &InspectionDocument) -> PageSection {
+fn inspection(document: &InspectionDocument) -> HtmlSection {
     let rows = document.files.iter().map(|file| {
         let games = file.games.as_ref().map_or_else(String::new, |games| grouped(games.n));
         vec![
@@ -61,7 +61,7 @@ fn inspection(document: &InspectionDocument) -> PageSection {
         1 => "1 problem was found in what was read.".to_owned(),
         n => format!("{n} problems were found in what was read."),
     };
-    PageSection {
+    HtmlSection {
         heading: READ.to_owned(),
         conclusions: vec![problems],
         figures: Vec::new(),
@@ -72,7 +72,7 @@ fn inspection(document: &InspectionDocument) -> PageSection {
     }
 }
 
-fn shapley(document: &ShapleyDocument) -> PageSection {
+fn shapley(document: &ShapleyDocument) -> HtmlSection {
     let kinds = [FigureKind::Intervals, FigureKind::Waterfall, FigureKind::Bars, FigureKind::Coverage];
     let is_incomplete =
         |game: &crate::results::GameRow| (game.n_coalitions as f64) < (game.n_players as f64).exp2();
@@ -117,7 +117,7 @@ fn shapley(document: &ShapleyDocument) -> PageSection {
     )];
     tables.push(table(&["game", "slot", "value", "low", "high"], games.take(GAME_ROWS).collect()));
     let group = document.group_name().map_or_else(String::new, |group| format!(", {group}"));
-    PageSection {
+    HtmlSection {
         heading: format!("What each slot adds to {}{group}", document.value),
         conclusions: document.verdict.clone(),
         figures: figures.collect(),
@@ -128,7 +128,7 @@ fn shapley(document: &ShapleyDocument) -> PageSection {
 /// Rows of games listed; the document has all.
 const GAME_ROWS: usize = 2000;
 
-fn comparison(document: &ComparisonDocument) -> PageSection {
+fn comparison(document: &ComparisonDocument) -> HtmlSection {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
     let rows = document.runs.iter().flat_map(|run| {
         run.settings.iter().map(move |setting| {
@@ -144,7 +144,7 @@ fn comparison(document: &ComparisonDocument) -> PageSection {
         })
     });
     let headings = ["run", "setting", "error", "mean off (sd)", "sd off (times)", "clipped (%)", "updates"];
-    PageSection {
+    HtmlSection {
         heading: format!("Which setting normalizes {} best", document.target),
         conclusions: document.verdict.clone(),
         figures: comparison_figure(document, None).into_iter().collect(),
@@ -152,7 +152,7 @@ fn comparison(document: &ComparisonDocument) -> PageSection {
     }
 }
 
-fn normalization(document: &NormalizationDocument) -> PageSection {
+fn normalization(document: &NormalizationDocument) -> HtmlSection {
     let names = document.dimension_names();
     let rows = document.runs.iter().flat_map(|run| {
         let name = |d: usize| names.get(d).cloned().unwrap_or_else(|| d.to_string());
@@ -160,7 +160,7 @@ fn normalization(document: &NormalizationDocument) -> PageSection {
             vec![run.run_id.clone(), name(d), short(*mean), short(var.max(0.0).sqrt())]
         })
     });
-    PageSection {
+    HtmlSection {
         heading: format!("How {} were normalized", document.target),
         conclusions: document.verdict.clone(),
         figures: Vec::new(),
@@ -168,7 +168,7 @@ fn normalization(document: &NormalizationDocument) -> PageSection {
     }
 }
 
-fn check(document: &CheckDocument) -> PageSection {
+fn check(document: &CheckDocument) -> HtmlSection {
     let rows = document.checks.iter().flat_map(|check| {
         check.findings.iter().map(move |finding| {
             vec![
@@ -181,7 +181,7 @@ fn check(document: &CheckDocument) -> PageSection {
             ]
         })
     });
-    PageSection {
+    HtmlSection {
         heading: "Checks".to_owned(),
         conclusions: document.verdict.clone(),
         figures: check_figure(document, None).into_iter().collect(),

@@ -6,23 +6,18 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Format;
-use super::grid::{Align, Grid};
+use super::effects::{
+    GameTitle, Level, Picture, Units, direction_words, distinct_name, effect_cells, group_words, ranges,
+    statistic, test_columns, value_column, write_independence, write_unlisted, yes_or_no,
+};
+use super::grid::{Column, Grid};
+use super::page::{Page, Tone};
+use super::screen::Screen;
+use super::slot_rows::{ShapleyRows, SlotRows};
+use super::sources::{write_plan, write_sources};
 use super::tidy::{Tidy, TidyTable};
-use crate::attribution::Cluster;
-use crate::printable::printable;
-use crate::results::text::{decimals, fixed, grouped, percent, probability, short};
-use crate::results::{Direction, GameRow, PlayerRow, ShapleyDocument, SummaryRow, Testing};
-
-/// Cells of the bar beside a value.
-const BAR_CELLS: usize = 16;
-
-pub(super) fn direction_words(direction: Option<Direction>) -> &'static str {
-    match direction {
-        Some(Direction::Higher) => "higher is better",
-        Some(Direction::Lower) => "lower is better: a helping slot is negative",
-        None => "which way is better is not known",
-    }
-}
+use crate::results::text::{Spread, column, counted, grouped, percent, probabilities, short};
+use crate::results::{GameRow, PlayerRow, ShapleyDocument, SummaryRow, Testing};
 
 /// Writes one document per value column.
 ///
@@ -33,7 +28,8 @@ pub(super) fn direction_words(direction: Option<Direction>) -> &'static str {
 pub fn write_shapley(
     documents: &[ShapleyDocument],
     format: Format,
-    n_games_shown: usize,
+    screen: &Screen,
+    shown: &ShapleyRows,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     match format {
@@ -46,8 +42,9 @@ pub fn write_shapley(
         }
         Format::Ndjson => documents.iter().try_for_each(|document| write_ndjson(document, out)),
         Format::Csv | Format::Parquet | Format::Arrow => tidy(documents).write(format, out),
-        Format::Markdown => write_people(documents, n_games_shown, out, true),
-        Format::Table => write_people(documents, n_games_shown, out, false),
+        Format::Markdown | Format::Table => {
+            write_people(documents, shown, &mut Page::new(format, screen, out))
+        }
     }
 }
 
@@ -167,83 +164,50 @@ fn tidy(documents: &[ShapleyDocument]) -> TidyTable {
     by.fold(table, |table, name| table.text(name, |row| row.document.group.get(name).cloned())).table()
 }
 
-fn write_people(
-    documents: &[ShapleyDocument],
-    n_games_shown: usize,
-    out: &mut dyn Write,
-    is_markdown: bool,
-) -> io::Result<()> {
+fn write_people(documents: &[ShapleyDocument], shown: &ShapleyRows, page: &mut Page<'_>) -> io::Result<()> {
     for (index, document) in documents.iter().enumerate() {
         if index > 0 {
-            writeln!(out)?;
+            page.blank()?;
         }
-        write_one(document, n_games_shown, out, is_markdown)?;
+        write_one(document, shown, page)?;
     }
     Ok(())
 }
 
-pub(super) fn write_grid(grid: &Grid, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
-    if is_markdown { grid.write_markdown(out) } else { grid.write_table(out) }
-}
-
-fn write_one(
-    document: &ShapleyDocument,
-    n_games_shown: usize,
-    out: &mut dyn Write,
-    is_markdown: bool,
-) -> io::Result<()> {
-    let heading = if is_markdown { "## " } else { "" };
-    let biased = document.games.iter().filter(|game| game.biased).count();
-    writeln!(
-        out,
-        "{heading}{} values of {}{} ({}); {}; {}, {}",
+fn write_one(document: &ShapleyDocument, view: &ShapleyRows, page: &mut Page<'_>) -> io::Result<()> {
+    page.verdict(&document.verdict, Tone::Neutral)?;
+    let n_games = document.games.len();
+    page.title(&format!(
+        "{} values of {}{} ({}); {}; {}, {}",
         if document.has_unions() { "Owen" } else { "Shapley" },
         document.value,
         group_words(&document.group),
         direction_words(document.direction),
         document.method.name(),
-        count(document.games.len() as u64, "game"),
-        count(document.input.rows, "row"),
-    )?;
-    if biased > 0 {
-        writeln!(
-            out,
-            "{biased} of {} are biased: coalitions are missing",
-            count(document.games.len() as u64, "game")
-        )?;
-    }
+        counted(n_games as u64, "game"),
+        counted(document.input.rows, "row"),
+    ))?;
     if let Some(note) = fit_note(&document.games) {
-        writeln!(out, "{note}")?;
+        page.line(&note)?;
     }
-    let has_units = document.summary.iter().any(|summary| summary.n_units > 1);
-    let shown = if has_units || document.games.len() > n_games_shown.max(1) {
-        n_games_shown.min(document.games.len())
-    } else {
-        document.games.len()
+    let has_units = document.n_units() > 1;
+    let lists_games = n_games <= view.games.max(1) || !has_units;
+    let shown = match (lists_games, has_units || n_games > view.games.max(1)) {
+        (false, _) => 0,
+        (true, true) => view.games.min(n_games),
+        (true, false) => n_games,
     };
-    let lists_games = document.games.len() <= n_games_shown.max(1) || !has_units;
-    if lists_games {
-        for game in &document.games[..shown] {
-            writeln!(out)?;
-            write_game(document, game, out, is_markdown)?;
-        }
+    for game in &document.games[..shown] {
+        page.blank()?;
+        write_game(document, game, &view.order, page)?;
     }
-    if has_units || document.games.len() > 1 {
-        writeln!(out)?;
-        write_summary(document, out, is_markdown)?;
+    if has_units || n_games > 1 {
+        page.blank()?;
+        write_summary(document, &view.order, page)?;
     }
-    write_sources(document, out, is_markdown)?;
-    write_plan(document, out, is_markdown)?;
-    let hidden = document.games.len() - if lists_games { shown } else { 0 };
-    if hidden > 0 {
-        writeln!(out)?;
-        writeln!(
-            out,
-            "{} not listed; --games N lists them, --format json or csv holds all",
-            count(hidden as u64, "game")
-        )?;
-    }
-    Ok(())
+    write_sources(document, &view.order, page)?;
+    write_plan(document, &view.order, page)?;
+    write_unlisted(n_games - shown, page)
 }
 
 /// How additive fitted games are over what was recorded, and how well that determines the fit.
@@ -267,255 +231,122 @@ fn fit_note(games: &[GameRow]) -> Option<String> {
     })
 }
 
-/// What the games of a group have in common, after a comma.
-pub(super) fn group_words(group: &BTreeMap<String, String>) -> String {
-    group.iter().map(|(name, value)| printable(&format!(", {name}={value}")).into_owned()).collect()
-}
-
-pub(super) fn count(n: u64, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(n), if n == 1 { "" } else { "s" })
-}
-
 fn write_game(
     document: &ShapleyDocument,
     game: &GameRow,
-    out: &mut dyn Write,
-    is_markdown: bool,
+    order: &SlotRows,
+    page: &mut Page<'_>,
 ) -> io::Result<()> {
-    let all = || game.players.rows();
-    let places = decimals(all().flat_map(|p| [p.shapley, p.bound_low, p.bound_high]).flatten());
-    let ends = [game.baseline, game.full];
-    let end_places = decimals(ends.into_iter().flatten());
-    writeln!(
-        out,
-        "{}: empty {}, full {}, {} of 2^{} coalitions, {}",
-        printable(&game.key().to_string()),
-        fixed(game.baseline, end_places),
-        fixed(game.full, end_places),
-        grouped(game.n_coalitions as u64),
-        game.players.n_players(),
-        match game.antithetic {
-            Some(true) => "antithetic pairs",
-            Some(false) => "independent permutations",
-            None => game.method.name(),
-        },
-    )?;
-    let has_bounds = all().any(|player| player.bound_low.is_some());
-    let interval_name = if has_bounds { "bounds".to_owned() } else { interval_name(document.confidence) };
-    let mut grid = Grid::new(&[
-        ("slot", Align::Left),
-        ("shapley", Align::Right),
-        ("", Align::Left),
-        (&interval_name, Align::Left),
-        ("stderr", Align::Right),
-        ("samples", Align::Right),
-    ]);
-    let largest = all().filter_map(|player| player.shapley).map(f64::abs).fold(0.0, f64::max);
-    for player in all() {
-        let (low, high) =
-            if has_bounds { (player.bound_low, player.bound_high) } else { (player.ci_low, player.ci_high) };
-        grid.row(vec![
-            player.slot_id.to_string(),
-            fixed(player.shapley, places),
-            bar(player.shapley, largest),
-            range(low, high, places),
-            fixed(player.stderr, places),
-            player.n_samples.to_string(),
-        ]);
-    }
-    write_grid(&grid, out, is_markdown)
-}
-
-pub(super) fn interval_name(confidence: f64) -> String {
-    let level = confidence * 100.0;
-    // 1 - 0.05 is not quite 0.95; nobody wants to read that.
-    let level = (level * 1e6).round() / 1e6;
-    format!("{level}% interval")
-}
-
-pub(super) fn range(low: Option<f64>, high: Option<f64>, places: usize) -> String {
-    match (low, high) {
-        (Some(low), Some(high)) => format!("{} .. {}", fixed(Some(low), places), fixed(Some(high), places)),
-        _ => "-".to_owned(),
-    }
-}
-
-/// Where variance comes from, where it is asked for.
-fn write_sources(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
-    let Some(rows) = &document.sources else { return Ok(()) };
-    writeln!(out)?;
-    writeln!(out, "where the variance of one game's value comes from:")?;
-    let places = decimals(rows.iter().flat_map(|row| [row.prediction_low, row.prediction_high]).flatten());
-    let next = format!("next {} lies in", document.cluster.name());
-    let mut grid = Grid::new(&[
-        ("slot", Align::Left),
-        ("sd", Align::Right),
-        ("noise", Align::Right),
-        ("permutations", Align::Right),
-        ("environments", Align::Right),
-        ("episodes", Align::Right),
-        ("runs", Align::Right),
-        (&next, Align::Left),
-    ]);
-    let share =
-        |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", 100.0 * share));
-    for row in rows {
-        grid.row(vec![
-            row.slot_id.clone(),
-            short(row.variance.sqrt()),
-            share(row.noise),
-            share(row.permutations),
-            share(row.environments),
-            share(row.episodes),
-            share(row.runs),
-            range(row.prediction_low, row.prediction_high, places),
-        ]);
-    }
-    write_grid(&grid, out, is_markdown)
-}
-
-/// What brings intervals to the half-width asked for.
-fn write_plan(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
-    let Some(plan) = &document.plan else { return Ok(()) };
-    writeln!(out)?;
-    writeln!(out, "for intervals of ±{} or less, one of:", short(plan.target_half_width))?;
-    let units = format!("{}s in all", document.cluster.name());
-    let mut grid = Grid::new(&[
-        ("slot", Align::Left),
-        ("now ±", Align::Right),
-        (&units, Align::Right),
-        ("repeats", Align::Right),
-        ("permutations", Align::Right),
-    ]);
-    let times = |factor: Option<f64>| {
-        factor.map_or_else(
-            || "-".to_owned(),
-            |factor| {
-                if factor <= 1.0 {
-                    "enough".to_owned()
-                } else {
-                    format!("{:.1} times", (factor * 10.0).ceil() / 10.0)
-                }
-            },
-        )
+    let title = GameTitle {
+        name: distinct_name(&game.key(), document.games.iter().map(GameRow::key)),
+        ends: [game.baseline, game.full],
+        n_coalitions: game.n_coalitions,
+        n_players: game.players.n_players(),
     };
-    for row in &plan.players {
-        grid.row(vec![
-            row.slot_id.clone(),
-            row.half_width.map_or_else(|| "-".to_owned(), short),
-            row.units.map_or_else(|| "-".to_owned(), grouped),
-            times(row.repeats_factor),
-            times(row.permutations_factor),
-        ]);
+    let how = match game.antithetic {
+        Some(true) => "antithetic pairs",
+        Some(false) => "independent permutations",
+        None => game.method.name(),
+    };
+    page.line(&format!("{title}; {how}"))?;
+    let mut players: Vec<PlayerRow<'_>> = game.players.rows().collect();
+    // Of bounds the middle.
+    let middle = |player: &PlayerRow<'_>| Some(f64::midpoint(player.bound_low?, player.bound_high?));
+    order.sort(&mut players, |player| &player.slot_id, |player| player.shapley.or_else(|| middle(player)));
+    let has_bounds = players.iter().any(|player| player.bound_low.is_some());
+    let spreads: Vec<Spread> = players
+        .iter()
+        .map(|player| Spread {
+            value: player.shapley,
+            interval: if has_bounds {
+                player.bound_low.zip(player.bound_high)
+            } else {
+                player.ci_low.zip(player.ci_high)
+            },
+        })
+        .collect();
+    let picture = Picture::of(&spreads, page);
+    let value = if document.has_unions() { "owen" } else { "shapley" };
+    let value = if has_bounds {
+        Column::left("bounds")
+            .explained("bounds: what the value can be, whatever the missing coalitions hold")
+    } else {
+        value_column(value, &spreads, Level::within_game(document.confidence), page)
+    };
+    let errors = column(&players.iter().map(|player| player.stderr).collect::<Vec<_>>());
+    let samples: Vec<u64> = players.iter().map(|player| player.n_samples).collect();
+    let mut columns = vec![Column::left("slot"), value];
+    columns.extend(picture.column());
+    columns.push(Column::right("stderr").drops(1));
+    let tells_samples = samples.iter().any(|n| *n > 1);
+    if tells_samples {
+        columns.push(Column::right("samples").drops(2));
     }
-    write_grid(&grid, out, is_markdown)
+    let mut grid = Grid::new(columns);
+    let shown = if has_bounds { ranges(&spreads) } else { effect_cells(&spreads, page) };
+    for (at, player) in players.iter().enumerate() {
+        let mut cells = vec![player.slot_id.to_string(), shown[at].clone()];
+        cells.extend(picture.cell(spreads[at]));
+        cells.push(errors[at].clone());
+        if tells_samples {
+            cells.push(grouped(samples[at]));
+        }
+        grid.row(cells);
+    }
+    page.grid(&grid)
 }
 
-/// Name of the column of adjusted p values.
-pub(super) fn p_name(testing: Testing) -> String {
-    format!("p ({})", testing.adjust.name())
-}
-
-/// Name of the column of intervals over units.
-pub(super) fn over_units(confidence: f64, testing: Testing) -> String {
-    let name = interval_name(confidence);
-    if testing.simultaneous { name.replace("interval", "simultaneous interval") } else { name }
-}
-
-fn write_summary(document: &ShapleyDocument, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
-    let n_units = document.summary.iter().map(|summary| summary.n_units).max().unwrap_or(0);
-    writeln!(
-        out,
-        "over {} ({} as the independent unit):",
-        count(n_units, document.cluster.name()),
-        document.cluster.name()
-    )?;
-    let places = decimals(
-        document.summary.iter().flat_map(|s| [Some(s.mean), s.ci_low, s.ci_high].into_iter().flatten()),
-    );
+fn write_summary(document: &ShapleyDocument, order: &SlotRows, page: &mut Page<'_>) -> io::Result<()> {
+    let noun = document.unit_noun();
+    page.line(&format!("over {}:", counted(document.n_units(), noun)))?;
+    let mut rows: Vec<&SummaryRow> = document.summary.iter().collect();
+    order.sort(&mut rows, |row| &row.slot_id, |row| Some(row.mean));
     let testing = document.settings.as_ref().map_or_else(Testing::default, |settings| settings.testing);
-    let interval_name = over_units(document.confidence, testing);
-    let mut grid = Grid::new(&[
-        ("slot", Align::Left),
-        ("mean", Align::Right),
-        ("", Align::Left),
-        (&interval_name, Align::Left),
-        ("stderr", Align::Right),
-        ("sd", Align::Right),
-        ("t", Align::Right),
-        (&p_name(testing), Align::Right),
-        ("significant", Align::Left),
-        ("units", Align::Right),
-        ("games", Align::Right),
+    let spread = |row: &&SummaryRow| Spread { value: Some(row.mean), interval: row.ci_low.zip(row.ci_high) };
+    let spreads: Vec<Spread> = rows.iter().map(spread).collect();
+    let picture = Picture::of(&spreads, page);
+    let all =
+        |of: &dyn Fn(&SummaryRow) -> Option<f64>| column(&rows.iter().map(|row| of(row)).collect::<Vec<_>>());
+    let (errors, deviations) = (all(&|row| row.stderr), all(&|row| row.sd));
+    let p = probabilities(&rows.iter().map(|row| row.p_adjusted).collect::<Vec<_>>());
+    let tells_units = rows.iter().any(|row| row.n_units != document.n_units());
+    let level = Level::over_units(document.confidence, testing);
+    let mut columns = vec![Column::left("slot"), value_column("mean", &spreads, level, page)];
+    columns.extend(picture.column());
+    columns.extend(test_columns(testing, document.confidence, &counted(rows.len() as u64, "slot")));
+    columns.extend([
+        Column::right("sd").drops(4).explained(format!("sd: over {noun}s")),
+        Column::right("stderr").drops(1),
+        Column::right("t").drops(2),
+        Column::right("games").drops(3),
     ]);
-    let largest = document.summary.iter().map(|summary| summary.mean.abs()).fold(0.0, f64::max);
-    for summary in &document.summary {
-        grid.row(vec![
-            summary.slot_id.clone(),
-            fixed(Some(summary.mean), places),
-            bar(Some(summary.mean), largest),
-            range(summary.ci_low, summary.ci_high, places),
-            fixed(summary.stderr, places),
-            fixed(summary.sd, places),
-            fixed(summary.t_statistic(), 2),
-            probability(summary.p_adjusted),
-            summary.significant.map_or("-", |significant| if significant { "yes" } else { "no" }).to_owned(),
-            grouped(summary.n_units),
-            grouped(summary.n_games),
-        ]);
+    if tells_units {
+        columns.push(Column::right(&format!("{noun}s")).drops(9));
     }
-    write_grid(&grid, out, is_markdown)?;
+    let mut grid = Grid::new(columns);
+    let shown = effect_cells(&spreads, page);
+    for (at, row) in rows.iter().enumerate() {
+        let mut cells = vec![row.slot_id.clone(), shown[at].clone()];
+        cells.extend(picture.cell(spreads[at]));
+        cells.extend([
+            p[at].clone(),
+            yes_or_no(row.significant),
+            deviations[at].clone(),
+            errors[at].clone(),
+            statistic(row.t_statistic()),
+            grouped(row.n_games),
+        ]);
+        if tells_units {
+            cells.push(grouped(row.n_units));
+        }
+        grid.row(cells);
+    }
+    page.grid(&grid)?;
     let units = Units {
         cluster: document.cluster,
         n_runs: document.n_runs(),
         n_episodes: document.n_episodes(),
         between_runs: document.between_runs.flatten(),
     };
-    write_independence(&units, out, is_markdown)
-}
-
-/// What independent units a summary is over.
-pub(super) struct Units {
-    pub(super) cluster: Cluster,
-    pub(super) n_runs: usize,
-    pub(super) n_episodes: usize,
-    pub(super) between_runs: Option<f64>,
-}
-
-/// Runs from which on intervals over them are no longer wide for their number alone: t of 5 degrees is within a third
-/// of the normal.
-const SEVERAL_RUNS: usize = 6;
-
-/// What the unit means for the intervals, where there are several runs.
-pub(super) fn write_independence(units: &Units, out: &mut dyn Write, is_markdown: bool) -> io::Result<()> {
-    let n_runs = units.n_runs;
-    // Where every run is one episode, both units are the same.
-    if n_runs < 2 || units.n_episodes == n_runs {
-        return Ok(());
-    }
-    if is_markdown {
-        writeln!(out)?;
-    }
-    if let Some(share) = units.between_runs {
-        writeln!(out, "{:.0} % of the variance between episodes lies between runs", 100.0 * share)?;
-    }
-    match units.cluster {
-        Cluster::Run if n_runs < SEVERAL_RUNS => writeln!(
-            out,
-            "{n_runs} runs make wide intervals; those of --cluster episode are of these runs only, not of others"
-        ),
-        Cluster::Run => Ok(()),
-        Cluster::Episode | Cluster::Game => writeln!(
-            out,
-            "intervals and tests are of these {n_runs} runs only, not of others; --cluster run has those"
-        ),
-    }
-}
-
-/// A bar of full blocks for a positive value, of light ones for a negative.
-pub(super) fn bar(value: Option<f64>, largest: f64) -> String {
-    let Some(value) = value.filter(|_| largest > 0.0) else { return String::new() };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most BAR_CELLS")]
-    let cells = (value.abs() / largest * BAR_CELLS as f64).round() as usize;
-    if value < 0.0 { "░".repeat(cells) } else { "█".repeat(cells) }
+    write_independence(&units, page)
 }

@@ -3,17 +3,23 @@
 use std::io::{self, Write};
 
 use super::Format;
-use super::grid::{Align, Grid};
+use super::grid::{Column, Grid};
+use super::page::Page;
+use super::screen::Screen;
 use super::tidy::{Tidy, TidyTable};
-use crate::printable::printable;
-use crate::results::text::{decimals, fixed, grouped, short};
+use crate::results::text::{counted, decimals, fixed, short};
 use crate::results::{SimulationDocument, TrueValue};
 
 /// Writes what was simulated.
 ///
 /// # Errors
 /// If writing fails.
-pub fn write_truth(truth: &SimulationDocument, format: Format, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_truth(
+    truth: &SimulationDocument,
+    format: Format,
+    screen: &Screen,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     if matches!(format, Format::Json | Format::Ndjson) {
         serde_json::to_writer(&mut *out, truth)?;
         return writeln!(out);
@@ -21,40 +27,42 @@ pub fn write_truth(truth: &SimulationDocument, format: Format, out: &mut dyn Wri
     if matches!(format, Format::Csv | Format::Parquet | Format::Arrow) {
         return tidy(truth).write(format, out);
     }
-    let values = |slot: &TrueValue| [Some(slot.shapley), slot.realized, slot.effect];
-    let places = decimals(truth.slots.iter().flat_map(values).flatten());
-    let mut grid = Grid::new(&[
-        ("slot", Align::Left),
-        ("true shapley", Align::Right),
-        ("of these rows", Align::Right),
-        ("effect", Align::Right),
-    ]);
-    for slot in &truth.slots {
-        let mut cells = vec![slot.slot_id.clone()];
-        cells.extend(values(slot).map(|value| fixed(value, places)));
-        grid.row(cells);
-    }
-    match format {
-        Format::Markdown if !truth.slots.is_empty() => grid.write_markdown(out)?,
-        Format::Table if !truth.slots.is_empty() => grid.write_table(out)?,
-        _ => {}
+    let mut page = Page::new(format, screen, out);
+    if !truth.slots.is_empty() {
+        let values = |slot: &TrueValue| [Some(slot.shapley), slot.realized, slot.effect];
+        let places = decimals(truth.slots.iter().flat_map(values).flatten());
+        let mut grid = Grid::new(vec![
+            Column::left("slot"),
+            Column::right("true shapley").explained("true shapley: of the design"),
+            Column::right("of these rows")
+                .drops(2)
+                .explained("of these rows: of what was written, noise and all"),
+            Column::right("effect").drops(1).explained("effect: what it adds alone"),
+        ]);
+        for slot in &truth.slots {
+            let mut cells = vec![slot.slot_id.clone()];
+            cells.extend(values(slot).map(|value| fixed(value, places)));
+            grid.row(cells);
+        }
+        page.grid(&grid)?;
     }
     if let Some(design) = &truth.design {
-        writeln!(out)?;
+        page.blank()?;
         for pair in &design.interactions {
-            let (a, b) = (printable(&pair.slot_ids.0), printable(&pair.slot_ids.1));
-            writeln!(out, "{a} and {b} together: {}, half of it in the value of each", short(pair.effect))?;
+            let (a, b) = &pair.slot_ids;
+            page.line(&format!(
+                "{a} and {b} together: {}, half of it in the value of each",
+                short(pair.effect)
+            ))?;
         }
-        writeln!(
-            out,
+        page.line(&format!(
             "effects vary by {} over runs and {} over episodes, an evaluation by {} (standard deviations)",
             short(design.run_spread),
             short(design.spread),
             short(design.noise)
-        )?;
+        ))?;
     }
-    let files: Vec<_> = truth.files.iter().map(|file| printable(file)).collect();
-    writeln!(out, "{} rows in {}", grouped(truth.rows), files.join(", "))
+    page.line(&format!("{} in {}", counted(truth.rows, "row"), truth.files.join(", ")))
 }
 
 fn tidy(truth: &SimulationDocument) -> TidyTable {

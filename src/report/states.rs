@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 
 use super::Format;
-use super::grid::{Align, Grid};
+use super::grid::{Column, Grid};
+use super::page::{Page, Tone};
+use super::screen::Screen;
 use super::tidy::{Tidy, TidyTable};
-use crate::printable::printable;
-use crate::results::text::{grouped, short};
+use crate::results::text::{column, ratio, rows_seen, short};
 use crate::results::{DifferenceRow, StateDocument, TriedRow, VerificationDocument};
 
 /// Writes a merged state: the document itself as JSON, a summary for people.
@@ -17,6 +18,7 @@ pub fn write_merge(
     state: &StateDocument,
     written: Option<&str>,
     format: Format,
+    screen: &Screen,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     match format {
@@ -25,14 +27,10 @@ pub fn write_merge(
         Format::Ndjson => writeln!(out, "{}", serde_json::to_value(state)?),
         Format::Csv | Format::Parquet | Format::Arrow => tidy_state(state).write(format, out),
         Format::Table | Format::Markdown => {
-            let grid = state_grid(state);
-            state.verdict.iter().try_for_each(|sentence| writeln!(out, "{sentence}"))?;
-            if format == Format::Markdown {
-                grid.write_markdown(out)?;
-            } else {
-                grid.write_table(out)?;
-            }
-            written.map_or(Ok(()), |path| writeln!(out, "written: {path}"))
+            let mut page = Page::new(format, screen, out);
+            page.verdict(&state.verdict, Tone::Neutral)?;
+            page.grid(&state_grid(state))?;
+            written.map_or(Ok(()), |path| page.line(&format!("written: {path}")))
         }
     }
 }
@@ -47,9 +45,10 @@ fn tidy_state(state: &StateDocument) -> TidyTable {
 }
 
 fn state_grid(state: &StateDocument) -> Grid {
-    let mut grid = Grid::new(&[("dimension", Align::Left), ("mean", Align::Right), ("var", Align::Right)]);
-    for (d, (mean, var)) in state.mean.iter().zip(&state.var).enumerate() {
-        grid.row(vec![d.to_string(), short(*mean), short(*var)]);
+    let mut grid = Grid::new(vec![Column::left("dimension"), Column::right("mean"), Column::right("var")]);
+    let all = |values: &[f64]| column(&values.iter().copied().map(Some).collect::<Vec<_>>());
+    for (d, (mean, var)) in all(&state.mean).into_iter().zip(all(&state.var)).enumerate() {
+        grid.row(vec![d.to_string(), mean, var]);
     }
     grid
 }
@@ -61,6 +60,7 @@ fn state_grid(state: &StateDocument) -> Grid {
 pub fn write_verification(
     report: &VerificationDocument,
     format: Format,
+    screen: &Screen,
     n_dimensions: usize,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -71,45 +71,31 @@ pub fn write_verification(
         }
         Format::Csv | Format::Parquet | Format::Arrow => tidy_differences(report).write(format, out),
         Format::Table | Format::Markdown => {
-            let n_dimensions_recorded = report.n_dimensions.unwrap_or(report.differences.len());
-            let differ = if report.distance.is_some() || !report.differences.is_empty() {
-                report.differences.len()
-            } else {
-                n_dimensions_recorded
-            };
-            let verdict = if report.matches { "matches" } else { "does not match" };
-            writeln!(
-                out,
-                "{} ({}) {verdict} {}: {} of {} dimensions differ by more than {}, the worst by {}",
-                printable(&report.state),
-                report.format,
-                printable(&compared_words(report)),
-                differ,
-                n_dimensions_recorded,
-                short(report.tolerance),
-                report.distance.map_or_else(|| "more than can be said".to_owned(), short)
-            )?;
-            if let Some(sentence) = &report.detail {
-                writeln!(out, "diagnosis: {}", printable(sentence))?;
-            }
-            let count = |count: f64| grouped_count(count);
-            writeln!(
-                out,
-                "count: stored {}, implied {}",
-                report.stored_count.map_or_else(|| "none".to_owned(), count),
-                count(report.expected_count)
-            )?;
-            if report.tried.len() > 1 {
-                writeln!(out, "rules that {}", printable(&tried_words(&report.tried)))?;
-            }
-            if report.differences.is_empty() {
-                return Ok(());
-            }
-            writeln!(out)?;
-            let grid = differences_grid(report, n_dimensions);
-            if format == Format::Markdown { grid.write_markdown(out) } else { grid.write_table(out) }
+            write_verified(report, n_dimensions, &mut Page::new(format, screen, out))
         }
     }
+}
+
+fn write_verified(report: &VerificationDocument, n_dimensions: usize, page: &mut Page<'_>) -> io::Result<()> {
+    page.verdict(&report.verdict, if report.matches { Tone::Good } else { Tone::Bad })?;
+    let verdict = if report.matches { "matches" } else { "does not match" };
+    page.line(&format!("{} ({}) {verdict} {}", report.state, report.format, compared_words(report)))?;
+    page.line(&format!(
+        "count: stored {}, implied {}",
+        report.stored_count.map_or_else(|| "none".to_owned(), rows_seen),
+        rows_seen(report.expected_count)
+    ))?;
+    if let Some(distance) = report.distance.filter(|_| report.matches) {
+        page.line(&format!("distance: {} at most, of {} allowed", short(distance), short(report.tolerance)))?;
+    }
+    if report.tried.len() > 1 {
+        page.line(&format!("rules that {}", tried_words(&report.tried)))?;
+    }
+    if report.differences.is_empty() {
+        return Ok(());
+    }
+    page.blank()?;
+    page.grid(&differences_grid(report, n_dimensions))
 }
 
 /// What it was compared with: the rule, how much of the past that remembers, and the run.
@@ -128,7 +114,7 @@ fn tried_words(tried: &[TriedRow]) -> String {
         Some(preset) => preset.name().to_owned(),
         None => "the state's own".to_owned(),
     };
-    let apart = |row: &TriedRow| row.distance.map_or_else(|| "unlike".to_owned(), short);
+    let apart = |row: &TriedRow| row.distance.map_or_else(|| "unlike".to_owned(), ratio);
     let matching = tried.iter().filter(|row| row.matches).map(name).collect::<Vec<String>>();
     let others = tried.iter().filter(|row| !row.matches && row.left_out.is_none());
     let others = others.map(|row| format!("{} ({})", name(row), apart(row))).collect::<Vec<String>>();
@@ -136,16 +122,6 @@ fn tried_words(tried: &[TriedRow]) -> String {
     let parts = [("match", matching), ("differ", others), ("cannot apply", left_out)];
     let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
     parts.map(|(what, names)| format!("{what}: {}", names.join(", "))).collect::<Vec<String>>().join("; ")
-}
-
-/// A count of rows, its fraction left out where it is only the initial one.
-fn grouped_count(count: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded just before")]
-    if (0.0..1e15).contains(&count) && (count - count.round()).abs() < 0.01 {
-        grouped(count.round() as u64)
-    } else {
-        short(count)
-    }
 }
 
 /// The name of the dimension a row is about.
@@ -166,24 +142,26 @@ fn tidy_differences(report: &VerificationDocument) -> TidyTable {
 }
 
 fn differences_grid(report: &VerificationDocument, n_dimensions: usize) -> Grid {
-    let mut grid = Grid::new(&[
-        ("dimension", Align::Left),
-        ("stored mean", Align::Right),
-        ("implied mean", Align::Right),
-        ("stored var", Align::Right),
-        ("implied var", Align::Right),
-        ("distance", Align::Right),
+    let mut grid = Grid::new(vec![
+        Column::left("dimension"),
+        Column::right("stored mean"),
+        Column::right("implied mean"),
+        Column::right("stored var").drops(1),
+        Column::right("implied var").drops(1),
+        Column::right("distance")
+            .explained("distance: of means in standard deviations, of variances relative"),
     ]);
-    let number = |x: Option<f64>| short(x.unwrap_or(f64::NAN));
     let names = report.dimension_names();
-    for difference in report.differences.iter().take(n_dimensions) {
+    let rows = &report.differences[..n_dimensions.min(report.differences.len())];
+    let number = |x: Option<f64>| x.map_or_else(|| "none".to_owned(), short);
+    for row in rows {
         grid.row(vec![
-            named(&names, difference),
-            number(difference.stored_mean),
-            short(difference.expected_mean),
-            number(difference.stored_var),
-            short(difference.expected_var),
-            short(difference.distance.unwrap_or(f64::INFINITY)),
+            named(&names, row),
+            number(row.stored_mean),
+            short(row.expected_mean),
+            number(row.stored_var),
+            short(row.expected_var),
+            row.distance.map_or_else(|| "-".to_owned(), ratio),
         ]);
     }
     grid

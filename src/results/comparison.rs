@@ -9,6 +9,7 @@ use super::normalization::dimension_names;
 use super::normalization_analysis::{CompareAnalysis, RuleAnalysis};
 use super::numbers::{self, finite};
 use super::skips::Skipped;
+use super::windows::WindowsRow;
 use crate::normalization::{Diagnostics, Lag, NormalizerState};
 
 /// Schema of a comparison.
@@ -73,6 +74,12 @@ pub struct ComparedRunRow {
     /// Why a shift cannot be told, where none was given or found; absent where one could.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shift_reason: Option<String>,
+    /// Updates before the shift; absent without one and in older documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift_update: Option<u64>,
+    /// Rows over time; absent where that is not known, for more than 512 dimensions, and in older documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<WindowsRow>,
     /// One per setting.
     pub settings: Vec<ComparedSettingRow>,
     /// The setting with the least error of the statistics in use; absent without two settings that tell one, and in
@@ -233,6 +240,13 @@ pub struct ComparedSettingRow {
     /// Dimensions whose mean shifts enough for a lag to have a meaning; absent without a shift.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shifted_dimensions: Option<Vec<usize>>,
+}
+
+impl ComparedRunRow {
+    /// Rows over time, the same under every setting.
+    pub fn windows(diagnostics: &Diagnostics) -> Option<WindowsRow> {
+        WindowsRow::of(diagnostics)
+    }
 }
 
 impl ComparedSettingRow {

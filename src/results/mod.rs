@@ -35,6 +35,7 @@ mod states;
 mod testing;
 pub mod text;
 mod verdict;
+mod windows;
 
 pub use ablation::{
     ABLATION_SCHEMA, AblatedPlayer, AblationAnalysis, AblationDocument, AblationGame, AblationRow,
@@ -85,3 +86,4 @@ pub use states::{
 };
 pub use testing::{AdjustKind, TestKind, Testing};
 pub use verdict::{interval_words, unit_noun};
+pub use windows::WindowsRow;

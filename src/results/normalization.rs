@@ -12,6 +12,7 @@ use super::normalization_analysis::ReplayAnalysis;
 use super::numbers::{self, finite};
 use super::settings::{Settings, by_name};
 use super::skips::StepInput;
+use super::windows::WindowsRow;
 use crate::normalization::{ActLearnDifference, Autoreset, Diagnostics, NormalizerState};
 
 /// Schema of the final statistics.
@@ -229,6 +230,9 @@ pub struct DiagnosticsRow {
     pub float32: Float32Row,
     /// Whether the input looks normalized already.
     pub looks_normalized: bool,
+    /// Rows over time; absent where that is not known, for more than 512 dimensions, and in older documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<WindowsRow>,
     /// Where the distribution changes; null where no change was found (`drift_test` says why, if none could be).
     pub drift: Option<DriftRow>,
     /// How the change was looked for; older documents lack it.
@@ -308,6 +312,7 @@ impl DiagnosticsRow {
                 cancelling_dimensions: d.cancelling.clone(),
             },
             looks_normalized: d.looks_normalized,
+            windows: WindowsRow::of(d),
             drift: d.drift.change.as_ref().map(|change| DriftRow::of(change, run.change_step)),
             drift_test: Some(DriftTestRow::of(&d.drift)),
             mean_distance: is_normalized.then(|| d.mean_distance.clone()),

@@ -25,6 +25,9 @@ pub fn decimals_of(values: impl Iterator<Item = f64>, significant: i32) -> usize
     usize::try_from((significant - 1 - magnitude).clamp(0, 12)).unwrap_or(0)
 }
 
+/// Numbers of a column from here on are written for themselves.
+const LARGEST_COLUMN: f64 = 1e7;
+
 /// Above this, and where even `decimals` would show only zeros, numbers are written with an exponent.
 const LARGEST_FIXED: f64 = 1e15;
 
@@ -54,25 +57,35 @@ pub fn signed(value: f64, decimals: usize) -> String {
     if text.starts_with('-') || !value.is_finite() { text } else { format!("+{text}") }
 }
 
+/// A value with the ends of its interval, where it has one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// The value; where it is not known its bounds may be.
+    pub value: Option<f64>,
+    /// The least and the greatest end.
+    pub interval: Option<(f64, f64)>,
+}
+
 /// A column of effects with their intervals, one decimal point for all: `+0.1001 ± 0.0106`, or both ends where some
 /// interval is not symmetric at these decimals: `+0.1001 (0.0895 to 0.1107)`.
 ///
 /// # Edge cases
 /// A value without an interval stands alone. Where values are large beside all intervals, decimals are those that give
 /// the largest half-width two digits.
-pub fn effects(column: &[(Option<f64>, Option<(f64, f64)>)], plus_minus: &str) -> Vec<String> {
-    let numbers = column.iter().flat_map(|(value, interval)| {
+pub fn effects(column: &[Spread], plus_minus: &str) -> Vec<String> {
+    let numbers = column.iter().flat_map(|Spread { value, interval }| {
         let (low, high) = interval.unzip();
         [*value, low, high].into_iter().flatten()
     });
-    let halves = || column.iter().filter_map(|(_, interval)| interval.map(|(low, high)| (high - low) / 2.0));
+    let halves =
+        || column.iter().filter_map(|Spread { interval, .. }| interval.map(|(low, high)| (high - low) / 2.0));
     let widest = halves().filter(|half| half.is_finite() && *half > 0.0).fold(0.0, f64::max);
     let mut places = decimals(numbers);
     if widest > 0.0 && places != EXPONENT {
         let least = decimals_of(std::iter::once(widest), 2);
         places = if least == EXPONENT { places } else { places.max(least).min(places + 4) };
     }
-    let is_symmetric = column.iter().all(|(value, interval)| match (value, interval) {
+    let is_symmetric = column.iter().all(|Spread { value, interval }| match (value, interval) {
         (Some(value), Some((low, high))) => {
             fixed(Some(value - low), places) == fixed(Some(high - value), places)
                 || ((high - value) - (value - low)).abs() <= 1e-6 * (high - low)
@@ -81,12 +94,12 @@ pub fn effects(column: &[(Option<f64>, Option<(f64, f64)>)], plus_minus: &str) -
     });
     let values: Vec<String> = column
         .iter()
-        .map(|(value, _)| value.map_or_else(|| "-".to_owned(), |value| signed(value, places)))
+        .map(|Spread { value, .. }| value.map_or_else(|| "-".to_owned(), |value| signed(value, places)))
         .collect();
     let widest = values.iter().map(String::len).max().unwrap_or(0);
     let rests: Vec<String> = column
         .iter()
-        .map(|(_, interval)| match interval {
+        .map(|Spread { interval, .. }| match interval {
             None => String::new(),
             Some((low, high)) if is_symmetric => fixed(Some((high - low) / 2.0), places),
             Some((low, high)) => format!("({} to {})", fixed(Some(*low), places), fixed(Some(*high), places)),
@@ -113,12 +126,55 @@ pub fn probabilities(column: &[Option<f64>]) -> Vec<String> {
     column.iter().map(shown).collect()
 }
 
-/// A probability: three decimals, scientific below a thousandth.
-pub fn probability(value: Option<f64>) -> String {
-    match value {
-        None => "-".to_owned(),
-        Some(p) if p == 0.0 || p >= 0.001 => format!("{p:.3}"),
-        Some(p) => format!("{p:.1e}"),
+/// A probability by itself.
+pub fn probability(p: Option<f64>) -> String {
+    probabilities(&[p]).concat()
+}
+
+/// A column of numbers with one number of decimals: the largest has four significant digits, small ones two where three
+/// more decimals give them; where even that shows only zeros of some, each number is written for itself.
+pub fn column(values: &[Option<f64>]) -> Vec<String> {
+    let numbers = || values.iter().flatten().copied().filter(|x| x.is_finite() && *x != 0.0);
+    let smallest = numbers().map(f64::abs).fold(f64::INFINITY, f64::min);
+    let places = decimals(numbers());
+    let wanted = if smallest.is_finite() { decimals_of(std::iter::once(smallest), 2) } else { places };
+    let is_spread = places == EXPONENT || wanted == EXPONENT || wanted > places + 3;
+    let shown = |value: &Option<f64>| match value {
+        Some(x) if is_spread || x.abs() >= LARGEST_COLUMN => short(*x),
+        value => fixed(*value, places.max(wanted)),
+    };
+    values.iter().map(shown).collect()
+}
+
+/// A column of ratios or distances: those that are not far share their decimals.
+pub fn ratios(values: &[Option<f64>]) -> Vec<String> {
+    let is_near = |x: &f64| (1.0 / FAR..=FAR).contains(x) || *x == 0.0;
+    let near: Vec<Option<f64>> = values.iter().map(|value| value.filter(is_near)).collect();
+    let shown = column(&near).into_iter().zip(values);
+    shown.map(|(text, value)| value.filter(|x| !is_near(x)).map_or(text, ratio)).collect()
+}
+
+/// A number of rows that may have a fraction, which is left out where it is only the initial state's.
+pub fn rows_seen(count: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded just before")]
+    if (0.0..1e15).contains(&count) && (count - count.round()).abs() < 0.01 {
+        grouped(count.round() as u64)
+    } else {
+        short(count)
+    }
+}
+
+/// Beyond this a ratio or a distance only says "far".
+const FAR: f64 = 1000.0;
+
+/// A ratio or a distance: three to four digits, `>1000` and `<0.001` for what is far.
+pub fn ratio(value: f64) -> String {
+    if value > FAR {
+        format!(">{FAR}")
+    } else if value > 0.0 && value < 1.0 / FAR {
+        format!("<{}", 1.0 / FAR)
+    } else {
+        short(value)
     }
 }
 
@@ -240,15 +296,35 @@ mod tests {
             ["0.003", "-", "<1e-4", "1.000"]
         );
         assert_eq!(probabilities(&[Some(0.0004), Some(0.25)]), ["0.0004", "0.2500"]);
+        assert_eq!([Some(0.04), Some(1e-7), None].map(probability), ["0.040", "<1e-4", "-"]);
+    }
+
+    #[test]
+    fn numbers_of_a_column_share_their_decimals() {
+        let shown = |values: &[f64]| column(&values.iter().copied().map(Some).collect::<Vec<_>>());
+        assert_eq!(shown(&[1.63019, 0.017760, 0.0]), ["1.630", "0.018", "0.000"]);
+        assert_eq!(shown(&[12.345, 0.5]), ["12.35", "0.50"]);
+        assert_eq!(shown(&[1234.5, 1e-6]), ["1234", "1e-6"]);
+        assert_eq!(column(&[None, Some(2.5)]), ["-", "2.500"]);
+        assert_eq!([199957.0, 0.5, 3.0e-9, 0.0].map(ratio), [">1000", "0.5", "<0.001", "0"]);
+        assert_eq!(
+            ratios(&[Some(0.5562), Some(1.49), Some(199957.0), None]),
+            ["0.556", "1.490", ">1000", "-"]
+        );
+        assert_eq!([1920.0001, 0.5].map(rows_seen), ["1,920", "0.5"]);
     }
 
     #[test]
     fn effects_of_a_column_share_their_decimal_point() {
-        let with = |value: f64, half: f64| (Some(value), Some((value - half, value + half)));
-        let column = [with(0.1001, 0.0106), with(-0.03, 0.002), (Some(0.5), None), (None, None)];
+        let with = |value: f64, half: f64| Spread {
+            value: Some(value),
+            interval: Some((value - half, value + half)),
+        };
+        let without = |value| Spread { value, interval: None };
+        let column = [with(0.1001, 0.0106), with(-0.03, 0.002), without(Some(0.5)), without(None)];
         assert_eq!(effects(&column, "±"), ["+0.1001 ± 0.0106", "-0.0300 ± 0.0020", "+0.5000", "      -"]);
         // Both ends where they are not alike.
-        let skewed = [(Some(0.64), Some((0.5, 0.76))), with(0.08, 0.06)];
+        let skewed = [Spread { value: Some(0.64), interval: Some((0.5, 0.76)) }, with(0.08, 0.06)];
         assert_eq!(effects(&skewed, "±"), ["+0.6400 (0.5000 to 0.7600)", "+0.0800 (0.0200 to 0.1400)"]);
         // A narrow interval of a large value keeps two digits.
         assert_eq!(effects(&[with(1234.5, 0.012)], "+/-"), ["+1234.500 +/- 0.012"]);

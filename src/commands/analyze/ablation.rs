@@ -81,7 +81,7 @@ pub fn run(args: &AblationArgs, context: &Context) -> Result<Outcome, CommandErr
     let n_units = counts.max().unwrap_or(0);
     args.games.refuse_idle(&recording, n_units)?;
     let shown = args.games.n_games_shown();
-    context.write(|out| write_ablation(&documents, context.format(), shown, out))?;
+    context.write(|out| write_ablation(&documents, context.format(), &context.screen(), shown, out))?;
     Ok(Outcome::Clean)
 }
 

@@ -161,7 +161,7 @@ pub fn run(args: &InteractionArgs, context: &Context) -> Result<Outcome, Command
     }
     let shown =
         InteractionRows { games: args.games.n_games_shown(), terms: args.top.unwrap_or(DEFAULT_TOP).max(1) };
-    context.write(|out| write_interactions(&documents, context.format(), shown, out))?;
+    context.write(|out| write_interactions(&documents, context.format(), &context.screen(), shown, out))?;
     Ok(Outcome::Clean)
 }
 

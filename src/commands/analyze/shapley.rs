@@ -19,7 +19,7 @@ use crate::commands::figures::{FigureArgs, FigureKindArgs, only};
 use crate::commands::{CommandError, Context, Outcome, refuse_doubled};
 use crate::console::Console;
 use crate::records::CoalitionRecording;
-use crate::report::{shapley_figure, write_shapley};
+use crate::report::{ShapleyRows, SlotRows, shapley_figure, write_shapley};
 use crate::results::{CoalitionReading, Direction, IntervalKind, ShapleyAnalysis, ShapleyDocument};
 use crate::stats::ConfidenceLevel;
 
@@ -100,6 +100,9 @@ pub struct ShapleyArgs {
     /// Games to list in a table [default: 3]
     #[arg(long, value_name = "N")]
     pub games: Option<usize>,
+    /// Order of the slots in a table
+    #[arg(long, value_enum, default_value = "name")]
+    pub sort: SortArg,
     /// Picture of the result.
     #[command(flatten)]
     pub figure: FigureArgs,
@@ -139,6 +142,17 @@ pub enum DirectionArg {
     Higher,
     /// Lower is better
     Lower,
+}
+
+/// Order of slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SortArg {
+    /// Natural order (r0c2 before r0c10), or that of --slots
+    Name,
+    /// The largest value first
+    Value,
+    /// As the recording lists them
+    Given,
 }
 
 /// Unrecorded coalitions.
@@ -322,10 +336,15 @@ impl ShapleyArgs {
 pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandError> {
     let analysis = args.analysis(context)?;
     context.check_table_flag("games", args.games.is_some())?;
+    context.check_view_flag("sort", "orders a table", args.sort != SortArg::Name)?;
     args.figure.check(&args.figure_kind, context)?;
+    if args.sort != SortArg::Name && context.is_drawn() {
+        return Err(CommandError::idle("sort", "orders a table, and a picture is drawn", "leave --sort out"));
+    }
     context.check_output()?;
     let files = context.discover(&args.runs)?.files;
     let recording = read_games(&analysis.value, &analysis.reading, &context.console, &files)?;
+    let shown = ShapleyRows { games: args.games.unwrap_or(DEFAULT_GAMES), order: order(args, &recording)? };
     let documents = compute(&analysis, &context.console, &recording)?;
     refuse_idle(&args.given(), &recording, &documents)?;
     let counts = documents.iter().flat_map(|document| &document.summary).map(|row| row.n_units);
@@ -333,9 +352,30 @@ pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandErro
     if args.figure.write(&args.figure_kind, context, |kind| shapley_figure(only(&documents)?, kind))? {
         return Ok(Outcome::Clean);
     }
-    let n_games = args.games.unwrap_or(DEFAULT_GAMES);
-    context.write(|out| write_shapley(&documents, context.format(), n_games, out))?;
+    context.write(|out| write_shapley(&documents, context.format(), &context.screen(), &shown, out))?;
     Ok(Outcome::Clean)
+}
+
+/// The order of slots asked for.
+///
+/// # Errors
+/// The order of a recording that has none.
+fn order(args: &ShapleyArgs, recording: &CoalitionRecording) -> Result<SlotRows, CommandError> {
+    let untold = |reason: &str| {
+        CommandError::usage(
+            format!("--sort given: {reason}"),
+            "--sort value has the largest first, name the natural order",
+        )
+    };
+    match args.sort {
+        SortArg::Name => Ok(SlotRows::Name),
+        SortArg::Value => Ok(SlotRows::Value),
+        SortArg::Given if !args.grouping.group.is_empty() => {
+            Err(untold("groups of --group stand nowhere in the recording"))
+        }
+        SortArg::Given => (recording.slots_as_listed().map(SlotRows::Listed))
+            .ok_or_else(|| untold("rows name the slots that are on, which tells no order of all")),
+    }
 }
 
 /// One document per value column asked for; the recording may hold more.

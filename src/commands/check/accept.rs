@@ -81,7 +81,8 @@ pub fn run(args: &AcceptArgs, context: &Context) -> Result<Outcome, CommandError
     }
     let document = CheckDocument::new(rows).concluded();
     if !context.common.quiet || context.common.output.is_some() {
-        context.write(|out| write_checks(&document, context.check_format(), context.common.verbose, out))?;
+        let (format, screen) = (context.check_format(), context.screen());
+        context.write(|out| write_checks(&document, format, &screen, context.common.verbose, out))?;
     }
     let n_worse: usize = document
         .checks

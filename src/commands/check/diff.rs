@@ -52,6 +52,7 @@ pub fn run(args: &DiffArgs, context: &Context) -> Result<Outcome, CommandError> 
     let name = format!("{} -> {}", args.old.display(), args.new.display());
     let row = outcome.row(name, args.old.display().to_string(), unit_of(&old));
     let document = CheckDocument::new(vec![row]).concluded();
-    context.write(|out| write_checks(&document, context.check_format(), context.common.verbose, out))?;
+    let (format, screen) = (context.check_format(), context.screen());
+    context.write(|out| write_checks(&document, format, &screen, context.common.verbose, out))?;
     Ok(outcome_of(&document))
 }

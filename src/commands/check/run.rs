@@ -11,7 +11,7 @@ use super::plan::{CheckPlan, OtherRunsArgs, TargetArgs, plans};
 use crate::commands::figures::{FigureArgs, FigureKindArgs};
 use crate::commands::{CommandError, Context, FormatArg, Outcome};
 use crate::records::{read_baseline, read_baseline_revision};
-use crate::report::{CheckFormat, check_figure, write_checks};
+use crate::report::{CheckFormat, Screen, check_figure, write_checks};
 use crate::results::{Baseline, CheckDocument, CheckRow, CheckStatus, unit_noun};
 
 /// Recomputes and compares with the baselines.
@@ -136,28 +136,30 @@ pub(super) fn unit_of(stored: &Baseline) -> Option<String> {
 /// Writes the report, and everything else that was asked.
 fn report(document: &CheckDocument, args: &RunArgs, context: &Context) -> Result<(), CommandError> {
     let format = context.check_format();
-    context.write(|out| write_checks(document, format, context.common.verbose, out))?;
+    context.write(|out| write_checks(document, format, &context.screen(), context.common.verbose, out))?;
     if format == CheckFormat::Github {
-        append_summary(document)?;
+        append_summary(document, &context.file_screen())?;
     }
     for (format, path) in &args.report {
         context
             .console
-            .output(Some(path), true, |out| write_checks(document, *format, true, out))
+            .output(Some(path), true, |out| {
+                write_checks(document, *format, &context.file_screen(), true, out)
+            })
             .map_err(|source| CommandError::Output { target: path.display().to_string(), source })?;
     }
     Ok(())
 }
 
 /// All findings in the step's summary, where GitHub named a file for it.
-fn append_summary(document: &CheckDocument) -> Result<(), CommandError> {
+fn append_summary(document: &CheckDocument, screen: &Screen) -> Result<(), CommandError> {
     let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else {
         return Ok(());
     };
     let path = Path::new(&path);
     let append = || -> std::io::Result<()> {
         let mut bytes = Vec::new();
-        write_checks(document, CheckFormat::Markdown, true, &mut bytes)?;
+        write_checks(document, CheckFormat::Markdown, screen, true, &mut bytes)?;
         bytes.push(b'\n');
         std::fs::OpenOptions::new().create(true).append(true).open(path)?.write_all(&bytes)
     };

@@ -138,7 +138,8 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
     if args.figure.write(&FigureKindArgs::default(), context, |kind| comparison_figure(&document, kind))? {
         return Ok(Outcome::Clean);
     }
-    context.write(|out| write_comparison(&document, context.format(), args.dimensions.unwrap_or(0), out))?;
+    let dimensions = args.dimensions.unwrap_or(0);
+    context.write(|out| write_comparison(&document, context.format(), &context.screen(), dimensions, out))?;
     Ok(Outcome::Clean)
 }
 
@@ -168,6 +169,11 @@ pub(in crate::commands) fn compute(
     let runs = first.iter().enumerate().map(|(run, finished)| {
         let watched = watched[run].as_ref();
         let pace = finished.pace(&recording, run);
+        let windows = finished.replays.first().and_then(|replay| {
+            let state = replay.normalizer().state();
+            let rule = replay.normalizer().rule();
+            ComparedRunRow::windows(&Diagnostics::of(rule, replay.windows(), &state, pace))
+        });
         let settings = finished.replays.iter().enumerate().map(|(i, replay)| {
             let state = replay.normalizer().state();
             let diagnostics = Diagnostics::of(replay.normalizer().rule(), replay.windows(), &state, pace);
@@ -178,6 +184,8 @@ pub(in crate::commands) fn compute(
             run_id: recording.runs()[run].run_id.clone(),
             shift_at: watched.map(|watched| watched.shift.vector_step),
             shift_given: analysis.shift_at.is_some(),
+            shift_update: watched.map(|watched| watched.shift.update),
+            windows,
             shift_reason: shift_reason(watched, analysis.shift_at, finished, recording.width(), pace),
             recommended: None,
             settings: settings.collect(),
@@ -275,7 +283,7 @@ fn divisors(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErr
         .into_iter()
         .map(|row| DivisorRow { run_id: recording.runs()[row.run].run_id.clone(), ..row.shown });
     let document = DivisorDocument::new(named.collect(), settled(&asked, &recording)).concluded();
-    context.write(|out| write_divisors(&document, context.format(), out))?;
+    context.write(|out| write_divisors(&document, context.format(), &context.screen(), out))?;
     Ok(Outcome::Clean)
 }
 
@@ -398,7 +406,14 @@ fn rules(analysis: &CompareAnalysis) -> Vec<Rule> {
         rules.extend([0.9, 0.99, 0.999].map(|m| of(Memory::ema(m))));
         rules.push(of(Memory::Welford));
     }
-    rules
+    // A preset's own setting may be one of the usual ones.
+    let mut once: Vec<Rule> = Vec::with_capacity(rules.len());
+    for rule in rules {
+        if !once.contains(&rule) {
+            once.push(rule);
+        }
+    }
+    once
 }
 
 /// The replays of one run under all rules.

@@ -104,7 +104,7 @@ pub fn run(args: &MergeArgs, context: &Context) -> Result<Outcome, CommandError>
     let format = context.format();
     context
         .console
-        .output(None, false, |out| write_merge(&document, written.as_deref(), format, out))
+        .output(None, false, |out| write_merge(&document, written.as_deref(), format, &context.screen(), out))
         .map_err(|source| CommandError::Output { target: "the result".to_owned(), source })?;
     let is_order_told = matches!(merged.memory, Memory::Ema { .. }) && stored.len() > 1;
     if format == Format::Table && is_order_told {

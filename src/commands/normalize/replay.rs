@@ -91,7 +91,9 @@ pub fn run(args: &ReplayArgs, context: &Context) -> Result<Outcome, CommandError
     let document = compute(&analysis, &files, &paths, context)?;
     context
         .console
-        .output(None, false, |out| write_normalization(&document, context.format(), dimensions, out))
+        .output(None, false, |out| {
+            write_normalization(&document, context.format(), &context.screen(), dimensions, out)
+        })
         .map_err(|source| CommandError::Output { target: "the result".to_owned(), source })?;
     Ok(Outcome::Clean)
 }

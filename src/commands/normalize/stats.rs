@@ -79,7 +79,8 @@ pub fn run(args: &StatsArgs, context: &Context) -> Result<Outcome, CommandError>
     let paths = OutputPaths::of_state(&args.states, context)?;
     let files = context.discover(&args.runs)?.files;
     let document = compute(&analysis, &files, &paths, context)?;
-    context.write(|out| write_normalization(&document, context.format(), dimensions, out))?;
+    context
+        .write(|out| write_normalization(&document, context.format(), &context.screen(), dimensions, out))?;
     Ok(Outcome::Clean)
 }
 
@@ -209,6 +210,7 @@ fn finish_merged(
         if !ordered {
             // Windows in file order say nothing about time.
             diagnostics.drift = diagnostics.drift.unordered();
+            diagnostics.stretches.clear();
         }
         finished(info.run_id.clone(), None, whole.n(), state, diagnostics, &normalizer)
     });

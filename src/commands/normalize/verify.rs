@@ -178,7 +178,8 @@ pub fn run(args: &VerifyArgs, context: &Context) -> Result<Outcome, CommandError
     };
     Context::check_unchanged(&files)?;
     let document = VerificationDocument::new(analysis, comparison).concluded();
-    context.write(|out| write_verification(&document, context.format(), dimensions, out))?;
+    context
+        .write(|out| write_verification(&document, context.format(), &context.screen(), dimensions, out))?;
     Ok(if document.matches { Outcome::Clean } else { Outcome::Findings })
 }
 

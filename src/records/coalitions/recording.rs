@@ -1,6 +1,6 @@
 //! Coalition rows of many files, served game by game.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use super::super::error::{Problem, RecordError};
 use super::super::schema::OnBad;
 use super::super::skips::SkipReport;
 use super::super::sources::InputFile;
+use super::encoding::Layout;
 use super::files::{CoalitionFiles, FileColumns};
 use super::index::{GameIndex, IndexedGame};
 use super::options::CoalitionOptions;
@@ -156,6 +157,29 @@ impl CoalitionRecording {
     /// Players of game `index`, in order.
     pub fn players(&self, index: usize) -> &[String] {
         &self.index.games[index].alignment.players
+    }
+
+    /// Slots as rows list them, each where it comes first, games in order of key; `None` where rows list only those
+    /// that are on.
+    pub fn slots_as_listed(&self) -> Option<Vec<String>> {
+        let mut known = BTreeSet::new();
+        let mut listed = Vec::new();
+        for game in &self.index.games {
+            let alignment = &game.alignment;
+            // The alignment is that of the first row run.
+            let (_, part, run) = self.row_runs(game).next()?;
+            if matches!(part.layouts[run.layout as usize], Layout::Seen(_)) {
+                return None;
+            }
+            for bit in 0..alignment.players.len() {
+                let player = alignment.moves.as_ref().map_or(bit, |moves| moves[bit]);
+                let name = &alignment.players[player];
+                if known.insert(name) {
+                    listed.push(name.clone());
+                }
+            }
+        }
+        Some(listed)
     }
 
     /// Whether some game has a batch.

@@ -70,7 +70,10 @@ fn shifts(document: &NormalizationDocument) -> String {
                 format!("Whether the distribution shifts cannot be told for {reason}.")
             }
             Some(reason) => {
-                format!("No shift of the distribution is found; {untold} of {n} cannot tell it for {reason}.")
+                format!(
+                    "No shift of the distribution is found; {untold} of {} cannot tell it for {reason}.",
+                    document.units(n)
+                )
             }
             None => format!("No shift of the distribution is found{alarms}."),
         };
@@ -150,5 +153,89 @@ fn caution(document: &NormalizationDocument) -> Option<String> {
         0 => None,
         1 => Some(format!("{} never changes.", constant[0])),
         n => Some(format!("{n} of {} dimensions never change.", names.len())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A run of two dimensions with these diagnostics beside harmless ones.
+    fn run(run_id: &str, more: &Value) -> Value {
+        let mut diagnostics = json!({"min": [0.0, 0.0], "max": [1.0, 1.0], "clip_by_dimension": null,
+            "clip_phases": [], "constant_dimensions": [], "dimensions_below_epsilon": [], "prior_weight": 1e-7,
+            "prior_share_of_variance": [0.0, 0.0], "effective_batches": null, "lag_updates": null,
+            "float32": {"count_saturates": false, "mean_freezes_after_rows": null, "dimension": null,
+                "cancelling_dimensions": []},
+            "looks_normalized": false, "drift": null,
+            "drift_test": {"level": 0.05, "n_tests": 4, "untold": [], "reason": null}, "mean_distance": null,
+            "log_var_distance": null, "act_learn": null, "unfinished_episodes": 0});
+        for (key, value) in more.as_object().expect("keys") {
+            diagnostics[key] = value.clone();
+        }
+        json!({"run_id": run_id, "updates": 120, "rows": 960, "count": 960.0, "mean": [0.0, 0.0], "var": [1.0, 1.0],
+            "clip_fraction": null, "rollback": {"rows": 0, "batches": 0}, "diagnostics": diagnostics})
+    }
+
+    fn verdict(runs: &[Value], clip_fraction: Option<f64>) -> Vec<String> {
+        let document = json!({"schema": "simic.normalize.stats/1", "kind": "welford", "momentum": null,
+            "target": "obs", "device": "cpu", "updates": null, "rows": 960 * runs.len(), "count": null,
+            "mean": null, "var": null, "clip_fraction": clip_fraction, "rollback": {"rows": 0, "batches": 0},
+            "settings": {"preset": null, "update_every": "step", "order": "normalize-first", "scope": "shared",
+                "epsilon": 1e-4, "clip": 10.0, "gamma": null},
+            "diagnostics": null, "runs": runs, "written": [], "input": {"files": 1, "skipped": 0,
+                "skipped_by_reason": {}, "non_finite_cells": 0, "non_finite_places": []}});
+        let document: NormalizationDocument = serde_json::from_value(document).expect("a document");
+        document.concluded().verdict
+    }
+
+    #[test]
+    fn a_shift_is_told_with_its_place_and_the_time_to_follow_it() {
+        let changed = |dimension: usize, statistic: &str| json!({"dimension": dimension, "update": 40, "shift": 2.0, "sd_ratio": 1.0, "statistic": statistic});
+        let drift = json!({"drift": {"update": 40, "vector_step": 80,
+            "dimensions": [changed(1, "variance"), changed(0, "mean")]}, "lag_updates": 229.1});
+        assert_eq!(
+            verdict(&[run("a", &drift)], None),
+            [
+                "960 rows of 1 run, 120 updates: the final statistics of 2 dimensions.",
+                "The distribution shifts at update 40 (vector step 80) in the spread of obs[1] and 1 other; the statistics need 230 updates to follow (a steady recording raises a false alarm at most 5 % of the time)."
+            ]
+        );
+        let two = verdict(&[run("a", &json!({})), run("b", &drift)], Some(0.0033));
+        assert_eq!(
+            two[0],
+            "1,920 rows of 2 runs normalized in 240 updates: 0.33 % of the values are clipped."
+        );
+        assert!(
+            two[1].starts_with("The distribution shifts in 1 of 2 runs, first in run b, at update 40"),
+            "{two:?}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not_passed_over() {
+        let reason = "2 dimensions: the run has fewer than 10 windows";
+        let untold = json!({"drift_test": {"level": 0.05, "n_tests": 4, "untold": [], "reason": reason}});
+        let alone = verdict(&[run("a", &untold)], Some(0.0));
+        assert_eq!(alone[0], "960 rows of 1 run normalized in 120 updates, none of the values clipped.");
+        assert_eq!(alone[1], format!("Whether the distribution shifts cannot be told for {reason}."));
+        let beside = verdict(&[run("a", &json!({})), run("b", &untold)], None);
+        assert_eq!(
+            beside[1],
+            format!("No shift of the distribution is found; 1 of 2 runs cannot tell it for {reason}.")
+        );
+    }
+
+    #[test]
+    fn statistics_that_are_not_settled_or_dead_are_said() {
+        let last = |more: Value| verdict(&[run("a", &more)], None).pop().expect("a sentence");
+        assert_eq!(
+            last(json!({"prior_weight": 0.0896})),
+            "The statistics are not settled: the initial state still weighs 8.96 %."
+        );
+        assert_eq!(last(json!({"constant_dimensions": [1]})), "obs[1] never changes.");
+        assert!(last(json!({})).starts_with("No shift of the distribution is found"));
     }
 }

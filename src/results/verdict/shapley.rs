@@ -66,7 +66,7 @@ fn sentences(document: &ShapleyDocument) -> Vec<String> {
             n => format!("Coalitions are missing in {biased} of {n} games: their values are biased."),
         });
     } else if !has_units {
-        sentences.extend(of_one_unit(document, first, has_intervals));
+        sentences.push(of_one_unit(document, first, has_intervals));
     }
     sentences
 }
@@ -90,13 +90,13 @@ fn behind(document: &ShapleyDocument, first: &GameRow, has_units: bool, has_inte
 }
 
 /// What is not known where there is one unit.
-fn of_one_unit(document: &ShapleyDocument, first: &GameRow, has_intervals: bool) -> Option<String> {
+fn of_one_unit(document: &ShapleyDocument, first: &GameRow, has_intervals: bool) -> String {
     let unit = if document.games.len() > 1 { document.unit_noun() } else { "game" };
-    Some(match (has_intervals, first.antithetic) {
+    match (has_intervals, first.antithetic) {
         (false, _) => format!("How values vary beyond this one {unit} is not known."),
         (true, Some(_)) => format!("The interval is that of drawing permutations, not of other {unit}s."),
         (true, None) => format!("The interval is that of noisy evaluations, not of other {unit}s."),
-    })
+    }
 }
 
 fn over_units(document: &ShapleyDocument) -> Vec<Effect> {

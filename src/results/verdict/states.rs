@@ -1,6 +1,6 @@
 //! What stored states say: whose they are, what became of them, and what a merge made.
 
-use crate::results::text::{brief, counted, grouped};
+use crate::results::text::{brief, counted, rows_seen};
 use crate::results::{StateDocument, VerificationDocument};
 
 /// Distance from which on a number says nothing more.
@@ -29,7 +29,7 @@ fn verification(document: &VerificationDocument) -> Vec<String> {
     let n = document.n_dimensions.unwrap_or(document.differences.len());
     let under = document.preset.map_or_else(String::new, |preset| format!(" under {}", preset.name()));
     if document.matches {
-        let rows = counted_rows(document.expected_count);
+        let rows = format!("{} rows", rows_seen(document.expected_count));
         return vec![format!(
             "The state is that of run {}{under}: {} of {rows} agree within {}.",
             document.run_id,
@@ -60,22 +60,11 @@ fn merged(document: &StateDocument, n_states: usize) -> Vec<String> {
     let states = counted(n_states as u64, "state");
     let memory = document.momentum.map_or_else(|| "full history".to_owned(), |m| format!("momentum {m}"));
     let updates = document.batches.map_or_else(String::new, |n| format!(" and {}", counted(n, "update")));
-    let rows = counted_rows(document.count);
+    let rows = format!("{} rows", rows_seen(document.count));
     if n_states == 1 {
         return vec![format!("{states} of {memory}: {rows}{updates}.")];
     }
     vec![format!("{states} of {memory} make one of {rows}{updates}, exactly as if one pass had seen them.")]
-}
-
-/// A count of rows, its fraction left out where it is only the initial one.
-fn counted_rows(count: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded just before")]
-    if (0.0..1e15).contains(&count) && (count - count.round()).abs() < 0.01 {
-        let noun = if count.round() == 1.0 { "row" } else { "rows" };
-        format!("{} {noun}", grouped(count.round() as u64))
-    } else {
-        format!("{} rows", brief(count))
-    }
 }
 
 #[cfg(test)]
