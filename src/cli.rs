@@ -10,7 +10,6 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::analyze::AnalyzeCommand;
 use crate::commands::normalize::NormalizeCommand;
 use crate::commands::{
     self, CommandError, CommonArgs, CompletionsArgs, Context, FormatArg, ManArgs, Outcome, OutputHolds,
@@ -95,12 +94,10 @@ impl Verb {
             | Self::Schema(_)
             | Self::Completions(_)
             | Self::Man(_) => OutputHolds::Data,
-            Self::Analyze { command: AnalyzeCommand::Shapley(_) | AnalyzeCommand::Interactions(_) }
-            | Self::Normalize { command: NormalizeCommand::Compare(_) }
+            Self::Analyze { .. }
+            | Self::Normalize { command: NormalizeCommand::Compare(_) | NormalizeCommand::Stats(_) }
             | Self::Check(_) => OutputHolds::Drawn,
-            Self::Inspect(_) | Self::Analyze { .. } | Self::Normalize { .. } | Self::Devices(_) => {
-                OutputHolds::Result
-            }
+            Self::Inspect(_) | Self::Normalize { .. } | Self::Devices(_) => OutputHolds::Result,
         }
     }
 }

@@ -254,11 +254,17 @@ fn cases() -> Vec<Case> {
         cases.push(case(verb, "partition", "GAMES", "--partition by-prefix"));
     }
     cases.push(case(shapley, "figure-kind", "GAMES -o OUT.svg", "--figure-kind coverage"));
+    cases.push(case("normalize compare", "figure-kind", "STEPS -o OUT.svg", "--figure-kind traces"));
+    cases.push(case("normalize replay", "figure", "STEPS", "--figure OUT.svg"));
+    cases.push(case("normalize replay", "figure-size", "STEPS --figure OUT.svg", "--figure-size 800x500"));
+    cases.push(case("normalize replay", "theme", "STEPS --figure OUT.svg", "--theme paper"));
     cases.push(case(interactions, "figure-kind", "GAMES -o OUT.svg", "--figure-kind intervals"));
     for (verb, base) in [
         (shapley, "GAMES"),
         (interactions, "GAMES"),
         ("normalize compare", "STEPS"),
+        ("normalize stats", "STEPS MOMENTUM"),
+        (ablation, "GAMES"),
         ("check", "DIGITS"),
         ("check run", "DIGITS"),
     ] {

@@ -294,6 +294,13 @@ impl Context {
         is_given: bool,
     ) -> Result<(), CommandError> {
         let is_table = matches!(self.format(), Format::Table | Format::Markdown);
+        if is_given && self.is_drawn() {
+            return Err(CommandError::idle(
+                flag,
+                format!("{does}, and a picture is drawn"),
+                format!("leave --{flag} out"),
+            ));
+        }
         if !is_given || is_table {
             return Ok(());
         }

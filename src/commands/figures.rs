@@ -23,6 +23,8 @@ pub enum KindArg {
     Heatmap,
     /// Settings of a normalization side by side
     Settings,
+    /// Rows of steps over time
+    Traces,
     /// Verdicts of checks beside what is allowed
     Verdicts,
 }
@@ -36,6 +38,7 @@ impl From<KindArg> for FigureKind {
             KindArg::Coverage => Self::Coverage,
             KindArg::Heatmap => Self::Heatmap,
             KindArg::Settings => Self::Settings,
+            KindArg::Traces => Self::Traces,
             KindArg::Verdicts => Self::Verdicts,
         }
     }
@@ -149,9 +152,8 @@ impl FigureArgs {
         if self.figure.is_none() && !context.is_drawn() {
             return Ok(false);
         }
-        let drawn = figure(kind.figure_kind.map(FigureKind::from)).map_err(|error| {
-            CommandError::usage(error.to_string(), "leave --figure-kind out for the usual one")
-        })?;
+        let drawn = figure(kind.figure_kind.map(FigureKind::from))
+            .map_err(|error| CommandError::usage(error.to_string(), error.hint()))?;
         let (size, theme) =
             (self.figure_size.unwrap_or_default(), self.theme.map_or(Theme::Light, Theme::from));
         if let Some(path) = &self.figure {

@@ -5,16 +5,19 @@ use std::path::Path;
 
 use clap::{Args, Command, FromArgMatches};
 
+use super::analyze::ablation::{self, AblationArgs};
 use super::analyze::games::read_games;
+use super::analyze::interactions::{self, InteractionArgs};
 use super::analyze::shapley::{self, ShapleyArgs};
 use super::normalize::compare::{self, CompareArgs};
 use super::{CommandError, Context, Outcome};
 use crate::attribution::Repeats;
+use crate::console::{Console, When};
 use crate::records::{
     CoalitionOptions, FileKind, InputFile, InspectOptions, Table, inspect, read_result_document,
 };
 use crate::report::{page_of, write_html};
-use crate::results::{InspectAnalysis, InspectionDocument, OnBad, ResultDocument};
+use crate::results::{GameRow, InspectAnalysis, InspectionDocument, OnBad, ResultDocument};
 
 /// One page with what recordings or stored results say: conclusions, pictures, the numbers behind them.
 ///
@@ -111,14 +114,8 @@ fn analysed(
         flag(&mut flags, "value", &args.value);
         flag(&mut flags, "players", &args.players);
         flag(&mut flags, "by", &args.by);
-        let analysis = parsed::<ShapleyArgs>(&flags)?.analysis(context)?;
-        let found = read_games(&analysis.value, &analysis.reading, &context.console, &coalitions)
-            .and_then(|recording| shapley::compute(&analysis, &context.console, &recording));
-        match found {
-            Ok(found) => {
-                documents
-                    .extend(found.into_iter().map(|document| ResultDocument::Shapley(Box::new(document))));
-            }
+        match of_games(&flags, &coalitions, context) {
+            Ok(found) => documents.extend(found),
             Err(error) => failures.push(error),
         }
     }
@@ -141,6 +138,37 @@ fn analysed(
     }
     if documents.len() == 1 && files.iter().all(|file| file.check_unchanged().is_ok()) {
         context.console.note("no file has rows to analyse: the page says what is in them");
+    }
+    Ok(documents)
+}
+
+/// Players up to which a page has interactions: all pairs of more are no picture.
+const MOST_PLAYERS: usize = 16;
+
+/// Shapley values, what their games are complete enough for beside them, and what each slot is worth by other measures.
+fn of_games(
+    flags: &[OsString],
+    files: &[InputFile],
+    context: &Context,
+) -> Result<Vec<ResultDocument>, CommandError> {
+    let analysis = parsed::<ShapleyArgs>(flags)?.analysis(context)?;
+    let recording = read_games(&analysis.value, &analysis.reading, &context.console, files)?;
+    let found = shapley::compute(&analysis, &context.console, &recording)?;
+    let is_complete = |game: &GameRow| {
+        (2..=MOST_PLAYERS).contains(&game.n_players) && game.n_coalitions == 1 << game.n_players
+    };
+    let are_complete = found.iter().all(|document| document.games.iter().all(is_complete));
+    let mut documents: Vec<_> =
+        found.into_iter().map(|document| ResultDocument::Shapley(Box::new(document))).collect();
+    if are_complete {
+        // What Shapley values have said of the rows need not be said again.
+        let console = Console::new(When::Never, When::Never, true, false);
+        let analysis = parsed::<InteractionArgs>(flags)?.analysis(context)?;
+        let found = interactions::compute(&analysis, &console, &recording)?;
+        documents.extend(found.into_iter().map(|document| ResultDocument::Interactions(Box::new(document))));
+        let analysis = parsed::<AblationArgs>(flags)?.analysis(context)?;
+        let found = ablation::compute(&analysis, &console, &recording)?;
+        documents.extend(found.into_iter().map(|document| ResultDocument::Ablation(Box::new(document))));
     }
     Ok(documents)
 }

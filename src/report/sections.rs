@@ -1,11 +1,14 @@
 //! Documents as parts of a page.
 
-use super::figure::{FigureKind, check_figure, comparison_figure, shapley_figure};
+use super::figure::{
+    FigureKind, ablation_figure, check_figure, comparison_figure, interaction_figure, normalization_figure,
+    shapley_figure,
+};
 use super::html::{HtmlPage, HtmlSection, HtmlTable};
 use crate::results::text::{grouped, probability, short};
 use crate::results::{
-    CheckDocument, ComparisonDocument, InspectionDocument, NormalizationDocument, ResultDocument,
-    ShapleyDocument,
+    AblationDocument, CheckDocument, ComparisonDocument, InspectionDocument, InteractionDocument,
+    NormalizationDocument, ResultDocument, ShapleyDocument,
 };
 
 /// Dimensions listed of a normalization.
@@ -16,6 +19,8 @@ pub fn page_of(title: &str, documents: &[ResultDocument]) -> HtmlPage {
     let section = |document: &ResultDocument| match document {
         ResultDocument::Inspection(document) => inspection(document),
         ResultDocument::Shapley(document) => shapley(document),
+        ResultDocument::Interactions(document) => interactions(document),
+        ResultDocument::Ablation(document) => ablation(document),
         ResultDocument::Comparison(document) => comparison(document),
         ResultDocument::Normalization(document) => normalization(document),
         ResultDocument::Check(document) => check(document),
@@ -125,6 +130,53 @@ fn shapley(document: &ShapleyDocument) -> HtmlSection {
     }
 }
 
+fn interactions(document: &InteractionDocument) -> HtmlSection {
+    let kinds = [FigureKind::Heatmap, FigureKind::Intervals].into_iter();
+    let rows = document.summary.iter().filter(|row| row.players.len() > 1).map(|row| {
+        vec![
+            row.players.join(" + "),
+            short(row.numbers.mean),
+            number(row.numbers.ci_low),
+            number(row.numbers.ci_high),
+            grouped(row.numbers.n_units),
+            probability(row.numbers.p_adjusted),
+            row.regime.map_or_else(|| "-".to_owned(), |regime| regime.name().to_owned()),
+        ]
+    });
+    HtmlSection {
+        heading: format!("What slots add together to {}", document.value),
+        conclusions: document.verdict.clone(),
+        figures: kinds.filter_map(|kind| interaction_figure(document, Some(kind)).ok()).collect(),
+        tables: vec![table(
+            &["slots", "mean", "low", "high", "units", "adjusted p", "regime"],
+            rows.collect(),
+        )],
+    }
+}
+
+fn ablation(document: &AblationDocument) -> HtmlSection {
+    let rows = document.summary.iter().map(|row| {
+        vec![
+            row.slot_id.clone(),
+            row.measure.name().replace('_', " "),
+            short(row.numbers.mean),
+            number(row.numbers.ci_low),
+            number(row.numbers.ci_high),
+            grouped(row.numbers.n_units),
+            probability(row.numbers.p_adjusted),
+        ]
+    });
+    HtmlSection {
+        heading: format!("What {} loses without each slot", document.value),
+        conclusions: document.verdict.clone(),
+        figures: vec![ablation_figure(document)],
+        tables: vec![table(
+            &["slot", "measure", "mean", "low", "high", "units", "adjusted p"],
+            rows.collect(),
+        )],
+    }
+}
+
 /// Rows of games listed; the document has all.
 const GAME_ROWS: usize = 2000;
 
@@ -147,7 +199,10 @@ fn comparison(document: &ComparisonDocument) -> HtmlSection {
     HtmlSection {
         heading: format!("Which setting normalizes {} best", document.target),
         conclusions: document.verdict.clone(),
-        figures: comparison_figure(document, None).into_iter().collect(),
+        figures: [FigureKind::Settings, FigureKind::Traces]
+            .into_iter()
+            .filter_map(|kind| comparison_figure(document, Some(kind)).ok())
+            .collect(),
         tables: vec![table(&headings, rows.collect())],
     }
 }
@@ -163,7 +218,7 @@ fn normalization(document: &NormalizationDocument) -> HtmlSection {
     HtmlSection {
         heading: format!("How {} were normalized", document.target),
         conclusions: document.verdict.clone(),
-        figures: Vec::new(),
+        figures: normalization_figure(document).into_iter().collect(),
         tables: vec![table(&["run", "dimension", "mean", "sd"], rows.take(DIMENSIONS_LISTED).collect())],
     }
 }

@@ -3,7 +3,10 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{CheckDocument, ComparisonDocument, InspectionDocument, NormalizationDocument, ShapleyDocument};
+use super::{
+    AblationDocument, CheckDocument, ComparisonDocument, InspectionDocument, InteractionDocument,
+    NormalizationDocument, ShapleyDocument,
+};
 
 /// A result of some analysis.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +15,10 @@ pub enum ResultDocument {
     Inspection(InspectionDocument),
     /// `simic.shapley/1`.
     Shapley(Box<ShapleyDocument>),
+    /// `simic.interactions/1`.
+    Interactions(Box<InteractionDocument>),
+    /// `simic.ablation/1`.
+    Ablation(Box<AblationDocument>),
     /// `simic.normalize.compare/1`.
     Comparison(Box<ComparisonDocument>),
     /// `simic.normalize.stats/1` or `simic.normalize.replay/1`.
@@ -43,6 +50,12 @@ impl ResultDocument {
             "simic.shapley/1" => ShapleyDocument::deserialize(document)
                 .map(|found| Self::Shapley(Box::new(found)))
                 .map_err(damaged),
+            "simic.interactions/1" => InteractionDocument::deserialize(document)
+                .map(|found| Self::Interactions(Box::new(found)))
+                .map_err(damaged),
+            "simic.ablation/1" => AblationDocument::deserialize(document)
+                .map(|found| Self::Ablation(Box::new(found)))
+                .map_err(damaged),
             "simic.normalize.compare/1" => ComparisonDocument::deserialize(document)
                 .map(|found| Self::Comparison(Box::new(found)))
                 .map_err(damaged),
@@ -53,7 +66,7 @@ impl ResultDocument {
             }
             "simic.check/1" => CheckDocument::deserialize(document).map(Self::Check).map_err(damaged),
             other => Err(format!(
-                "schema {other}: a page shows inspections, Shapley values, normalizations and checks"
+                "schema {other}: a page shows inspections, Shapley values, interactions, ablations, normalizations and checks"
             )),
         }
     }
@@ -66,6 +79,8 @@ impl ResultDocument {
         match self {
             Self::Inspection(document) => serde_json::to_value(document),
             Self::Shapley(document) => serde_json::to_value(document),
+            Self::Interactions(document) => serde_json::to_value(document),
+            Self::Ablation(document) => serde_json::to_value(document),
             Self::Comparison(document) => serde_json::to_value(document),
             Self::Normalization(document) => serde_json::to_value(document),
             Self::Check(document) => serde_json::to_value(document),

@@ -9,10 +9,11 @@ use super::games::{
     Wanted, check_units, compute_games, input_of, read_games, remark_copies, remark_direction, wanted_values,
 };
 use crate::attribution::{AblationEngine, AblationResult, ShapleyEngine, summarize_ablation};
+use crate::commands::figures::{FigureArgs, FigureKindArgs, only};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::console::Console;
 use crate::records::CoalitionRecording;
-use crate::report::write_ablation;
+use crate::report::{ablation_figure, write_ablation};
 use crate::results::{AblationAnalysis, AblationDocument};
 
 /// What each slot is worth by four measures side by side: removal cost, first-in gain, marginal effect, Shapley value.
@@ -30,6 +31,9 @@ pub struct AblationArgs {
     /// Compare slot A with slot B under every measure, unit by unit (repeatable)
     #[arg(long, value_name = "A,B", value_parser = parse_contrast)]
     pub contrast: Vec<Contrast>,
+    /// Picture of the result.
+    #[command(flatten)]
+    pub figure: FigureArgs,
 }
 
 /// Two slots to compare.
@@ -48,7 +52,7 @@ fn parse_contrast(text: &str) -> Result<Contrast, String> {
 
 impl AblationArgs {
     /// What is asked, as a value.
-    fn analysis(&self, context: &Context) -> Result<AblationAnalysis, CommandError> {
+    pub(in crate::commands) fn analysis(&self, context: &Context) -> Result<AblationAnalysis, CommandError> {
         let doubled = self.contrast.iter().enumerate().find(|(i, pair)| {
             let reversed = Contrast([pair.0[1].clone(), pair.0[0].clone()]);
             self.contrast[..*i].iter().any(|other| other == *pair || *other == reversed)
@@ -73,6 +77,7 @@ impl AblationArgs {
 pub fn run(args: &AblationArgs, context: &Context) -> Result<Outcome, CommandError> {
     let analysis = args.analysis(context)?;
     context.check_table_flag("games", args.games.games.is_some())?;
+    args.figure.check(&FigureKindArgs::default(), context)?;
     context.check_output()?;
     let files = context.discover(&args.games.runs)?.files;
     let recording = read_games(&analysis.games.value, &analysis.games.reading, &context.console, &files)?;
@@ -80,13 +85,17 @@ pub fn run(args: &AblationArgs, context: &Context) -> Result<Outcome, CommandErr
     let counts = documents.iter().flat_map(|document| &document.summary).map(|row| row.numbers.n_units);
     let n_units = counts.max().unwrap_or(0);
     args.games.refuse_idle(&recording, n_units)?;
+    let drawn = |_| Ok(ablation_figure(only(&documents)?));
+    if args.figure.write(&FigureKindArgs::default(), context, drawn)? {
+        return Ok(Outcome::Clean);
+    }
     let shown = args.games.n_games_shown();
     context.write(|out| write_ablation(&documents, context.format(), &context.screen(), shown, out))?;
     Ok(Outcome::Clean)
 }
 
 /// One document per value column asked for.
-fn compute(
+pub(in crate::commands) fn compute(
     analysis: &AblationAnalysis,
     console: &Console,
     recording: &CoalitionRecording,

@@ -99,7 +99,10 @@ impl From<IndexArg> for InteractionIndex {
 
 impl InteractionArgs {
     /// What is asked, as a value.
-    fn analysis(&self, context: &Context) -> Result<InteractionAnalysis, CommandError> {
+    pub(in crate::commands) fn analysis(
+        &self,
+        context: &Context,
+    ) -> Result<InteractionAnalysis, CommandError> {
         let order = self.order.unwrap_or(DEFAULT_ORDER);
         if order == 0 {
             return Err(CommandError::usage("--order must be at least 1", "--order 2 is of pairs"));
@@ -166,7 +169,7 @@ pub fn run(args: &InteractionArgs, context: &Context) -> Result<Outcome, Command
 }
 
 /// One document per value column asked for.
-fn compute(
+pub(in crate::commands) fn compute(
     analysis: &InteractionAnalysis,
     console: &Console,
     recording: &CoalitionRecording,

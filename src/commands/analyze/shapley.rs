@@ -338,9 +338,6 @@ pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandErro
     context.check_table_flag("games", args.games.is_some())?;
     context.check_view_flag("sort", "orders a table", args.sort != SortArg::Name)?;
     args.figure.check(&args.figure_kind, context)?;
-    if args.sort != SortArg::Name && context.is_drawn() {
-        return Err(CommandError::idle("sort", "orders a table, and a picture is drawn", "leave --sort out"));
-    }
     context.check_output()?;
     let files = context.discover(&args.runs)?.files;
     let recording = read_games(&analysis.value, &analysis.reading, &context.console, &files)?;

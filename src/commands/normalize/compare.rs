@@ -59,6 +59,8 @@ pub struct CompareArgs {
     pub dimensions: Option<usize>,
     #[command(flatten)]
     pub(super) figure: FigureArgs,
+    #[command(flatten)]
+    figure_kind: FigureKindArgs,
 }
 
 /// Momenta of a grid: evenly spaced in the logarithm of 1 - m, three to a decade.
@@ -131,11 +133,11 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
         return divisors(args, context);
     }
     let analysis = args.analysis(context)?;
-    args.figure.check(&FigureKindArgs::default(), context)?;
+    args.figure.check(&args.figure_kind, context)?;
     context.check_output()?;
     let files = context.discover(&args.runs)?.files;
     let document = compute(&analysis, &files, context)?;
-    if args.figure.write(&FigureKindArgs::default(), context, |kind| comparison_figure(&document, kind))? {
+    if args.figure.write(&args.figure_kind, context, |kind| comparison_figure(&document, kind))? {
         return Ok(Outcome::Clean);
     }
     let dimensions = args.dimensions.unwrap_or(0);

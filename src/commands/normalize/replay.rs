@@ -13,10 +13,11 @@ use super::presets::PresetArgs;
 use super::replayer::{Replayer, ValuesWanted};
 use super::settings::{Base, MomentumArgs, RuleArgs};
 use super::stored::{check_resumable, stored_start};
+use crate::commands::figures::{FigureArgs, FigureKindArgs};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{AutoresetRule, Granularity, ReturnReset, UpdatesTold, open_device};
 use crate::records::{InputFile, StepRecording, StepSizes, TraceRows};
-use crate::report::write_normalization;
+use crate::report::{normalization_figure, write_normalization};
 use crate::results::{
     DeviceUsed, NormalizationDocument, Precision, REPLAY_SCHEMA, ReplayAnalysis, RuleAnalysis,
 };
@@ -49,6 +50,8 @@ pub struct ReplayArgs {
     pub learn_every: Option<Granularity>,
     #[command(flatten)]
     table: TableArgs,
+    #[command(flatten)]
+    figure: FigureArgs,
     /// Where rows are gone through: cpu at 64 bits, every other device at 32 (simic devices lists them)
     #[arg(long, value_enum, default_value = "cpu")]
     pub device: DeviceArg,
@@ -86,9 +89,11 @@ impl ReplayArgs {
 pub fn run(args: &ReplayArgs, context: &Context) -> Result<Outcome, CommandError> {
     let dimensions = args.table.dimensions(context)?;
     let analysis = args.analysis(context)?;
+    args.figure.check(&FigureKindArgs::default(), context)?;
     let paths = OutputPaths::of_replay(&args.outputs, context)?;
     let files = context.discover(&args.runs)?.files;
     let document = compute(&analysis, &files, &paths, context)?;
+    args.figure.write(&FigureKindArgs::default(), context, |_| normalization_figure(&document))?;
     context
         .console
         .output(None, false, |out| {

@@ -11,6 +11,7 @@ use super::replay::{open, settled, tell_skips};
 use super::replayer::{N_WINDOWS, begin_lanes, expected_updates, rows_per_step};
 use super::settings::{Base, MomentumArgs, RuleArgs};
 use super::stored::{check_resumable, stored_start};
+use crate::commands::figures::{FigureArgs, FigureKindArgs};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
     DeviceChoice, Diagnostics, EpisodeCount, Granularity, Lanes, Memory, Normalizer, NormalizerState, Output,
@@ -18,7 +19,7 @@ use crate::normalization::{
 };
 use crate::progress::Progress;
 use crate::records::{InputFile, RunInfo, StepRecording};
-use crate::report::write_normalization;
+use crate::report::{normalization_figure, write_normalization};
 use crate::results::{
     DeviceUsed, NormalizationDocument, NormalizedRun, Precision, ReplayAnalysis, Rollback, RollbackCounts,
     STATS_SCHEMA,
@@ -48,6 +49,8 @@ pub struct StatsArgs {
     pub(super) states: StateArgs,
     #[command(flatten)]
     table: TableArgs,
+    #[command(flatten)]
+    figure: FigureArgs,
 }
 
 impl StatsArgs {
@@ -75,10 +78,15 @@ impl StatsArgs {
 pub fn run(args: &StatsArgs, context: &Context) -> Result<Outcome, CommandError> {
     let dimensions = args.table.dimensions(context)?;
     let analysis = args.analysis(context)?;
+    args.figure.check(&FigureKindArgs::default(), context)?;
     context.check_output()?;
     let paths = OutputPaths::of_state(&args.states, context)?;
     let files = context.discover(&args.runs)?.files;
     let document = compute(&analysis, &files, &paths, context)?;
+    let drawn = |_| normalization_figure(&document);
+    if args.figure.write(&FigureKindArgs::default(), context, drawn)? {
+        return Ok(Outcome::Clean);
+    }
     context
         .write(|out| write_normalization(&document, context.format(), &context.screen(), dimensions, out))?;
     Ok(Outcome::Clean)

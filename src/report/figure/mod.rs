@@ -1,6 +1,7 @@
 //! Figures: documents as pictures. A document becomes a [`Figure`] (data), that is drawn as SVG or written as a
 //! Vega-Lite specification.
 
+mod ablation;
 mod attribution;
 mod checks;
 mod interactions;
@@ -10,6 +11,7 @@ mod settings;
 mod style;
 mod svg;
 mod text;
+mod traces;
 mod vega;
 
 use std::io::{self, Write};
@@ -17,7 +19,10 @@ use std::io::{self, Write};
 pub use model::{Figure, MarkRow};
 pub use style::{FigureSize, Theme};
 
-use crate::results::{CheckDocument, ComparisonDocument, InteractionDocument, ShapleyDocument};
+use crate::results::{
+    AblationDocument, CheckDocument, ComparisonDocument, InteractionDocument, NormalizationDocument,
+    ShapleyDocument,
+};
 
 /// What a figure shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +39,8 @@ pub enum FigureKind {
     Heatmap,
     /// Settings of a normalization side by side.
     Settings,
+    /// Rows of steps over time.
+    Traces,
     /// Verdicts of checks beside what is allowed.
     Verdicts,
 }
@@ -48,6 +55,7 @@ impl FigureKind {
             Self::Coverage => "coverage",
             Self::Heatmap => "heatmap",
             Self::Settings => "settings",
+            Self::Traces => "traces",
             Self::Verdicts => "verdicts",
         }
     }
@@ -69,6 +77,22 @@ pub enum NoSuchFigure {
         "there are {0} results, by value column and group, and a figure shows one: choose one with --value, or see simic report"
     )]
     Several(usize),
+    /// A result that tells nothing over time.
+    #[error(
+        "there is nothing to draw over time: of these rows no order in time is known, or there are too many dimensions"
+    )]
+    NothingOverTime,
+}
+
+impl NoSuchFigure {
+    /// What to do instead.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Kind { .. } => "leave --figure-kind out for the usual one",
+            Self::Several(_) => "leave the picture out, or choose one result",
+            Self::NothingOverTime => "leave the picture out; normalize replay puts rows in order of time",
+        }
+    }
 }
 
 /// Figures of Shapley values; without a kind, intervals.
@@ -100,6 +124,19 @@ pub fn interaction_figure(
     }
 }
 
+/// The figure of ablations: all measures of every slot with their intervals.
+pub fn ablation_figure(document: &AblationDocument) -> Figure {
+    ablation::measures(document)
+}
+
+/// The figure of running statistics: rows over time.
+///
+/// # Errors
+/// Nothing is known over time.
+pub fn normalization_figure(document: &NormalizationDocument) -> Result<Figure, NoSuchFigure> {
+    traces::traces(document).ok_or(NoSuchFigure::NothingOverTime)
+}
+
 /// Figures of settings side by side.
 ///
 /// # Errors
@@ -110,7 +147,8 @@ pub fn comparison_figure(
 ) -> Result<Figure, NoSuchFigure> {
     match kind.unwrap_or(FigureKind::Settings) {
         FigureKind::Settings => Ok(settings::settings(document)),
-        kind => Err(NoSuchFigure::Kind { kind, known: "settings" }),
+        FigureKind::Traces => traces::of_comparison(document).ok_or(NoSuchFigure::NothingOverTime),
+        kind => Err(NoSuchFigure::Kind { kind, known: "settings, traces" }),
     }
 }
 
