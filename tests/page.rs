@@ -32,7 +32,10 @@ fn a_page_holds_pictures_numbers_and_documents_of_everything() {
     for part in [
         "What was read",
         "What each slot adds to val_accuracy",
+        "What slots add together to val_accuracy",
+        "What val_accuracy loses without each slot",
         "Which setting normalizes obs best",
+        "Recorded obs over time",
         "<svg ",
         "r0c0",
     ] {
