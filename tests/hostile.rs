@@ -209,7 +209,7 @@ fn long_names_are_cut_in_the_middle() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("steps.csv");
     let run_id = format!("begin{}end", "x".repeat(4000));
-    let rows = |second: u8| format!("run_id,step,obs_0\n{run_id},0,0.5\n{run_id},{second},1\n");
+    let rows = |second: u8| format!("run_id,step,obs_0\n{run_id},0,0.5\n{run_id},{second},1\nother,0,1\n");
     std::fs::write(&file, rows(1)).expect("written");
     let file = file.to_string_lossy().into_owned();
     let run = |words: &[&str]| {

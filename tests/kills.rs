@@ -128,7 +128,7 @@ fn strays(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn recordings(folder: &Path) {
-    let simulate = "simulate transitions -o rows.parquet --n-steps 25000 --n-envs 4 --width 4 --force";
+    let simulate = "simulate transitions -o rows.parquet --n-steps 25000 --n-envs 4 --obs-width 4 --force";
     finish(folder, &simulate.split(' ').collect::<Vec<_>>());
     for (name, seed) in [("one", "1"), ("two", "2")] {
         let rows = format!("{name}.parquet");

@@ -147,7 +147,7 @@ fn the_rows_that_fill_up_episodes_of_minari_do_not_count() {
     assert_eq!((document["count"].as_f64(), document["mean"][0].as_f64()), (Some(5.0), Some(1.4)));
     let (document, _) = json(&["inspect", &path]);
     let rows: u64 =
-        document["files"].as_array().expect("files").iter().filter_map(|file| file["n_rows"].as_u64()).sum();
+        document["files"].as_array().expect("files").iter().filter_map(|file| file["rows"].as_u64()).sum();
     assert_eq!(rows, 5, "{document}");
 }
 
@@ -199,7 +199,7 @@ fn a_minari_set_reads_as_minari_reads_it() {
         .as_array()
         .expect("files")
         .iter()
-        .filter_map(|file| file["n_rows"].as_u64())
+        .filter_map(|file| file["rows"].as_u64())
         .collect();
     let expected: Vec<u64> =
         reference["episode_lengths"].as_array().expect("lengths").iter().filter_map(Value::as_u64).collect();
