@@ -8,7 +8,7 @@ use polars::prelude::{CompatLevel, IdxSize, Series};
 use polars_arrow::array::builder::{ArrayBuilder, ShareStrategy, make_builder};
 use polars_arrow::array::{
     Array, BinaryArray, BinaryViewArray, DictionaryArray, DictionaryKey, FixedSizeListArray, ListArray,
-    MapArray, StructArray, Utf8Array, Utf8ViewArray,
+    MapArray, PrimitiveArray, StructArray, Utf8Array, Utf8ViewArray,
 };
 use polars_arrow::compute::concatenate::concatenate;
 use polars_arrow::datatypes::{ArrowDataType, Field, PhysicalType};
@@ -44,8 +44,24 @@ pub(in crate::records) fn carriable(array: &dyn Array) -> Box<dyn Array> {
         | ArrowDataType::Map(..)
         | ArrowDataType::FixedSizeList(..)
         | ArrowDataType::Struct(_) => nested(array).unwrap_or_else(|| array.to_boxed()),
+        ArrowDataType::Date64 => days(array).unwrap_or_else(|| array.to_boxed()),
         _ => views(array).unwrap_or_else(|| array.to_boxed()),
     }
+}
+
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
+
+/// Dates in milliseconds as dates in days, which is what Parquet has a place for; `None` where they are no whole days.
+fn days(array: &dyn Array) -> Option<Box<dyn Array>> {
+    let dates = array.as_any().downcast_ref::<PrimitiveArray<i64>>()?;
+    let day = |date: Option<&i64>| match date {
+        None => Some(None),
+        Some(date) if date % DAY == 0 => Some(Some(i32::try_from(date / DAY).ok()?)),
+        Some(_) => None,
+    };
+    let days: Vec<Option<i32>> = dates.iter().map(day).collect::<Option<_>>()?;
+    Some(Box::new(PrimitiveArray::<i32>::from(days).to(ArrowDataType::Date32)))
 }
 
 /// Text and bytes as views.
@@ -221,7 +237,6 @@ fn not_carried(dtype: &ArrowDataType) -> RecordError {
 
 #[cfg(test)]
 mod tests {
-    use polars_arrow::array::PrimitiveArray;
     use polars_arrow::datatypes::TimeUnit;
 
     use super::*;
@@ -266,6 +281,19 @@ mod tests {
         let expected = Utf8ViewArray::from_slice([Some("b"), None, Some("a"), Some("b"), Some("b")]);
         assert_eq!(found, expected.boxed());
         check(&*found);
+    }
+
+    #[test]
+    fn dates_in_milliseconds_are_carried_as_days() {
+        let dates = |values: [Option<i64>; 3]| {
+            let array: PrimitiveArray<i64> = values.into_iter().collect();
+            carriable(&array.to(ArrowDataType::Date64))
+        };
+        let expected: PrimitiveArray<i32> = [Some(18_319), None, Some(-1)].into_iter().collect();
+        let found = dates([Some(18_319 * DAY), None, Some(-DAY)]);
+        assert_eq!(found, expected.to(ArrowDataType::Date32).boxed());
+        // What is no whole day keeps its milliseconds.
+        assert_eq!(*dates([Some(1), None, Some(0)]).dtype(), ArrowDataType::Date64);
     }
 
     #[test]
