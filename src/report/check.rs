@@ -64,7 +64,7 @@ fn change(share: f64) -> String {
         return "0 %".to_owned();
     }
     if percent.abs() < 1e-4 || percent.abs() >= 1e6 {
-        return format!("{percent:.1e} %");
+        return format!("{} %", short(percent));
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few digits")]
     let places = (2.0 - percent.abs().log10().floor()).clamp(0.0, 6.0) as usize;
@@ -338,7 +338,12 @@ fn write_github(reports: &[CheckRow], out: &mut dyn Write) -> io::Result<()> {
 ///
 /// # Errors
 /// If writing fails.
-pub fn write_recorded(document: &RecordDocument, format: Format, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_recorded(
+    document: &RecordDocument,
+    format: Format,
+    screen: &Screen,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     if matches!(format, Format::Json | Format::Ndjson) {
         // Sorted by key throughout.
         serde_json::to_writer(&mut *out, &serde_json::to_value(document)?)?;
@@ -347,12 +352,13 @@ pub fn write_recorded(document: &RecordDocument, format: Format, out: &mut dyn W
     if matches!(format, Format::Csv | Format::Parquet | Format::Arrow) {
         return tidy_recorded(document).write(format, out);
     }
+    let mut page = Page::new(format, screen, out);
     for check in &document.recorded {
         let RecordedCheck { name, metrics, files, baseline, resolutions } = check;
         let (metrics, files) = (counted(*metrics as u64, "metric"), counted(*files as u64, "file"));
-        writeln!(out, "{name}: {metrics} of {files} stored in {baseline}")?;
+        page.line(&format!("{name}: {metrics} of {files} stored in {baseline}"))?;
         if let Some(sentence) = resolution_sentence(resolutions) {
-            writeln!(out, "{sentence}")?;
+            page.line(&sentence)?;
         }
     }
     Ok(())

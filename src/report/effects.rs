@@ -91,30 +91,34 @@ pub(super) fn ranges(spreads: &[Spread]) -> Vec<String> {
     spreads.iter().map(shown).collect()
 }
 
-/// Intervals drawn on one scale, where pages are drawn on and something spreads.
-pub(super) struct Picture(Option<(IntervalScale, Glyphs)>);
+/// Values and intervals drawn on one scale, where pages are drawn on and something spreads.
+pub(super) struct Picture {
+    drawn: Option<(IntervalScale, Glyphs)>,
+    /// Whether there is more than dots.
+    has_intervals: bool,
+}
 
 impl Picture {
     pub(super) fn of(spreads: &[Spread], page: &Page<'_>) -> Self {
         let scale = IntervalScale::of(spreads.iter().copied(), page.glyphs()).filter(|_| page.draws());
-        Self(scale.map(|scale| (scale, page.glyphs())))
+        Self {
+            drawn: scale.map(|scale| (scale, page.glyphs())),
+            has_intervals: spreads.iter().any(|spread| spread.interval.is_some()),
+        }
     }
 
     pub(super) fn column(&self) -> Option<Column> {
-        let (scale, glyphs) = self.0.as_ref()?;
+        let (scale, glyphs) = self.drawn.as_ref()?;
         let (low, high) = scale.ends();
         let places = decimals([low, high].into_iter());
         let (low, high) = (fixed(Some(low), places), fixed(Some(high), places));
         let zero = glyphs.pick('│', '|');
-        Some(
-            Column::left("")
-                .drops(6)
-                .explained(format!("lines: intervals from {low} to {high}, {zero} at 0")),
-        )
+        let what = if self.has_intervals { "lines: intervals" } else { "dots: values" };
+        Some(Column::left("").drops(6).explained(format!("{what} from {low} to {high}, {zero} at 0")))
     }
 
     pub(super) fn cell(&self, spread: Spread) -> Option<String> {
-        self.0.as_ref().map(|(scale, _)| scale.draw(spread))
+        self.drawn.as_ref().map(|(scale, _)| scale.draw(spread))
     }
 }
 
@@ -182,14 +186,13 @@ impl Display for GameTitle {
         if let Some(name) = &self.name {
             write!(f, "{name}: ")?;
         }
-        write!(
-            f,
-            "from {} (none) to {} (all); {} of 2^{} coalitions",
-            fixed(self.ends[0], places),
-            fixed(self.ends[1], places),
-            grouped(self.n_coalitions as u64),
-            self.n_players
-        )
+        match self.ends {
+            [None, None] => write!(f, "neither none nor all recorded")?,
+            [Some(none), None] => write!(f, "{} (none), all not recorded", fixed(Some(none), places))?,
+            [None, Some(all)] => write!(f, "{} (all), none not recorded", fixed(Some(all), places))?,
+            [none, all] => write!(f, "from {} (none) to {} (all)", fixed(none, places), fixed(all, places))?,
+        }
+        write!(f, "; {} of 2^{} coalitions", grouped(self.n_coalitions as u64), self.n_players)
     }
 }
 

@@ -196,8 +196,9 @@ fn write_one(document: &InteractionDocument, shown: InteractionRows, page: &mut 
     ))?;
     let biased = document.games.iter().filter(|game| game.biased).count();
     if biased > 0 {
+        let lack = if biased == 1 { "lacks" } else { "lack" };
         page.line(&format!(
-            "{biased} of {} lack coalitions: terms of a game of pairs fitted to those recorded",
+            "{biased} of {} {lack} coalitions: terms of a game of pairs fitted to those recorded",
             counted(n_games as u64, "game")
         ))?;
     }

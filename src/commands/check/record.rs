@@ -54,7 +54,7 @@ pub fn run(args: &RecordArgs, context: &Context) -> Result<Outcome, CommandError
         });
     }
     let document = RecordDocument::new(lines);
-    context.write(|out| write_recorded(&document, context.format(), out))?;
+    context.write(|out| write_recorded(&document, context.format(), &context.screen(), out))?;
     Ok(Outcome::Clean)
 }
 
