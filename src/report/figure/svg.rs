@@ -185,7 +185,11 @@ impl<'a> Drawing<'a> {
     }
 
     fn y_axis(&mut self, scale: &Scale, label: &str, frame: &Frame) {
-        let ticks = scale.ticks(((frame.bottom - frame.top) / 44.0).max(2.0));
+        let wanted = ((frame.bottom - frame.top) / 44.0).max(2.0);
+        // One tick alone says nothing of the scale.
+        let tried = (0..4).map(|more| scale.ticks(wanted + f64::from(more)));
+        let ticks = tried.reduce(|best, next| if best.values.len() < 2 { next } else { best });
+        let ticks = ticks.unwrap_or_else(|| scale.ticks(wanted));
         for value in &ticks.values {
             let y = scale.place(*value);
             self.grid_line(frame.left, y, frame.right, y);
