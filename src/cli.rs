@@ -123,8 +123,6 @@ const COMMON_LINE: &str =
 
 /// The help of every command without the flags that all have.
 fn with_short_help(command: Command) -> Command {
-    let common = CommonArgs::augment_args(Command::new(""));
-    let is_common = |long: &str| common.get_arguments().any(|argument| argument.get_long() == Some(long));
     fn shorten(command: Command, is_common: &dyn Fn(&str) -> bool) -> Command {
         let after = match command.get_after_help() {
             Some(text) => format!("{text}\n\n{COMMON_LINE}"),
@@ -139,6 +137,8 @@ fn with_short_help(command: Command) -> Command {
             )
             .mut_subcommands(|inner| shorten(inner, is_common))
     }
+    let common = CommonArgs::augment_args(Command::new(""));
+    let is_common = |long: &str| common.get_arguments().any(|argument| argument.get_long() == Some(long));
     shorten(command, &is_common)
 }
 

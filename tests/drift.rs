@@ -187,13 +187,14 @@ fn true_error(rows: &[[f64; 4]], truth: impl Fn(usize) -> f64, momentum: f64) ->
 fn the_recommended_momentum_is_the_best_one_to_a_step_of_the_grid() {
     use rand::SeedableRng;
     let (_directory, path) = folder();
-    let scenarios: [(&str, usize, fn(usize) -> f64); 4] = [
-        ("one shift", 4000, |step| if step < 2000 { 0.0 } else { 1.5 }),
-        ("four shifts", 4000, |step| f64::from(u8::from(step / 800 % 2 == 1)) * 2.0),
-        ("a slow drift", 4000, |step| step as f64 / 1000.0),
-        ("a fast drift", 4000, |step| step as f64 / 50.0),
+    let n_steps = 4000;
+    let scenarios: [(&str, fn(usize) -> f64); 4] = [
+        ("one shift", |step| if step < 2000 { 0.0 } else { 1.5 }),
+        ("four shifts", |step| f64::from(u8::from(step / 800 % 2 == 1)) * 2.0),
+        ("a slow drift", |step| step as f64 / 1000.0),
+        ("a fast drift", |step| step as f64 / 50.0),
     ];
-    for (place, (name, n_steps, truth)) in scenarios.into_iter().enumerate() {
+    for (place, (name, truth)) in scenarios.into_iter().enumerate() {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(place as u64);
         let rows: Vec<[f64; 4]> =
             (0..n_steps).map(|step| std::array::from_fn(|_| truth(step) + normal(&mut rng))).collect();

@@ -65,7 +65,7 @@ pub fn run(args: &ConvertArgs, context: &Context) -> Result<Outcome, CommandErro
             FileKind::Coalitions => of_kinds[0].push(file.clone()),
             FileKind::Transitions => of_kinds[1].push(file.clone()),
             FileKind::Other => {
-                context.console.note(&format!("{}: neither coalitions nor steps, left out", file.name))
+                context.console.note(&format!("{}: neither coalitions nor steps, left out", file.name));
             }
         }
     }

@@ -98,10 +98,14 @@ enum PictureFormat {
 
 impl PictureFormat {
     fn of(path: &Path) -> Result<Self, CommandError> {
-        let name = path.to_string_lossy().to_lowercase();
-        if name.ends_with(".svg") {
+        let has_ending = |path: &Path, ending: &str| {
+            path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(ending))
+        };
+        if has_ending(path, "svg") {
             Ok(Self::Svg)
-        } else if name.ends_with(".vl.json") {
+        } else if has_ending(path, "json")
+            && path.file_stem().is_some_and(|stem| has_ending(Path::new(stem), "vl"))
+        {
             Ok(Self::VegaLite)
         } else {
             Err(CommandError::usage(

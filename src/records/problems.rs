@@ -152,7 +152,7 @@ impl StepProblems {
         }
         let is_bad = |row: usize| bad.cells.iter().any(|cell| cell.row == row);
         let has_bad = !bad.cells.is_empty();
-        for row in 0..n_rows {
+        for (row, has_ended) in ended.into_iter().enumerate() {
             if has_bad && is_bad(row) {
                 continue;
             }
@@ -162,7 +162,7 @@ impl StepProblems {
                 envs.get(row),
                 episodes.get(row),
                 step,
-                ended[row],
+                has_ended,
                 first_row + row as u64,
             );
         }
@@ -253,7 +253,7 @@ impl StepProblems {
     }
 
     fn finish(mut self, columns: &StepColumns) -> Vec<ProblemRow> {
-        let is_constant = |(low, high): (f64, f64)| low == high;
+        let is_constant = |(low, high): (f64, f64)| low.total_cmp(&high).is_eq();
         let n_rows: u64 = self.lanes.values().map(|lane| lane.n_rows).sum();
         let is_obs = |name: &String| columns.reward.as_ref() != Some(name);
         let constant: Vec<String> = (self.spans.iter())

@@ -130,7 +130,7 @@ impl ColumnMap {
     pub(super) fn boolean_players(&self, table: &Table) -> Vec<String> {
         let has_role = |name: &String| self.by.contains(name) || self.values.contains(name);
         let is_flag = |name: &String| {
-            FLAGS.iter().any(|flag| self.is_field(name, flag))
+            FLAGS.iter().any(|flag| Self::is_field(name, flag))
                 || self.entries.iter().any(|(_, column)| column == name)
         };
         let is_boolean = |name: &String| table.column_type(name) == Some(&ArrowDataType::Boolean);
@@ -139,7 +139,7 @@ impl ColumnMap {
     }
 
     /// Whether a column is of a name that `field` is known by.
-    fn is_field(&self, column: &str, field: &str) -> bool {
+    fn is_field(column: &str, field: &str) -> bool {
         FIELDS.iter().any(|(name, known)| *name == field && known.contains(&column))
     }
 

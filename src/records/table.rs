@@ -80,16 +80,16 @@ impl Table {
             return Err(RecordError::file(&input.name, Problem::NoRows));
         }
         if let Some(unpacked) = packed::unpack(input)? {
-            let table = Self::open_in(&unpacked, format_of(&unpacked)?, reading)?;
+            let table = Self::open_in(&unpacked, &format_of(&unpacked)?, reading)?;
             // What is in memory stands for the file: its name, and whether it has changed.
             return Ok(Self { file: input.clone(), ..table });
         }
-        Self::open_in(input, format_of(input)?, reading)
+        Self::open_in(input, &format_of(input)?, reading)
     }
 
     fn open_in(
         input: &InputFile,
-        format: Format,
+        format: &Format,
         reading: &text::TextReading<'_>,
     ) -> Result<Self, RecordError> {
         match format {
@@ -112,7 +112,7 @@ impl Table {
                     let table = Self::new(input, made.columns, parts, Contents::Memory(made.arrays));
                     return Ok(Self { notes: made.notes, ..table });
                 }
-                let (columns, arrays) = text::parse(&input.name, &bytes, format, reading)?;
+                let (columns, arrays) = text::parse(&input.name, &bytes, *format, reading)?;
                 let n_rows = arrays.first().map_or(0, |array| array.len());
                 if n_rows == 0 {
                     return Err(RecordError::file(&input.name, Problem::NoRows));

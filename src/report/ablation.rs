@@ -283,7 +283,7 @@ fn spread_of(value: Option<&MeasureValue>) -> Spread {
 
 fn write_game(document: &AblationDocument, game: &AblationGame, page: &mut Page<'_>) -> io::Result<()> {
     let title = GameTitle {
-        name: distinct_name(&game.name.key(), document.games.iter().map(|game| game.name.key())),
+        name: distinct_name(&game.name.key(), &document.games.iter().map(|game| game.name.key())),
         ends: [game.baseline, game.full],
         n_coalitions: game.n_coalitions,
         n_players: game.n_players,
@@ -317,7 +317,7 @@ fn write_summary(document: &AblationDocument, page: &mut Page<'_>) -> io::Result
         let contrasts = document.contrasts.iter().map(|row| &row.numbers);
         document.summary.iter().map(|row| &row.numbers).chain(contrasts)
     };
-    let noun = unit_noun(document.cluster, document.games.iter().map(|game| &*game.name.run_id));
+    let noun = unit_noun(document.cluster, &document.games.iter().map(|game| &*game.name.run_id));
     let n_units = numbers().map(|numbers| numbers.n_units).max().unwrap_or(0);
     page.line(&format!("over {}:", counted(n_units, noun)))?;
     let rows: Vec<MeasuredRow> = document

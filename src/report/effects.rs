@@ -153,7 +153,7 @@ pub(super) fn statistic(t: Option<f64>) -> String {
 }
 
 /// The parts of a game's key that tell it apart from the others; `None` where it is the only one.
-pub(super) fn distinct_name(game: &GameKey, all: impl Iterator<Item = GameKey> + Clone) -> Option<String> {
+pub(super) fn distinct_name(game: &GameKey, all: &(impl Iterator<Item = GameKey> + Clone)) -> Option<String> {
     let differs = |is_other: &dyn Fn(&GameKey) -> bool| all.clone().any(|other| is_other(&other));
     let mut parts = Vec::new();
     if differs(&|other| other.run_id != game.run_id) {

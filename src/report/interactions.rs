@@ -272,7 +272,7 @@ fn write_game(
     page: &mut Page<'_>,
 ) -> io::Result<()> {
     let title = GameTitle {
-        name: distinct_name(&game.name.key(), document.games.iter().map(|game| game.name.key())),
+        name: distinct_name(&game.name.key(), &document.games.iter().map(|game| game.name.key())),
         ends: [game.baseline, game.full],
         n_coalitions: game.n_coalitions,
         n_players: game.n_players,
@@ -315,7 +315,7 @@ fn write_game(
 fn write_summary(document: &InteractionDocument, most: usize, page: &mut Page<'_>) -> io::Result<()> {
     let all = &document.summary;
     let n_units = all.iter().map(|row| row.numbers.n_units).max().unwrap_or(0);
-    let noun = unit_noun(document.cluster, document.games.iter().map(|game| &*game.name.run_id));
+    let noun = unit_noun(document.cluster, &document.games.iter().map(|game| &*game.name.run_id));
     page.line(&format!("over {}:", counted(n_units, noun)))?;
     let (shown, n_hidden) = largest(all.iter().map(|row| (&*row.players, row.numbers.mean)), most);
     let rows: Vec<&InteractionRow> = shown.into_iter().map(|place| &all[place]).collect();

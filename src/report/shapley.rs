@@ -238,7 +238,7 @@ fn write_game(
     page: &mut Page<'_>,
 ) -> io::Result<()> {
     let title = GameTitle {
-        name: distinct_name(&game.key(), document.games.iter().map(GameRow::key)),
+        name: distinct_name(&game.key(), &document.games.iter().map(GameRow::key)),
         ends: [game.baseline, game.full],
         n_coalitions: game.n_coalitions,
         n_players: game.players.n_players(),

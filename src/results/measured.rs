@@ -78,7 +78,7 @@ impl Measured {
         let is_complete = documents.iter().all(|document| document.settings.is_some());
         let has_several_values = documents.iter().any(|document| document.value != first.value);
         let prefix = |document: &ShapleyDocument| {
-            let value = has_several_values.then(|| format!("{}/", document.value)).unwrap_or_default();
+            let value = if has_several_values { format!("{}/", document.value) } else { String::new() };
             let group = document.group_name().map(|group| format!("{group}/")).unwrap_or_default();
             value + &group
         };

@@ -214,7 +214,7 @@ mod tests {
             spread: 0.1,
             ..simulation(0.0, Design::Factorial { repeats: 1 })
         };
-        let mut means = vec![0.0; 4];
+        let mut means = [0.0; 4];
         for (run, episode) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)] {
             let values: Vec<f64> = drawn.game(run, episode, 0).iter().map(|row| row.accuracy).collect();
             for (mean, phi) in means.iter_mut().zip(ExactKernel::new(4).shapley_values(&values)) {

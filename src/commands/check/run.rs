@@ -130,7 +130,7 @@ pub(super) fn unit_of(stored: &Baseline) -> Option<String> {
     // Names of units begin with their run.
     let units = stored.metrics.iter().flat_map(|metric| metric.samples.keys());
     let runs = units.map(|name| name.split('/').next().unwrap_or(name));
-    Some(unit_noun(cluster, runs).to_owned())
+    Some(unit_noun(cluster, &runs).to_owned())
 }
 
 /// Writes the report, and everything else that was asked.

@@ -216,7 +216,7 @@ impl CoalitionRecording {
         for place in 0..games.len() {
             match groups.last_mut() {
                 Some(group) if games[group.start].key.group == games[place].key.group => {
-                    group.end = place + 1
+                    group.end = place + 1;
                 }
                 _ => groups.push(place..place + 1),
             }

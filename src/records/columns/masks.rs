@@ -49,10 +49,10 @@ impl Masks {
         union.resize(union.len().max(n_words), 0);
         match self {
             Self::Narrow(bits) => {
-                union[0] |= u64::from(bits[rows].iter().fold(0, |union, mask| union | mask))
+                union[0] |= u64::from(bits[rows].iter().fold(0, |union, mask| union | mask));
             }
             Self::Wide { words: 1, bits } => {
-                union[0] |= bits[rows].iter().fold(0, |union, mask| union | mask)
+                union[0] |= bits[rows].iter().fold(0, |union, mask| union | mask);
             }
             Self::Wide { words, bits } => {
                 for mask in bits[rows.start * words..rows.end * words].chunks_exact(*words) {

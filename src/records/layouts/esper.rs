@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polars_arrow::array::{BooleanArray, ListArray, PrimitiveArray, Utf8ViewArray};
+use polars_arrow::array::{Array, BooleanArray, ListArray, PrimitiveArray, Utf8ViewArray};
 use polars_arrow::offset::Offsets;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -198,7 +198,7 @@ fn run_ids(runs: &[usize], n_runs: usize) -> Option<Box<Utf8ViewArray>> {
     })
 }
 
-fn ints(values: Vec<i64>) -> Box<PrimitiveArray<i64>> {
+fn ints(values: Vec<i64>) -> Box<dyn Array> {
     Box::new(PrimitiveArray::from_vec(values))
 }
 
@@ -324,13 +324,13 @@ impl CoalitionRows {
         };
         let names: Vec<&str> = self.slot_ids.iter().flatten().map(String::as_str).collect();
         let names = Utf8ViewArray::from_slice_values(names);
-        let dtype = ListArray::<i64>::default_datatype(polars_arrow::array::Array::dtype(&names).clone());
+        let dtype = ListArray::<i64>::default_datatype(names.dtype().clone());
         let offsets = lengths(self.slot_ids.len(), &|row| self.slot_ids[row].len());
         columns
             .push("slot_ids", Box::new(ListArray::<i64>::new(dtype, offsets.into(), Box::new(names), None)));
         let states: Vec<bool> = self.config.iter().flatten().copied().collect();
         let states = BooleanArray::from_slice(states);
-        let dtype = ListArray::<i64>::default_datatype(polars_arrow::array::Array::dtype(&states).clone());
+        let dtype = ListArray::<i64>::default_datatype(states.dtype().clone());
         let offsets = lengths(self.config.len(), &|row| self.config[row].len());
         columns
             .push("config", Box::new(ListArray::<i64>::new(dtype, offsets.into(), Box::new(states), None)));

@@ -20,7 +20,9 @@ pub(in crate::records) fn foreign(path: &Path, head: &[u8]) -> Option<(&'static 
     if name.contains(".tfrecord") {
         return Some(("TFRecord", "write it as Parquet, or convert the data set to LeRobot's layout"));
     }
-    if head.starts_with(b"#{") && name.ends_with(".csv") {
+    if head.starts_with(b"#{")
+        && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+    {
         return Some((
             "figures of whole episodes (a monitor's)",
             "it has a row for each episode, not for each step: name the recording of steps",

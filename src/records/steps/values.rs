@@ -149,14 +149,15 @@ pub(super) fn read(
     {
         read_lists(&**only, &names[0], widths[0], n_rows, bad)
     } else if arrays.iter().any(|array| columns::is_list(array.dtype())) {
-        let column = |((array, name), width): ((&Box<dyn Array>, &String), &usize)| {
+        let column = |place: usize| {
+            let array = &arrays[place];
             if columns::is_list(array.dtype()) {
-                read_lists(&**array, name, *width, n_rows, bad)
+                read_lists(&**array, &names[place], widths[place], n_rows, bad)
             } else {
-                read_columns(std::slice::from_ref(array), std::slice::from_ref(name), n_rows, bad)
+                read_columns(&arrays[place..=place], &names[place..=place], n_rows, bad)
             }
         };
-        let parts: Vec<StepValues> = arrays.iter().zip(names).zip(widths).map(column).collect();
+        let parts: Vec<StepValues> = (0..arrays.len()).map(column).collect();
         side_by_side(&parts, widths, n_rows)
     } else {
         read_columns(&arrays, names, n_rows, bad)

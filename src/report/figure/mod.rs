@@ -274,7 +274,7 @@ mod tests {
         let long = "s".repeat(200);
         let names: Vec<String> = [&long, "\u{202e}right", "السرعة", "大きさ", "", "a\nb", "\u{1b}[31m", "x"]
             .into_iter()
-            .map(|name| name.to_string())
+            .map(str::to_owned)
             .collect();
         let intervals = values.iter().enumerate().map(|(row, value)| interval(row, *value)).collect();
         let bars = values.iter().enumerate().map(|(row, value)| BarMark {

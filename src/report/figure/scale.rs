@@ -34,7 +34,7 @@ impl Scale {
         if low > high {
             (low, high) = (0.0, 1.0);
         }
-        if low == high {
+        if low.total_cmp(&high).is_eq() {
             let room = if low == 0.0 { 1.0 } else { low.abs() / 10.0 };
             (low, high) = (low - room, high + room);
         }
@@ -80,7 +80,7 @@ impl Scale {
         } else {
             decimals
         };
-        Ticks { values, decimals, is_scientific: largest >= 1e6 || largest < 1e-3 }
+        Ticks { values, decimals, is_scientific: !(1e-3..1e6).contains(&largest) }
     }
 }
 

@@ -64,7 +64,7 @@ impl<'a> Drawing<'a> {
             self.y += 5.0;
         }
         self.y += 6.0;
-        let fixed: f64 = self.figure.panels.iter().map(|panel| self.height_of(panel)).sum();
+        let fixed: f64 = self.figure.panels.iter().map(Self::height_of).sum();
         // Panels of numbers take what a given height leaves; rows keep theirs.
         let stretch = match self.size.height {
             Some(height) => {
@@ -100,7 +100,7 @@ impl<'a> Drawing<'a> {
         lines
     }
 
-    fn height_of(&self, panel: &Panel) -> f64 {
+    fn height_of(panel: &Panel) -> f64 {
         let legend = if legend_of(panel).is_empty() { 0.0 } else { LABEL_SIZE + 10.0 };
         let axis = TICK_SIZE + LABEL_SIZE + 18.0;
         legend
@@ -523,9 +523,9 @@ impl<'a> Drawing<'a> {
                 DARK.rules()
             );
         }
-        let _ = write!(
+        let _ = writeln!(
             svg,
-            "<rect width=\"{}\" height=\"{}\" fill=\"{}\" class=\"ground\"/>{}</svg>\n",
+            "<rect width=\"{}\" height=\"{}\" fill=\"{}\" class=\"ground\"/>{}</svg>",
             n(w),
             n(h),
             self.palette.ground,

@@ -18,7 +18,7 @@ impl AblationDocument {
 }
 
 fn sentences(document: &AblationDocument) -> Vec<String> {
-    let noun = unit_noun(document.cluster, document.games.iter().map(|game| &*game.name.run_id));
+    let noun = unit_noun(document.cluster, &document.games.iter().map(|game| &*game.name.run_id));
     let mut found = Vec::new();
     for (measure, what) in
         [(Measure::RemovalCost, "costs most to remove"), (Measure::FirstIn, "brings most alone")]

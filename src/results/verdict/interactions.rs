@@ -34,7 +34,7 @@ fn sentences(document: &InteractionDocument) -> Vec<String> {
     if terms.is_empty() {
         return Vec::new();
     }
-    let noun = unit_noun(document.cluster, document.games.iter().map(|game| &*game.name.run_id));
+    let noun = unit_noun(document.cluster, &document.games.iter().map(|game| &*game.name.run_id));
     let behind = if n_units > 1 {
         format!("n = {}", counted(n_units, noun))
     } else {

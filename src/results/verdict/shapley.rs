@@ -39,7 +39,7 @@ impl ShapleyDocument {
 
     /// What the independent unit is called.
     pub fn unit_noun(&self) -> &'static str {
-        unit_noun(self.cluster, self.games.iter().map(|game| &*game.run_id))
+        unit_noun(self.cluster, &self.games.iter().map(|game| &*game.run_id))
     }
 
     /// Units behind the summary.

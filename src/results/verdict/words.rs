@@ -8,7 +8,7 @@ const SIGNIFICANT: i32 = 3;
 
 /// What an independent unit is called: runs whose names end in `seed`, `trial`, `replicate` or `fold` and a number are
 /// such.
-pub fn unit_noun<'a>(cluster: Cluster, run_ids: impl Iterator<Item = &'a str> + Clone) -> &'static str {
+pub fn unit_noun<'a>(cluster: Cluster, run_ids: &(impl Iterator<Item = &'a str> + Clone)) -> &'static str {
     let is_one = |run_id: &str, noun: &str| {
         let name = run_id.trim_end_matches(|c: char| c.is_ascii_digit());
         let word = name.trim_end_matches([' ', '_', '-', '=', ':']);
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn units_are_called_as_the_recording_calls_them() {
-        let noun = |cluster, names: &[&str]| unit_noun(cluster, names.iter().copied());
+        let noun = |cluster, names: &[&str]| unit_noun(cluster, &names.iter().copied());
         assert_eq!(noun(Cluster::Run, &["seed0", "seed12"]), "seed");
         assert_eq!(noun(Cluster::Run, &["attn seed=1", "attn Seed_2"]), "seed");
         assert_eq!(noun(Cluster::Run, &["seed0", "warm"]), "run");
