@@ -287,7 +287,8 @@ fn parsed(matches: &ArgMatches, origins: &Origins) -> Result<Parsed, clap::Error
 
 /// Flags of the command that runs which a variable of the environment sets.
 fn add_variables(matches: &ArgMatches, origins: &mut Origins) {
-    for id in matches.ids() {
+    // Groups of arguments have names of their own, which begin with a capital.
+    for id in matches.ids().filter(|id| !id.as_str().starts_with(char::is_uppercase)) {
         if matches.value_source(id.as_str()) == Some(ValueSource::EnvVariable) {
             let flag = id.as_str().replace('_', "-");
             origins.insert(flag.clone(), variable(&flag));

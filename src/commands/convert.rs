@@ -1,5 +1,6 @@
 //! `simic convert`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -51,6 +52,15 @@ pub fn run(args: &ConvertArgs, context: &Context) -> Result<Outcome, CommandErro
             "for instance -o canonical/",
         ));
     };
+    if folder
+        .extension()
+        .is_some_and(|extension| ["csv", "parquet", "json", "ndjson"].iter().any(|known| extension == *known))
+    {
+        return Err(CommandError::usage(
+            format!("convert writes a folder of files, and {} is called as a file", folder.display()),
+            "for instance -o canonical/",
+        ));
+    }
     if folder.exists() && !folder.is_dir() {
         return Err(CommandError::usage(
             format!("{} is no directory", folder.display()),
@@ -77,6 +87,8 @@ pub fn run(args: &ConvertArgs, context: &Context) -> Result<Outcome, CommandErro
         let target = path.display().to_string();
         move |source| CommandError::Output { target, source }
     };
+    refuse_loss(&coalitions, &map, false)?;
+    refuse_loss(&steps, &map, true)?;
     std::fs::create_dir_all(folder).map_err(failed(folder))?;
     let mut finished: Vec<(AtomicFile, PathBuf, String)> = Vec::new();
     let target = |name: &str| -> Result<(AtomicFile, PathBuf), CommandError> {
@@ -101,6 +113,43 @@ pub fn run(args: &ConvertArgs, context: &Context) -> Result<Outcome, CommandErro
         context.console.note(&format!("{}: {what}", path.display()));
     }
     Ok(Outcome::Clean)
+}
+
+/// Refuses files that have not the same columns: one file of all of them has a place for what all have. Of coalitions,
+/// whose configurations may be spelled in several ways, numbers without another role are looked at.
+fn refuse_loss(files: &[InputFile], map: &ColumnMap, are_steps: bool) -> Result<(), CommandError> {
+    let tables: Vec<Table> = files.iter().map(Table::open).collect::<Result<_, RecordError>>()?;
+    let columns = |table: &Table| -> BTreeMap<String, String> {
+        let values = value_columns(std::slice::from_ref(table), map);
+        let columns = table.described_columns().into_iter();
+        columns.filter(|(name, _)| are_steps || values.contains(name)).collect()
+    };
+    let Some(first) = tables.first() else { return Ok(()) };
+    let expected = columns(first);
+    for table in &tables[1..] {
+        let found = columns(table);
+        let names = expected.keys().chain(found.keys());
+        let differs = |name: &&String| {
+            let (a, b) = (expected.get(*name), found.get(*name));
+            // Of coalitions all numbers become one type.
+            if are_steps { a != b } else { a.is_some() != b.is_some() }
+        };
+        if let Some(name) = names.into_iter().find(differs) {
+            let kind =
+                |of: Option<&String>| of.map_or_else(|| "not there".to_owned(), |dtype| format!("{dtype}"));
+            return Err(CommandError::usage(
+                format!(
+                    "column {name} is {} in {} and {} in {}: it would be lost",
+                    kind(expected.get(name)),
+                    first.name(),
+                    kind(found.get(name)),
+                    table.name()
+                ),
+                "convert these files one by one, each into a folder of its own",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn read_coalitions(

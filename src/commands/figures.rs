@@ -137,6 +137,12 @@ impl FigureArgs {
         }
         let Some(path) = &self.figure else { return Ok(()) };
         PictureFormat::of(path)?;
+        if context.common.output.as_ref() == Some(path) {
+            return Err(CommandError::usage(
+                format!("--figure and --output are both {}", path.display()),
+                "give them two names, or name one alone",
+            ));
+        }
         if path.is_file() && !context.common.force {
             return Err(CommandError::usage(format!("{} exists", path.display()), "--force replaces it"));
         }

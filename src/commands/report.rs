@@ -126,8 +126,21 @@ fn analysed(
         let analysis = parsed::<CompareArgs>(&flags)?.analysis(context)?;
         match compare::compute(&analysis, &steps, context) {
             Ok(found) => documents.push(ResultDocument::Comparison(Box::new(found))),
+            // One file that cannot be used takes no other off the page.
+            Err(error) if steps.len() > 1 => {
+                flag(&mut flags, "on-bad", &["skip".to_owned()]);
+                let analysis = parsed::<CompareArgs>(&flags)?.analysis(context)?;
+                let found = compare::compute(&analysis, &steps, context);
+                documents.extend(found.ok().map(|found| ResultDocument::Comparison(Box::new(found))));
+                failures.push(error);
+            }
             Err(error) => failures.push(error),
         }
+    }
+    if coalitions.is_empty() && steps.is_empty() {
+        // What is missing to read them is said as an analysis says it.
+        let analysis = parsed::<ShapleyArgs>(&[])?.analysis(context)?;
+        read_games(&analysis.value, &analysis.reading, &context.console, &files)?;
     }
     // A page without any analysis is none; one that lacks some says so.
     for error in failures {

@@ -242,6 +242,9 @@ pub enum Problem {
     /// No data set of the layout that was named.
     #[error("no {0} data set")]
     NoSuchLayout(&'static str),
+    /// What describes a data set cannot be read.
+    #[error("this describes a data set, and cannot be read: {0}")]
+    DamagedDescription(String),
     /// A data set whose files hold other rows than it says.
     #[error("this {layout} data set says it has {expected} rows, and {found} are found in its files")]
     DatasetRows {
@@ -363,6 +366,9 @@ impl RecordError {
             Problem::NotCarried(_) => "convert the column, or leave it out of the recording",
             Problem::RepeatedName => "give each column a name of its own",
             Problem::CopiedFile(_) => "name one of the two files",
+            Problem::DamagedDescription(_) => {
+                "restore it; --layout files reads each file of the folder for itself, which is not the same"
+            }
             Problem::NoSuchLayout(_) => "leave --layout out to have it told by what lies there",
             Problem::DatasetRows { .. } => {
                 "restore its files; --on-bad skip goes on with the rows there are, and says so"

@@ -11,7 +11,7 @@ use walkdir::WalkDir;
 
 use super::budget::PartBudget;
 use super::error::{Problem, RecordError};
-use super::layouts::{Datasets, Layout, Member, is_worth_naming, views};
+use super::layouts::{Datasets, Layout, Member, Role, is_worth_naming, views};
 use super::on_disk::{FileOnDisk, is_device, is_pipe, open_pipe};
 use super::run_names::{self, unpacked_path};
 use super::view::View;
@@ -238,7 +238,7 @@ pub fn discover_within(
     for run in runs {
         discover_one(run, budget, &mut discovered, &mut seen)?;
     }
-    place_in_datasets(&mut discovered, layout);
+    place_in_datasets(&mut discovered, layout)?;
     let views: Vec<Vec<View>> = discovered.files.iter().map(|file| views_of(file, layout)).collect();
     let is_of = |(file, views): (&InputFile, &Vec<View>)| file.member.is_some() || views[0] != View::Whole;
     if layout.is_named() && !discovered.files.iter().zip(&views).any(is_of) {
@@ -284,31 +284,39 @@ fn named_after(file: &InputFile, view: View) -> PathBuf {
 }
 
 /// Tells files their places in data sets, and leaves out what those keep beside their rows.
-fn place_in_datasets(discovered: &mut Discovered, layout: Layout) {
+///
+/// # Errors
+/// A data set whose description cannot be read.
+fn place_in_datasets(discovered: &mut Discovered, layout: Layout) -> Result<(), RecordError> {
     let mut datasets = Datasets::of(layout);
     let mut n_shards: BTreeMap<PathBuf, (u64, u64)> = BTreeMap::new();
-    let is_on_disk = |file: &InputFile| matches!(file.place, Place::Path(_));
-    let place = |mut file: InputFile| match datasets.place(file.path()) {
-        _ if !is_on_disk(&file) => Some(file),
-        Ok(member) => {
-            if let Some((member, n)) =
-                member.as_ref().and_then(|member| Some((member, member.dataset.n_files?)))
-            {
-                n_shards.entry(member.run.clone()).or_insert((0, n)).0 += 1;
+    let mut placed = Vec::with_capacity(discovered.files.len());
+    for mut file in std::mem::take(&mut discovered.files) {
+        let role = match &file.place {
+            Place::Path(_) => datasets.place(file.path())?,
+            Place::Memory(_) => None,
+        };
+        match role {
+            // Who names such a file is told what it is not when it is read.
+            Some(Role::Aside) if file.origin == Origin::Searched => continue,
+            Some(Role::Aside) | None => {}
+            Some(Role::Rows(member)) => {
+                if let Some(n) = member.dataset.n_files {
+                    n_shards.entry(member.run.clone()).or_insert((0, n)).0 += 1;
+                }
+                file.member = Some(member);
             }
-            file.member = member;
-            Some(file)
         }
-        // Who names such a file is told what it is not when it is read.
-        Err(()) => (file.origin == Origin::Named).then_some(file),
-    };
-    discovered.files = std::mem::take(&mut discovered.files).into_iter().filter_map(place).collect();
+        placed.push(file);
+    }
+    discovered.files = placed;
     sort_episodes(&mut discovered.files);
     for (run, (found, all)) in n_shards {
         if found < all {
             discovered.notes.push(format!("{found} of the {all} shards of {} are read", run.display()));
         }
     }
+    Ok(())
 }
 
 /// Puts the files of a data set that has one for each episode in the order of those: 2 before 10.

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::Format;
 use super::effects::{
     GameTitle, Level, Picture, Units, adjusted_words, direction_words, distinct_name, effect_cells,
-    group_words, plus_minus, statistic, test_columns, value_column, write_independence, write_unlisted,
-    yes_or_no,
+    group_words, plus_minus, rows_read, statistic, test_columns, value_column, write_independence,
+    write_unlisted, yes_or_no,
 };
 use super::grid::{Column, Grid};
 use super::page::{Page, Tone};
@@ -187,7 +187,7 @@ fn write_one(document: &AblationDocument, n_games_shown: usize, page: &mut Page<
         group_words(&document.group),
         direction_words(document.direction),
         counted(n_games as u64, "game"),
-        counted(document.input.rows, "row"),
+        rows_read(&document.group, document.input.rows),
     ))?;
     let has_units = document.summary.iter().any(|row| row.numbers.n_units > 1);
     let lists_games = n_games <= n_games_shown.max(1) || !has_units;

@@ -147,6 +147,12 @@ pub(super) fn yes_or_no(significant: Option<bool>) -> String {
     significant.map_or("-", |significant| if significant { "yes" } else { "no" }).to_owned()
 }
 
+/// Rows behind a document; of a group they are those of all groups.
+pub(super) fn rows_read(group: &BTreeMap<String, String>, n: u64) -> String {
+    let rows = counted(n, "row");
+    if group.is_empty() { rows } else { format!("of {rows} in all groups") }
+}
+
 /// A test statistic.
 pub(super) fn statistic(t: Option<f64>) -> String {
     t.map_or_else(|| "-".to_owned(), |t| format!("{t:.2}"))

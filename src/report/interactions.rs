@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::Format;
 use super::effects::{
-    GameTitle, Level, Picture, Units, direction_words, distinct_name, effect_cells, group_words, statistic,
-    test_columns, value_column, write_independence, write_unlisted, yes_or_no,
+    GameTitle, Level, Picture, Units, direction_words, distinct_name, effect_cells, group_words, rows_read,
+    statistic, test_columns, value_column, write_independence, write_unlisted, yes_or_no,
 };
 use super::grid::{Column, Grid};
 use super::page::{Page, Tone};
@@ -192,7 +192,7 @@ fn write_one(document: &InteractionDocument, shown: InteractionRows, page: &mut 
         document.order,
         document.method.name(),
         counted(n_games as u64, "game"),
-        counted(document.input.rows, "row"),
+        rows_read(&document.group, document.input.rows),
     ))?;
     let biased = document.games.iter().filter(|game| game.biased).count();
     if biased > 0 {

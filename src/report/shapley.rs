@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Format;
 use super::effects::{
     GameTitle, Level, Picture, Units, direction_words, distinct_name, effect_cells, group_words, ranges,
-    statistic, test_columns, value_column, write_independence, write_unlisted, yes_or_no,
+    rows_read, statistic, test_columns, value_column, write_independence, write_unlisted, yes_or_no,
 };
 use super::grid::{Column, Grid};
 use super::page::{Page, Tone};
@@ -185,7 +185,7 @@ fn write_one(document: &ShapleyDocument, view: &ShapleyRows, page: &mut Page<'_>
         direction_words(document.direction),
         document.method.name(),
         counted(n_games as u64, "game"),
-        counted(document.input.rows, "row"),
+        rows_read(&document.group, document.input.rows),
     ))?;
     if let Some(note) = fit_note(&document.games) {
         page.line(&note)?;

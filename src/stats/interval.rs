@@ -24,13 +24,15 @@ impl From<ConfidenceLevel> for f64 {
 }
 
 impl ConfidenceLevel {
-    /// Accepts a level in (0, 1).
+    /// Accepts a level in (0, 1), of which 1e-9 is left at least: quantiles beyond are none of the data's.
     ///
     /// # Errors
     /// Says the range if `level` is outside it or not a number.
     pub fn new(level: f64) -> Result<Self, String> {
-        if level > 0.0 && level < 1.0 {
+        if level > 0.0 && level <= 1.0 - 1e-9 {
             Ok(Self(level))
+        } else if level > 0.0 && level < 1.0 {
+            Err(format!("a confidence level of {level} leaves nothing over: 0.999999999 is the most"))
         } else {
             Err(format!("a confidence level lies between 0 and 1, exclusive, not {level}"))
         }

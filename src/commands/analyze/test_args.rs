@@ -85,6 +85,15 @@ impl TestArgs {
         }
         // 2^(n-1) patterns of signs, of which a share of 1 - level lies beyond the interval.
         let needed = 1.0 + (1.0 / (1.0 - level.get())).log2() - 1e-9;
+        if self.test == Some(TestArg::SignFlip) && (n_units as f64) < needed {
+            return Err(CommandError::usage(
+                format!(
+                    "--test sign-flip of {n_units} units finds nothing: this level needs at least {}",
+                    needed.ceil()
+                ),
+                "leave --test out, or lower --confidence",
+            ));
+        }
         if self.simultaneous && (n_units as f64) < needed {
             return Err(CommandError::usage(
                 format!(

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::member::{Dataset, Member, Role};
+use super::super::error::RecordError;
+use super::member::{Dataset, Role};
 use super::{Layout, hub, lerobot, minari};
 
 /// Folders above a file that may be the data set's.
@@ -25,37 +26,41 @@ impl Datasets {
         Self { layout, folders: BTreeMap::new() }
     }
 
-    /// The data set that `file` lies in and its place there; `None` for a file that stands alone.
+    /// What `file` is to the data set it lies in; `None` for a file that stands alone.
     ///
     /// # Errors
-    /// `Err(())` for a file that a data set keeps beside its rows.
-    pub(in crate::records) fn place(&mut self, file: &Path) -> Result<Option<Member>, ()> {
+    /// A description that cannot be read.
+    pub(in crate::records) fn place(&mut self, file: &Path) -> Result<Option<Role>, RecordError> {
         let found = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         for folder in found.ancestors().skip(1).take(MAX_DEPTH) {
-            if let Some(dataset) = self.dataset(folder) {
-                return match role(&dataset, &found) {
-                    Role::Rows(member) => Ok(Some(member)),
-                    Role::Aside => Err(()),
-                };
+            if let Some(dataset) = self.dataset(folder)? {
+                return role(&dataset, &found).map(Some);
             }
         }
-        Ok(hub::member(&found).filter(|_| self.layout.allows(Layout::Shards)))
+        Ok(hub::member(&found).filter(|_| self.layout.allows(Layout::Shards)).map(Role::Rows))
     }
 
-    fn dataset(&mut self, folder: &Path) -> Option<Arc<Dataset>> {
+    fn dataset(&mut self, folder: &Path) -> Result<Option<Arc<Dataset>>, RecordError> {
         if let Some(known) = self.folders.get(folder) {
-            return known.clone();
+            return Ok(known.clone());
         }
-        let of = |layout: Layout, open: fn(&Path) -> Option<Dataset>| {
-            self.layout.allows(layout).then(|| open(folder)).flatten()
-        };
-        let found = of(Layout::Lerobot, lerobot::dataset).or_else(|| of(Layout::Minari, minari::dataset));
+        let mut found = None;
+        if self.layout.allows(Layout::Lerobot) {
+            found = lerobot::dataset(folder)?;
+        }
+        if found.is_none() && self.layout.allows(Layout::Minari) {
+            found = minari::dataset(folder)?;
+        }
         let found = found.map(Arc::new);
         self.folders.insert(folder.to_owned(), found.clone());
-        found
+        Ok(found)
     }
 }
 
-fn role(dataset: &Arc<Dataset>, file: &Path) -> Role {
-    if dataset.layout == minari::NAME { minari::role(dataset, file) } else { lerobot::role(dataset, file) }
+fn role(dataset: &Arc<Dataset>, file: &Path) -> Result<Role, RecordError> {
+    if dataset.layout == minari::NAME {
+        minari::role(dataset, file)
+    } else {
+        Ok(lerobot::role(dataset, file))
+    }
 }

@@ -3,18 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use super::member::{Dataset, Member, Role, description};
+use super::super::error::RecordError;
+use super::member::{Dataset, Member, Role, description, rows_said};
 
 /// The data set that lies in a folder.
-pub(super) fn dataset(folder: &Path) -> Option<Dataset> {
-    let info = description(&folder.join("meta/info.json"))?;
+pub(super) fn dataset(folder: &Path) -> Result<Option<Dataset>, RecordError> {
+    let path = folder.join("meta/info.json");
+    let Some(info) = description(&path)? else { return Ok(None) };
     if info.get("codebase_version").is_none() || info.get("features").is_none() {
-        return None;
+        return Ok(None);
     }
-    let n_rows = info.get("total_frames").and_then(Value::as_u64);
-    Some(Dataset { layout: "LeRobot", root: folder.to_owned(), n_rows, n_files: None })
+    let n_rows = rows_said(&info, "total_frames", &path)?;
+    Ok(Some(Dataset { layout: "LeRobot", root: folder.to_owned(), n_rows, n_files: None }))
 }
 
 /// Its files under `data/` have its rows, in the order of their paths.

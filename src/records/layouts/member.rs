@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::super::error::{Problem, RecordError};
+
 /// Bytes of a description: more is no such description.
 const MAX_DESCRIPTION: u64 = 16 << 20;
 
@@ -37,16 +39,38 @@ pub(in crate::records) struct Member {
 }
 
 /// What a file is to the data set it lies in.
-pub(super) enum Role {
+pub(in crate::records) enum Role {
     /// Rows of it.
     Rows(Member),
     /// Something else it keeps.
     Aside,
 }
 
-/// A description that lies in a folder, if it is one.
-pub(super) fn description(path: &Path) -> Option<Value> {
+/// A description that lies in a folder: `None` where there is no such file.
+///
+/// # Errors
+/// A file that is there and cannot be read as one.
+pub(super) fn description(path: &Path) -> Result<Option<Value>, RecordError> {
+    let Ok(file) = File::open(path) else { return Ok(None) };
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(MAX_DESCRIPTION).read_to_end(&mut bytes).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    file.take(MAX_DESCRIPTION).read_to_end(&mut bytes).map_err(|error| damaged(path, error.to_string()))?;
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| damaged(path, error.to_string()))
+}
+
+/// A number of rows that a description says, if it says one.
+///
+/// # Errors
+/// Something else than a number of rows.
+pub(super) fn rows_said(description: &Value, key: &str, path: &Path) -> Result<Option<u64>, RecordError> {
+    match description.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => {
+            let n = value.as_u64().map(Some);
+            n.ok_or_else(|| damaged(path, format!("{key} is {value}, which is no number of rows")))
+        }
+    }
+}
+
+fn damaged(path: &Path, detail: String) -> RecordError {
+    RecordError::file(path.to_string_lossy(), Problem::DamagedDescription(detail))
 }

@@ -116,7 +116,7 @@ fn units(document: &ShapleyDocument) -> Option<String> {
     let (least, most) = (units().min()?, units().max()?);
     let n = if least == most { grouped(most) } else { format!("{} to {}", grouped(least), grouped(most)) };
     (most > 1).then(|| {
-        format!("Over {n} {}s, {} games.", document.cluster.name(), grouped(document.games.len() as u64))
+        format!("Over {n} {}s, {} games.", document.unit_noun(), grouped(document.games.len() as u64))
     })
 }
 

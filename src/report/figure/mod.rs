@@ -73,9 +73,7 @@ pub enum NoSuchFigure {
         known: &'static str,
     },
     /// Several documents, of which a figure shows one.
-    #[error(
-        "there are {0} results, by value column and group, and a figure shows one: choose one with --value, or see simic report"
-    )]
+    #[error("there are {0} results, by value column and group, and a figure shows one")]
     Several(usize),
     /// A result that tells nothing over time.
     #[error(
@@ -89,7 +87,9 @@ impl NoSuchFigure {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Kind { .. } => "leave --figure-kind out for the usual one",
-            Self::Several(_) => "leave the picture out, or choose one result",
+            Self::Several(_) => {
+                "choose a value with --value; without --by there is one group; simic report pictures all"
+            }
             Self::NothingOverTime => "leave the picture out; normalize replay puts rows in order of time",
         }
     }

@@ -221,8 +221,9 @@ impl Panel {
                     ..row(self.name(mark.row), Some(mark.value))
                 })),
                 Layer::Bars(marks) => rows.extend(marks.iter().map(|mark| MarkRow {
-                    low: Some(mark.start),
-                    high: Some(mark.end),
+                    // Of a bar that begins at zero its length says all.
+                    low: Some(mark.start).filter(|start| *start != 0.0),
+                    high: Some(mark.end).filter(|_| mark.start != 0.0),
                     ..row(self.name(mark.row), Some(mark.end - mark.start))
                 })),
                 Layer::Dots(marks) => {

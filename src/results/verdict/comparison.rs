@@ -76,7 +76,12 @@ fn follows(run: &ComparedRunRow, is_one_of_many: bool) -> String {
             format!("{} {verb} {shift} before the recording ends.", capital(&name))
         };
     };
+    // What is recommended follows as fast as it should; without a recommendation the fastest does.
+    let recommended = run.recommended.as_ref().map(|best| &best.setting);
+    let reference = lags.iter().filter(|lag| Some(&lag.0) == recommended).find_map(after);
+    let (fastest, least) = reference.unwrap_or((fastest, least));
     let is_slow = |lag: &&(String, Follows)| match lag.1 {
+        _ if Some(&lag.0) == recommended => false,
         Follows::After(n) => n >= TOO_SLOW * least.max(1),
         Follows::Never => true,
     };
@@ -108,7 +113,13 @@ fn follows(run: &ComparedRunRow, is_one_of_many: bool) -> String {
         _ if slow.iter().all(|lag| lag.1 == Follows::Never) => {
             format!("{mean} do not follow {shift} within the recording")
         }
-        _ => format!("not all of {mean} follow {shift} within the recording"),
+        (_, n) => {
+            let never = slow.iter().filter(|lag| lag.1 == Follows::Never).count();
+            let most = slow.iter().filter_map(|lag| after(lag)).map(|(_, n)| n).max().unwrap_or(0);
+            let others = if n - never == 1 { "the other needs" } else { "the others need up to" };
+            let do_not = if never == 1 { "1 does not" } else { &format!("{never} do not") };
+            format!("{do_not} follow {shift} within the recording, {others} {}", counted(most, "update"))
+        }
     };
     let least = if needs.is_empty() && worst == Some(Follows::Never) {
         counted(least, "update")
@@ -150,7 +161,7 @@ fn closest(document: &ComparisonDocument) -> Option<String> {
     let faster = best.checked_sub(1).and_then(|place| cost(place, "the next faster"));
     let others: Vec<String> = faster.into_iter().chain(cost(best + 1, "the next slower")).collect();
     Some(format!(
-        "{} has the least error of the statistics in use: normalized values are {} off on average; {} (n = {}).",
+        "{} has the least error of the statistics in use: normalized values are about {} off, rows taken as independent; {} (n = {}).",
         capital(&ranked[best].0.name()),
         brief(ranked[best].1),
         others.join("; "),
@@ -215,7 +226,7 @@ mod tests {
             verdict(&settings, Some(501)),
             [
                 "Momentum 0.99 is too slow here: its mean needs 299 updates to follow the shift at vector step 501; momentum 0.9 needs 81.",
-                "Momentum 0.9 has the least error of the statistics in use: normalized values are 0.5 off on average; the next slower, momentum 0.99, 2 (n = 1 run)."
+                "Momentum 0.9 has the least error of the statistics in use: normalized values are about 0.5 off, rows taken as independent; the next slower, momentum 0.99, 2 (n = 1 run)."
             ]
         );
         let settings =
@@ -243,7 +254,7 @@ mod tests {
             verdict(&settings, None),
             [
                 "No shift is found in 1 run.",
-                "Momentum 0.9 has the least error of the statistics in use: normalized values are 0.5 off on average; the next slower, full history, more than 100 (n = 1 run)."
+                "Momentum 0.9 has the least error of the statistics in use: normalized values are about 0.5 off, rows taken as independent; the next slower, full history, more than 100 (n = 1 run)."
             ]
         );
     }

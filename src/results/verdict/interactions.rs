@@ -16,6 +16,18 @@ struct Together {
     regime: Option<Regime>,
     /// Units behind it, where there are several.
     n_units: Option<u64>,
+    /// Whether it is told from none among all terms; `None` without a test.
+    significant: Option<bool>,
+}
+
+impl Together {
+    /// The regime that holds among all terms: an interval is of one term, and one in twenty is beyond zero by chance.
+    fn told(&self) -> Option<Regime> {
+        match (self.regime, self.significant) {
+            (Some(Regime::Synergy | Regime::Interference), Some(false)) => Some(Regime::Undecided),
+            (regime, _) => regime,
+        }
+    }
 }
 
 impl InteractionDocument {
@@ -40,18 +52,11 @@ fn sentences(document: &InteractionDocument) -> Vec<String> {
     } else {
         format!("{}, {}", document.method.name(), counted(document.games.len() as u64, "game"))
     };
-    // Of a loss a negative interaction is the good one.
-    let good = |regime: Regime| match (document.direction, regime) {
-        (Some(Direction::Lower), Regime::Synergy) => Regime::Interference,
-        (Some(Direction::Lower), Regime::Interference) => Regime::Synergy,
-        (_, regime) => regime,
-    };
     let mut found = Vec::new();
     for (wanted, verb) in
         [(Regime::Synergy, "work together"), (Regime::Interference, "stand in each other's way")]
     {
-        let mut of_kind: Vec<&Together> =
-            terms.iter().filter(|term| term.regime.map(good) == Some(wanted)).collect();
+        let mut of_kind: Vec<&Together> = terms.iter().filter(|term| term.told() == Some(wanted)).collect();
         of_kind.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
         let Some((first, others)) = of_kind.split_first() else { continue };
         let own = first.n_units.map(|n| format!("n = {}", counted(n, noun)));
@@ -62,7 +67,7 @@ fn sentences(document: &InteractionDocument) -> Vec<String> {
         let too = if names.is_empty() { String::new() } else { format!("; so do {}", listed(&names, NAMES)) };
         found.push(format!("{} {verb}{most}: {words}{too}.", first.players));
     }
-    let n_open = terms.iter().filter(|term| term.regime == Some(Regime::Undecided)).count();
+    let n_open = terms.iter().filter(|term| term.told() == Some(Regime::Undecided)).count();
     if found.is_empty() {
         found.push(if n_open > 0 {
             format!("No interaction can be told from none ({behind}).")
@@ -84,6 +89,7 @@ fn over_units(document: &InteractionDocument) -> Vec<Together> {
         interval: row.numbers.ci_low.zip(row.numbers.ci_high),
         regime: row.regime,
         n_units: Some(row.numbers.n_units).filter(|n| *n > 1),
+        significant: row.numbers.significant,
     })
     .collect()
 }
@@ -97,6 +103,7 @@ fn of_game(document: &InteractionDocument) -> Vec<Together> {
         interval: row.ci_low.zip(row.ci_high),
         regime: row.regime,
         n_units: None,
+        significant: None,
     })
     .collect()
 }

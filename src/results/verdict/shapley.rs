@@ -58,15 +58,16 @@ fn sentences(document: &ShapleyDocument) -> Vec<String> {
     let has_units = document.n_units() > 1;
     let effects = if has_units || document.games.len() > 1 { over_units(document) } else { of_game(first) };
     let has_intervals = effects.iter().any(|effect| effect.interval.is_some());
-    sentences.extend(ranked(document, &effects, &behind(document, first, has_units, has_intervals)));
     let biased = document.games.iter().filter(|game| game.biased).count();
     if biased > 0 {
         sentences.push(match document.games.len() {
             1 => "Coalitions are missing: the values are biased.".to_owned(),
             n => format!("Coalitions are missing in {biased} of {n} games: their values are biased."),
         });
-    } else if !has_units {
-        sentences.push(of_one_unit(document, first, has_intervals));
+    }
+    sentences.extend(ranked(document, &effects, &behind(document, first, has_units, has_intervals)));
+    if biased == 0 && !has_units {
+        sentences.extend(of_one_unit(document, first, has_intervals));
     }
     sentences
 }
@@ -225,7 +226,10 @@ fn bounds(document: &ShapleyDocument, first: &GameRow) -> Vec<String> {
     let of = if document.games.len() > 1 { " (first game)" } else { "" };
     let mut sentences: Vec<String> = Vec::new();
     if let Some(text) = sentence(&parts) {
-        sentences.push(format!("Whatever the missing coalitions hold, {}{of}.", text.trim_end_matches('.')));
+        sentences.push(format!(
+            "Whatever the missing coalitions hold, recorded values taken as exact, {}{of}.",
+            text.trim_end_matches('.')
+        ));
     }
     if !names.is_empty() {
         let signs = if names.len() == 1 { "the sign of" } else { "the signs of" };

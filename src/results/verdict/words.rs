@@ -1,5 +1,7 @@
 //! Words that conclusions share.
 
+use std::collections::BTreeSet;
+
 use crate::attribution::Cluster;
 use crate::results::text::{decimals_of, fixed, signed};
 
@@ -19,7 +21,13 @@ pub fn unit_noun<'a>(cluster: Cluster, run_ids: &(impl Iterator<Item = &'a str> 
         Cluster::Game => "game",
         Cluster::Episode => "episode",
         Cluster::Run => {
-            let is_all = |noun: &&str| run_ids.clone().all(|run_id| is_one(run_id, noun));
+            // Seeds of several runs are more than seeds.
+            let stem = |run_id: &'a str| run_id.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+            let stems: BTreeSet<String> = run_ids
+                .clone()
+                .map(|id| stem(id).to_lowercase().replace([' ', '_', '-', '=', ':'], ""))
+                .collect();
+            let is_all = |noun: &&str| stems.len() == 1 && run_ids.clone().all(|run_id| is_one(run_id, noun));
             nouns.into_iter().find(is_all).unwrap_or("run")
         }
     }
