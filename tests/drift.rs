@@ -183,12 +183,15 @@ fn true_error(rows: &[[f64; 4]], truth: impl Fn(usize) -> f64, momentum: f64) ->
     total / rows.len() as f64
 }
 
+/// The mean at a step.
+type Truth = fn(usize) -> f64;
+
 #[test]
 fn the_recommended_momentum_is_the_best_one_to_a_step_of_the_grid() {
     use rand::SeedableRng;
     let (_directory, path) = folder();
     let n_steps = 4000;
-    let scenarios: [(&str, fn(usize) -> f64); 4] = [
+    let scenarios: [(&str, Truth); 4] = [
         ("one shift", |step| if step < 2000 { 0.0 } else { 1.5 }),
         ("four shifts", |step| f64::from(u8::from(step / 800 % 2 == 1)) * 2.0),
         ("a slow drift", |step| step as f64 / 1000.0),
