@@ -86,3 +86,24 @@ fn nothing_is_left_where_something_cannot_be_read() {
     assert_eq!(std::fs::read_dir(&output).map_or(0, Iterator::count), 0);
     assert_eq!(run(&["convert", "fixtures/simulated/mask.parquet"]).status.code(), Some(2));
 }
+
+#[test]
+fn what_not_all_files_have_is_never_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
+    std::fs::write(path("a.csv"), "step,obs,reward\n0,1,0.5\n1,2,0.5\n").expect("written");
+    std::fs::write(path("b.csv"), "step,reward\n0,0.5\n1,1.5\n").expect("written");
+    std::fs::write(path("c.csv"), "step,obs,reward\n0,1,5\n1,2,5\n").expect("written");
+    for (others, column) in
+        [(["a.csv", "b.csv"], "obs"), (["b.csv", "a.csv"], "obs"), (["a.csv", "c.csv"], "reward")]
+    {
+        let [first, second] = others.map(path);
+        let output = run(&["convert", &first, &second, "-o", &path("canonical")]);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(&format!("column {column}")) && stderr.contains("would be lost"), "{stderr}");
+        assert!(!folder.path().join("canonical").exists(), "{stderr}");
+    }
+    let output = run(&["convert", &path("a.csv"), "-o", &path("x.csv")]);
+    assert_eq!(output.status.code(), Some(2));
+}

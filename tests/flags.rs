@@ -472,7 +472,10 @@ fn every_flag_of_every_verb_changes_an_answer() {
 
 #[test]
 fn flags_without_effect_are_refused_with_the_reason() {
-    let cases: [(&str, &str); 71] = [
+    let cases: [(&str, &str); 74] = [
+        ("analyze shapley SWEEP --players attn,aug,norm --by lr --test sign-flip", "needs at least 6"),
+        ("analyze shapley GAMES --confidence 0.9999999999999999", "leaves nothing over"),
+        ("analyze shapley GAMES -o OUT.svg --figure OUT.svg", "are both"),
         ("analyze shapley GAMES --range 0,1", "--method bounds"),
         ("analyze shapley GAMES --range 0,1 --method kernel", "--method bounds"),
         ("analyze shapley GAMES --resamples 300", "--ci bootstrap"),

@@ -152,6 +152,25 @@ fn the_rows_that_fill_up_episodes_of_minari_do_not_count() {
 }
 
 #[test]
+fn a_damaged_description_is_an_error_not_another_reading() {
+    let damaged = |info: &str| {
+        let folder = folder(&[("set/meta/info.json", info), ("set/data/file-000.csv", FIRST)]);
+        let path = folder.path().join("set").to_string_lossy().into_owned();
+        let output = run(&["normalize", "stats", &path]);
+        let (_, stderr) = json(&["normalize", "stats", &path, "--layout", "files"]);
+        assert!(!stderr.contains("info.json"), "{stderr}");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for info in ["{", "", &INFO.replace('6', "-3"), &INFO.replace('6', "\"many\"")] {
+        let (code, stderr) = damaged(info);
+        assert!(
+            code == Some(3) && stderr.contains("info.json") && stderr.contains("hint"),
+            "{info}: {stderr}"
+        );
+    }
+}
+
+#[test]
 fn shards_are_one_run() {
     let rows = ["obs,t\n1,0\n2,1\n", "obs,t\n3,2\n4,3\n"];
     let folder = folder(&[

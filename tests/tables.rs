@@ -290,3 +290,33 @@ fn everything_odd_about_rows_is_told_with_its_place() {
     let (document, _) = json(&["inspect", "tests/cli/data/missing.csv", "--problems"]);
     assert_eq!(document["files"][0]["oddities"][0]["problem"], "a game that lacks coalitions");
 }
+
+#[test]
+fn the_same_data_twice_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = std::fs::read_to_string("fixtures/tables/sweep.csv").expect("a table");
+    for name in ["a.csv", "b.csv"] {
+        std::fs::write(folder.path().join(name), &table).expect("written");
+    }
+    let run = |paths: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_simic"))
+            .args(["analyze", "shapley", "--players", "attn,aug,norm", "--by", "lr", "--no-config"])
+            .args(paths.iter().map(|path| folder.path().join(path)))
+            .output()
+            .expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, stderr) = run(&["a.csv", "b.csv"]);
+    assert!(
+        code == Some(0) && stderr.contains("runs a/seed=0 and b/seed=0 hold the same values"),
+        "{stderr}"
+    );
+    assert!(!run(&["a.csv"]).1.contains("the same values"));
+    // One other value, and they are two runs.
+    let line = table.lines().nth(1).expect("a row").to_owned();
+    let value = line.rsplit(',').next().expect("a value").to_owned();
+    let changed = table.lines().map(|row| row.replace(&value, "0.5")).collect::<Vec<_>>().join("\n");
+    std::fs::write(folder.path().join("b.csv"), changed).expect("written");
+    let (_, stderr) = run(&["a.csv", "b.csv"]);
+    assert!(!stderr.contains("a/seed=0 and b/seed=0"), "{stderr}");
+}

@@ -57,6 +57,7 @@ fn value_argument(table: &Table, map: &ColumnMap, players: &[String]) -> Option<
     }
     let could_be = |name: &String| {
         table.column_type(name).is_some_and(columns::is_numeric)
+            && !is_no_result(name)
             && !players.contains(name)
             && (!map.has_role(name) || Direction::of_column(name).is_some())
     };
@@ -65,6 +66,18 @@ fn value_argument(table: &Table, map: &ColumnMap, players: &[String]) -> Option<
     let known = numeric.iter().find(|name| Direction::of_column(name).is_some());
     let value = known.or(numeric.last())?;
     Some(format!(" --value {}", quoted(value)))
+}
+
+/// Words of the names of columns that are settings or bookkeeping, not results.
+const NO_RESULTS: [&str; 14] = [
+    "lr", "learning", "wd", "decay", "batch", "size", "seed", "index", "id", "unnamed", "time", "seconds",
+    "duration", "params",
+];
+
+/// Whether a column's name says that it holds no result, or nothing at all.
+fn is_no_result(name: &str) -> bool {
+    let mut words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).peekable();
+    words.peek().is_none() || words.any(|word| NO_RESULTS.contains(&word.to_lowercase().as_str()))
 }
 
 /// The flag that names columns of numbers as observations, where there are some without another role.

@@ -39,6 +39,12 @@ pub(in crate::commands) fn read_games(
     if let Some(skipped) = recording.skipped().describe() {
         console.warn(&skipped);
     }
+    // In one file the same rows are what was recorded.
+    if let Some((a, b)) = (files.len() > 1).then(|| recording.twin_runs()).flatten() {
+        console.warn(&format!(
+            "runs {a} and {b} hold the same values in every game: the same data twice counts twice"
+        ));
+    }
     Ok(recording)
 }
 

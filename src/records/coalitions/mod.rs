@@ -13,6 +13,7 @@ mod part;
 mod players_on;
 mod recording;
 mod repeats;
+mod twins;
 mod walks;
 
 pub use self::options::CoalitionOptions;

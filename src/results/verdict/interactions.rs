@@ -2,8 +2,8 @@
 
 use super::words::{interval_words, unit_noun};
 use crate::attribution::Regime;
+use crate::results::InteractionDocument;
 use crate::results::text::{counted, listed};
-use crate::results::{Direction, InteractionDocument};
 
 /// Names listed in a sentence.
 const NAMES: usize = 3;

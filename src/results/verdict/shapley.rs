@@ -67,7 +67,7 @@ fn sentences(document: &ShapleyDocument) -> Vec<String> {
     }
     sentences.extend(ranked(document, &effects, &behind(document, first, has_units, has_intervals)));
     if biased == 0 && !has_units {
-        sentences.extend(of_one_unit(document, first, has_intervals));
+        sentences.push(of_one_unit(document, first, has_intervals));
     }
     sentences
 }
