@@ -177,9 +177,13 @@ impl TransitionSummary {
             let row = place.first_row + cell.row as u64;
             return Err(cell.error(table.name(), row));
         }
-        let mut row = 0;
+        let (mut row, mut run_end) = (0, 0);
         while row < place.n_rows {
-            let end = episodes.run_end(row, runs.run_end(row, place.n_rows));
+            // Episodes may change with every row: the end of a run is looked for once.
+            if row >= run_end {
+                run_end = runs.run_end(row, place.n_rows);
+            }
+            let end = episodes.run_end(row, run_end);
             let run = runs.get(row);
             self.episodes.insert((run.clone(), episodes.get(row)));
             self.runs.insert(run);

@@ -258,7 +258,22 @@ impl KeyColumns {
     }
 
     /// End of the rows with one key that begin at `start`.
+    ///
+    /// Looked for in stretches that grow: one part of the key may be the same to the end while another changes with every
+    /// row.
     fn run_end(&self, start: usize, end: usize) -> usize {
+        let mut length = 64;
+        loop {
+            let stretch = end.min(start + length);
+            let found = self.run_end_within(start, stretch);
+            if found < stretch || stretch == end {
+                return found;
+            }
+            length *= 4;
+        }
+    }
+
+    fn run_end_within(&self, start: usize, end: usize) -> usize {
         let end = self.episodes.run_end(start, end);
         let end = self.env_ids.run_end(start, end);
         let end = self.batches.as_ref().map_or(end, |batches| batches.run_end(start, end));

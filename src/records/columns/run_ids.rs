@@ -49,9 +49,13 @@ impl Texts {
             return Self::Constant(join(0));
         }
         let mut joined = MutableBinaryViewArray::<str>::with_capacity(n_rows);
-        let mut row = 0;
+        let (mut row, mut other_end) = (0, 0);
         while row < n_rows {
-            let end = other.run_end(row, self.run_end(row, n_rows));
+            // Looked for once for each of its runs, within which this one's are looked for.
+            if row >= other_end {
+                other_end = other.run_end(row, n_rows);
+            }
+            let end = self.run_end(row, other_end);
             joined.extend_constant(end - row, Some(join(row)));
             row = end;
         }
