@@ -25,19 +25,15 @@ impl CoalitionRecording {
         if runs.len() < 2 {
             return None;
         }
-        let mut alike: BTreeMap<Outline, Vec<(&str, &Vec<usize>)>> = BTreeMap::new();
+        let mut earlier: BTreeMap<Outline, Vec<(&str, &Vec<usize>)>> = BTreeMap::new();
+        let contents = |games: &[usize]| games.iter().map(|game| self.contents(*game)).collect::<Vec<_>>();
         for (run, games) in &runs {
             let outline = Outline { n_games: games.len(), first: self.contents(games[0]) };
-            alike.entry(outline).or_default().push((run, games));
-        }
-        for candidates in alike.values().filter(|candidates| candidates.len() > 1) {
-            let mut seen: BTreeMap<Vec<u64>, &str> = BTreeMap::new();
-            for (run, games) in candidates {
-                let contents = games.iter().map(|game| self.contents(*game)).collect();
-                if let Some(twin) = seen.insert(contents, run) {
-                    return Some((twin.to_owned(), (*run).to_owned()));
-                }
+            let alike = earlier.entry(outline).or_default();
+            if let Some((twin, _)) = alike.iter().find(|(_, others)| contents(others) == contents(games)) {
+                return Some(((*twin).to_owned(), (*run).to_owned()));
             }
+            alike.push((run, games));
         }
         None
     }
