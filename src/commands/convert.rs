@@ -135,8 +135,7 @@ fn refuse_loss(files: &[InputFile], map: &ColumnMap, are_steps: bool) -> Result<
             if are_steps { a != b } else { a.is_some() != b.is_some() }
         };
         if let Some(name) = names.into_iter().find(differs) {
-            let kind =
-                |of: Option<&String>| of.map_or_else(|| "not there".to_owned(), |dtype| format!("{dtype}"));
+            let kind = |of: Option<&String>| of.map_or_else(|| "not there".to_owned(), Clone::clone);
             return Err(CommandError::usage(
                 format!(
                     "column {name} is {} in {} and {} in {}: it would be lost",

@@ -49,7 +49,7 @@ impl CoalitionRecording {
         };
         let (mut sum, mut first, mut varies) = (of_key, None, false);
         self.each_row(game, |row| {
-            let values: Vec<u64> = row.values.into_iter().map(f64::to_bits).collect();
+            let values: Vec<u64> = row.values.map(f64::to_bits).collect();
             let mut hasher = DefaultHasher::new();
             (&row.mask[..], &values).hash(&mut hasher);
             sum = sum.wrapping_add(hasher.finish());
