@@ -118,8 +118,8 @@ pub fn common_help() -> Command {
 }
 
 /// Where the flags that every command has are told instead.
-const COMMON_LINE: &str =
-    "Common options (--format, --output, --seed, --column, --threads, ...): simic help common";
+const COMMON_LINE: &str = "Common options (--format, --output, --width, --wide, --ascii, --seed, --column, --layout, --threads, --max-memory, \
+     ...): simic help common";
 
 /// The help of every command without the flags that all have.
 fn with_short_help(command: Command) -> Command {

@@ -550,7 +550,7 @@ fn what_every_command_has_is_told_once() {
         &["--help"],
     ] {
         let help = stdout(verb);
-        assert!(!help.contains("--max-memory") && help.contains("simic help common"), "{help}");
+        assert!(!help.contains("--progress") && help.contains("simic help common"), "{help}");
     }
     assert!(stdout(&["man", "analyze", "shapley"]).contains("permutations"));
     assert!(!stdout(&["man", "analyze", "shapley"]).contains("carry-over"));
