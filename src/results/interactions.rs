@@ -219,8 +219,8 @@ pub struct InteractionRow {
     /// Mean, interval and test.
     #[serde(flatten)]
     pub numbers: SummaryNumbers,
-    /// What it amounts to, by the interval over units; absent for single players.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What it amounts to, by the interval over units; null for single players.
+    #[serde(default)]
     pub regime: Option<Regime>,
 }
 
