@@ -615,3 +615,30 @@ fn a_conclusion_says_the_units_of_its_own_slot() {
         "{verdict}"
     );
 }
+
+#[test]
+fn a_conclusion_says_where_intervals_are_too_narrow() {
+    let verdict = |flags: &[&str]| {
+        json(
+            &[&["analyze", "shapley", "fixtures/digits_regions.parquet", "--format", "json"], flags].concat(),
+        )["verdict"]
+            .to_string()
+    };
+    assert!(verdict(&["--ci", "bootstrap"]).contains("bootstrap of 10 units are too narrow"));
+    assert!(verdict(&["--ci", "normal"]).contains("normal of 10 units are too narrow"));
+    assert!(!verdict(&[]).contains("too narrow"));
+}
+
+#[test]
+fn values_beyond_squares_have_no_interval() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("huge.csv");
+    let mut rows = "run_id,mask,val_accuracy\n".to_owned();
+    for (run, value) in [("a", "1e300"), ("b", "-1e300"), ("c", "3e299")] {
+        rows.push_str(&format!("{run},0,0\n{run},1,{value}\n"));
+    }
+    std::fs::write(&file, rows).expect("written");
+    let document = json(&["analyze", "shapley", file.to_str().expect("text"), "--format", "json"]);
+    let row = &document["summary"][0];
+    assert!(row["ci_low"].is_null() && row["p_value"].is_null() && row["t"].is_null(), "{row}");
+}

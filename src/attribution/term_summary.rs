@@ -282,7 +282,9 @@ impl<T> TermUnits<T> {
         // Units that differ by rounding alone tell nothing of how the value varies.
         let floor = rounding_floor(self.scale);
         let is_rounding = estimate.sd.is_some_and(|sd| sd <= floor);
-        let test = if is_rounding || self.biased {
+        // Nor do those whose squares are beyond 64-bit numbers.
+        let says_nothing = is_rounding || estimate.sd.is_some_and(|sd| !sd.is_finite());
+        let test = if says_nothing || self.biased {
             None
         } else {
             one_sample_test(&means, &estimate, inference.interval)
@@ -297,7 +299,7 @@ impl<T> TermUnits<T> {
             standard_error: estimate.standard_error,
             n_units: estimate.n,
             n_games,
-            interval: estimate.interval.filter(|_| !is_rounding && !self.biased),
+            interval: estimate.interval.filter(|_| !says_nothing && !self.biased),
             t: test.map(|test| test.t),
             p_value: match inference.test {
                 UnitTest::OfInterval => test.map(|test| test.p_value),

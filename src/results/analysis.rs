@@ -40,6 +40,19 @@ pub enum IntervalKind {
     Bootstrap,
 }
 
+impl IntervalKind {
+    /// Units from which on such an interval covers about what it says; fewer make it too narrow.
+    pub fn enough_units(self) -> u64 {
+        match self {
+            Self::T => 2,
+            // 94 % at 95 %.
+            Self::Normal => 30,
+            // 93 %; of 10 to 12 units 90 %.
+            Self::Bootstrap => 20,
+        }
+    }
+}
+
 /// How coalition rows are read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CoalitionReading {

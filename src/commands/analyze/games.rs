@@ -127,12 +127,6 @@ pub(super) fn input_of(recording: &CoalitionRecording, n_skipped_games: u64) -> 
     ShapleyInput::new(counts, &recording.skipped().into(), n_skipped_games)
 }
 
-/// Units from which on a bootstrap covers nearly what it says: of 10 to 12, 90 % at 95 %, of 20, 93 %.
-const BOOTSTRAP_UNITS: u64 = 20;
-
-/// Units from which on the normal quantile covers nearly what it says: of 30, 94 % at 95 %.
-const NORMAL_UNITS: u64 = 30;
-
 /// Refuses a bootstrap where nothing has enough units for one, and warns where some have too few for what was asked.
 ///
 /// # Errors
@@ -146,7 +140,7 @@ pub(super) fn check_units(
     let (Some(fewest), Some(most)) = (counts.iter().min(), counts.iter().max()) else { return Ok(()) };
     match ci {
         IntervalKind::Normal => {
-            if *fewest < NORMAL_UNITS {
+            if *fewest < ci.enough_units() {
                 console.warn(&format!("--ci normal of {fewest} units is too narrow; --ci t is not"));
             }
         }
@@ -161,7 +155,7 @@ pub(super) fn check_units(
         IntervalKind::Bootstrap if *fewest < FEWEST_BOOTSTRAP_UNITS => console.warn(&format!(
             "--ci bootstrap: no interval where there are fewer than {FEWEST_BOOTSTRAP_UNITS} units; --ci t has one"
         )),
-        IntervalKind::Bootstrap if *fewest < BOOTSTRAP_UNITS => {
+        IntervalKind::Bootstrap if *fewest < ci.enough_units() => {
             console.warn(&format!("--ci bootstrap of {fewest} units is too narrow; --ci t is not"));
         }
         IntervalKind::T | IntervalKind::Bootstrap => {}

@@ -1,6 +1,6 @@
 //! What ablations say: which slot costs most to remove, and where the measures disagree.
 
-use super::words::{interval_words, unit_noun};
+use super::words::{interval_words, narrow, unit_noun};
 use crate::attribution::Measure;
 use crate::results::text::{counted, listed};
 use crate::results::{AblationDocument, AblationRow, Direction};
@@ -56,6 +56,7 @@ fn sentences(document: &AblationDocument) -> Vec<String> {
             found.push(format!("No slot can be told to be one that {none}."));
         }
     }
+    found.extend(narrow(document.ci, document.summary.iter().map(|row| row.numbers.n_units)));
     let mut disagreeing: Vec<&str> = document
         .summary
         .iter()

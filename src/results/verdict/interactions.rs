@@ -1,6 +1,6 @@
 //! What interactions say: which slots work together, which stand in each other's way.
 
-use super::words::{interval_words, unit_noun};
+use super::words::{interval_words, narrow, unit_noun};
 use crate::attribution::Regime;
 use crate::results::InteractionDocument;
 use crate::results::text::{counted, listed};
@@ -78,6 +78,7 @@ fn sentences(document: &InteractionDocument) -> Vec<String> {
         let of = if n_open == 1 { "1 other term is" } else { &format!("{n_open} other terms are") };
         found.push(format!("{of} undecided."));
     }
+    found.extend(narrow(document.ci, document.summary.iter().map(|row| row.numbers.n_units)));
     found
 }
 

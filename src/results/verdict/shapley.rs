@@ -1,6 +1,6 @@
 //! What Shapley values say: what helps most, what hurts, and what cannot be told from zero.
 
-use super::words::{interval_words, sentence, unit_noun};
+use super::words::{interval_words, narrow, sentence, unit_noun};
 use crate::attribution::Method;
 use crate::results::text::{counted, decimals_of, fixed, listed};
 use crate::results::{Direction, GameRow, ShapleyDocument};
@@ -66,6 +66,7 @@ fn sentences(document: &ShapleyDocument) -> Vec<String> {
         });
     }
     sentences.extend(ranked(document, &effects, &behind(document, first, has_units, has_intervals)));
+    sentences.extend(narrow(document.ci, document.summary.iter().map(|row| row.n_units)));
     if biased == 0 && !has_units {
         sentences.push(of_one_unit(document, first, has_intervals));
     }

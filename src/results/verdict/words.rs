@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::attribution::Cluster;
+use crate::results::IntervalKind;
 use crate::results::text::{decimals_of, fixed, signed};
 
 /// Significant digits of the largest number in a sentence.
@@ -49,6 +50,15 @@ pub fn interval_words(value: f64, interval: Option<(f64, f64)>, confidence: f64,
     });
     let behind: Vec<String> = interval.into_iter().chain((!of.is_empty()).then(|| of.to_owned())).collect();
     if behind.is_empty() { value } else { format!("{value} ({})", behind.join(", ")) }
+}
+
+/// What is to be said of intervals of few units, where their kind makes them too narrow.
+pub(super) fn narrow(ci: IntervalKind, n_units: impl Iterator<Item = u64>) -> Option<String> {
+    let fewest = n_units.filter(|n| *n > 1).min().filter(|n| *n < ci.enough_units())?;
+    let kind = if ci == IntervalKind::Normal { "normal" } else { "bootstrap" };
+    Some(format!(
+        "Intervals by {kind} of {fewest} units are too narrow, and tests too ready; t intervals are not."
+    ))
 }
 
 /// A sentence: parts with semicolons between them and a full stop.
