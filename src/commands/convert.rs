@@ -9,8 +9,7 @@ use super::{CommandError, Context, Outcome, refuse_doubled};
 use crate::attribution::Repeats;
 use crate::records::{
     AtomicFile, Clock, CoalitionOptions, CoalitionRecording, ColumnMap, FileKind, InputFile, OnBad,
-    RecordError, StepConverter, StepOptions, StepRecording, StepSizes, StepTarget, Table, value_columns,
-    write_coalitions,
+    StepConverter, StepOptions, StepRecording, StepSizes, StepTarget, Table, value_columns, write_coalitions,
 };
 
 /// Writes recordings again as canonical Parquet: `coalitions.parquet` and `transitions.parquet` in the directory -o names.
@@ -70,14 +69,19 @@ pub fn run(args: &ConvertArgs, context: &Context) -> Result<Outcome, CommandErro
     let files = context.discover(&args.runs)?.files;
     let map = context.columns()?.with_players(&args.players).with_obs(&args.obs);
     let mut of_kinds: [Vec<InputFile>; 2] = [Vec::new(), Vec::new()];
+    let mut tables: [Vec<Table>; 2] = [Vec::new(), Vec::new()];
     for file in &files {
-        match map.kind(&Table::open(file)?)? {
-            FileKind::Coalitions => of_kinds[0].push(file.clone()),
-            FileKind::Transitions => of_kinds[1].push(file.clone()),
+        let table = Table::open(file)?;
+        let kind = match map.kind(&table)? {
+            FileKind::Coalitions => 0,
+            FileKind::Transitions => 1,
             FileKind::Other => {
                 context.console.note(&format!("{}: neither coalitions nor steps, left out", file.name));
+                continue;
             }
-        }
+        };
+        of_kinds[kind].push(file.clone());
+        tables[kind].push(table);
     }
     let [coalitions, steps] = of_kinds;
     if coalitions.is_empty() && steps.is_empty() {
@@ -87,8 +91,10 @@ pub fn run(args: &ConvertArgs, context: &Context) -> Result<Outcome, CommandErro
         let target = path.display().to_string();
         move |source| CommandError::Output { target, source }
     };
-    refuse_loss(&coalitions, &map, false)?;
-    refuse_loss(&steps, &map, true)?;
+    refuse_loss(&tables[0], &map, false)?;
+    refuse_loss(&tables[1], &map, true)?;
+    let values = if args.value.is_empty() { value_columns(&tables[0], &map) } else { args.value.clone() };
+    drop(tables);
     std::fs::create_dir_all(folder).map_err(failed(folder))?;
     let mut finished: Vec<(AtomicFile, PathBuf, String)> = Vec::new();
     let target = |name: &str| -> Result<(AtomicFile, PathBuf), CommandError> {
@@ -98,7 +104,7 @@ pub fn run(args: &ConvertArgs, context: &Context) -> Result<Outcome, CommandErro
     };
     if !coalitions.is_empty() {
         let (mut file, path) = target("coalitions.parquet")?;
-        let recording = read_coalitions(args, &map, &coalitions, context)?;
+        let recording = read_coalitions(args, values, &map, &coalitions, context)?;
         let n_rows = write_coalitions(&recording, file.as_file()).map_err(failed(&path))?;
         finished.push((file, path, format!("{n_rows} rows of {} games", recording.n_games())));
     }
@@ -117,8 +123,7 @@ pub fn run(args: &ConvertArgs, context: &Context) -> Result<Outcome, CommandErro
 
 /// Refuses files that have not the same columns: one file of all of them has a place for what all have. Of coalitions,
 /// whose configurations may be spelled in several ways, numbers without another role are looked at.
-fn refuse_loss(files: &[InputFile], map: &ColumnMap, are_steps: bool) -> Result<(), CommandError> {
-    let tables: Vec<Table> = files.iter().map(Table::open).collect::<Result<_, RecordError>>()?;
+fn refuse_loss(tables: &[Table], map: &ColumnMap, are_steps: bool) -> Result<(), CommandError> {
     let columns = |table: &Table| -> BTreeMap<String, String> {
         let values = value_columns(std::slice::from_ref(table), map);
         let columns = table.described_columns().into_iter();
@@ -153,12 +158,11 @@ fn refuse_loss(files: &[InputFile], map: &ColumnMap, are_steps: bool) -> Result<
 
 fn read_coalitions(
     args: &ConvertArgs,
+    values: Vec<String>,
     map: &ColumnMap,
     files: &[InputFile],
     context: &Context,
 ) -> Result<CoalitionRecording, CommandError> {
-    let tables: Vec<Table> = files.iter().map(Table::open).collect::<Result<_, RecordError>>()?;
-    let values = if args.value.is_empty() { value_columns(&tables, map) } else { args.value.clone() };
     let values = values.into_iter().filter(|name| !args.players.contains(name)).collect();
     let options = CoalitionOptions {
         columns: map.clone(),

@@ -101,11 +101,11 @@ fn analysed(
     drop(progress);
     let asked = InspectAnalysis { value: args.value.clone(), columns: context.columns()?.to_map() };
     let mut documents = vec![ResultDocument::Inspection(InspectionDocument::new(rows, asked))];
+    let kinds: Vec<Option<FileKind>> =
+        files.iter().map(|file| Table::open(file).and_then(|table| columns.kind(&table)).ok()).collect();
     let of_kind = |kind: FileKind| -> Vec<InputFile> {
-        let is_of = |file: &&InputFile| {
-            Table::open(file).and_then(|table| columns.kind(&table)).is_ok_and(|k| k == kind)
-        };
-        files.iter().filter(is_of).cloned().collect()
+        let files = files.iter().zip(&kinds).filter(|(_, of)| **of == Some(kind));
+        files.map(|(file, _)| file.clone()).collect()
     };
     let mut failures: Vec<CommandError> = Vec::new();
     let coalitions = of_kind(FileKind::Coalitions);

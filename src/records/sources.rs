@@ -276,11 +276,11 @@ fn named_after(file: &InputFile, view: View) -> PathBuf {
     if let Some(member) = &file.member {
         return of_folder(&member.run);
     }
-    let folder = file.path().canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned));
-    match folder.filter(|_| view != View::Whole) {
-        Some(folder) => of_folder(&folder),
-        None => file.path().to_owned(),
+    if view == View::Whole {
+        return file.path().to_owned();
     }
+    let found = file.path().canonicalize().ok();
+    found.as_deref().and_then(Path::parent).map_or_else(|| file.path().to_owned(), of_folder)
 }
 
 /// Tells files their places in data sets, and leaves out what those keep beside their rows.
@@ -321,19 +321,10 @@ fn place_in_datasets(discovered: &mut Discovered, layout: Layout) -> Result<(), 
 
 /// Puts the files of a data set that has one for each episode in the order of those: 2 before 10.
 fn sort_episodes(files: &mut [InputFile]) {
-    let mut first: BTreeMap<PathBuf, usize> = BTreeMap::new();
-    let places: Vec<usize> = (files.iter().enumerate())
-        .map(|(place, file)| match &file.member {
-            Some(member) => *first.entry(member.dataset.root.clone()).or_insert(place),
-            None => place,
-        })
-        .collect();
-    let mut order: Vec<(usize, i64, usize)> = (places.into_iter().zip(files.iter()).enumerate())
-        .map(|(at, (place, file))| (place, file.member.as_ref().map_or(0, |member| member.episode), at))
-        .collect();
-    order.sort_unstable();
-    let sorted: Vec<InputFile> = order.into_iter().map(|(_, _, at)| files[at].clone()).collect();
-    files.clone_from_slice(&sorted);
+    let dataset = |file: &InputFile| file.member.as_ref().map(|member| member.dataset.clone());
+    for of_one in files.chunk_by_mut(|a, b| a.member.is_some() && dataset(a) == dataset(b)) {
+        of_one.sort_by_key(|file| file.member.as_ref().map(|member| member.episode));
+    }
 }
 
 /// How the rows of a file are looked at: an event log is a table of each of its kinds of rows.

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Format;
+use super::documents::{Rendering, write_documents};
 use super::effects::{
     GameTitle, Level, Picture, Units, direction_words, distinct_name, effect_cells, group_words, rows_read,
     statistic, test_columns, value_column, write_independence, write_unlisted, yes_or_no,
@@ -40,27 +41,8 @@ pub fn write_interactions(
     shown: InteractionRows,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    match format {
-        Format::Json => {
-            match documents {
-                [document] => serde_json::to_writer(&mut *out, document)?,
-                documents => serde_json::to_writer(&mut *out, documents)?,
-            }
-            writeln!(out)
-        }
-        Format::Ndjson => documents.iter().try_for_each(|document| write_ndjson(document, out)),
-        Format::Csv | Format::Parquet | Format::Arrow => tidy(documents).write(format, out),
-        Format::Markdown | Format::Table => {
-            let mut page = Page::new(format, screen, out);
-            for (index, document) in documents.iter().enumerate() {
-                if index > 0 {
-                    page.blank()?;
-                }
-                write_one(document, shown, &mut page)?;
-            }
-            Ok(())
-        }
-    }
+    let page = |document: &_, page: &mut Page<'_>| write_one(document, shown, page);
+    write_documents(documents, format, screen, out, &Rendering { lines: write_ndjson, tidy, page: &page })
 }
 
 #[derive(Serialize)]

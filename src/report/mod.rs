@@ -5,6 +5,7 @@ mod check;
 mod columnar;
 mod comparison;
 mod devices;
+mod documents;
 mod effects;
 mod figure;
 mod grid;

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Format;
+use super::documents::{Rendering, write_documents};
 use super::effects::{
     GameTitle, Level, Picture, Units, direction_words, distinct_name, effect_cells, group_words, ranges,
     rows_read, statistic, test_columns, value_column, write_independence, write_unlisted, yes_or_no,
@@ -32,20 +33,8 @@ pub fn write_shapley(
     shown: &ShapleyRows,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    match format {
-        Format::Json => {
-            match documents {
-                [document] => serde_json::to_writer(&mut *out, document)?,
-                documents => serde_json::to_writer(&mut *out, documents)?,
-            }
-            writeln!(out)
-        }
-        Format::Ndjson => documents.iter().try_for_each(|document| write_ndjson(document, out)),
-        Format::Csv | Format::Parquet | Format::Arrow => tidy(documents).write(format, out),
-        Format::Markdown | Format::Table => {
-            write_people(documents, shown, &mut Page::new(format, screen, out))
-        }
-    }
+    let page = |document: &_, page: &mut Page<'_>| write_one(document, shown, page);
+    write_documents(documents, format, screen, out, &Rendering { lines: write_ndjson, tidy, page: &page })
 }
 
 #[derive(Serialize)]
@@ -162,16 +151,6 @@ fn tidy(documents: &[ShapleyDocument]) -> TidyTable {
     // A column per column that makes groups, where there are any.
     let by = documents.first().into_iter().flat_map(|document| document.group.keys());
     by.fold(table, |table, name| table.text(name, |row| row.document.group.get(name).cloned())).table()
-}
-
-fn write_people(documents: &[ShapleyDocument], shown: &ShapleyRows, page: &mut Page<'_>) -> io::Result<()> {
-    for (index, document) in documents.iter().enumerate() {
-        if index > 0 {
-            page.blank()?;
-        }
-        write_one(document, shown, page)?;
-    }
-    Ok(())
 }
 
 fn write_one(document: &ShapleyDocument, view: &ShapleyRows, page: &mut Page<'_>) -> io::Result<()> {

@@ -18,12 +18,14 @@ const MAX_DEPTH: usize = 4;
 pub(in crate::records) struct Datasets {
     layout: Layout,
     folders: BTreeMap<PathBuf, Option<Arc<Dataset>>>,
+    /// Splits of folders with shards.
+    n_splits: BTreeMap<PathBuf, usize>,
 }
 
 impl Datasets {
     /// Data sets of the layouts that are looked for.
     pub(in crate::records) fn of(layout: Layout) -> Self {
-        Self { layout, folders: BTreeMap::new() }
+        Self { layout, folders: BTreeMap::new(), n_splits: BTreeMap::new() }
     }
 
     /// What `file` is to the data set it lies in; `None` for a file that stands alone.
@@ -37,7 +39,12 @@ impl Datasets {
                 return role(&dataset, &found).map(Some);
             }
         }
-        Ok(hub::member(&found).filter(|_| self.layout.allows(Layout::Shards)).map(Role::Rows))
+        if !self.layout.allows(Layout::Shards) {
+            return Ok(None);
+        }
+        let n_splits =
+            |folder: &Path| *self.n_splits.entry(folder.to_owned()).or_insert_with(|| hub::n_splits(folder));
+        Ok(hub::member(&found, n_splits).map(Role::Rows))
     }
 
     fn dataset(&mut self, folder: &Path) -> Result<Option<Arc<Dataset>>, RecordError> {

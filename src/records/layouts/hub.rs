@@ -1,21 +1,26 @@
 //! Tables in shards, as the Hub has them: `data/train-00000-of-00003.parquet`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::member::{Dataset, Member};
 
-/// The place of a file that is called as one of several shards.
-pub(super) fn member(file: &Path) -> Option<Member> {
+/// The place of a file that is called as one of several shards; `splits` are those of its folder.
+pub(super) fn member(file: &Path, splits: impl FnOnce(&Path) -> usize) -> Option<Member> {
     let folder = file.parent()?;
     let (split, n_files) = shard(file)?;
     let is_data = folder.file_name().is_some_and(|name| name == "data");
     let root = folder.parent().filter(|_| is_data).unwrap_or(folder).to_owned();
-    let mut others = std::fs::read_dir(folder).ok()?.filter_map(Result::ok);
-    let has_other_split = others.any(|entry| shard(&entry.path()).is_some_and(|(other, _)| other != split));
-    let run = if has_other_split { root.join(&split) } else { root.clone() };
+    let run = if splits(folder) > 1 { root.join(&split) } else { root.clone() };
     let dataset = Dataset { layout: "sharded", root, n_rows: None, n_files: Some(n_files) };
     Some(Member { dataset: Arc::new(dataset), run, episode: 0, n_rows: None })
+}
+
+/// How many splits a folder has shards of.
+pub(super) fn n_splits(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| shard(&entry.path())).map(|(split, _)| split).collect::<BTreeSet<_>>().len()
 }
 
 /// The split and the number of shards that a file's name tells: `train-00000-of-00003.parquet`.
