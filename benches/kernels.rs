@@ -68,7 +68,12 @@ fn interactions_one_thread(bencher: Bencher, (n, order): (usize, usize)) {
 #[divan::bench(sample_count = 10)]
 fn antithetic_permutations_32(bencher: Bencher) {
     const N_PLAYERS: usize = 32;
-    let settings = PermutationSettings { n_permutations: 10_000, antithetic: true, seed: 1 };
+    let settings = PermutationSettings {
+        n_permutations: 10_000,
+        design: simic::attribution::PermutationDesign::Plain,
+        antithetic: true,
+        seed: 1,
+    };
     let key = StreamKey::named("bench", 0, 0);
     // Record exactly the coalitions those permutations visit.
     let mut rows = Vec::new();

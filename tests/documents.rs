@@ -215,6 +215,7 @@ fn every_setting_that_changes_numbers_is_told_apart_by_name() {
         (&["--on-bad", "skip"], "on_bad"),
         (&["--better", "lower"], "better"),
         (&["--no-antithetic"], "antithetic"),
+        (&["--sampling", "balanced"], "sampling"),
     ] {
         let other = measured(&[&campaign[..], flags].concat());
         let changes = plain.settings.differences(&other.settings);

@@ -171,6 +171,8 @@ fn cases() -> Vec<Case> {
         case(shapley, "missing", "MISSING --method permutation", "--missing skip"),
         case(shapley, "range", "GAMES --method bounds", "--range 0,2"),
         case(shapley, "monotone", "MONOTONE --method bounds --range 0,1", "--monotone"),
+        case(shapley, "sampling", "GAMES --method permutation", "--sampling stratified"),
+        case(shapley, "convergence", "GAMES --method permutation", "--convergence"),
         case(shapley, "sources", "GAMES", "--sources"),
         case(shapley, "target-half-width", "GAMES", "--target-half-width 0.001"),
         case(shapley, "confidence", "GAMES", "--confidence 0.5"),
@@ -472,7 +474,7 @@ fn every_flag_of_every_verb_changes_an_answer() {
 
 #[test]
 fn flags_without_effect_are_refused_with_the_reason() {
-    let cases: [(&str, &str); 74] = [
+    let cases: [(&str, &str); 77] = [
         ("analyze shapley SWEEP --players attn,aug,norm --by lr --test sign-flip", "needs at least 6"),
         ("analyze shapley GAMES --confidence 0.9999999999999999", "leaves nothing over"),
         ("analyze shapley GAMES -o OUT.svg --figure OUT.svg", "are both"),
@@ -481,6 +483,9 @@ fn flags_without_effect_are_refused_with_the_reason() {
         ("analyze shapley GAMES --resamples 300", "--ci bootstrap"),
         ("analyze shapley GAMES --permutations 10", "values are exact"),
         ("analyze shapley GAMES --no-antithetic", "values are exact"),
+        ("analyze shapley GAMES --sampling balanced", "values are exact"),
+        ("analyze shapley GAMES --convergence", "values are exact"),
+        ("analyze shapley WALKS --sampling stratified", "walks of its own"),
         ("analyze shapley GAMES --missing skip", "values are exact"),
         ("analyze shapley WALKS --permutations 10", "walks of its own"),
         ("analyze shapley WALKS --missing skip", "walks of its own"),

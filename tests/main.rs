@@ -56,12 +56,20 @@ fn recording_of(path: &str, values: &[&str]) -> simic::records::CoalitionRecordi
 
 /// Settings of an analysis with defaults.
 fn settings(method: simic::attribution::MethodRequest) -> simic::attribution::ShapleySettings {
-    use simic::attribution::{MissingPolicy, PermutationSettings, ShapleySettings};
+    use simic::attribution::{
+        ConvergenceRequest, MissingPolicy, PermutationDesign, PermutationSettings, ShapleySettings,
+    };
     use simic::stats::{ConfidenceLevel, IntervalMethod};
     ShapleySettings {
         method,
-        permutations: PermutationSettings { n_permutations: 400, antithetic: true, seed: 0 },
+        permutations: PermutationSettings {
+            n_permutations: 400,
+            design: PermutationDesign::Plain,
+            antithetic: true,
+            seed: 0,
+        },
         missing: MissingPolicy::Error,
+        convergence: ConvergenceRequest::default(),
         range: None,
         monotone: None,
         confidence: ConfidenceLevel::new(0.95).expect("a level"),

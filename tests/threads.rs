@@ -77,6 +77,7 @@ fn attribution_of_a_million_values_does_not_depend_on_threads() {
         &[][..],
         &["--ci", "bootstrap", "--cluster", "episode"],
         &["--method", "permutation", "--permutations", "50"],
+        &["--method", "permutation", "--permutations", "50", "--sampling", "stratified", "--convergence"],
         &["--method", "kernel"],
     ] {
         let shapley = ["analyze", "shapley", &runs, "--format", "json"];

@@ -71,6 +71,8 @@ mod tests {
             efficiency_gap: Some(0.0),
             biased: false,
             antithetic: None,
+            relative_efficiency: None,
+            convergence: None,
             unpaired_walks: 0,
             bad_walks: 0,
             n_copies: 0,

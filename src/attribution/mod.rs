@@ -6,6 +6,7 @@ mod ablation;
 mod bounds;
 mod cluster;
 pub mod coalition;
+mod convergence;
 mod exact;
 mod game;
 mod groups;
@@ -15,6 +16,7 @@ mod least_squares;
 mod monotone;
 mod noise;
 mod permutation;
+mod permutation_design;
 mod repeats;
 mod rounding;
 mod shapley;
@@ -29,6 +31,7 @@ pub use ablation::{
 };
 pub use bounds::{ShapleyBounds, ValueRange, shapley_bounds};
 pub use cluster::{Cluster, ClusterRequest, UnitMean, n_runs, unit_means};
+pub use convergence::{Convergence, ConvergenceRequest, Look, Stop};
 pub use exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 pub(crate) use game::CoalitionTableBuilder;
 pub use game::{CoalitionTable, Game, GameKey, RepeatedCoalition, Repeats, Walk};
@@ -45,6 +48,7 @@ pub use noise::{Degrees, Noise, NoiseVariances};
 pub use permutation::{
     MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, drawn_noise, recorded_marginals,
 };
+pub use permutation_design::PermutationDesign;
 pub use rounding::rounding_floor;
 pub use shapley::{GameResult, Method, MethodRequest, PlayerValue, ShapleyEngine, ShapleySettings};
 pub(crate) use slot_order::natural_order;

@@ -2,8 +2,12 @@
 //!
 //! # Formula
 //! Along a permutation each player's marginal contribution has mean phi_i. Independent units are the
-//! permutations, or, with antithetic pairs, the means of a permutation and its reverse; value, variance
-//! (n - 1) and interval are those of the units.
+//! permutations, or the means of those drawn together: of a permutation and its reverse, of a block of a design. Value,
+//! variance (n - 1) and interval are those of the units.
+//!
+//! With k permutations in a unit, their spread about its mean W (summed over the k, averaged over the units) and the
+//! units' variance s^2, single permutations have variance s^2 + W/k: as many independent ones would have the variance
+//! (s^2 + W/k)/k where the units have s^2. The ratio of both, summed over the players, is the relative efficiency.
 //!
 //! # Source
 //! Castro, Gomez and Tejada, *Computers & Operations Research* 36(5), 2009; antithetic pairs: Mitchell,
@@ -12,7 +16,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use ndarray::{Array2, Axis};
-use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,17 +25,44 @@ use super::coalition::{insert, words_for};
 use super::exact::NoiseError;
 use super::game::{CoalitionTable, Walk};
 use super::noise::{Degrees, NoiseVariances};
-use crate::stats::{StreamKey, random_stream};
+use super::permutation_design::PermutationDesign;
+use crate::stats::{SampleMoments, StreamKey, pairwise_sum, random_stream};
+
+/// Units computed together; sums over them are made chunk by chunk, so that they do not depend on threads.
+const CHUNK: usize = 64;
 
 /// How many permutations to draw, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PermutationSettings {
-    /// Permutations, reverses included; rounded up to an even number when antithetic.
+    /// Permutations, reverses included; rounded up to whole units.
     pub n_permutations: usize,
+    /// Which are drawn together.
+    pub design: PermutationDesign,
     /// Follow each permutation by its reverse.
     pub antithetic: bool,
     /// Seed of the draws.
     pub seed: u64,
+}
+
+impl PermutationSettings {
+    /// Permutations of one independent unit of a game of `n_players`.
+    pub fn per_unit(&self, n_players: usize) -> usize {
+        self.design.block(n_players) * if self.antithetic { 2 } else { 1 }
+    }
+
+    fn n_units(&self, n_players: usize) -> usize {
+        self.n_permutations.div_ceil(self.per_unit(n_players))
+    }
+
+    /// The permutations of a unit, each followed by its reverse where they are antithetic.
+    fn unit(&self, n_players: usize, key: StreamKey, unit: usize) -> impl Iterator<Item = Vec<usize>> {
+        let block = self.design.draw(n_players, &mut random_stream(self.seed, key, unit as u64));
+        let antithetic = self.antithetic;
+        block.into_iter().flat_map(move |order| {
+            let reverse = antithetic.then(|| order.iter().rev().copied().collect());
+            std::iter::once(order).chain(reverse)
+        })
+    }
 }
 
 /// What to do when a permutation visits an unrecorded coalition.
@@ -50,8 +80,12 @@ pub enum MissingPolicy {
 pub struct UnitMarginals {
     /// Units x players; NaN where a coalition needed was not recorded.
     pub units: Array2<f64>,
-    /// Whether a unit is the mean of an antithetic pair.
+    /// Whether a unit is the mean of antithetic pairs.
     pub antithetic: bool,
+    /// Permutations a unit is the mean of.
+    pub per_unit: usize,
+    /// Per player the squared distances of a unit's permutations from its mean, summed and averaged over the units.
+    pub within: Vec<f64>,
     /// Whether marginals are missing, so that what is left is a biased sample.
     pub incomplete: bool,
     /// Recorded walks behind the units, by place; empty where permutations were drawn.
@@ -61,7 +95,30 @@ pub struct UnitMarginals {
 impl UnitMarginals {
     /// The units of one player that have a value.
     pub fn of_player(&self, player: usize) -> Vec<f64> {
-        self.units.column(player).iter().copied().filter(|z| !z.is_nan()).collect()
+        self.of_first(player, self.units.nrows())
+    }
+
+    /// The first `n_units` units of one player, those that have a value.
+    pub fn of_first(&self, player: usize, n_units: usize) -> Vec<f64> {
+        self.units.column(player).iter().take(n_units).copied().filter(|z| !z.is_nan()).collect()
+    }
+
+    /// Variance of as many independent permutations over that of the units, both summed over the players.
+    ///
+    /// # Edge cases
+    /// `None` where units are single permutations, marginals are missing, there is one unit, or units do not differ by more
+    /// than `floor`.
+    pub fn relative_efficiency(&self, floor: f64) -> Option<f64> {
+        if self.per_unit == 1 || self.incomplete {
+            return None;
+        }
+        let k = self.per_unit as f64;
+        let of_player = |player: usize| SampleMoments::of(&self.of_player(player)).sample_variance();
+        let units = (0..self.within.len()).map(of_player).collect::<Option<Vec<f64>>>()?;
+        let single: Vec<f64> =
+            units.iter().zip(&self.within).map(|(between, within)| (between + within / k) / k).collect();
+        let own = pairwise_sum(&units);
+        (own > floor * floor).then(|| pairwise_sum(&single) / own)
     }
 }
 
@@ -78,39 +135,41 @@ pub fn drawn_marginals(
     missing: MissingPolicy,
 ) -> Result<UnitMarginals, GameError> {
     let n = table.n_players();
-    let n_units =
-        if settings.antithetic { settings.n_permutations.div_ceil(2) } else { settings.n_permutations };
+    let (per_unit, n_units) = (settings.per_unit(n), settings.n_units(n));
     let mut units = Array2::<f64>::zeros((n_units, n));
-    let rows = units.axis_iter_mut(Axis(0)).into_par_iter().enumerate();
-    let n_missing: u64 = rows
-        .map_init(
-            || WalkScratch::new(n),
-            |scratch, (unit, mut row)| {
+    let chunks = units.axis_chunks_iter_mut(Axis(0), CHUNK).into_par_iter().enumerate();
+    let sums: Vec<(u64, Vec<f64>)> = chunks
+        .map(|(chunk, mut rows)| {
+            let mut scratch = WalkScratch::new(n, per_unit);
+            let mut sums = (0, vec![0.0; n]);
+            for (place, mut row) in rows.axis_iter_mut(Axis(0)).enumerate() {
                 let Some(row) = row.as_slice_mut() else {
                     unreachable!("rows of a standard array are slices")
                 };
-                let mut order: Vec<usize> = (0..n).collect();
-                order.shuffle(&mut random_stream(settings.seed, key, unit as u64));
-                let mut missed = scratch.add_marginals(table, order.iter().copied(), row);
-                if settings.antithetic {
-                    missed += scratch.add_marginals(table, order.iter().rev().copied(), row);
-                    row.iter_mut().for_each(|z| *z *= 0.5);
-                }
-                missed
-            },
-        )
-        .sum();
+                let permutations = settings.unit(n, key, chunk * CHUNK + place);
+                sums.0 += scratch.unit(table, permutations, row, &mut sums.1);
+            }
+            sums
+        })
+        .collect();
+    let n_missing: u64 = sums.iter().map(|(missing, _)| missing).sum();
     if n_missing > 0 && missing == MissingPolicy::Error {
         return Err(GameError::UnrecordedCoalition {
             visits: n_missing,
-            visited: (n_units * if settings.antithetic { 2 } else { 1 } * (n + 1)) as u64,
+            visited: (n_units * per_unit * (n + 1)) as u64,
             recorded: table.n_coalitions(),
             total: (n as f64).exp2(),
         });
     }
+    let within = |player: usize| {
+        let of_chunks: Vec<f64> = sums.iter().map(|(_, within)| within[player]).collect();
+        pairwise_sum(&of_chunks) / n_units as f64
+    };
     Ok(UnitMarginals {
         units,
         antithetic: settings.antithetic,
+        per_unit,
+        within: (0..n).map(within).collect(),
         incomplete: n_missing > 0,
         used_walks: Vec::new(),
     })
@@ -134,19 +193,13 @@ pub fn drawn_noise(
     noise: &NoiseVariances,
 ) -> Vec<NoiseError> {
     let n = table.n_players();
-    let n_units =
-        if settings.antithetic { settings.n_permutations.div_ceil(2) } else { settings.n_permutations };
-    let share = if settings.antithetic { 0.5 } else { 1.0 };
+    let (per_unit, n_units) = (settings.per_unit(n), settings.n_units(n));
+    let share = 1.0 / per_unit as f64;
     let mut visits: Vec<Visit> = (0..n_units)
         .into_par_iter()
         .flat_map_iter(|unit| {
-            let mut order: Vec<usize> = (0..n).collect();
-            order.shuffle(&mut random_stream(settings.seed, key, unit as u64));
-            let mut visits = visits_along(table, unit, order.iter().copied());
-            if settings.antithetic {
-                visits.extend(visits_along(table, unit, order.iter().rev().copied()));
-            }
-            visits
+            let permutations = settings.unit(n, key, unit);
+            permutations.flat_map(move |order| visits_along(table, unit, order.into_iter()))
         })
         .collect();
     visits.par_sort_unstable_by_key(|visit| (visit.position, visit.player, visit.unit));
@@ -206,32 +259,54 @@ fn visits_along(table: &CoalitionTable, unit: usize, order: impl Iterator<Item =
     visits
 }
 
-/// Coalition under construction while a permutation is walked.
+/// Coalition under construction while permutations of a unit are walked, and their marginal contributions.
 struct WalkScratch {
     mask: Vec<u64>,
+    /// Permutations x players.
+    marginals: Vec<f64>,
+    n_players: usize,
 }
 
 impl WalkScratch {
-    fn new(n_players: usize) -> Self {
-        Self { mask: vec![0; words_for(n_players)] }
+    fn new(n_players: usize, per_unit: usize) -> Self {
+        let marginals = vec![0.0; n_players * per_unit];
+        Self { mask: vec![0; words_for(n_players)], marginals, n_players }
     }
 
-    /// Adds each player's marginal contribution along `order` to `row`; returns the unrecorded visits.
-    fn add_marginals(
+    /// Writes the mean of a unit's permutations to `row` and adds their squared distances from it to `within`; returns
+    /// the unrecorded visits.
+    fn unit(
         &mut self,
         table: &CoalitionTable,
-        order: impl Iterator<Item = usize>,
+        permutations: impl Iterator<Item = Vec<usize>>,
         row: &mut [f64],
+        within: &mut [f64],
     ) -> u64 {
+        let mut missed = 0;
+        for (place, order) in permutations.enumerate() {
+            missed += self.walk(table, &order, place);
+        }
+        let per_unit = self.marginals.len() / self.n_players.max(1);
+        for (player, mean) in row.iter_mut().enumerate() {
+            let own = || self.marginals.iter().skip(player).step_by(self.n_players);
+            *mean = own().sum::<f64>() / per_unit as f64;
+            within[player] += own().map(|z| (z - *mean).powi(2)).sum::<f64>();
+        }
+        missed
+    }
+
+    /// Notes each player's marginal contribution along the permutation at `place`; returns the unrecorded visits.
+    fn walk(&mut self, table: &CoalitionTable, order: &[usize], place: usize) -> u64 {
         self.mask.fill(0);
+        let own = &mut self.marginals[place * self.n_players..][..self.n_players];
         let look_up = |mask: &[u64]| table.value(mask).unwrap_or(f64::NAN);
         let mut before = look_up(&self.mask);
         let mut missed = u64::from(before.is_nan());
         for player in order {
-            insert(&mut self.mask, player);
+            insert(&mut self.mask, *player);
             let after = look_up(&self.mask);
             missed += u64::from(after.is_nan());
-            row[player] += after - before;
+            own[*player] = after - before;
             before = after;
         }
         missed
@@ -252,15 +327,30 @@ pub fn recorded_marginals(n_players: usize, walks: &[Walk]) -> UnitMarginals {
         (0..walks.len()).map(|walk| vec![walk]).collect()
     };
     let mut units = Array2::<f64>::zeros((groups.len(), n_players));
-    for (mut row, group) in units.axis_iter_mut(Axis(0)).zip(&groups) {
-        for walk in group.iter().map(|walk| &walks[*walk]) {
-            for (position, player) in walk.order.iter().enumerate() {
-                row[*player] += (walk.values[position + 1] - walk.values[position]) / group.len() as f64;
-            }
+    let mut distances = Array2::<f64>::zeros((groups.len(), n_players));
+    for (unit, group) in groups.iter().enumerate() {
+        let share = 1.0 / group.len() as f64;
+        let marginals = |walk: &usize| {
+            let walk = &walks[*walk];
+            (walk.order.iter().enumerate())
+                .map(move |(at, player)| (*player, walk.values[at + 1] - walk.values[at]))
+        };
+        for (player, marginal) in group.iter().flat_map(marginals) {
+            units[(unit, player)] += marginal * share;
+        }
+        for (player, marginal) in group.iter().flat_map(marginals) {
+            distances[(unit, player)] += (marginal - units[(unit, player)]).powi(2);
         }
     }
-    let used_walks = groups.into_iter().flatten().collect();
-    UnitMarginals { units, antithetic, incomplete: false, used_walks }
+    let within = |player: usize| pairwise_sum(&distances.column(player).to_vec()) / groups.len() as f64;
+    UnitMarginals {
+        within: (0..n_players).map(within).collect(),
+        units,
+        antithetic,
+        per_unit: if antithetic { 2 } else { 1 },
+        incomplete: false,
+        used_walks: groups.iter().flatten().copied().collect(),
+    }
 }
 
 /// Walks with a reverse of theirs that no other walk has, in order of the first of both.
@@ -284,7 +374,7 @@ mod tests {
     use crate::stats::{ConfidenceLevel, Estimate, IntervalMethod};
 
     fn settings(n_permutations: usize, antithetic: bool) -> PermutationSettings {
-        PermutationSettings { n_permutations, antithetic, seed: 3 }
+        PermutationSettings { n_permutations, design: PermutationDesign::Plain, antithetic, seed: 3 }
     }
 
     fn key() -> StreamKey {
@@ -324,6 +414,86 @@ mod tests {
         let drawn =
             drawn_marginals(&table, key(), settings(2, true), MissingPolicy::Error).expect("marginals");
         assert_eq!(drawn.units.row(0).to_vec(), [1.0, 2.0, 4.0, 8.0]);
+    }
+
+    fn designed(table: &CoalitionTable, design: PermutationDesign, antithetic: bool) -> UnitMarginals {
+        let settings = PermutationSettings { design, ..settings(4000, antithetic) };
+        drawn_marginals(table, key(), settings, MissingPolicy::Error).expect("marginals")
+    }
+
+    /// A game of six players without any structure.
+    fn wild() -> CoalitionTable {
+        let value = |m: u32| (f64::from(m) * 0.731).sin() + f64::from(m.count_ones()).sqrt();
+        CoalitionTable::complete((0..64).map(value).collect())
+    }
+
+    #[test]
+    fn every_design_estimates_the_same_values() {
+        let exact = crate::attribution::ExactKernel::new(6);
+        let table = wild();
+        let phi = exact.shapley_values(table.complete_values().expect("complete"));
+        for design in [PermutationDesign::Plain, PermutationDesign::Balanced, PermutationDesign::Stratified] {
+            for antithetic in [false, true] {
+                let drawn = designed(&table, design, antithetic);
+                assert_eq!(
+                    drawn.per_unit,
+                    design.block(6) * if antithetic { 2 } else { 1 },
+                    "{design:?} {antithetic}"
+                );
+                assert_eq!(drawn.units.nrows(), 4000usize.div_ceil(drawn.per_unit));
+                for (player, phi) in phi.iter().enumerate() {
+                    let moments = SampleMoments::of(&drawn.of_player(player));
+                    let mean = moments.mean().expect("units");
+                    let error = (moments.sample_variance().expect("units") / moments.n() as f64).sqrt();
+                    assert!(
+                        (mean - phi).abs() < 4.5 * error,
+                        "{design:?} {antithetic} {player}: {mean} {phi}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// What the units say of single permutations is what single permutations say.
+    #[test]
+    fn the_relative_efficiency_is_that_of_plain_permutations() {
+        let table = wild();
+        let variances = |drawn: &UnitMarginals| -> f64 {
+            (0..6).filter_map(|player| SampleMoments::of(&drawn.of_player(player)).sample_variance()).sum()
+        };
+        let plain = designed(&table, PermutationDesign::Plain, false);
+        assert_eq!(plain.relative_efficiency(1e-12), None);
+        for design in [PermutationDesign::Plain, PermutationDesign::Balanced, PermutationDesign::Stratified] {
+            let drawn = designed(&table, design, true);
+            let told = drawn.relative_efficiency(1e-12).expect("units differ");
+            let measured = variances(&plain) / drawn.per_unit as f64 / variances(&drawn);
+            assert!((told / measured - 1.0).abs() < 0.1, "{design:?}: {told} {measured}");
+        }
+    }
+
+    #[test]
+    fn pairs_of_a_self_dual_game_are_worth_half_their_permutations() {
+        // Majority of five: a permutation and its reverse have the same pivot.
+        let table =
+            CoalitionTable::complete((0..32u32).map(|m| f64::from(u8::from(m.count_ones() > 2))).collect());
+        let pairs = designed(&table, PermutationDesign::Plain, true);
+        assert_eq!(pairs.relative_efficiency(1e-12), Some(0.5));
+        // Each player once at every position: in the middle once.
+        let squares = designed(&table, PermutationDesign::Stratified, false);
+        assert_eq!(squares.relative_efficiency(1e-12), None);
+        assert!(squares.units.iter().all(|z| (z - 0.2).abs() < 1e-15));
+    }
+
+    #[test]
+    fn recorded_pairs_tell_their_efficiency_too() {
+        let there = [walk(0, &[0, 1], &[0.0, 1.0, 4.0]), walk(2, &[0, 1], &[0.0, 2.0, 4.0])];
+        let back = [walk(1, &[1, 0], &[0.0, 2.0, 4.0]), walk(3, &[1, 0], &[0.0, 3.0, 4.0])];
+        let walks: Vec<Walk> = there.into_iter().chain(back).collect();
+        let paired = recorded_marginals(2, &walks);
+        assert_eq!((paired.per_unit, paired.units.nrows()), (2, 2));
+        // Player 0: halves 1, 2 and 2, 1 in pairs whose means agree, of which nothing can be told.
+        assert_eq!(paired.within, [0.5, 0.5]);
+        assert_eq!(paired.relative_efficiency(1e-12), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::GameError;
 use super::bounds::{ShapleyBounds, ValueRange, shapley_bounds};
 use super::coalition;
+use super::convergence::{Convergence, ConvergenceRequest};
 use super::exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 use super::game::{CoalitionTable, Game, GameKey, Walk};
 use super::groups::Unions;
@@ -77,6 +78,8 @@ pub struct ShapleySettings {
     pub permutations: PermutationSettings,
     /// Unrecorded coalitions.
     pub missing: MissingPolicy,
+    /// What is told of how sampled values settle.
+    pub convergence: ConvergenceRequest,
     /// Range of unseen values, for bounds.
     pub range: Option<ValueRange>,
     /// Which way values never go as players join, for bounds.
@@ -125,6 +128,10 @@ pub struct GameResult {
     pub biased: bool,
     /// Whether units are means of antithetic pairs.
     pub antithetic: Option<bool>,
+    /// Variance of as many independent permutations over that of the units; `None` where units are single permutations.
+    pub relative_efficiency: Option<f64>,
+    /// How sampled values settle, where it is asked for.
+    pub convergence: Option<Convergence>,
     /// Recorded walks left out because they have no partner.
     pub unpaired_walks: usize,
     /// Recorded permutations left out because they are none.
@@ -389,6 +396,8 @@ fn blank_result(game: &Game, method: Method) -> GameResult {
         efficiency_gap: None,
         biased: false,
         antithetic: None,
+        relative_efficiency: None,
+        convergence: None,
         unpaired_walks: 0,
         bad_walks: game.n_bad_walks,
         n_copies: game.table.n_copies(),
@@ -404,7 +413,12 @@ fn blank_result(game: &Game, method: Method) -> GameResult {
 /// # Formula
 /// se^2 = s^2/M + e^2 with degrees (s^2/M + e^2)^2 / ((s^2/M)^2/(M - 1) + e^4/degrees(e)); Student's t or, where asked
 /// for, the normal quantile. A bootstrap of the units cannot see what they share: it gives way to t.
-fn with_noise(estimate: &Estimate, shared: NoiseError, settings: &ShapleySettings) -> Estimate {
+fn with_noise(
+    estimate: &Estimate,
+    shared: NoiseError,
+    level: ConfidenceLevel,
+    method: IntervalMethod,
+) -> Estimate {
     let Some(sampling) = estimate.standard_error else { return *estimate };
     let (a, b) = (sampling.powi(2), shared.standard_error.powi(2));
     if b.is_nan() || b == 0.0 {
@@ -414,12 +428,10 @@ fn with_noise(estimate: &Estimate, shared: NoiseError, settings: &ShapleySetting
     // Shares of the sum: squares of variances could overflow.
     let (p, q) = if (a + b).is_finite() { (a / (a + b), b / (a + b)) } else { (0.5, 0.5) };
     let degrees = 1.0 / (p * p / (estimate.n - 1) as f64 + q * q / shared.degrees);
-    let interval = match settings.interval {
-        IntervalMethod::Normal => {
-            ConfidenceInterval::normal(estimate.value, standard_error, settings.confidence)
-        }
+    let interval = match method {
+        IntervalMethod::Normal => ConfidenceInterval::normal(estimate.value, standard_error, level),
         IntervalMethod::StudentT | IntervalMethod::Bootstrap(_) => {
-            ConfidenceInterval::student_t(estimate.value, standard_error, degrees, settings.confidence)
+            ConfidenceInterval::student_t(estimate.value, standard_error, degrees, level)
         }
     };
     Estimate { standard_error: Some(standard_error), interval: Some(interval), ..*estimate }
@@ -485,26 +497,51 @@ fn sampled_result(
     settings: &ShapleySettings,
 ) -> GameResult {
     let mut result = blank_result(game, Method::Permutation);
-    let estimate = |player: usize| {
-        let estimate =
-            Estimate::of_mean(&marginals.of_player(player), settings.confidence, settings.interval)?;
-        Some(match shared {
-            Some(shared) => with_noise(&estimate, shared[player], settings),
+    let floor = rounding_floor(result.scale);
+    let estimate = |player: usize, n_units: usize, level: ConfidenceLevel, method: IntervalMethod| {
+        let estimate = Estimate::of_mean(&marginals.of_first(player, n_units), level, method)?;
+        let estimate = match shared {
+            Some(shared) => with_noise(&estimate, shared[player], level, method),
             None => estimate,
+        };
+        // Units that all agree say nothing of how far others would be.
+        let is_spread = estimate.standard_error.is_some_and(|se| se > floor);
+        Some(Estimate {
+            interval: estimate.interval.filter(|_| is_spread && !marginals.incomplete),
+            ..estimate
         })
     };
-    let estimates: Vec<Option<Estimate>> =
-        (0..game.table.n_players()).into_par_iter().map(estimate).collect();
+    let (n_players, n_units) = (game.table.n_players(), marginals.units.nrows());
+    let estimates: Vec<Option<Estimate>> = (0..n_players)
+        .into_par_iter()
+        .map(|player| estimate(player, n_units, settings.confidence, settings.interval))
+        .collect();
     for (player, estimate) in result.players.iter_mut().zip(estimates) {
         let Some(estimate) = estimate else { continue };
         player.shapley = Some(estimate.value);
         player.sd = estimate.sd;
         player.standard_error = estimate.standard_error;
         player.n_samples = estimate.n;
-        // Units that all agree say nothing of how far others would be.
-        let floor = rounding_floor(result.scale);
-        player.interval = estimate.interval.filter(|_| estimate.standard_error.is_some_and(|se| se > floor));
+        player.interval = estimate.interval;
     }
+    result.relative_efficiency = marginals.relative_efficiency(floor);
+    result.convergence = settings.convergence.is_asked().then(|| {
+        // A bootstrap at every look would be 2,000 times the work for the same picture.
+        let method = match settings.interval {
+            IntervalMethod::Normal => IntervalMethod::Normal,
+            IntervalMethod::StudentT | IntervalMethod::Bootstrap(_) => IntervalMethod::StudentT,
+        };
+        Convergence::of(
+            settings.convergence,
+            (n_players, n_units, marginals.per_unit),
+            settings.confidence,
+            |player, units, level| {
+                let found = estimate(player, units, level, method)?;
+                let standard_error = found.standard_error.filter(|_| !marginals.incomplete);
+                Some(Estimate { standard_error, ..found })
+            },
+        )
+    });
     if !game.walks.is_empty() {
         // The ends of the walks that were used: those of a walk without partner were not.
         let used = || marginals.used_walks.iter().map(|walk| &game.walks[*walk]);
@@ -518,7 +555,6 @@ fn sampled_result(
     }
     result.biased = marginals.incomplete;
     result.antithetic = Some(marginals.antithetic);
-    result.drop_biased_intervals();
     result.close_efficiency();
     result
 }

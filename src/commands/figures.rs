@@ -19,6 +19,8 @@ pub enum KindArg {
     Waterfall,
     /// Which share of its coalitions each game has
     Coverage,
+    /// Sampled values by number of permutations (--convergence)
+    Convergence,
     /// Interactions of pairs as a matrix
     Heatmap,
     /// Settings of a normalization side by side
@@ -36,6 +38,7 @@ impl From<KindArg> for FigureKind {
             KindArg::Bars => Self::Bars,
             KindArg::Waterfall => Self::Waterfall,
             KindArg::Coverage => Self::Coverage,
+            KindArg::Convergence => Self::Convergence,
             KindArg::Heatmap => Self::Heatmap,
             KindArg::Settings => Self::Settings,
             KindArg::Traces => Self::Traces,

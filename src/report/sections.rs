@@ -78,7 +78,14 @@ fn inspection(document: &InspectionDocument) -> HtmlSection {
 }
 
 fn shapley(document: &ShapleyDocument) -> HtmlSection {
-    let kinds = [FigureKind::Intervals, FigureKind::Waterfall, FigureKind::Bars, FigureKind::Coverage];
+    let kinds = [
+        FigureKind::Intervals,
+        FigureKind::Waterfall,
+        FigureKind::Bars,
+        FigureKind::Coverage,
+        // Where nobody asked how values settle there is none.
+        FigureKind::Convergence,
+    ];
     let is_incomplete =
         |game: &crate::results::GameRow| (game.n_coalitions as f64) < (game.n_players as f64).exp2();
     let has_gaps = document.games.iter().any(is_incomplete);

@@ -17,8 +17,9 @@ use super::screen::Screen;
 use super::slot_rows::{ShapleyRows, SlotRows};
 use super::sources::{write_plan, write_sources};
 use super::tidy::{Tidy, TidyTable};
+use crate::attribution::PermutationDesign;
 use crate::results::text::{Spread, column, counted, grouped, percent, probabilities, short};
-use crate::results::{GameRow, PlayerRow, ShapleyDocument, SummaryRow, Testing};
+use crate::results::{ConvergenceRow, GameRow, PlayerRow, ShapleyDocument, SummaryRow, Testing};
 
 /// Writes one document per value column.
 ///
@@ -222,12 +223,7 @@ fn write_game(
         n_coalitions: game.n_coalitions,
         n_players: game.players.n_players(),
     };
-    let how = match game.antithetic {
-        Some(true) => "antithetic pairs",
-        Some(false) => "independent permutations",
-        None => game.method.name(),
-    };
-    page.line(&format!("{title}; {how}"))?;
+    page.line(&format!("{title}; {}", design_words(document, game)))?;
     let mut players: Vec<PlayerRow<'_>> = game.players.rows().collect();
     // Of bounds the middle.
     let middle = |player: &PlayerRow<'_>| Some(f64::midpoint(player.bound_low?, player.bound_high?));
@@ -272,7 +268,62 @@ fn write_game(
         }
         grid.row(cells);
     }
-    page.grid(&grid)
+    page.grid(&grid)?;
+    game.convergence.as_ref().map_or(Ok(()), |course| write_convergence(document, course, page))
+}
+
+/// How the permutations of a game were drawn, and what that is worth.
+fn design_words(document: &ShapleyDocument, game: &GameRow) -> String {
+    let design = match (game.antithetic, document.sampling_of(game)) {
+        (None, _) => return game.method.name().to_owned(),
+        (Some(true), PermutationDesign::Plain) => "antithetic pairs",
+        (Some(false), PermutationDesign::Plain) => "independent permutations",
+        (Some(true), PermutationDesign::Balanced) => "balanced blocks of antithetic pairs",
+        (Some(false), PermutationDesign::Balanced) => "balanced blocks of permutations",
+        (Some(true), PermutationDesign::Stratified) => "stratified blocks of antithetic pairs",
+        (Some(false), PermutationDesign::Stratified) => "stratified blocks of permutations",
+    };
+    game.relative_efficiency.map_or_else(
+        || design.to_owned(),
+        |ratio| format!("{design}, {} times as efficient as independent permutations", short(ratio)),
+    )
+}
+
+/// Half-widths by number of permutations, and where they could have stopped.
+fn write_convergence(
+    document: &ShapleyDocument,
+    course: &ConvergenceRow,
+    page: &mut Page<'_>,
+) -> io::Result<()> {
+    let widths: Vec<(u64, f64)> =
+        course.looks.iter().filter_map(|look| Some((look.permutations, look.half_width?))).collect();
+    if !widths.is_empty() {
+        let at =
+            |(permutations, width): &(u64, f64)| format!("{} ± {}", grouped(*permutations), short(*width));
+        let told: Vec<String> = sparse(&widths).iter().map(at).collect();
+        page.line(&format!("widest interval by permutations: {}", told.join(", ")))?;
+    }
+    let (Some(stopped_at), Some(target)) =
+        (course.stopped_at, document.settings.as_ref().and_then(|settings| settings.target_half_width))
+    else {
+        return Ok(());
+    };
+    let looks = course.stopping_looks.unwrap_or(0);
+    page.line(&match stopped_at {
+        Some(permutations) => format!(
+            "± {} is reached after {} permutations, {looks} looks allowed for",
+            short(target),
+            grouped(permutations)
+        ),
+        None => format!("± {} is not reached, {looks} looks allowed for", short(target)),
+    })
+}
+
+/// The last of the looks and up to five before it, one octave apart.
+fn sparse<T: Copy>(looks: &[T]) -> Vec<T> {
+    let mut kept: Vec<T> = looks.iter().rev().step_by(2).take(6).copied().collect();
+    kept.reverse();
+    kept
 }
 
 fn write_summary(document: &ShapleyDocument, order: &SlotRows, page: &mut Page<'_>) -> io::Result<()> {

@@ -10,8 +10,8 @@ use super::games::{GameAnalysis, GameName, SummaryNumbers};
 use super::metric::Direction;
 use super::shapley::ShapleyInput;
 use crate::attribution::{
-    AblationResult, AblationSettings, AblationSummary, Cluster, Measure, MeasuredValue, MethodRequest,
-    MissingPolicy, PermutationSettings, ShapleySettings,
+    AblationResult, AblationSettings, AblationSummary, Cluster, ConvergenceRequest, Measure, MeasuredValue,
+    MethodRequest, MissingPolicy, PermutationDesign, PermutationSettings, ShapleySettings,
 };
 
 /// Schema of the document.
@@ -37,8 +37,14 @@ impl AblationAnalysis {
     pub fn shapley(&self) -> ShapleySettings {
         ShapleySettings {
             method: MethodRequest::Auto,
-            permutations: PermutationSettings { n_permutations: 0, antithetic: true, seed: self.games.seed },
+            permutations: PermutationSettings {
+                n_permutations: 0,
+                design: PermutationDesign::Plain,
+                antithetic: true,
+                seed: self.games.seed,
+            },
             missing: MissingPolicy::Error,
+            convergence: ConvergenceRequest::default(),
             range: None,
             monotone: None,
             confidence: self.games.confidence,

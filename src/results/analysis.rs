@@ -12,8 +12,8 @@ use super::grouping::Grouping;
 use super::metric::Direction;
 use super::testing::Testing;
 use crate::attribution::{
-    ClusterRequest, Inference, MethodRequest, MissingPolicy, Monotone, PermutationSettings, Repeats,
-    ShapleySettings, ValueRange,
+    ClusterRequest, ConvergenceRequest, Inference, MethodRequest, MissingPolicy, Monotone, PermutationDesign,
+    PermutationSettings, Repeats, ShapleySettings, ValueRange,
 };
 use crate::stats::{BootstrapSettings, ConfidenceLevel, IntervalMethod};
 
@@ -91,6 +91,9 @@ pub struct ShapleyAnalysis {
     pub method: MethodRequest,
     /// Permutations to draw.
     pub permutations: usize,
+    /// Which of them are drawn together; absent where each is drawn by itself.
+    #[serde(default, skip_serializing_if = "is_plain")]
+    pub sampling: PermutationDesign,
     /// Whether they are drawn as antithetic pairs.
     pub antithetic: bool,
     /// What a permutation through an unrecorded coalition does.
@@ -103,6 +106,9 @@ pub struct ShapleyAnalysis {
     /// Whether the sources of variance are asked for; absent where not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub sources: bool,
+    /// Whether it is told how sampled values settle; absent where not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub convergence: bool,
     /// Half-width that intervals are to have; absent where none is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_half_width: Option<f64>,
@@ -133,6 +139,11 @@ fn is_false(is: &bool) -> bool {
     !*is
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
+fn is_plain(design: &PermutationDesign) -> bool {
+    *design == PermutationDesign::Plain
+}
+
 impl ShapleyAnalysis {
     /// How games become statements over units.
     pub fn inference(&self) -> Inference {
@@ -146,10 +157,15 @@ impl ShapleyAnalysis {
             method: self.method,
             permutations: PermutationSettings {
                 n_permutations: self.permutations,
+                design: self.sampling,
                 antithetic: self.antithetic,
                 seed: self.seed,
             },
             missing: self.missing,
+            convergence: ConvergenceRequest {
+                looks: self.convergence,
+                target_half_width: self.target_half_width,
+            },
             range: self.range,
             monotone: self.monotone.then_some(match self.better {
                 Some(Direction::Lower) => Monotone::Down,

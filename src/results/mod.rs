@@ -11,6 +11,7 @@ mod any;
 mod baseline;
 mod check;
 mod comparison;
+mod convergence;
 mod devices;
 mod diagnoses;
 mod drift;
@@ -52,6 +53,7 @@ pub use comparison::{
     CompareInput, ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument, DivisorRow,
     NeighbourRow, RecommendedRow,
 };
+pub use convergence::{ConvergenceRow, LookRow};
 pub use devices::{DeviceDocument, DeviceRow};
 pub use drift::{DriftDimensionRow, DriftRow, DriftTestRow, UntoldRow, untold_reason};
 pub use games::{GameAnalysis, GameName, SummaryNumbers};

@@ -8,13 +8,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::analysis::{IntervalKind, ShapleyAnalysis};
+use super::convergence::ConvergenceRow;
 use super::kernel::KernelRow;
 use super::metric::{Direction, Metric};
 use super::skips::{InputCounts, Skipped};
 use super::sources::{Plan, SourceRow};
 use crate::attribution::{
-    Cluster, GameKey, GameResult, Method, MethodRequest, PlayerSummary, PlayerValue, ShapleyBounds, Summary,
-    UnitMean, player_sources, rounding_floor, unit_means,
+    Cluster, GameKey, GameResult, Method, MethodRequest, PermutationDesign, PlayerSummary, PlayerValue,
+    ShapleyBounds, Summary, UnitMean, player_sources, rounding_floor, unit_means,
 };
 use crate::stats::{ConfidenceInterval, VarianceComponents};
 
@@ -140,7 +141,9 @@ fn usual() -> f64 {
 
 /// A key that is there, null or not.
 #[expect(clippy::option_option, reason = "a key that old documents lack and new ones may have null")]
-fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<f64>>, D::Error> {
+pub(super) fn told<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -179,6 +182,13 @@ pub struct GameRow {
     /// Whether units are means of antithetic pairs; absent without permutations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub antithetic: Option<bool>,
+    /// Variance of as many independent permutations over that of the units used, summed over the slots; absent where units
+    /// are single permutations, or nothing tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relative_efficiency: Option<f64>,
+    /// How values settle as permutations come in; absent where not asked for, and under other methods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub convergence: Option<ConvergenceRow>,
     /// Rows left out because they agree to the bit with an evaluation of their coalition among fresh ones.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub copies: u64,
@@ -394,6 +404,12 @@ impl ShapleyDocument {
         self.games.windows(2).all(|pair| pair[0].players.slot_ids == pair[1].players.slot_ids)
     }
 
+    /// How permutations of a game were drawn together; each by itself where the recording has its own.
+    pub fn sampling_of(&self, game: &GameRow) -> PermutationDesign {
+        let drawn = self.settings.as_ref().filter(|_| game.walks_recorded == 0);
+        drawn.map_or(PermutationDesign::Plain, |settings| settings.sampling)
+    }
+
     /// Whether values are Owen values: slots divide what their union gets.
     pub fn has_unions(&self) -> bool {
         self.settings.as_ref().is_some_and(|settings| settings.grouping.partition.is_some())
@@ -492,6 +508,8 @@ impl GameRow {
             efficiency_gap: game.efficiency_gap,
             biased: game.biased,
             antithetic: game.antithetic,
+            relative_efficiency: game.relative_efficiency,
+            convergence: game.convergence.map(ConvergenceRow::of),
             walks_recorded: game.n_recorded_walks,
             walks_unpaired: game.unpaired_walks,
             walks_bad: game.bad_walks,

@@ -43,6 +43,12 @@ impl ConfidenceLevel {
         self.0
     }
 
+    /// The level of each of `n` intervals that together miss with at most 1 - level (Bonferroni).
+    pub fn among(self, n: usize) -> Self {
+        // The most there is a level for.
+        Self((1.0 - (1.0 - self.0) / n.max(1) as f64).min(1.0 - 1e-9))
+    }
+
     /// The quantile at which a two-sided interval of this level ends above: 1 - (1 - level)/2.
     fn upper_quantile(self) -> f64 {
         1.0 - (1.0 - self.0) / 2.0

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use super::measure::MeasureCoefficients;
 use super::*;
 use crate::attribution::{
-    ClusterRequest, CoalitionTable, Game, GameError, GameKey, Inference, MethodRequest, MissingPolicy,
-    PermutationSettings, Repeats, ShapleyEngine, ShapleySettings,
+    ClusterRequest, CoalitionTable, ConvergenceRequest, Game, GameError, GameKey, Inference, MethodRequest,
+    MissingPolicy, PermutationDesign, PermutationSettings, Repeats, ShapleyEngine, ShapleySettings,
 };
 use crate::stats::{ConfidenceLevel, IntervalMethod};
 
@@ -15,8 +15,14 @@ fn level() -> ConfidenceLevel {
 fn engine(contrasts: &[[&str; 2]]) -> AblationEngine {
     let shapley = ShapleySettings {
         method: MethodRequest::Auto,
-        permutations: PermutationSettings { n_permutations: 0, antithetic: true, seed: 0 },
+        permutations: PermutationSettings {
+            n_permutations: 0,
+            design: PermutationDesign::Plain,
+            antithetic: true,
+            seed: 0,
+        },
         missing: MissingPolicy::Error,
+        convergence: ConvergenceRequest::default(),
         range: None,
         monotone: None,
         confidence: level(),

@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::attribution::{
-    CoalitionTable, Game, GameError, GameKey, GameResult, InteractionEngine, InteractionIndex,
-    InteractionSettings, MethodRequest, MissingPolicy, Orientation, PermutationSettings, RegimeRule, Repeats,
-    ShapleyEngine, ShapleySettings,
+    CoalitionTable, ConvergenceRequest, Game, GameError, GameKey, GameResult, InteractionEngine,
+    InteractionIndex, InteractionSettings, MethodRequest, MissingPolicy, Orientation, PermutationDesign,
+    PermutationSettings, RegimeRule, Repeats, ShapleyEngine, ShapleySettings,
 };
 use crate::stats::{ConfidenceLevel, IntervalMethod};
 
@@ -16,8 +16,14 @@ fn level() -> ConfidenceLevel {
 fn shapley() -> ShapleyEngine {
     ShapleyEngine::new(ShapleySettings {
         method: MethodRequest::Auto,
-        permutations: PermutationSettings { n_permutations: 0, antithetic: true, seed: 0 },
+        permutations: PermutationSettings {
+            n_permutations: 0,
+            design: PermutationDesign::Plain,
+            antithetic: true,
+            seed: 0,
+        },
         missing: MissingPolicy::Error,
+        convergence: ConvergenceRequest::default(),
         range: None,
         monotone: None,
         confidence: level(),

@@ -11,7 +11,9 @@ use crate::results::{GameRow, ShapleyDocument};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::commands) enum Given {
     Permutations,
+    Sampling,
     NoAntithetic,
+    Convergence,
     Missing,
     Ci,
     Duplicates,
@@ -22,7 +24,9 @@ impl Given {
     fn name(self) -> &'static str {
         match self {
             Self::Permutations => "permutations",
+            Self::Sampling => "sampling",
             Self::NoAntithetic => "no-antithetic",
+            Self::Convergence => "convergence",
             Self::Missing => "missing",
             Self::Ci => "ci",
             Self::Duplicates => "duplicates",
@@ -41,7 +45,12 @@ impl Given {
         match self {
             Self::Slots => (!recording.has_unnamed_slots())
                 .then(|| "it names the slots of bare masks, and these rows name their own".to_owned()),
-            Self::Permutations | Self::NoAntithetic | Self::Missing => {
+            Self::Convergence => {
+                (games.iter().all(|game| game.method != Method::Permutation)).then(|| {
+                    format!("it is about values that are sampled, and none is: {}", source(games))
+                })
+            }
+            Self::Permutations | Self::Sampling | Self::NoAntithetic | Self::Missing => {
                 let is_drawn = |game: &&GameRow| game.method == Method::Permutation && game.walks_recorded == 0;
                 (!games.iter().any(is_drawn)).then(|| {
                     format!("it is about permutations that simic draws, and none was: {}", source(games))

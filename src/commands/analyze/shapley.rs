@@ -11,8 +11,8 @@ use super::idle::{Given, refuse_idle};
 use super::roles::RoleArgs;
 use super::test_args::TestArgs;
 use crate::attribution::{
-    ClusterRequest, Game, GameResult, Method, MethodRequest, MissingPolicy, Quotient, Repeats, ShapleyEngine,
-    Unions, ValueRange, summarize_players,
+    ClusterRequest, Game, GameResult, Method, MethodRequest, MissingPolicy, PermutationDesign, Quotient,
+    Repeats, ShapleyEngine, Unions, ValueRange, summarize_players,
 };
 use crate::commands::common::OnBadArg;
 use crate::commands::figures::{FigureArgs, FigureKindArgs, only};
@@ -51,6 +51,9 @@ pub struct ShapleyArgs {
     /// Permutations to draw, reverses included, where the recording has no walks of its own [default: 1000]
     #[arg(long, value_name = "M")]
     pub permutations: Option<usize>,
+    /// Which permutations are drawn together [default: plain]
+    #[arg(long, value_enum, value_name = "DESIGN")]
+    pub sampling: Option<SamplingArg>,
     /// Draw independent permutations instead of antithetic pairs
     #[arg(long)]
     pub no_antithetic: bool,
@@ -68,6 +71,9 @@ pub struct ShapleyArgs {
     /// Say where the variance of values comes from: noise, permutations, environments, episodes, runs
     #[arg(long)]
     pub sources: bool,
+    /// Say how sampled values settle as permutations come in
+    #[arg(long)]
+    pub convergence: bool,
     /// Say how many units, repeats or permutations would bring every interval to plus or minus W
     #[arg(long, value_name = "W")]
     pub target_half_width: Option<f64>,
@@ -133,6 +139,17 @@ pub enum MethodArg {
     Kernel,
     /// Intervals that hold whatever the unseen values are
     Bounds,
+}
+
+/// Design of drawn permutations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SamplingArg {
+    /// Each by itself
+    Plain,
+    /// Blocks of as many as there are slots, each slot first once
+    Balanced,
+    /// Such blocks, each slot at every position once (Latin squares)
+    Stratified,
 }
 
 /// Direction of a value.
@@ -227,6 +244,11 @@ impl ShapleyArgs {
                 MethodArg::Bounds => MethodRequest::Bounds,
             },
             permutations: self.permutations.unwrap_or(DEFAULT_PERMUTATIONS),
+            sampling: match self.sampling {
+                None | Some(SamplingArg::Plain) => PermutationDesign::Plain,
+                Some(SamplingArg::Balanced) => PermutationDesign::Balanced,
+                Some(SamplingArg::Stratified) => PermutationDesign::Stratified,
+            },
             antithetic: !self.no_antithetic,
             missing: match self.missing {
                 None | Some(MissingArg::Error) => MissingPolicy::Error,
@@ -235,6 +257,7 @@ impl ShapleyArgs {
             range: self.range,
             monotone: self.monotone,
             sources: self.sources,
+            convergence: self.convergence,
             target_half_width: self.target_half_width,
             confidence: self.confidence,
             ci,
@@ -268,7 +291,9 @@ impl ShapleyArgs {
     pub(in crate::commands) fn given(&self) -> Vec<Given> {
         let given = [
             (Given::Permutations, self.permutations.is_some()),
+            (Given::Sampling, self.sampling.is_some()),
             (Given::NoAntithetic, self.no_antithetic),
+            (Given::Convergence, self.convergence),
             (Given::Missing, self.missing.is_some()),
             (Given::Ci, self.ci.is_some_and(|ci| ci != CiArg::T)),
             (Given::Duplicates, self.duplicates.is_some()),
@@ -457,9 +482,15 @@ fn remark(analysis: &ShapleyAnalysis, console: &Console, games: &[GameResult], v
     let drawn = games.iter().filter(|game| game.method == Method::Permutation && game.n_recorded_walks == 0);
     let fewest = drawn.flat_map(|game| &game.players).map(|player| player.n_samples).min();
     if let Some(fewest) = fewest.filter(|n| (2..DRAWN_UNITS).contains(n)) {
-        let units = if analysis.antithetic { "pairs of permutations" } else { "permutations" };
+        let units = match (analysis.sampling, analysis.antithetic) {
+            (PermutationDesign::Plain, true) => "pairs of permutations",
+            (PermutationDesign::Plain, false) => "permutations",
+            _ => "blocks of permutations",
+        };
+        let per_unit = drawn_together(analysis, games);
         console.warn(&format!(
-            "intervals of {fewest} {units} are too narrow: their spread is not known yet; --permutations 200 is enough"
+            "intervals of {fewest} {units} are too narrow: their spread is not known yet; --permutations {} is enough",
+            100 * per_unit
         ));
     }
     let biased = games.iter().filter(|game| game.biased).count();
@@ -471,6 +502,12 @@ fn remark(analysis: &ShapleyAnalysis, console: &Console, games: &[GameResult], v
     }
     remark_condition(console, games);
     remark_direction(console, analysis.better, value);
+}
+
+/// Permutations of a unit in the largest game.
+fn drawn_together(analysis: &ShapleyAnalysis, games: &[GameResult]) -> usize {
+    let players = games.iter().map(|game| game.players.len()).max().unwrap_or(1);
+    analysis.engine().permutations.per_unit(players)
 }
 
 /// The factor on errors of recorded values from which on a fit comes with a warning.

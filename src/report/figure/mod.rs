@@ -4,6 +4,7 @@
 mod ablation;
 mod attribution;
 mod checks;
+mod convergence;
 mod interactions;
 mod model;
 mod scale;
@@ -35,6 +36,8 @@ pub enum FigureKind {
     Waterfall,
     /// Which share of its coalitions each game has.
     Coverage,
+    /// Sampled values by number of permutations.
+    Convergence,
     /// Interactions of pairs as a matrix.
     Heatmap,
     /// Settings of a normalization side by side.
@@ -53,6 +56,7 @@ impl FigureKind {
             Self::Bars => "bars",
             Self::Waterfall => "waterfall",
             Self::Coverage => "coverage",
+            Self::Convergence => "convergence",
             Self::Heatmap => "heatmap",
             Self::Settings => "settings",
             Self::Traces => "traces",
@@ -80,6 +84,9 @@ pub enum NoSuchFigure {
         "there is nothing to draw over time: of these rows no order in time is known, or there are too many dimensions"
     )]
     NothingOverTime,
+    /// A result that does not tell how values settle.
+    #[error("there is nothing to draw of how values settle: the result does not tell it")]
+    NothingSettles,
 }
 
 impl NoSuchFigure {
@@ -90,6 +97,7 @@ impl NoSuchFigure {
             Self::Several(_) => {
                 "choose a value with --value; without --by there is one group; simic report pictures all"
             }
+            Self::NothingSettles => "add --convergence; only values from permutations settle",
             Self::NothingOverTime => "leave the picture out; normalize replay puts rows in order of time",
         }
     }
@@ -105,7 +113,8 @@ pub fn shapley_figure(document: &ShapleyDocument, kind: Option<FigureKind>) -> R
         FigureKind::Bars => Ok(attribution::bars(document)),
         FigureKind::Waterfall if document.has_same_players() => Ok(attribution::waterfall(document)),
         FigureKind::Coverage => Ok(attribution::coverage(document)),
-        kind => Err(NoSuchFigure::Kind { kind, known: "intervals, bars, waterfall, coverage" }),
+        FigureKind::Convergence => convergence::convergence(document).ok_or(NoSuchFigure::NothingSettles),
+        kind => Err(NoSuchFigure::Kind { kind, known: "intervals, bars, waterfall, coverage, convergence" }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What Shapley values say: what helps most, what hurts, and what cannot be told from zero.
 
 use super::words::{interval_words, narrow, sentence, unit_noun};
-use crate::attribution::Method;
+use crate::attribution::{Method, PermutationDesign};
 use crate::results::text::{counted, decimals_of, fixed, listed};
 use crate::results::{Direction, GameRow, ShapleyDocument};
 
@@ -84,6 +84,9 @@ fn behind(document: &ShapleyDocument, first: &GameRow, has_units: bool, has_inte
     }
     let n = first.players.rows().map(|player| player.n_samples).max().unwrap_or(0);
     match first.antithetic {
+        Some(_) if document.sampling_of(first) != PermutationDesign::Plain => {
+            format!("n = {}", counted(n, "permutation block"))
+        }
         Some(true) => format!("n = {}", counted(n, "antithetic pair")),
         Some(false) => format!("n = {}", counted(n, "permutation")),
         None if has_intervals => "repeated evaluations of 1 game".to_owned(),
