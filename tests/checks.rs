@@ -409,6 +409,10 @@ fn what_a_configuration_may_not_say() {
         ),
         ("[check.a]\nruns = [\"runs\"]\nflags = { momentum = 0.5 }\n", "no such flag"),
         ("[check.a]\nruns = [\"runs\"]\nflags = { method = \"magic\" }\n", "magic"),
+        (
+            "[check.a]\nruns = [\"runs\"]\nflags = { compare-recorded = \"x\" }\n",
+            "adds no number that a check compares",
+        ),
         ("[check.a]\nruns = [\"runs\"]\nflags = { output = \"x.json\" }\n", "has no place in a check"),
         ("[check.a]\nalpha = 2.0\n", "alpha must lie"),
         ("[check.\"../a\"]\nalpha = 0.1\n", "a name of letters"),

@@ -69,7 +69,8 @@ const fn case(verb: &'static str, flag: &'static str, base: &'static str, given:
 }
 
 /// Words that stand for files in cases.
-const FILES: [(&str, &str); 17] = [
+const FILES: [(&str, &str); 18] = [
+    ("LOG", "fixtures/esper/run_s_s11/events.jsonl.gz"),
     ("MONOTONE", "tests/cli/data/missing.csv"),
     ("GAMES", GAMES),
     ("WALKS", WALKS),
@@ -173,6 +174,7 @@ fn cases() -> Vec<Case> {
         case(shapley, "monotone", "MONOTONE --method bounds --range 0,1", "--monotone"),
         case(shapley, "sampling", "GAMES --method permutation", "--sampling stratified"),
         case(shapley, "convergence", "GAMES --method permutation", "--convergence"),
+        case(shapley, "compare-recorded", "LOG", "--compare-recorded"),
         case(shapley, "sources", "GAMES", "--sources"),
         case(shapley, "target-half-width", "GAMES", "--target-half-width 0.001"),
         case(shapley, "confidence", "GAMES", "--confidence 0.5"),
@@ -474,7 +476,7 @@ fn every_flag_of_every_verb_changes_an_answer() {
 
 #[test]
 fn flags_without_effect_are_refused_with_the_reason() {
-    let cases: [(&str, &str); 77] = [
+    let cases: [(&str, &str); 80] = [
         ("analyze shapley SWEEP --players attn,aug,norm --by lr --test sign-flip", "needs at least 6"),
         ("analyze shapley GAMES --confidence 0.9999999999999999", "leaves nothing over"),
         ("analyze shapley GAMES -o OUT.svg --figure OUT.svg", "are both"),
@@ -486,6 +488,9 @@ fn flags_without_effect_are_refused_with_the_reason() {
         ("analyze shapley GAMES --sampling balanced", "values are exact"),
         ("analyze shapley GAMES --convergence", "values are exact"),
         ("analyze shapley WALKS --sampling stratified", "walks of its own"),
+        ("analyze shapley LOG --compare-recorded --partition by-prefix", "leave --partition out"),
+        ("analyze shapley GAMES --compare-recorded=GAMES", "slot_id and estimate"),
+        ("analyze shapley GAMES --compare-recorded", "no Shapley values that a trainer estimated"),
         ("analyze shapley GAMES --missing skip", "values are exact"),
         ("analyze shapley WALKS --permutations 10", "walks of its own"),
         ("analyze shapley WALKS --missing skip", "walks of its own"),

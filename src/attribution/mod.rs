@@ -13,6 +13,7 @@ mod groups;
 mod inference;
 mod interactions;
 mod least_squares;
+mod logged;
 mod monotone;
 mod noise;
 mod permutation;
@@ -43,6 +44,9 @@ pub use interactions::{
     summarize_interactions,
 };
 pub use least_squares::{COVARIANCE_PLAYERS, KernelFit, KernelQuality, kernel_values};
+pub use logged::{
+    ERRORS, Logged, LoggedComparison, LoggedPlayer, LoggedReason, compare_logged, marginal_deviations,
+};
 pub use monotone::Monotone;
 pub use noise::{Degrees, Noise, NoiseVariances};
 pub use permutation::{

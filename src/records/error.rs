@@ -135,6 +135,12 @@ pub enum Problem {
         /// The command that names them.
         command: String,
     },
+    /// No estimates of a trainer to compare with.
+    #[error("--compare-recorded: no Shapley values that a trainer estimated itself in the files read")]
+    NoEstimates,
+    /// Two estimates of one slot in one event.
+    #[error("a second estimate of slot {0} in the same run, episode, environment and event")]
+    EstimatedTwice(String),
     /// No file of the kind a command needs.
     #[error("no {needed} in the files read ({others})")]
     NoFilesOfKind {
@@ -399,6 +405,10 @@ impl RecordError {
             }
             Problem::MaskTooWide { .. } => "name all slots with --slots a,b,c",
             Problem::UnknownFormat => "name the file with .parquet, .arrow, .ndjson or .csv",
+            Problem::NoEstimates => {
+                "--compare-recorded=FILE names a log, or a table with slot_id and estimate (sd, n_samples, episode, env_id)"
+            }
+            Problem::EstimatedTwice(_) => "a column event tells estimates of one episode apart",
             Problem::NoFilesOfKind { .. } => "simic inspect shows what each file holds",
             Problem::BadPattern(_) => {
                 "patterns know *, **, ?, [..] and {a,b}; name a file whose name has these with ./"

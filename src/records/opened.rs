@@ -134,7 +134,7 @@ fn check_datasets(tables: &[Table], on_bad: OnBad, notes: &mut Vec<String>) -> R
 /// The kind of rows that a view shows, where it decides on it.
 fn kind_of(view: View) -> Option<FileKind> {
     match view {
-        View::Whole => None,
+        View::Whole | View::EsperEstimates => None,
         View::EsperCoalitions => Some(FileKind::Coalitions),
         View::EsperSteps => Some(FileKind::Transitions),
     }

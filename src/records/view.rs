@@ -10,4 +10,6 @@ pub enum View {
     EsperCoalitions,
     /// Its environment steps.
     EsperSteps,
+    /// The Shapley values that the trainer estimated itself.
+    EsperEstimates,
 }

@@ -16,6 +16,7 @@ mod normalization;
 mod over_time;
 mod page;
 mod plot;
+mod recorded;
 mod screen;
 mod sections;
 mod shapley;

@@ -13,6 +13,7 @@ use super::effects::{
 };
 use super::grid::{Column, Grid};
 use super::page::{Page, Tone};
+use super::recorded::write_recorded;
 use super::screen::Screen;
 use super::slot_rows::{ShapleyRows, SlotRows};
 use super::sources::{write_plan, write_sources};
@@ -184,7 +185,9 @@ fn write_one(document: &ShapleyDocument, view: &ShapleyRows, page: &mut Page<'_>
     if has_units || n_games > 1 {
         page.blank()?;
         write_summary(document, &view.order, page)?;
+        write_convergence(document, &document.games[shown..], page)?;
     }
+    write_recorded(document, page)?;
     write_sources(document, &view.order, page)?;
     write_plan(document, &view.order, page)?;
     write_unlisted(n_games - shown, page)
@@ -269,7 +272,7 @@ fn write_game(
         grid.row(cells);
     }
     page.grid(&grid)?;
-    game.convergence.as_ref().map_or(Ok(()), |course| write_convergence(document, course, page))
+    write_convergence(document, std::slice::from_ref(game), page)
 }
 
 /// How the permutations of a game were drawn, and what that is worth.
@@ -285,38 +288,42 @@ fn design_words(document: &ShapleyDocument, game: &GameRow) -> String {
     };
     game.relative_efficiency.map_or_else(
         || design.to_owned(),
-        |ratio| format!("{design}, {} times as efficient as independent permutations", short(ratio)),
+        |ratio| format!("{design}, {ratio:.2} times as efficient as independent permutations"),
     )
 }
 
-/// Half-widths by number of permutations, and where they could have stopped.
-fn write_convergence(
-    document: &ShapleyDocument,
-    course: &ConvergenceRow,
-    page: &mut Page<'_>,
-) -> io::Result<()> {
-    let widths: Vec<(u64, f64)> =
-        course.looks.iter().filter_map(|look| Some((look.permutations, look.half_width?))).collect();
+/// The widest interval by number of permutations, and where they could have stopped: of one game, or of several together.
+fn write_convergence(document: &ShapleyDocument, games: &[GameRow], page: &mut Page<'_>) -> io::Result<()> {
+    let courses: Vec<&ConvergenceRow> = games.iter().filter_map(|game| game.convergence.as_ref()).collect();
+    let mut widths: BTreeMap<u64, f64> = BTreeMap::new();
+    for look in courses.iter().flat_map(|course| &course.looks) {
+        let Some(width) = look.half_width else { continue };
+        let widest = widths.entry(look.permutations).or_insert(width);
+        *widest = widest.max(width);
+    }
+    let of_games = if games.len() > 1 { " of any game" } else { "" };
     if !widths.is_empty() {
         let at =
             |(permutations, width): &(u64, f64)| format!("{} ± {}", grouped(*permutations), short(*width));
-        let told: Vec<String> = sparse(&widths).iter().map(at).collect();
-        page.line(&format!("widest interval by permutations: {}", told.join(", ")))?;
+        let told: Vec<String> = sparse(&widths.into_iter().collect::<Vec<_>>()).iter().map(at).collect();
+        page.line(&format!("widest interval{of_games} by permutations: {}", told.join(", ")))?;
     }
-    let (Some(stopped_at), Some(target)) =
-        (course.stopped_at, document.settings.as_ref().and_then(|settings| settings.target_half_width))
-    else {
-        return Ok(());
+    let target = document.settings.as_ref().and_then(|settings| settings.target_half_width);
+    let stops: Vec<Option<u64>> = courses.iter().filter_map(|course| course.stopped_at).collect();
+    let Some(target) = target.filter(|_| !stops.is_empty()) else { return Ok(()) };
+    let looks = courses.iter().filter_map(|course| course.stopping_looks).max().unwrap_or(0);
+    let (reached, last) = (stops.iter().flatten().count(), stops.iter().flatten().max());
+    let reached_in = match (last, stops.len()) {
+        (None, _) => "is not reached by drawing".to_owned(),
+        (Some(last), 1) => format!("is reached after {} permutations", grouped(*last)),
+        (Some(last), n) => {
+            format!(
+                "within games is reached in {reached} of {n}, after at most {} permutations",
+                grouped(*last)
+            )
+        }
     };
-    let looks = course.stopping_looks.unwrap_or(0);
-    page.line(&match stopped_at {
-        Some(permutations) => format!(
-            "± {} is reached after {} permutations, {looks} looks allowed for",
-            short(target),
-            grouped(permutations)
-        ),
-        None => format!("± {} is not reached, {looks} looks allowed for", short(target)),
-    })
+    page.line(&format!("± {} {reached_in}; {looks} looks allowed for", short(target)))
 }
 
 /// The last of the looks and up to five before it, one octave apart.

@@ -109,6 +109,9 @@ pub struct ShapleyAnalysis {
     /// Whether it is told how sampled values settle; absent where not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub convergence: bool,
+    /// Whether estimates of the trainer are compared with; absent where not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub compare_recorded: bool,
     /// Half-width that intervals are to have; absent where none is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_half_width: Option<f64>,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::shapley::told;
+use super::numbers::told;
 use crate::attribution::{Convergence, Look};
 
 /// How the values of one game settle as permutations come in.

@@ -20,6 +20,7 @@ mod grouping;
 mod inspection;
 mod interactions;
 mod kernel;
+mod logged;
 mod measured;
 mod metric;
 mod normalization;
@@ -64,6 +65,7 @@ pub use interactions::{
     Terms,
 };
 pub use kernel::KernelRow;
+pub use logged::{RecordedPlayer, RecordedRow};
 pub use measured::Measured;
 pub use metric::{Direction, Metric};
 pub use normalization::{

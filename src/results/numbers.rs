@@ -25,3 +25,11 @@ pub(super) fn one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::
 pub(super) fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
+
+/// A key that is there, null or not.
+#[expect(clippy::option_option, reason = "a key that old documents lack and new ones may have null")]
+pub(super) fn told<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}

@@ -10,7 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::analysis::{IntervalKind, ShapleyAnalysis};
 use super::convergence::ConvergenceRow;
 use super::kernel::KernelRow;
+use super::logged::RecordedRow;
 use super::metric::{Direction, Metric};
+use super::numbers::told;
 use super::skips::{InputCounts, Skipped};
 use super::sources::{Plan, SourceRow};
 use crate::attribution::{
@@ -112,6 +114,9 @@ pub struct ShapleyDocument {
     /// Where the variance of one game's value comes from, slot by slot; absent where not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sources: Option<Vec<SourceRow>>,
+    /// Estimates that the trainer logged itself, beside the values; absent where not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Vec<RecordedRow>>,
     /// What would bring intervals to the half-width asked for; absent where none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
@@ -137,14 +142,6 @@ fn exact() -> Method {
 
 fn usual() -> f64 {
     0.95
-}
-
-/// A key that is there, null or not.
-#[expect(clippy::option_option, reason = "a key that old documents lack and new ones may have null")]
-pub(super) fn told<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// The values of one game.
@@ -386,11 +383,18 @@ impl ShapleyDocument {
             games,
             summary,
             sources,
+            recorded: None,
             plan,
             input,
             settings: Some(settings),
             unit_means,
         }
+    }
+
+    /// The same with estimates of the trainer.
+    #[must_use]
+    pub fn beside(self, recorded: Option<Vec<RecordedRow>>) -> Self {
+        Self { recorded, ..self }
     }
 
     /// What the games have in common, `lr=0.1, dataset=a`; `None` without groups.

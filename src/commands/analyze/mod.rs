@@ -6,6 +6,7 @@ pub(in crate::commands) mod games;
 mod group_args;
 pub(in crate::commands) mod idle;
 pub mod interactions;
+mod logged;
 mod roles;
 pub mod shapley;
 mod test_args;

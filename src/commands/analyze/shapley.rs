@@ -8,6 +8,7 @@ use super::games::{
 };
 use super::group_args::{GroupArgs, check_grouping};
 use super::idle::{Given, refuse_idle};
+use super::logged::{compare, read_logged};
 use super::roles::RoleArgs;
 use super::test_args::TestArgs;
 use crate::attribution::{
@@ -18,7 +19,7 @@ use crate::commands::common::OnBadArg;
 use crate::commands::figures::{FigureArgs, FigureKindArgs, only};
 use crate::commands::{CommandError, Context, Outcome, refuse_doubled};
 use crate::console::Console;
-use crate::records::CoalitionRecording;
+use crate::records::{CoalitionRecording, LoggedEstimates};
 use crate::report::{ShapleyRows, SlotRows, shapley_figure, write_shapley};
 use crate::results::{CoalitionReading, Direction, IntervalKind, ShapleyAnalysis, ShapleyDocument};
 use crate::stats::ConfidenceLevel;
@@ -74,6 +75,9 @@ pub struct ShapleyArgs {
     /// Say how sampled values settle as permutations come in
     #[arg(long)]
     pub convergence: bool,
+    /// Put the Shapley values that the trainer logged itself beside these, of the recording or of FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub compare_recorded: Option<String>,
     /// Say how many units, repeats or permutations would bring every interval to plus or minus W
     #[arg(long, value_name = "W")]
     pub target_half_width: Option<f64>,
@@ -258,6 +262,7 @@ impl ShapleyArgs {
             monotone: self.monotone,
             sources: self.sources,
             convergence: self.convergence,
+            compare_recorded: self.compare_recorded.is_some(),
             target_half_width: self.target_half_width,
             confidence: self.confidence,
             ci,
@@ -329,6 +334,17 @@ impl ShapleyArgs {
                 "leave --method out",
             ));
         }
+        if self.compare_recorded.is_some() {
+            let other = [("partition", self.grouping.partition.is_some()), ("by", !self.roles.by.is_empty())];
+            if let Some((flag, _)) = other.into_iter().find(|(_, is_given)| *is_given) {
+                return Err(CommandError::usage(
+                    format!(
+                        "--compare-recorded with --{flag}: a trainer's estimates are Shapley values of single games"
+                    ),
+                    format!("leave --{flag} out"),
+                ));
+            }
+        }
         if self.range.is_some() && self.method != MethodArg::Bounds {
             return Err(CommandError::idle(
                 "range",
@@ -367,7 +383,11 @@ pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandErro
     let files = context.discover(&args.runs)?.files;
     let recording = read_games(&analysis.value, &analysis.reading, &context.console, &files)?;
     let shown = ShapleyRows { games: args.games.unwrap_or(DEFAULT_GAMES), order: order(args, &recording)? };
-    let documents = compute(&analysis, &context.console, &recording)?;
+    let logged = match &args.compare_recorded {
+        Some(file) => Some(read_logged(Some(&**file).filter(|file| !file.is_empty()), &files, context)?),
+        None => None,
+    };
+    let documents = compute(&analysis, &context.console, &recording, logged.as_deref())?;
     refuse_idle(&args.given(), &recording, &documents)?;
     let counts = documents.iter().flat_map(|document| &document.summary).map(|row| row.n_units);
     args.testing.check(counts.max().unwrap_or(0), args.confidence)?;
@@ -400,7 +420,7 @@ fn order(args: &ShapleyArgs, recording: &CoalitionRecording) -> Result<SlotRows,
     }
 }
 
-/// One document per value column asked for; the recording may hold more.
+/// One document per value column asked for; the recording may hold more. Estimates of a trainer are put beside.
 ///
 /// # Errors
 /// Games without a value under the method.
@@ -408,6 +428,7 @@ pub(in crate::commands) fn compute(
     analysis: &ShapleyAnalysis,
     console: &Console,
     recording: &CoalitionRecording,
+    logged: Option<&[LoggedEstimates]>,
 ) -> Result<Vec<ShapleyDocument>, CommandError> {
     let progress = console.progress();
     let on_bad = analysis.reading.on_bad;
@@ -430,7 +451,9 @@ pub(in crate::commands) fn compute(
             let games = compute_games(on_bad, console, recording, (games, value), &progress, compute)?;
             check_grouping(&quotient, unions.as_ref())?;
             remark(analysis, console, &games.results, name);
-            let document = document(analysis, recording, name, games);
+            let recorded =
+                logged.map(|logged| compare(&games.results, (recording, value), logged)).transpose()?;
+            let document = document(analysis, recording, name, games).beside(recorded).concluded();
             check_interval(&document, console)?;
             Ok(document)
         })
@@ -451,7 +474,7 @@ fn document(
         better: analysis.better.or_else(|| Direction::of_column(value)),
         ..analysis.clone()
     };
-    ShapleyDocument::new(settled, value, games.results, summary, input).concluded()
+    ShapleyDocument::new(settled, value, games.results, summary, input)
 }
 
 /// Units of drawn permutations from which on their spread is known well enough: of 10 pairs, 86 to 91 % at 95 %.

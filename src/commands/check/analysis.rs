@@ -172,7 +172,7 @@ impl<'a> AnalysisCache<'a> {
             Asked::Shapley(analysis) => {
                 let place = self.coalitions_of(request, analysis)?;
                 let recording = &self.coalitions[place].recording;
-                let documents = shapley::compute(analysis, &self.context.console, recording)?;
+                let documents = shapley::compute(analysis, &self.context.console, recording, None)?;
                 refuse_idle(&request.given, recording, &documents)?;
                 Measured::of_shapley(&documents)
             }
@@ -257,6 +257,12 @@ fn request(plan: &CheckPlan, context: &Context) -> Result<Request, CommandError>
     let asked = match command {
         "analyze shapley" => {
             let (args, context) = parse::<ShapleyArgs>(command, plan, context)?;
+            if args.compare_recorded.is_some() {
+                return Err(CommandError::usage(
+                    format!("check {}: compare_recorded adds no number that a check compares", plan.name),
+                    "leave it out; simic analyze shapley --compare-recorded shows it",
+                ));
+            }
             given = args.given();
             Asked::Shapley(args.analysis(&context)?)
         }

@@ -3,7 +3,7 @@
 //! One JSON object per line with an envelope (`event_type`, `epoch`, `group_id`, ...) and `data`. A matrix belongs to the
 //! epoch of its environment that is completed next. What the recorder made up is left out and counted: the row of nobody of
 //! an `ablation_only` matrix of two slots and more (it is the least of the leave-one-out accuracies), and the second
-//! evaluation of a matrix of one slot (a copy). Steps that were rolled back have no action; they are rows without a reward,
+//! evaluation of a matrix of one slot (a copy). Estimates of Shapley values that the trainer logged are rows by slot. Steps that were rolled back have no action; they are rows without a reward,
 //! marked so.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,6 +74,14 @@ struct Snapshot {
     inner_epoch: Option<i64>,
     total_reward: Option<f64>,
     value_estimate: Option<f64>,
+    shapley_values: Option<BTreeMap<String, Estimate>>,
+}
+
+#[derive(Deserialize)]
+struct Estimate {
+    mean: Option<f64>,
+    std: Option<f64>,
+    n_samples: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -100,6 +108,7 @@ enum Read {
     Epoch(EpochCompleted),
     Matrix(Matrix),
     Action(Snapshot),
+    Estimates(Snapshot),
     RolledBack(String),
     Other,
 }
@@ -175,7 +184,11 @@ fn read(event_type: &str, line: &[u8]) -> serde_json::Result<Read> {
         "COUNTERFACTUAL_MATRIX_COMPUTED" => Read::Matrix(data(line)?),
         "ANALYTICS_SNAPSHOT" => {
             let snapshot: Snapshot = data(line)?;
-            if snapshot.kind.as_deref() == Some("last_action") { Read::Action(snapshot) } else { Read::Other }
+            match snapshot.kind.as_deref() {
+                Some("last_action") => Read::Action(snapshot),
+                Some("shapley_computed") => Read::Estimates(snapshot),
+                _ => Read::Other,
+            }
         }
         "MORPHOLOGY_CAUSAL_LOG" => {
             let step: Morphology = data(line)?;
@@ -387,7 +400,7 @@ pub(super) fn steps(name: &str, contents: &[u8]) -> Result<Made, RecordError> {
                 let is_last = Some(inner) == max_epochs;
                 rows.push(*run, (episode, inner - 1, env), round, (reward, value), is_last, false);
             }
-            Read::Matrix(_) | Read::RolledBack(_) | Read::Other => {}
+            Read::Matrix(_) | Read::Estimates(_) | Read::RolledBack(_) | Read::Other => {}
         }
     }
     if n_without_reward > 0 {
@@ -397,6 +410,47 @@ pub(super) fn steps(name: &str, contents: &[u8]) -> Result<Made, RecordError> {
         return Err(RecordError::file(name, Problem::NoRows));
     }
     Ok(rows.columns(log.n_runs).made(log.notes))
+}
+
+/// The Shapley values that the trainer estimated and logged, one row per slot; `event` counts those of one episode.
+pub(super) fn estimates(name: &str, contents: &[u8]) -> Result<Made, RecordError> {
+    let log = parse(name, contents)?;
+    let mut n_events: BTreeMap<(usize, i64, i64), i64> = BTreeMap::new();
+    let (mut runs, mut episodes, mut envs, mut events) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut slots, mut values) = (Vec::new(), Vec::new());
+    let (mut sds, mut n_samples) = (Vec::new(), Vec::new());
+    for (run, event) in log.events {
+        let Read::Estimates(found) = event else { continue };
+        let (Some(episode), Some(env)) = (found.episode_idx, found.env_id) else { continue };
+        let n = n_events.entry((run, episode, env)).or_default();
+        for (slot, estimate) in found.shapley_values.unwrap_or_default() {
+            let Some(mean) = estimate.mean else { continue };
+            runs.push(run);
+            episodes.push(episode);
+            envs.push(env);
+            events.push(*n);
+            slots.push(slot);
+            values.push(mean);
+            sds.push(estimate.std);
+            n_samples.push(estimate.n_samples);
+        }
+        *n += 1;
+    }
+    if values.is_empty() {
+        return Err(RecordError::file(name, Problem::NoRows));
+    }
+    let mut columns = Columns::default();
+    if let Some(ids) = run_ids(&runs, log.n_runs) {
+        columns.push("run_id", ids);
+    }
+    columns.push("episode", ints(episodes));
+    columns.push("env_id", ints(envs));
+    columns.push("event", ints(events));
+    columns.push("slot_id", Box::new(Utf8ViewArray::from_slice_values(slots)));
+    columns.push("estimate", Box::new(PrimitiveArray::from_vec(values)));
+    columns.push("sd", Box::new(PrimitiveArray::<f64>::from(sds)));
+    columns.push("n_samples", Box::new(PrimitiveArray::<i64>::from(n_samples)));
+    Ok(columns.made(Vec::new()))
 }
 
 /// Round, epoch and environment of an action id, `morph-b1-e34-env1-r0c0-op0`.
@@ -554,6 +608,24 @@ mod tests {
         let broken = format!("{action}{{\"event_id\"\n{whole}");
         let error = steps("log", broken.as_bytes()).map(|_| ()).expect_err("an error").to_string();
         assert!(error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn estimates_of_the_trainer_are_rows_by_slot_and_event() {
+        let event = |mean: &str| {
+            line(
+                "ANALYTICS_SNAPSHOT",
+                &format!(
+                    "{{\"kind\":\"shapley_computed\",\"env_id\":1,\"episode_idx\":5,\"num_slots\":2,\"shapley_values\":{{\"b\":{{\"mean\":{mean},\"std\":0.5,\"n_samples\":20}},\"a\":{{\"mean\":1.0,\"std\":0.0,\"n_samples\":20}}}}}}"
+                ),
+            )
+        };
+        let log = [event("2.0"), event("NaN")].concat();
+        let made = estimates("log", log.as_bytes()).expect("rows");
+        // What is no number is no estimate.
+        assert_eq!(column::<PrimitiveArray<f64>>(&made, "estimate").values().as_slice(), [1.0, 2.0, 1.0]);
+        assert_eq!(column::<PrimitiveArray<i64>>(&made, "event").values().as_slice(), [0, 0, 1]);
+        assert!(estimates("log", epoch(0, 1).as_bytes()).is_err());
     }
 
     #[test]

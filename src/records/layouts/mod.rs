@@ -114,5 +114,6 @@ pub(super) fn columns(view: View, name: &str, contents: &[u8]) -> Result<Option<
         View::Whole => Ok(None),
         View::EsperCoalitions => esper::coalitions(name, contents).map(Some),
         View::EsperSteps => esper::steps(name, contents).map(Some),
+        View::EsperEstimates => esper::estimates(name, contents).map(Some),
     }
 }

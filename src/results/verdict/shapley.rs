@@ -1,9 +1,9 @@
 //! What Shapley values say: what helps most, what hurts, and what cannot be told from zero.
 
 use super::words::{interval_words, narrow, sentence, unit_noun};
-use crate::attribution::{Method, PermutationDesign};
-use crate::results::text::{counted, decimals_of, fixed, listed};
-use crate::results::{Direction, GameRow, ShapleyDocument};
+use crate::attribution::{LoggedReason, Method, PermutationDesign};
+use crate::results::text::{counted, decimals_of, fixed, listed, short};
+use crate::results::{Direction, GameRow, RecordedRow, ShapleyDocument};
 
 /// Names listed in a sentence.
 const NAMES: usize = 3;
@@ -49,6 +49,35 @@ impl ShapleyDocument {
 }
 
 fn sentences(document: &ShapleyDocument) -> Vec<String> {
+    let mut sentences = of_values(document);
+    sentences.extend(document.recorded.as_deref().and_then(of_recorded));
+    sentences
+}
+
+/// How far the trainer's own estimates are off.
+fn of_recorded(rows: &[RecordedRow]) -> Option<String> {
+    let off: Vec<f64> = rows.iter().filter_map(RecordedRow::largest_difference).collect();
+    let n = counted(rows.len() as u64, "estimate");
+    let Some(most) = off.iter().copied().reduce(f64::max) else {
+        return Some(format!("Of the trainer's own {n} none can be compared with the recording."));
+    };
+    let count = |reason: LoggedReason| rows.iter().filter(|row| row.reasons.contains(&reason)).count();
+    let explained = count(LoggedReason::Agrees) + count(LoggedReason::Sampling);
+    let others = [
+        (LoggedReason::Labels, "fit other slots than they are logged for"),
+        (LoggedReason::MadeUp, "are second estimates of made-up values"),
+        (LoggedReason::AnotherGame, "are of another game than the recorded coalitions"),
+    ];
+    let others = others.into_iter().filter_map(|(reason, words)| match count(reason) {
+        0 => None,
+        n => Some(format!("{n} {words}")),
+    });
+    let mut told = vec![format!("sampling explains {explained} of {}", off.len())];
+    told.extend(others);
+    Some(format!("The trainer's own {n} are off by up to {}: {}.", short(most), told.join("; ")))
+}
+
+fn of_values(document: &ShapleyDocument) -> Vec<String> {
     let Some(first) = document.games.first() else { return Vec::new() };
     let mut sentences = Vec::new();
     if document.games.iter().all(|game| game.method == Method::Bounds) {

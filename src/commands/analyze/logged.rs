@@ -1,0 +1,90 @@
+//! `analyze shapley --compare-recorded`: the trainer's own estimates beside the values of the recording.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::attribution::{Game, GameKey, GameResult, Logged, compare_logged, marginal_deviations};
+use crate::commands::{CommandError, Context};
+use crate::records::{
+    CoalitionRecording, ColumnMap, InputFile, LoggedEstimate, LoggedEstimates, logged_estimates,
+};
+use crate::results::RecordedRow;
+
+/// Reads estimates: of the file `named`, else of those that `files` hold.
+///
+/// # Errors
+/// Unreadable input, or no estimates in it.
+pub(super) fn read_logged(
+    named: Option<&str>,
+    files: &[InputFile],
+    context: &Context,
+) -> Result<Vec<LoggedEstimates>, CommandError> {
+    let columns: ColumnMap = context.columns()?;
+    let found = match named {
+        Some(path) => {
+            let files = context.discover(&[path.to_owned()])?.files;
+            let found = logged_estimates(&files, &columns, true)?;
+            Context::check_unchanged(&files)?;
+            found
+        }
+        None => logged_estimates(files, &columns, false)?,
+    };
+    let (estimates, notes) = found;
+    notes.iter().for_each(|note| context.console.note(note));
+    Ok(estimates)
+}
+
+/// Puts estimates beside the values of games, of the value column by number.
+///
+/// A game is found by run, episode and environment; of several (batches) it is the last. Where both hold one run, it is the same
+/// whatever it is called.
+///
+/// # Errors
+/// A game that cannot be read.
+pub(super) fn compare(
+    results: &[GameResult],
+    (recording, value): (&CoalitionRecording, usize),
+    estimates: &[LoggedEstimates],
+) -> Result<Vec<RecordedRow>, CommandError> {
+    let mut games: BTreeMap<(&str, i64, i64), &GameResult> = BTreeMap::new();
+    for game in results {
+        let key = &game.key;
+        let last = games.entry((&key.run_id, key.episode, key.env_id)).or_insert(game);
+        if key.batch >= last.key.batch {
+            *last = game;
+        }
+    }
+    let own_runs: BTreeSet<&str> = results.iter().map(|game| &*game.key.run_id).collect();
+    let logged_runs: BTreeSet<&str> = estimates.iter().map(|logged| &*logged.run_id).collect();
+    let only_run = own_runs.first().filter(|_| own_runs.len() == 1 && logged_runs.len() == 1);
+    let places: BTreeMap<&GameKey, usize> =
+        (0..recording.n_games()).map(|index| (recording.key(index), index)).collect();
+    let row = |logged: &LoggedEstimates| -> Result<RecordedRow, CommandError> {
+        let run = only_run.copied().unwrap_or(&logged.run_id);
+        let game = games.get(&(run, logged.episode, logged.env_id)).copied();
+        let deviations = match game.and_then(|game| Some((game, places.get(&game.key)?))) {
+            Some((game, index)) => deviations(game, &recording.game(*index, value)?),
+            None => None,
+        };
+        let slots: Vec<Logged> = logged.slots.iter().map(logged_value).collect();
+        let found = compare_logged(&slots, game, deviations.as_deref(), logged.event > 0);
+        let place = (logged.run_id.clone(), logged.episode, logged.env_id, logged.event);
+        Ok(RecordedRow::of(place, game.and_then(|game| game.key.batch), found))
+    };
+    estimates.iter().map(row).collect()
+}
+
+/// Deviations of marginal contributions; `None` where the players of the result are groups of those recorded, or coalitions
+/// are missing.
+fn deviations(result: &GameResult, game: &Game) -> Option<Vec<f64>> {
+    let values = result.players.iter().map(|player| player.shapley).collect::<Option<Vec<f64>>>()?;
+    (values.len() == game.table.n_players()).then(|| marginal_deviations(&game.table, &values)).flatten()
+}
+
+fn logged_value(estimate: &LoggedEstimate) -> Logged {
+    Logged {
+        slot_id: estimate.slot_id.clone(),
+        value: estimate.value,
+        sd: estimate.sd,
+        n_samples: estimate.n_samples,
+    }
+}
