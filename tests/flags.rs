@@ -174,6 +174,8 @@ fn cases() -> Vec<Case> {
         case(shapley, "monotone", "MONOTONE --method bounds --range 0,1", "--monotone"),
         case(shapley, "sampling", "GAMES --method permutation", "--sampling stratified"),
         case(shapley, "convergence", "GAMES --method permutation", "--convergence"),
+        case(shapley, "ranking", "DIGITS", "--ranking"),
+        case(shapley, "trend", "GAMES", "--trend"),
         case(shapley, "compare-recorded", "LOG", "--compare-recorded"),
         case(shapley, "sources", "GAMES", "--sources"),
         case(shapley, "target-half-width", "GAMES", "--target-half-width 0.001"),
@@ -476,7 +478,7 @@ fn every_flag_of_every_verb_changes_an_answer() {
 
 #[test]
 fn flags_without_effect_are_refused_with_the_reason() {
-    let cases: [(&str, &str); 80] = [
+    let cases: [(&str, &str); 82] = [
         ("analyze shapley SWEEP --players attn,aug,norm --by lr --test sign-flip", "needs at least 6"),
         ("analyze shapley GAMES --confidence 0.9999999999999999", "leaves nothing over"),
         ("analyze shapley GAMES -o OUT.svg --figure OUT.svg", "are both"),
@@ -488,6 +490,8 @@ fn flags_without_effect_are_refused_with_the_reason() {
         ("analyze shapley GAMES --sampling balanced", "values are exact"),
         ("analyze shapley GAMES --convergence", "values are exact"),
         ("analyze shapley WALKS --sampling stratified", "walks of its own"),
+        ("analyze shapley GLOVE --ranking", "needs two slots and 4 units; there are 1 here"),
+        ("analyze shapley GLOVE --trend", "no run has a slot in two episodes"),
         ("analyze shapley LOG --compare-recorded --partition by-prefix", "leave --partition out"),
         ("analyze shapley GAMES --compare-recorded=GAMES", "slot_id and estimate"),
         ("analyze shapley GAMES --compare-recorded", "no Shapley values that a trainer estimated"),

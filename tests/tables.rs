@@ -111,6 +111,15 @@ fn groups_have_a_summary_each() {
     let csv = String::from_utf8(csv.stdout).expect("text");
     assert!(csv.lines().next().is_some_and(|header| header.ends_with(",lr")), "{csv}");
     assert_eq!(csv.lines().filter(|line| line.ends_with(",0.01")).count(), 3 * 3 + 3, "{csv}");
+    for verb in ["shapley", "interactions", "ablation"] {
+        let flags = ["--players", "attn,aug,norm", "--by", "lr", "--format", "ndjson"];
+        let lines = run(&[&["analyze", verb, &table("sweep.csv")][..], &flags].concat());
+        let lines = String::from_utf8(lines.stdout).expect("text");
+        let has_group = |line: &str| {
+            line.contains("\"group\":{\"lr\":\"0.01\"}") || line.contains("\"group\":{\"lr\":\"0.1\"}")
+        };
+        assert!(!lines.is_empty() && lines.lines().all(has_group), "{verb}: {lines}");
+    }
     // What is not there, or named twice, is said.
     let (code, stderr) =
         failure(&["analyze", "shapley", &table("sweep.csv"), "--players", "attn", "--by", "rate"]);

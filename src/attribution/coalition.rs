@@ -34,13 +34,13 @@ pub fn grand_coalition(n_players: usize) -> Vec<u64> {
 
 /// The coalition spelled for people: `{}`, `{r0c0,r1c2}`.
 pub fn describe(mask: &[u64], players: &[String]) -> String {
-    let members: Vec<&str> = players
-        .iter()
-        .enumerate()
-        .filter(|(player, _)| contains(mask, *player))
-        .map(|(_, id)| id.as_str())
-        .collect();
-    format!("{{{}}}", members.join(","))
+    format!("{{{}}}", members(mask, players).join(","))
+}
+
+/// The players of a coalition by name.
+pub fn members(mask: &[u64], players: &[String]) -> Vec<String> {
+    let own = players.iter().enumerate().filter(|(player, _)| contains(mask, *player));
+    own.map(|(_, id)| id.clone()).collect()
 }
 
 /// Position of each coalition in a list of distinct ones: open addressing, at most half full.

@@ -18,12 +18,14 @@ mod monotone;
 mod noise;
 mod permutation;
 mod permutation_design;
+mod ranks;
 mod repeats;
 mod rounding;
 mod shapley;
 mod slot_order;
 mod sources;
 mod term_summary;
+mod trends;
 mod weights;
 
 pub use ablation::{
@@ -53,11 +55,15 @@ pub use permutation::{
     MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, drawn_noise, recorded_marginals,
 };
 pub use permutation_design::PermutationDesign;
+pub use ranks::{Best, FEWEST_RANKED_UNITS, Neighbours, PlayerRank, Ranks, rank_players};
 pub use rounding::rounding_floor;
-pub use shapley::{GameResult, Method, MethodRequest, PlayerValue, ShapleyEngine, ShapleySettings};
+pub use shapley::{
+    GameResult, Method, MethodRequest, NextEvaluation, PlayerValue, ShapleyEngine, ShapleySettings,
+};
 pub(crate) use slot_order::natural_order;
 pub use sources::{PlayerPlan, PlayerSources, VarianceSources, player_sources};
 pub use term_summary::{Coverage, Inference, TermSummaries, TermSummary, UnitTest};
+pub use trends::{Trend, TrendUnit, trends};
 pub use weights::shapley_weights;
 
 /// Groups of players spelled out in a message.

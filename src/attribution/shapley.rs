@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::GameError;
-use super::bounds::{ShapleyBounds, ValueRange, shapley_bounds};
+use super::bounds::{ShapleyBounds, ValueRange, most_telling, shapley_bounds};
 use super::coalition;
 use super::convergence::{Convergence, ConvergenceRequest};
 use super::exact::{ExactKernel, MAX_PLAYERS, NoiseError};
@@ -142,10 +142,21 @@ pub struct GameResult {
     pub n_recorded_walks: usize,
     /// Greatest distance of a recorded value from v(empty): what rounding is measured by.
     pub scale: f64,
+    /// The evaluation that would narrow bounds most; `None` under other methods, of complete tables and of monotone games.
+    pub next_evaluation: Option<NextEvaluation>,
     /// How well the coalitions determine the values, under [`Method::Kernel`].
     pub kernel: Option<KernelQuality>,
     /// Values in player order.
     pub players: Vec<PlayerValue>,
+}
+
+/// An evaluation that was not recorded, and what it would bring.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NextEvaluation {
+    /// Players that are on.
+    pub players_on: Vec<String>,
+    /// By how much all intervals together get narrower.
+    pub narrows: f64,
 }
 
 /// Computes games under fixed settings; kernels are prepared once per number of players.
@@ -297,7 +308,14 @@ impl ShapleyEngine {
         result.method = Method::Bounds;
         let bounds = match self.settings.monotone {
             Some(direction) => monotone_bounds(&game.table, &game.players, direction, self.settings.range)?,
-            None => shapley_bounds(&game.table, range),
+            None => {
+                let next = most_telling(&game.table);
+                result.next_evaluation = next.map(|(mask, weight)| NextEvaluation {
+                    players_on: coalition::members(&mask, &game.players),
+                    narrows: weight * (range.high - range.low),
+                });
+                shapley_bounds(&game.table, range)
+            }
         };
         for (player, bounds) in result.players.iter_mut().zip(bounds) {
             player.bounds = Some(bounds);
@@ -403,6 +421,7 @@ fn blank_result(game: &Game, method: Method) -> GameResult {
         n_copies: game.table.n_copies(),
         n_recorded_walks: game.walks.len(),
         scale: game.table.scale(),
+        next_evaluation: None,
         kernel: None,
         players: vec![unknown; game.table.n_players()],
     }

@@ -261,6 +261,7 @@ mod tests {
             n_copies: 0,
             n_recorded_walks: 0,
             scale: 1.0,
+            next_evaluation: None,
             kernel: None,
             players: vec![PlayerValue {
                 shapley: Some(value),

@@ -2,10 +2,8 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize;
-
 use super::Format;
-use super::documents::{Rendering, write_documents};
+use super::documents::{Line, Rendering, write_documents};
 use super::effects::{
     GameTitle, Level, Picture, Units, adjusted_words, direction_words, distinct_name, effect_cells,
     group_words, plus_minus, rows_read, statistic, test_columns, value_column, write_independence,
@@ -38,28 +36,16 @@ pub fn write_ablation(
     write_documents(documents, format, screen, out, &Rendering { lines: write_ndjson, tidy, page: &page })
 }
 
-#[derive(Serialize)]
-struct Line<'a, T> {
-    kind: &'static str,
-    value: &'a str,
-    #[serde(flatten)]
-    row: T,
-}
-
 fn write_ndjson(document: &AblationDocument, out: &mut dyn Write) -> io::Result<()> {
-    let value = document.value.as_str();
-    let mut line = |bytes: Vec<u8>| {
-        out.write_all(&bytes)?;
-        writeln!(out)
-    };
-    for game in &document.games {
-        line(serde_json::to_vec(&Line { kind: "game", value, row: game })?)?;
+    let (value, group) = (document.value.as_str(), &document.group);
+    for row in &document.games {
+        Line { kind: "game", value, index: None, group, row }.write(out)?;
     }
     for row in &document.summary {
-        line(serde_json::to_vec(&Line { kind: "summary", value, row })?)?;
+        Line { kind: "summary", value, index: None, group, row }.write(out)?;
     }
     for row in &document.contrasts {
-        line(serde_json::to_vec(&Line { kind: "contrast", value, row })?)?;
+        Line { kind: "contrast", value, index: None, group, row }.write(out)?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Documents of several values and groups in any format: what attributions of every kind share.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -52,4 +53,26 @@ pub(super) struct Rendering<'a, T> {
     pub(super) tidy: fn(&[T]) -> TidyTable,
     /// One for people.
     pub(super) page: &'a dyn Fn(&T, &mut Page<'_>) -> io::Result<()>,
+}
+
+/// A row of a document as a line of NDJSON: what it is, of which value column, index and group.
+#[derive(Serialize)]
+pub(super) struct Line<'a, T> {
+    pub(super) kind: &'static str,
+    pub(super) value: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) index: Option<&'static str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) group: &'a BTreeMap<String, String>,
+    #[serde(flatten)]
+    pub(super) row: T,
+}
+
+impl<T: Serialize> Line<'_, T> {
+    /// # Errors
+    /// If writing fails.
+    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        serde_json::to_writer(&mut *out, self)?;
+        writeln!(out)
+    }
 }

@@ -2,10 +2,8 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize;
-
 use super::Format;
-use super::documents::{Rendering, write_documents};
+use super::documents::{Line, Rendering, write_documents};
 use super::effects::{
     GameTitle, Level, Picture, Units, direction_words, distinct_name, effect_cells, group_words, rows_read,
     statistic, test_columns, value_column, write_independence, write_unlisted, yes_or_no,
@@ -45,24 +43,13 @@ pub fn write_interactions(
     write_documents(documents, format, screen, out, &Rendering { lines: write_ndjson, tidy, page: &page })
 }
 
-#[derive(Serialize)]
-struct Line<'a, T> {
-    kind: &'static str,
-    value: &'a str,
-    index: &'static str,
-    #[serde(flatten)]
-    row: T,
-}
-
 fn write_ndjson(document: &InteractionDocument, out: &mut dyn Write) -> io::Result<()> {
-    let (value, index) = (document.value.as_str(), document.index.name());
-    for game in &document.games {
-        serde_json::to_writer(&mut *out, &Line { kind: "game", value, index, row: game })?;
-        writeln!(out)?;
+    let (value, index, group) = (document.value.as_str(), Some(document.index.name()), &document.group);
+    for row in &document.games {
+        Line { kind: "game", value, index, group, row }.write(out)?;
     }
     for row in &document.summary {
-        serde_json::to_writer(&mut *out, &Line { kind: "summary", value, index, row })?;
-        writeln!(out)?;
+        Line { kind: "summary", value, index, group, row }.write(out)?;
     }
     Ok(())
 }

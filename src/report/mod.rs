@@ -13,6 +13,7 @@ mod html;
 mod inspection;
 mod interactions;
 mod normalization;
+mod order;
 mod over_time;
 mod page;
 mod plot;

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use serde::Serialize;
-
 use super::Format;
-use super::documents::{Rendering, write_documents};
+use super::documents::{Line, Rendering, write_documents};
 use super::effects::{
     GameTitle, Level, Picture, Units, direction_words, distinct_name, effect_cells, group_words, ranges,
     rows_read, statistic, test_columns, value_column, write_independence, write_unlisted, yes_or_no,
 };
 use super::grid::{Column, Grid};
+use super::order::{write_ranking, write_trend};
 use super::page::{Page, Tone};
 use super::recorded::write_recorded;
 use super::screen::Screen;
@@ -39,28 +38,13 @@ pub fn write_shapley(
     write_documents(documents, format, screen, out, &Rendering { lines: write_ndjson, tidy, page: &page })
 }
 
-#[derive(Serialize)]
-struct Line<'a, T> {
-    kind: &'static str,
-    value: &'a str,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    group: &'a BTreeMap<String, String>,
-    #[serde(flatten)]
-    row: T,
-}
-
 fn write_ndjson(document: &ShapleyDocument, out: &mut dyn Write) -> io::Result<()> {
-    for game in &document.games {
-        serde_json::to_writer(
-            &mut *out,
-            &Line { kind: "game", value: &document.value, group: &document.group, row: game },
-        )?;
-        writeln!(out)?;
+    let (value, group) = (document.value.as_str(), &document.group);
+    for row in &document.games {
+        Line { kind: "game", value, index: None, group, row }.write(out)?;
     }
-    for summary in &document.summary {
-        let line = Line { kind: "summary", value: &document.value, group: &document.group, row: summary };
-        serde_json::to_writer(&mut *out, &line)?;
-        writeln!(out)?;
+    for row in &document.summary {
+        Line { kind: "summary", value, index: None, group, row }.write(out)?;
     }
     Ok(())
 }
@@ -187,6 +171,8 @@ fn write_one(document: &ShapleyDocument, view: &ShapleyRows, page: &mut Page<'_>
         write_summary(document, &view.order, page)?;
         write_convergence(document, &document.games[shown..], page)?;
     }
+    write_ranking(document, page)?;
+    write_trend(document, page)?;
     write_recorded(document, page)?;
     write_sources(document, &view.order, page)?;
     write_plan(document, &view.order, page)?;
@@ -272,6 +258,16 @@ fn write_game(
         grid.row(cells);
     }
     page.grid(&grid)?;
+    if let Some(next) = &game.next_evaluation {
+        let on = match &next.players_on[..] {
+            [] => "nobody".to_owned(),
+            on => on.join(", "),
+        };
+        page.line(&format!(
+            "evaluate next: {on} on; all intervals together get narrower by {}",
+            short(next.narrows)
+        ))?;
+    }
     write_convergence(document, std::slice::from_ref(game), page)
 }
 

@@ -109,6 +109,12 @@ pub struct ShapleyAnalysis {
     /// Whether it is told how sampled values settle; absent where not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub convergence: bool,
+    /// Whether it is told how stable the order of the slots is; absent where not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ranking: bool,
+    /// Whether it is told how values change with the episodes; absent where not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub trend: bool,
     /// Whether estimates of the trainer are compared with; absent where not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub compare_recorded: bool,

@@ -26,6 +26,7 @@ mod metric;
 mod normalization;
 mod normalization_analysis;
 mod numbers;
+mod order;
 mod resets;
 mod schemas;
 mod settings;
@@ -76,10 +77,12 @@ pub use normalization_analysis::{
     AskedRule, CompareAnalysis, Precision, ReplayAnalysis, Rollback, RuleAnalysis, Scope, StepReading,
     VerifyAnalysis,
 };
+pub use order::{NeighboursRow, RankRow, RankingRow, TrendRow, TrendUnitName};
 pub use schemas::{SCHEMAS, schema};
 pub use settings::{SettingChange, Settings};
 pub use shapley::{
-    GameRow, MethodUsed, PlayerRow, Players, SHAPLEY_SCHEMA, ShapleyDocument, ShapleyInput, SummaryRow,
+    GameRow, MethodUsed, NextEvaluationRow, PlayerRow, Players, SHAPLEY_SCHEMA, ShapleyDocument,
+    ShapleyInput, SummaryRow,
 };
 pub use simulation::{SimulationDocument, TrueDesign, TruePair, TrueValue};
 pub use skips::{BadPlaceRow, InputCounts, Skipped, StepInput};

@@ -13,11 +13,12 @@ use super::kernel::KernelRow;
 use super::logged::RecordedRow;
 use super::metric::{Direction, Metric};
 use super::numbers::told;
+use super::order::{RankingRow, TrendRow};
 use super::skips::{InputCounts, Skipped};
 use super::sources::{Plan, SourceRow};
 use crate::attribution::{
-    Cluster, GameKey, GameResult, Method, MethodRequest, PermutationDesign, PlayerSummary, PlayerValue,
-    ShapleyBounds, Summary, UnitMean, player_sources, rounding_floor, unit_means,
+    Best, Cluster, GameKey, GameResult, Method, MethodRequest, PermutationDesign, PlayerSummary, PlayerValue,
+    ShapleyBounds, Summary, UnitMean, player_sources, rank_players, rounding_floor, trends, unit_means,
 };
 use crate::stats::{ConfidenceInterval, VarianceComponents};
 
@@ -114,6 +115,12 @@ pub struct ShapleyDocument {
     /// Where the variance of one game's value comes from, slot by slot; absent where not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sources: Option<Vec<SourceRow>>,
+    /// How stable the order of the slots is; absent where not asked for, and of few units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranking: Option<RankingRow>,
+    /// How values change with the episodes, slot by slot; absent where not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trend: Option<Vec<TrendRow>>,
     /// Estimates that the trainer logged itself, beside the values; absent where not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded: Option<Vec<RecordedRow>>,
@@ -198,12 +205,24 @@ pub struct GameRow {
     /// Recorded permutations left out because their rows do not walk from empty to full.
     #[serde(default, skip_serializing_if = "is_none_left_out")]
     pub walks_bad: usize,
+    /// The evaluation that would narrow bounds most; absent where none is missing, and under other methods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_evaluation: Option<NextEvaluationRow>,
     /// How far to believe a fit; absent under other methods, and in documents written before there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelRow>,
     /// Values in player order.
     #[schemars(with = "Vec<PlayerRow>")]
     pub players: Players,
+}
+
+/// An evaluation that was not recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NextEvaluationRow {
+    /// Slots that are on.
+    pub players_on: Vec<String>,
+    /// By how much all intervals together get narrower, whatever it gives.
+    pub narrows: f64,
 }
 
 /// The players of a game with their values, as the analysis gave them: rows are made when they are asked for.
@@ -363,6 +382,7 @@ impl ShapleyDocument {
         let group =
             games.first().map_or_else(BTreeMap::new, |game| settings.reading.named_group(&game.key.group));
         let (sources, plan) = asked_of_sources(&settings, &games, &summary);
+        let (ranking, trend) = asked_of_order(&settings, &games, &summary);
         let games: Vec<GameRow> = games.into_iter().map(GameRow::of).collect();
         let (cluster, between_runs) = (summary.cluster, summary.between_runs);
         let settings = ShapleyAnalysis { cluster: cluster.into(), ..settings };
@@ -383,6 +403,8 @@ impl ShapleyDocument {
             games,
             summary,
             sources,
+            ranking,
+            trend,
             recorded: None,
             plan,
             input,
@@ -493,6 +515,28 @@ fn asked_of_sources(
     (sources, plan)
 }
 
+/// The order of the slots and their trends, where they are asked for.
+fn asked_of_order(
+    settings: &ShapleyAnalysis,
+    games: &[GameResult],
+    summary: &Summary,
+) -> (Option<RankingRow>, Option<Vec<TrendRow>>) {
+    let inference = settings.inference();
+    let best = match settings.better {
+        Some(Direction::Lower) => Best::Smallest,
+        Some(Direction::Higher) | None => Best::Largest,
+    };
+    let ranking = settings.ranking.then(|| {
+        let keys: Vec<&GameKey> = games.iter().map(|game| &game.key).collect();
+        rank_players(&keys, summary.cluster, &summary.players, best, &inference).map(RankingRow::of)
+    });
+    let trend = settings.trend.then(|| {
+        let slots: Vec<&str> = summary.players.iter().map(|player| player.term.as_str()).collect();
+        trends(games, &slots, &inference).into_iter().map(TrendRow::of).collect()
+    });
+    (ranking.flatten(), trend)
+}
+
 fn named(counts: BTreeMap<Method, u64>) -> BTreeMap<String, u64> {
     counts.into_iter().map(|(method, n)| (method.name().to_owned(), n)).collect()
 }
@@ -518,6 +562,9 @@ impl GameRow {
             walks_unpaired: game.unpaired_walks,
             walks_bad: game.bad_walks,
             copies: game.n_copies,
+            next_evaluation: game
+                .next_evaluation
+                .map(|next| NextEvaluationRow { players_on: next.players_on, narrows: next.narrows }),
             kernel: game.kernel.map(KernelRow::of),
             players: Players { slot_ids: game.slot_ids, values: game.players },
         }

@@ -2,7 +2,7 @@
 //!
 //! What the arguments alone tell is refused before anything is read; here is what only the recording tells.
 
-use crate::attribution::Method;
+use crate::attribution::{FEWEST_RANKED_UNITS, Method};
 use crate::commands::CommandError;
 use crate::records::CoalitionRecording;
 use crate::results::{GameRow, ShapleyDocument};
@@ -14,6 +14,8 @@ pub(in crate::commands) enum Given {
     Sampling,
     NoAntithetic,
     Convergence,
+    Ranking,
+    Trend,
     Missing,
     Ci,
     Duplicates,
@@ -27,6 +29,8 @@ impl Given {
             Self::Sampling => "sampling",
             Self::NoAntithetic => "no-antithetic",
             Self::Convergence => "convergence",
+            Self::Ranking => "ranking",
+            Self::Trend => "trend",
             Self::Missing => "missing",
             Self::Ci => "ci",
             Self::Duplicates => "duplicates",
@@ -43,6 +47,7 @@ impl Given {
     ) -> Option<String> {
         let uses_walks = |game: &GameRow| game.walks_recorded > 0 && game.method == Method::Permutation;
         match self {
+            Self::Ranking | Self::Trend => None,
             Self::Slots => (!recording.has_unnamed_slots())
                 .then(|| "it names the slots of bare masks, and these rows name their own".to_owned()),
             Self::Convergence => {
@@ -69,6 +74,24 @@ impl Given {
     }
 }
 
+/// Why there is no order of slots.
+fn unranked(documents: &[ShapleyDocument], units: u64) -> Option<String> {
+    documents.iter().all(|document| document.ranking.is_none()).then(|| {
+        format!(
+            "it is about an order that other units could change, and needs two slots and {FEWEST_RANKED_UNITS} units; there \
+             are {units} here"
+        )
+    })
+}
+
+/// Why there is no trend.
+fn untrended(documents: &[ShapleyDocument]) -> Option<String> {
+    let has_none = |document: &ShapleyDocument| document.trend.as_ref().is_none_or(Vec::is_empty);
+    documents.iter().all(has_none).then(|| {
+        "it is about change from episode to episode, and no run has a slot in two episodes".to_owned()
+    })
+}
+
 /// Where values came from instead of drawn permutations.
 fn source(games: &[&GameRow]) -> &'static str {
     let is_all = |method: Method| games.iter().all(|game| game.method == method);
@@ -92,8 +115,14 @@ pub(in crate::commands) fn refuse_idle(
 ) -> Result<(), CommandError> {
     let games: Vec<&GameRow> = documents.iter().flat_map(|document| &document.games).collect();
     let has_units = documents.iter().flat_map(|document| &document.summary).any(|row| row.n_units > 1);
+    let units = documents.iter().flat_map(|document| &document.summary).map(|row| row.n_units).max();
     for flag in given {
-        if let Some(reason) = flag.idle_because(recording, &games, has_units) {
+        let reason = match flag {
+            Given::Ranking => unranked(documents, units.unwrap_or(0)),
+            Given::Trend => untrended(documents),
+            flag => flag.idle_because(recording, &games, has_units),
+        };
+        if let Some(reason) = reason {
             let name = flag.name();
             return Err(CommandError::idle(
                 name,

@@ -75,6 +75,12 @@ pub struct ShapleyArgs {
     /// Say how sampled values settle as permutations come in
     #[arg(long)]
     pub convergence: bool,
+    /// Say how stable the order of the slots is: probability of each rank, and which cannot be told apart
+    #[arg(long)]
+    pub ranking: bool,
+    /// Say how each slot's value changes from episode to episode
+    #[arg(long)]
+    pub trend: bool,
     /// Put the Shapley values that the trainer logged itself beside these, of the recording or of FILE
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub compare_recorded: Option<String>,
@@ -262,6 +268,8 @@ impl ShapleyArgs {
             monotone: self.monotone,
             sources: self.sources,
             convergence: self.convergence,
+            ranking: self.ranking,
+            trend: self.trend,
             compare_recorded: self.compare_recorded.is_some(),
             target_half_width: self.target_half_width,
             confidence: self.confidence,
@@ -299,6 +307,8 @@ impl ShapleyArgs {
             (Given::Sampling, self.sampling.is_some()),
             (Given::NoAntithetic, self.no_antithetic),
             (Given::Convergence, self.convergence),
+            (Given::Ranking, self.ranking),
+            (Given::Trend, self.trend),
             (Given::Missing, self.missing.is_some()),
             (Given::Ci, self.ci.is_some_and(|ci| ci != CiArg::T)),
             (Given::Duplicates, self.duplicates.is_some()),
