@@ -84,6 +84,35 @@ fn a_batch_and_a_text_file_are_held_against_the_budget() {
 }
 
 #[test]
+fn text_files_are_held_against_the_budget_together() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let rows: String = (0..4000).map(|step| format!("{},{}.5\n", step / 100, step)).collect();
+    let names: Vec<String> = (0..6).map(|i| path(&format!("run{i}.csv"))).collect();
+    for name in &names {
+        std::fs::write(name, format!("episode,obs_0\n{rows}")).expect("written");
+    }
+    // Each is held within 500 kB, all six are not.
+    let one = run(&["normalize", "stats", &names[0], "--max-memory", "500kB"], &[]);
+    assert_eq!(one.code, Some(0), "{}", one.stderr);
+    let mut all = vec!["normalize", "stats"];
+    all.extend(names.iter().map(String::as_str));
+    all.extend(["--max-memory", "500kB"]);
+    refused(&all, "decodes to more than is left, with the files before it");
+    all.pop();
+    all.push("5MB");
+    assert_eq!(run(&all, &[]).code, Some(0));
+}
+
+#[test]
+fn inspecting_tells_what_the_budget_has_no_room_for() {
+    let outcome = run(&["inspect", CONSTANT, "--max-memory", "16MB"], &[]);
+    let told = "problem: fixtures/hostile/constant.parquet: row group 0 decodes to 32.0 MB";
+    let is_told = outcome.stdout.contains(told) && outcome.stdout.contains("4,000");
+    assert!(outcome.code == Some(1) && is_told, "{:?} {} {}", outcome.code, outcome.stdout, outcome.stderr);
+}
+
+#[test]
 fn sizes_that_are_none_are_wrong_usage() {
     for size in ["0", "much", "-1GB"] {
         let outcome = run(&["inspect", STEPS, &format!("--max-memory={size}")], &[]);

@@ -115,3 +115,33 @@ fn plain_field(dtype: &ArrowDataType) -> Option<IpcField> {
     };
     Some(IpcField { fields: inner, dictionary_id: None })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::records::sources::discover;
+    use crate::records::table::Table;
+
+    /// The mark of a delta is one byte of its message: without it, the same dictionary replaces the one before.
+    #[test]
+    fn a_dictionary_that_is_replaced_is_an_error() {
+        let good = std::fs::read("fixtures/carried/delta.arrow").expect("a fixture");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("replaced.arrow");
+        let open = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).expect("written");
+            let files = discover(&[path.to_string_lossy().into_owned()], None).expect("a file").files;
+            Table::open(&files[0]).and_then(|table| {
+                let names = table.column_names();
+                (0..table.parts().len()).try_for_each(|part| table.read(part, &names).map(|_| ()))
+            })
+        };
+        open(&good).expect("a delta is read");
+        let ones = (0..good.len()).filter(|place| good[*place] == 1);
+        let is_replaced = |place: usize| {
+            let mut bytes = good.clone();
+            bytes[place] = 0;
+            open(&bytes).is_err_and(|error| error.to_string().contains("is replaced by another on the way"))
+        };
+        assert!(ones.filter(|place| is_replaced(*place)).count() >= 1);
+    }
+}

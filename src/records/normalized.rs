@@ -1,5 +1,6 @@
 //! What a replay writes: normalized steps, and a trace with one row per update.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
 
@@ -71,10 +72,13 @@ impl NormalizedWriter {
         compression: Compression,
     ) -> std::io::Result<Self> {
         let mut names = recording.column_names().to_vec();
-        let place = |name: &String| names.iter().position(|other| other == name);
+        // There may be tens of thousands of columns; of two of one name the first is the one.
+        let places: BTreeMap<&str, usize> =
+            names.iter().enumerate().rev().map(|(place, name)| (name.as_str(), place)).collect();
         let parts = recording.value_parts().into_iter();
-        let mut parts: Vec<PlacedPart> =
-            parts.filter_map(|part| Some(PlacedPart { place: place(&part.name)?, part })).collect();
+        let mut parts: Vec<PlacedPart> = parts
+            .filter_map(|part| Some(PlacedPart { place: *places.get(part.name.as_str())?, part }))
+            .collect();
         parts.sort_unstable_by_key(|part| part.place);
         let values = if target == StepTarget::Obs {
             ValuePlace::Columns(parts)
@@ -92,25 +96,33 @@ impl NormalizedWriter {
     /// # Errors
     /// If encoding or writing fails.
     pub fn write(&mut self, block: &StepBlock, values: NormalizedValues) -> std::io::Result<()> {
-        let mut arrays = block.carried.clone();
         let n_rows = block.n_rows();
-        match &self.values {
-            ValuePlace::Last => arrays.push(flat(values)),
-            // All values in one column need no picking.
-            ValuePlace::Columns(parts) if parts.len() == 1 && parts[0].part.is_list => {
-                let PlacedPart { place, part } = &parts[0];
-                arrays.insert(*place, lists(flat(values), n_rows, block.width, part.is_fixed));
+        let parts = match &self.values {
+            ValuePlace::Last => {
+                let carried = block.carried.iter().cloned();
+                return self.writer.push(carried.chain([flat(values)]).collect());
             }
-            ValuePlace::Columns(parts) => {
-                for PlacedPart { place, part } in parts {
-                    let picked = dimensions(&values, &part.dimensions, block.width);
-                    let width = part.dimensions.len();
-                    let array =
-                        if part.is_list { lists(picked, n_rows, width, part.is_fixed) } else { picked };
-                    arrays.insert(*place, array);
-                }
+            ValuePlace::Columns(parts) => parts,
+        };
+        let mut carried = block.carried.iter().cloned();
+        let mut arrays: Vec<Box<dyn Array>> = Vec::with_capacity(carried.len() + parts.len());
+        // All values in one column need no picking.
+        if let [PlacedPart { place, part }] = &parts[..]
+            && part.is_list
+        {
+            arrays.extend(carried.by_ref().take(*place));
+            arrays.push(lists(flat(values), n_rows, block.width, part.is_fixed));
+        } else {
+            for PlacedPart { place, part } in parts {
+                // Ascending places: what is carried fills the gaps between them.
+                let before = place - arrays.len();
+                arrays.extend(carried.by_ref().take(before));
+                let picked = dimensions(&values, &part.dimensions, block.width);
+                let width = part.dimensions.len();
+                arrays.push(if part.is_list { lists(picked, n_rows, width, part.is_fixed) } else { picked });
             }
         }
+        arrays.extend(carried);
         self.writer.push(arrays)
     }
 

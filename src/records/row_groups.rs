@@ -1,5 +1,6 @@
 //! Writing Parquet row group by row group, columns of several groups encoded in parallel.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
 
@@ -158,13 +159,13 @@ impl RowGroupWriter {
         let Some(writer) = &mut self.writer else { unreachable!("set above") };
         let types = writer.parquet_schema().fields();
         // The leaf of each column that has only one: what even lists are written under.
-        let leaves = writer.parquet_schema().columns();
-        let leaf_of = |name: &String| {
-            let mut leaves =
-                leaves.iter().filter(|leaf| leaf.path_in_schema.first().is_some_and(|root| root == name));
-            leaves.next().filter(|_| leaves.next().is_none()).map(|leaf| leaf.descriptor.clone())
-        };
-        let leaves: Vec<Option<Descriptor>> = self.names.iter().map(leaf_of).collect();
+        let mut leaf_of: BTreeMap<&str, Option<&Descriptor>> = BTreeMap::new();
+        for leaf in writer.parquet_schema().columns() {
+            let Some(root) = leaf.path_in_schema.first() else { continue };
+            leaf_of.entry(root).and_modify(|only| *only = None).or_insert(Some(&leaf.descriptor));
+        }
+        let leaves: Vec<Option<Descriptor>> =
+            self.names.iter().map(|name| leaf_of.get(name.as_str()).copied().flatten().cloned()).collect();
         let options = self.options;
         let jobs: Vec<(usize, usize)> =
             (0..groups.len()).flat_map(|group| (0..first.len()).map(move |column| (group, column))).collect();
