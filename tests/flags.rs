@@ -478,7 +478,7 @@ fn every_flag_of_every_verb_changes_an_answer() {
 
 #[test]
 fn flags_without_effect_are_refused_with_the_reason() {
-    let cases: [(&str, &str); 82] = [
+    let cases: [(&str, &str); 80] = [
         ("analyze shapley SWEEP --players attn,aug,norm --by lr --test sign-flip", "needs at least 6"),
         ("analyze shapley GAMES --confidence 0.9999999999999999", "leaves nothing over"),
         ("analyze shapley GAMES -o OUT.svg --figure OUT.svg", "are both"),
@@ -493,8 +493,6 @@ fn flags_without_effect_are_refused_with_the_reason() {
         ("analyze shapley GLOVE --ranking", "needs two slots and 4 units; there are 1 here"),
         ("analyze shapley GLOVE --trend", "no run has a slot in two episodes"),
         ("analyze shapley LOG --compare-recorded --partition by-prefix", "leave --partition out"),
-        ("analyze shapley GAMES --compare-recorded=GAMES", "slot_id and estimate"),
-        ("analyze shapley GAMES --compare-recorded", "no Shapley values that a trainer estimated"),
         ("analyze shapley GAMES --missing skip", "values are exact"),
         ("analyze shapley WALKS --permutations 10", "walks of its own"),
         ("analyze shapley WALKS --missing skip", "walks of its own"),

@@ -130,6 +130,38 @@ fn groups_have_a_summary_each() {
 }
 
 #[test]
+fn estimates_of_a_table_are_put_beside_the_values() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let glove = "fixtures/reference/glove_1_2.parquet";
+    // Values 2/3, 1/6, 1/6; labels of p0 and p2 turned in the second, and a thousand permutations leave no doubt.
+    let logged = "slot,mean,std,n,event\np0,0.7,0.47,20,0\np1,0.15,0.37,20,0\np2,0.15,0.37,20,0\n\
+                  p0,0.166,0.37,100000,1\np1,0.167,0.37,100000,1\np2,0.667,0.47,100000,1\n";
+    std::fs::write(path("logged.csv"), logged).expect("written");
+    let flag = format!("--compare-recorded={}", path("logged.csv"));
+    let (document, _) = json(&["analyze", "shapley", glove, &flag]);
+    let rows = document["recorded"].as_array().expect("rows");
+    let reasons: Vec<&Value> = rows.iter().map(|row| &row["reasons"]).collect();
+    assert_eq!(reasons[0], &serde_json::json!(["sampling"]));
+    assert_eq!(reasons[1], &serde_json::json!(["made_up", "labels"]));
+    assert_eq!(rows[1]["labels"]["p2"], "p0", "{rows:?}");
+    let verdict = document["verdict"].to_string();
+    assert!(verdict.contains("The trainer's own 2 estimates are off by up to 0.50"), "{verdict}");
+    // Tables that are none of estimates, and recordings without any.
+    let named = format!("--compare-recorded={glove}");
+    let (code, stderr) = failure(&["analyze", "shapley", glove, &named]);
+    assert!(code == Some(3) && stderr.contains("slot_id and estimate"), "{stderr}");
+    let (code, stderr) = failure(&["analyze", "shapley", glove, "--compare-recorded"]);
+    assert!(code == Some(3) && stderr.contains("no Shapley values that a trainer estimated"), "{stderr}");
+    std::fs::write(path("logged.csv"), "slot,mean\np0,0.7\np0,0.6\n").expect("written");
+    let (code, stderr) = failure(&["analyze", "shapley", glove, &flag]);
+    assert!(
+        code == Some(3) && stderr.contains("row 1, column slot: a second estimate of slot p0"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn repeats_are_said_with_the_column_that_tells_them_apart() {
     let (document, stderr) = shapley("sweep.csv", &["--players", "attn,aug,norm"]);
     assert_eq!(document["games"].as_array().map(Vec::len), Some(3));

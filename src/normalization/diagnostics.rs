@@ -3,7 +3,7 @@
 use super::change::{Drift, find_drift};
 use super::pace::Pace;
 use super::rule::{Memory, MomentumUnit, Rule};
-use super::window::Window;
+use super::window::{StateInUse, Window};
 use crate::stats::RowMoments;
 
 /// Clipping in one phase of a replay.
@@ -26,6 +26,8 @@ pub struct Stretch {
     pub mean: Vec<f64>,
     /// Population variance of its rows, per dimension.
     pub var: Vec<f64>,
+    /// Mean in use, per dimension, averaged over the rows that were normalized with it; none where none were.
+    pub mean_in_use: Vec<f64>,
 }
 
 /// What there is to know about a replay beyond its state.
@@ -144,7 +146,14 @@ fn stretches(windows: &[Window], width: usize) -> Vec<Stretch> {
     let joined = |windows: &[&Window]| {
         let mut moments = RowMoments::empty(width);
         windows.iter().for_each(|window| moments.merge(&window.moments));
-        Stretch { first_update: windows[0].first_update, mean: moments.mean().to_vec(), var: moments.vars() }
+        let mut in_use = StateInUse::default();
+        windows.iter().for_each(|window| in_use.add(window.in_use.n, window.in_use.pairs()));
+        Stretch {
+            first_update: windows[0].first_update,
+            mean: moments.mean().to_vec(),
+            var: moments.vars(),
+            mean_in_use: in_use.mean,
+        }
     };
     with_rows.chunks(each).map(joined).collect()
 }
@@ -269,6 +278,9 @@ mod tests {
         let rule = Rule { initial_mean: 0.0, ..Rule::observations(Memory::ema(0.0)) };
         let first = Rule { order: Order::NormalizeFirst, ..rule };
         assert_eq!(replayed(first, &batches, 3).mean_distance, [(3.0 + 4.0 + 4.0) / 3.0]);
+        let in_use: Vec<f64> =
+            replayed(first, &batches, 3).stretches.iter().map(|stretch| stretch.mean_in_use[0]).collect();
+        assert_eq!(in_use, [0.0, 3.0, 7.0]);
         let updated = Rule { order: Order::UpdateFirst, ..rule };
         assert_eq!(replayed(updated, &batches, 3).mean_distance, [0.0]);
     }

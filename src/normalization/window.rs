@@ -59,7 +59,7 @@ impl StateInUse {
     }
 
     /// Means and variances, one pair per dimension.
-    fn pairs(&self) -> impl Iterator<Item = MeanVar> {
+    pub(super) fn pairs(&self) -> impl Iterator<Item = MeanVar> {
         self.mean.iter().zip(&self.var).map(|(mean, var)| MeanVar { mean: *mean, var: *var })
     }
 }

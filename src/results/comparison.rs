@@ -80,6 +80,9 @@ pub struct ComparedRunRow {
     /// Rows over time; absent where that is not known, for more than 512 dimensions, and in older documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows: Option<WindowsRow>,
+    /// Dimensions whose means in use are told over time: of up to 32 settings the 8 that change most; absent where none are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traced: Vec<usize>,
     /// One per setting.
     pub settings: Vec<ComparedSettingRow>,
     /// The setting with the least error of the statistics in use; absent without two settings that tell one, and in
@@ -235,6 +238,9 @@ pub struct ComparedSettingRow {
     /// Share of each variance that is the initial state's.
     #[serde(deserialize_with = "numbers::list")]
     pub prior_share_of_variance: Vec<f64>,
+    /// Mean that rows were normalized with, window by window, for each dimension traced; absent where none is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mean_in_use: Vec<Vec<Option<f64>>>,
     /// Whether a 32-bit count stands still.
     pub float32_count_saturates: bool,
     /// Dimensions whose mean shifts enough for a lag to have a meaning; absent without a shift.
@@ -242,10 +248,20 @@ pub struct ComparedSettingRow {
     pub shifted_dimensions: Option<Vec<usize>>,
 }
 
+/// Settings up to which means in use are told over time, and dimensions of which.
+const TRACED_SETTINGS: usize = 32;
+const TRACED_DIMENSIONS: usize = 8;
+
 impl ComparedRunRow {
     /// Rows over time, the same under every setting.
     pub fn windows(diagnostics: &Diagnostics) -> Option<WindowsRow> {
         WindowsRow::of(diagnostics)
+    }
+
+    /// Dimensions of these rows that are told over time under `n_settings`.
+    pub fn traced(windows: Option<&WindowsRow>, n_settings: usize) -> Vec<usize> {
+        let shown = windows.filter(|_| n_settings <= TRACED_SETTINGS).map(WindowsRow::by_change);
+        shown.unwrap_or_default().into_iter().take(TRACED_DIMENSIONS).collect()
     }
 }
 
@@ -280,9 +296,21 @@ impl ComparedSettingRow {
             effective_batches: d.effective_batches.and_then(finite),
             prior_weight: d.prior_weight,
             prior_share_of_variance: d.prior_share.clone(),
+            mean_in_use: Vec::new(),
             float32_count_saturates: d.single_count_saturates,
             shifted_dimensions: lag.map(shifted),
         }
+    }
+
+    /// The same with what was in use over time in some dimensions.
+    #[must_use]
+    pub fn tracing(self, dimensions: &[usize], diagnostics: &Diagnostics) -> Self {
+        let over_time = |dimension: &usize| {
+            let means =
+                diagnostics.stretches.iter().map(|stretch| stretch.mean_in_use.get(*dimension).copied());
+            means.map(|mean| mean.and_then(finite)).collect()
+        };
+        Self { mean_in_use: dimensions.iter().map(over_time).collect(), ..self }
     }
 
     /// The setting in words.

@@ -21,6 +21,21 @@ pub struct WindowsRow {
 }
 
 impl WindowsRow {
+    /// Dimensions by how far the means of windows lie apart, in deviations within them.
+    pub fn by_change(&self) -> Vec<usize> {
+        let change = |dimension: usize| {
+            let means = self.mean[dimension].iter().flatten();
+            let ends = (f64::INFINITY, f64::NEG_INFINITY);
+            let (low, high) = means.fold(ends, |(low, high), mean| (low.min(*mean), high.max(*mean)));
+            let sds: Vec<f64> = self.sd[dimension].iter().flatten().copied().collect();
+            let change = (high - low) * sds.len() as f64 / sds.iter().sum::<f64>();
+            if change.is_finite() { change } else { 0.0 }
+        };
+        let mut order: Vec<(usize, f64)> = (0..self.mean.len()).map(|d| (d, change(d))).collect();
+        order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        order.into_iter().map(|(dimension, _)| dimension).collect()
+    }
+
     /// Of a replay; `None` where nothing is known over time.
     pub(super) fn of(diagnostics: &Diagnostics) -> Option<Self> {
         let stretches = &diagnostics.stretches;

@@ -176,12 +176,14 @@ pub(in crate::commands) fn compute(
             let rule = replay.normalizer().rule();
             ComparedRunRow::windows(&Diagnostics::of(rule, replay.windows(), &state, pace))
         });
+        let traced = ComparedRunRow::traced(windows.as_ref(), finished.replays.len());
         let settings = finished.replays.iter().enumerate().map(|(i, replay)| {
             let state = replay.normalizer().state();
             let diagnostics = Diagnostics::of(replay.normalizer().rule(), replay.windows(), &state, pace);
             let lag = watched.and_then(|watched| watched.lags.get(i));
-            ComparedSettingRow::new(&state, &diagnostics, lag)
+            ComparedSettingRow::new(&state, &diagnostics, lag).tracing(&traced, &diagnostics)
         });
+        let settings = settings.collect();
         ComparedRunRow {
             run_id: recording.runs()[run].run_id.clone(),
             shift_at: watched.map(|watched| watched.shift.vector_step),
@@ -190,7 +192,8 @@ pub(in crate::commands) fn compute(
             windows,
             shift_reason: shift_reason(watched, analysis.shift_at, finished, recording.width(), pace),
             recommended: None,
-            settings: settings.collect(),
+            traced,
+            settings,
         }
     });
     let runs =

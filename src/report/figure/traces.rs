@@ -2,7 +2,9 @@
 
 use super::model::{Axis, BandMark, Figure, Layer, LineMark, Panel, Tone};
 use crate::results::text::{grouped, short};
-use crate::results::{ComparisonDocument, NormalizationDocument, RunRow, WindowsRow};
+use crate::results::{
+    ComparedRunRow, ComparedSettingRow, ComparisonDocument, NormalizationDocument, RunRow, WindowsRow,
+};
 
 /// Dimensions shown, those that change most.
 const SHOWN: usize = 8;
@@ -38,7 +40,7 @@ pub(super) fn traces(document: &NormalizationDocument) -> Option<Figure> {
     Some(figure)
 }
 
-/// The same of the first run of a comparison: its rows are the same under every setting.
+/// The rows of the first run of a comparison, with the mean that each of a few settings had in use.
 pub(super) fn of_comparison(document: &ComparisonDocument) -> Option<Figure> {
     let (run, windows) = document.runs.iter().find_map(|run| Some((run, run.windows.as_ref()?)))?;
     let all = (0..windows.mean.len()).collect();
@@ -50,12 +52,52 @@ pub(super) fn of_comparison(document: &ComparisonDocument) -> Option<Figure> {
         change: run.shift_update.map(|update| (update, all)),
         names: document.dimension_names(),
     };
-    Some(trace.figure())
+    let mut figure = trace.figure();
+    let chosen = telling_settings(run);
+    for (panel, place) in figure.panels.iter_mut().zip(0..run.traced.len()) {
+        for (number, setting) in (0..).zip(&chosen) {
+            let Some(means) = setting.mean_in_use.get(place) else { continue };
+            let at = windows.first_update.iter().map(|update| *update as f64);
+            let points = at.zip(means).map(|(x, mean)| (x, mean.unwrap_or(f64::NAN))).collect();
+            // Named once.
+            let label = (place == 0).then(|| setting.name());
+            panel.layers.push(Layer::Lines(vec![LineMark { points, tone: Tone::Series(number), label }]));
+        }
+    }
+    if !chosen.is_empty() {
+        figure.caption.push("Coloured: the mean that each setting had in use.".to_owned());
+        figure.description = figure.caption.join(" ");
+    }
+    Some(figure)
+}
+
+/// Settings overlaid.
+const OVERLAID: usize = 4;
+
+/// All settings that are traced, or of many the recommended one, the fastest, the slowest and one between.
+fn telling_settings(run: &ComparedRunRow) -> Vec<&ComparedSettingRow> {
+    let traced: Vec<&ComparedSettingRow> =
+        run.settings.iter().filter(|setting| !setting.mean_in_use.is_empty()).collect();
+    if traced.len() <= OVERLAID {
+        return traced;
+    }
+    let is_best = |setting: &&&ComparedSettingRow| {
+        run.recommended.as_ref().is_some_and(|best| best.setting == setting.name())
+    };
+    let best = traced.iter().find(is_best).copied();
+    let ends = [0, traced.len() / 2, traced.len() - 1].map(|place| traced[place]);
+    let mut chosen: Vec<&ComparedSettingRow> = best.into_iter().collect();
+    for setting in ends {
+        if !chosen.iter().any(|known| known.name() == setting.name()) {
+            chosen.push(setting);
+        }
+    }
+    chosen
 }
 
 impl Trace<'_> {
     fn figure(&self) -> Figure {
-        let order = by_change(self.windows);
+        let order = self.windows.by_change();
         let panels: Vec<Panel> = order.iter().take(SHOWN).map(|dimension| self.panel(*dimension)).collect();
         let mut caption =
             vec!["Line: mean of the rows of a window; band: one standard deviation around it.".to_owned()];
@@ -102,21 +144,6 @@ impl Trace<'_> {
             height: 110.0,
         }
     }
-}
-
-/// Dimensions by how far the means of windows lie apart, in deviations within them.
-fn by_change(windows: &WindowsRow) -> Vec<usize> {
-    let change = |dimension: usize| {
-        let means = windows.mean[dimension].iter().flatten();
-        let ends = (f64::INFINITY, f64::NEG_INFINITY);
-        let (low, high) = means.fold(ends, |(low, high), mean| (low.min(*mean), high.max(*mean)));
-        let sds: Vec<f64> = windows.sd[dimension].iter().flatten().copied().collect();
-        let change = (high - low) * sds.len() as f64 / sds.iter().sum::<f64>();
-        if change.is_finite() { change } else { 0.0 }
-    };
-    let mut order: Vec<(usize, f64)> = (0..windows.mean.len()).map(|d| (d, change(d))).collect();
-    order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    order.into_iter().map(|(dimension, _)| dimension).collect()
 }
 
 /// The share of values clipped over time, where any were.
