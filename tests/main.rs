@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "what is skipped is said")]
 
 mod batches;
+mod browser;
 mod checks;
 mod convert;
 mod documents;
