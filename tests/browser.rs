@@ -34,6 +34,14 @@ addEventListener('load', () => {
 });
 </script>"#;
 
+/// A page as wide as a phone: windows have a least width, frames have none.
+const PHONE: &str = r#"<!doctype html><body><iframe src="PAGE" style="width:360px;height:4000px;border:0"></iframe><script>
+const frame = document.querySelector('iframe');
+frame.addEventListener('load', () => setTimeout(() => {
+  document.body.appendChild(frame.contentDocument.getElementById('probe'));
+}, 100));
+</script></body>"#;
+
 /// A browser that runs without a screen; said where there is none.
 fn browser() -> Option<PathBuf> {
     let named = std::env::var_os("SIMIC_BROWSER").map(PathBuf::from);
@@ -105,18 +113,19 @@ fn reports_open_in_a_browser_without_a_fault() {
         let html = std::fs::read_to_string(&page).expect("a page");
         assert!(html.len() < 3_000_000, "{name}: {} bytes", html.len());
         std::fs::write(&page, html.replacen("</body>", &format!("{PROBE}</body>"), 1)).expect("written");
-        let mut grounds = Vec::new();
-        for flags in [
-            &["--window-size=1280,900"][..],
-            &["--window-size=500,900", "--force-device-scale-factor=1.4"],
-            &["--window-size=1280,900", "--blink-settings=preferredColorScheme=0"],
-        ] {
-            let found = probed(&browser, folder.path(), flags, &page);
-            assert_eq!(found["problems"], serde_json::json!([]), "{name} {flags:?}");
-            assert!(found["figures"].as_u64() >= Some(n_figures), "{name} {flags:?}: {found}");
-            grounds.push(found["ground"].clone());
-        }
-        assert!(grounds[0] == grounds[1] && grounds[0] != grounds[2], "{name}: dark is {grounds:?}");
+        let phone = folder.path().join(format!("{name}-phone.html"));
+        std::fs::write(&phone, PHONE.replace("PAGE", &format!("{name}.html"))).expect("written");
+        let look = |page: &Path, flag: &str| {
+            let found = probed(&browser, folder.path(), &["--window-size=1280,900", flag], page);
+            assert_eq!(found["problems"], serde_json::json!([]), "{name} {flag}");
+            assert!(found["figures"].as_u64() >= Some(n_figures), "{name} {flag}: {found}");
+            found
+        };
+        let wide = look(&page, "--blink-settings=preferredColorScheme=1");
+        let dark = look(&page, "--blink-settings=preferredColorScheme=0");
+        let narrow = look(&phone, "--allow-file-access-from-files");
+        assert!(wide["ground"] != dark["ground"], "{name}: dark is {dark}");
+        assert!(narrow["width"].as_u64() <= Some(360), "{name}: {narrow}");
         let pdf = folder.path().join(format!("{name}.pdf"));
         open(&browser, folder.path(), &[&format!("--print-to-pdf={}", pdf.display())], &page);
         let printed = std::fs::read(&pdf).expect("printed");
