@@ -18,6 +18,26 @@ fn page(folder: &Path, inputs: &[&str]) -> String {
     std::fs::read_to_string(path).expect("written")
 }
 
+/// Large documents stand in the page packed, and are read as they are saved from it.
+#[test]
+fn large_documents_are_packed_and_read_back() {
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
+    let steps = ["simulate", "transitions", "--n-steps", "400", "--obs-width", "200", "-o"];
+    let written = run(&[&steps[..], &[&path("wide.parquet")]].concat());
+    assert!(written.status.success());
+    let text = page(folder.path(), &[&path("wide.parquet")]);
+    let (_, after) = text.split_once("data:application/gzip;base64,").expect("a packed document");
+    let packed = BASE64_STANDARD.decode(after.split('"').next().unwrap_or_default()).expect("base64");
+    std::fs::write(path("compare.json.gz"), packed).expect("written");
+    let again = page(folder.path(), &[&path("compare.json.gz")]);
+    assert!(again.contains("Which setting normalizes obs best"), "{} bytes", again.len());
+    std::fs::write(path("broken.json.gz"), [0x1f, 0x8b, 8, 0, 1]).expect("written");
+    let broken = run(&["report", &path("broken.json.gz"), "-o", &path("broken.html")]);
+    assert_eq!(broken.status.code(), Some(3), "{}", String::from_utf8_lossy(&broken.stderr));
+}
+
 #[test]
 fn a_page_holds_pictures_numbers_and_documents_of_everything() {
     let folder = tempfile::tempdir().expect("a folder");

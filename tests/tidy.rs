@@ -38,7 +38,7 @@ const IMPORTS: [(&str, &[&str]); 13] = [
 ];
 
 /// Outside crates and the modules (or files below src) they may appear in.
-const HOMES: [(&str, &[&str]); 20] = [
+const HOMES: [(&str, &[&str]); 21] = [
     ("clap", &["cli", "config", "commands"]),
     ("polars", &["records", "report/columnar.rs"]),
     ("polars_arrow", &["records", "report/columnar.rs"]),
@@ -54,7 +54,8 @@ const HOMES: [(&str, &[&str]); 20] = [
     ("schemars", &["results", "attribution", "normalization"]),
     ("burn", &["normalization"]),
     ("nalgebra", &["attribution"]),
-    ("flate2", &["records"]),
+    ("flate2", &["records", "report/html.rs"]),
+    ("base64", &["report"]),
     ("maud", &["report"]),
     ("zstd", &["records"]),
     ("signal_hook", &["signals"]),

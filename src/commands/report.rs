@@ -59,7 +59,7 @@ pub fn run(args: &ReportArgs, context: &Context) -> Result<Outcome, CommandError
         return Err(CommandError::usage("report writes a page", "name it: -o report.html"));
     }
     context.check_output()?;
-    let is_result = |name: &&String| Path::new(name).extension().is_some_and(|extension| extension == "json");
+    let is_result = |name: &&String| name.ends_with(".json") || name.ends_with(".json.gz");
     let (results, runs): (Vec<&String>, Vec<&String>) = args.inputs.iter().partition(is_result);
     let mut documents = Vec::new();
     for name in &results {

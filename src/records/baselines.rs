@@ -6,6 +6,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::Command;
 
+use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 
 use super::sources::InputFile;
@@ -122,7 +123,7 @@ pub fn read_baseline_revision(revision: &str, path: &Path) -> Result<Baseline, B
 pub fn read_result_or_baseline(path: &Path) -> Result<Baseline, BaselineError> {
     let place = path.display().to_string();
     let hint = "name a baseline, or what an analysis printed with --format json";
-    let text = std::fs::read(path).map_err(|error| BaselineError::new(&place, error.to_string(), hint))?;
+    let text = read_unpacked(path).map_err(|error| BaselineError::new(&place, error.to_string(), hint))?;
     let document: Value = serde_json::from_slice(&text)
         .map_err(|error| BaselineError::new(&place, format!("not JSON: {error}"), hint))?;
     let schema = document.get("schema").and_then(Value::as_str).unwrap_or_default();
@@ -144,6 +145,23 @@ pub fn read_result_document(path: &Path) -> Result<Vec<ResultDocument>, Baseline
     let document: Value = serde_json::from_slice(&text)
         .map_err(|error| BaselineError::new(&place, format!("not JSON: {error}"), hint))?;
     ResultDocument::read(&document).map_err(|problem| BaselineError::new(&place, problem, hint))
+}
+
+/// Bytes that a packed document may unfold to.
+const LARGEST_DOCUMENT: u64 = 1 << 31;
+
+/// A file's contents, unpacked where they are packed with gzip: as a report holds large documents.
+fn read_unpacked(path: &Path) -> std::io::Result<Vec<u8>> {
+    let bytes = std::fs::read(path)?;
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Ok(bytes);
+    }
+    let mut unpacked = Vec::new();
+    MultiGzDecoder::new(&bytes[..]).take(LARGEST_DOCUMENT + 1).read_to_end(&mut unpacked)?;
+    if unpacked.len() as u64 > LARGEST_DOCUMENT {
+        return Err(std::io::Error::other("it unfolds to more than 2 GiB"));
+    }
+    Ok(unpacked)
 }
 
 /// Fingerprints of input files: length, and a hash of their beginning and end.

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use flate2::write::GzEncoder;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
@@ -217,6 +219,19 @@ fn data_address(kind: &str, contents: &str) -> String {
     address
 }
 
+/// Bytes of a document up to which it stands in the page as it is: beyond, packed it is a fifth.
+const LARGEST_PLAIN: usize = 1 << 16;
+
+/// A file inside the page, packed with gzip.
+fn packed_address(contents: &str) -> String {
+    let mut packed = Vec::new();
+    let mut encoder = GzEncoder::new(&mut packed, flate2::Compression::best());
+    let written = encoder.write_all(contents.as_bytes()).and_then(|()| encoder.try_finish());
+    drop(encoder);
+    let Ok(()) = written else { unreachable!("memory takes all that is written") };
+    format!("data:application/gzip;base64,{}", BASE64_STANDARD.encode(packed))
+}
+
 fn is_number(text: &str) -> bool {
     text.chars().next().is_some_and(|c| c.is_ascii_digit() || matches!(c, '+' | '-' | '\u{2212}' | '<'))
 }
@@ -259,7 +274,12 @@ fn document_of(document: &Value) -> Markup {
         details {
             summary { (schema) }
             @if let Some(settings) = settings { pre { (shown_lines(&settings)) } }
-            p { a href=(data_address("application/json", &text)) download={ (schema.replace('/', "-")) ".json" } { "JSON" } }
+            @let name = schema.replace('/', "-");
+            @if text.len() > LARGEST_PLAIN {
+                p { a href=(packed_address(&text)) download={ (name) ".json.gz" } { "JSON (gzip)" } }
+            } @else {
+                p { a href=(data_address("application/json", &text)) download={ (name) ".json" } { "JSON" } }
+            }
         }
     }
 }
