@@ -1,5 +1,6 @@
 //! Renderings of settings side by side.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::Format;
@@ -62,7 +63,15 @@ fn write_compared(report: &ComparisonDocument, n_dimensions: usize, page: &mut P
         };
         let name = if report.runs.len() > 1 { format!("run {}: ", run.run_id) } else { String::new() };
         page.line(&format!("{name}{shift}"))?;
-        page.grid(&settings_grid(run, has_other_steps(report)))?;
+        let listed = listed_settings(run);
+        page.grid(&settings_grid(run, &listed, has_other_steps(report)))?;
+        let left = run.settings.len() - listed.len();
+        if left > 0 {
+            page.line(&format!(
+                "{} settings more are not listed; --format json or csv holds all",
+                grouped(left as u64)
+            ))?;
+        }
         if let Some(grid) = over_time(report, run, page) {
             page.blank()?;
             page.grid(&grid)?;
@@ -118,7 +127,23 @@ fn slowest(lags: &[Option<u64>], counted: impl Fn(usize) -> bool) -> String {
     }
 }
 
-fn settings_grid(run: &ComparedRunRow, has_other_steps: bool) -> Grid {
+/// Settings up to which all are listed.
+const MOST_LISTED: usize = 20;
+
+/// Settings listed, by place: of many the recommended one with its neighbours, both ends, and some evenly between.
+fn listed_settings(run: &ComparedRunRow) -> Vec<usize> {
+    let n = run.settings.len();
+    if n <= MOST_LISTED {
+        return (0..n).collect();
+    }
+    let even = (0..12).map(|k| k * (n - 1) / 11);
+    let best = run.recommended.as_ref();
+    let best = best.and_then(|best| run.settings.iter().position(|setting| setting.name() == best.setting));
+    let around = best.into_iter().flat_map(|place| place.saturating_sub(2)..(place + 3).min(n));
+    even.chain(around).collect::<BTreeSet<usize>>().into_iter().collect()
+}
+
+fn settings_grid(run: &ComparedRunRow, listed: &[usize], has_other_steps: bool) -> Grid {
     let steps = if has_other_steps { " (vector steps)" } else { "" };
     let mut grid = Grid::new(vec![
         Column::left("setting"),
@@ -144,14 +169,15 @@ fn settings_grid(run: &ComparedRunRow, has_other_steps: bool) -> Grid {
         Column::right("dead").drops(1).explained("dead: dimensions constant or below epsilon"),
     ]);
     let all = |of: &dyn Fn(&ComparedSettingRow) -> Option<f64>| {
-        ratios(&run.settings.iter().map(of).collect::<Vec<_>>())
+        ratios(&listed.iter().map(|place| of(&run.settings[*place])).collect::<Vec<_>>())
     };
     let errors = all(&|setting| setting.error);
     let mean_off = all(&|setting| Some(average(&setting.mean_distance)));
     let sd_off = all(&|setting| Some((average(&setting.log_var_distance) / 2.0).exp()));
     let least = all(&|setting| extreme(setting.least_var_ratio.as_deref(), f64::min, f64::INFINITY));
     let most = all(&|setting| extreme(setting.greatest_var_ratio.as_deref(), f64::max, 0.0));
-    for (at, setting) in run.settings.iter().enumerate() {
+    for (at, place) in listed.iter().enumerate() {
+        let setting = &run.settings[*place];
         let dead = &setting.dimensions_below_epsilon;
         let constant = &setting.constant_dimensions;
         let is_shifted =

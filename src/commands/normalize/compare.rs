@@ -4,12 +4,13 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use super::grid::AskedMomentum;
 use super::pipeline::{Event, walk};
 use super::plan::Plan;
 use super::presets::PresetArgs;
 use super::replay::{open, settle, settled, tell_skips};
 use super::replayer::{N_WINDOWS, expected_updates, updates_per_step};
-use super::settings::{Base, Memories, RuleArgs, TargetArg, momentum};
+use super::settings::{Base, Memories, RuleArgs, TargetArg};
 use crate::commands::figures::{FigureArgs, FigureKindArgs};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
@@ -37,9 +38,9 @@ pub struct CompareArgs {
     /// Files, directories, patterns, or - for stdin [default: $SIMIC_RUNS, else runs/]
     #[arg(value_name = "RUNS")]
     pub runs: Vec<String>,
-    /// Moving averages to compare, each in [0, 1]; auto for a grid from 0.5 to 0.99999 and full history
-    /// [default: 0.9,0.99,0.999 and full history]
-    #[arg(long, value_name = "M,M,...|auto", value_delimiter = ',', value_parser = AskedMomentum::from_str)]
+    /// Moving averages to compare, each in [0, 1]; auto for a grid from 0.5 to 0.99999 and full history, LOW..HIGH:N for one of
+    /// N evenly spaced in the logarithm of 1 - m [default: 0.9,0.99,0.999 and full history]
+    #[arg(long, value_name = "M,M,...|auto|LOW..HIGH:N", value_delimiter = ',', value_parser = AskedMomentum::from_str)]
     pub momentum: Vec<AskedMomentum>,
     /// Compare with full history
     #[arg(long)]
@@ -63,27 +64,6 @@ pub struct CompareArgs {
     figure_kind: FigureKindArgs,
 }
 
-/// Momenta of a grid: evenly spaced in the logarithm of 1 - m, three to a decade.
-const GRID: [f64; 14] =
-    [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999, 0.99998, 0.99999];
-
-/// A momentum, or that a grid of them is asked for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum AskedMomentum {
-    /// One.
-    One(f64),
-    /// All of the grid, and full history.
-    Auto,
-}
-
-impl FromStr for AskedMomentum {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "auto" { Ok(Self::Auto) } else { momentum(text).map(Self::One) }
-    }
-}
-
 impl CompareArgs {
     /// What is asked, as a value.
     ///
@@ -98,15 +78,8 @@ impl CompareArgs {
 
     /// The momenta asked for, and whether full history is.
     fn asked(&self) -> (Vec<f64>, bool) {
-        let one = |asked: &AskedMomentum| match asked {
-            AskedMomentum::One(momentum) => Some(*momentum),
-            AskedMomentum::Auto => None,
-        };
-        if self.momentum.contains(&AskedMomentum::Auto) {
-            (GRID.to_vec(), true)
-        } else {
-            (self.momentum.iter().filter_map(one).collect(), self.welford)
-        }
+        let is_auto = self.momentum.contains(&AskedMomentum::Auto);
+        (self.momentum.iter().flat_map(AskedMomentum::momenta).collect(), self.welford || is_auto)
     }
 
     /// What flags of the rule change, in all settings whose kind of memory they are about.
@@ -205,20 +178,21 @@ pub(in crate::commands) fn compute(
     Ok(ComparisonDocument::new(settled, runs.collect(), input).concluded())
 }
 
-/// Refuses momenta that are there twice, and a grid beside others.
+/// Refuses momenta that are there twice, and the usual grid beside others.
 fn check_momenta(args: &CompareArgs) -> Result<(), CommandError> {
-    let twice = args.momentum.iter().enumerate().find(|(i, m)| args.momentum[..*i].contains(m));
-    match twice {
-        Some((_, AskedMomentum::One(momentum))) => {
-            return Err(CommandError::usage(
-                format!("--momentum names {momentum} twice"),
-                "one setting is shown once",
-            ));
+    let twice = |name: String| {
+        CommandError::usage(format!("--momentum names {name} twice"), "one setting is shown once")
+    };
+    let n_autos = args.momentum.iter().filter(|asked| **asked == AskedMomentum::Auto).count();
+    if n_autos > 1 {
+        return Err(twice("auto".to_owned()));
+    }
+    if n_autos == 0 {
+        let mut momenta = args.asked().0;
+        momenta.sort_by(f64::total_cmp);
+        if let Some(pair) = momenta.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(twice(pair[0].to_string()));
         }
-        Some((_, AskedMomentum::Auto)) => {
-            return Err(CommandError::usage("--momentum names auto twice", "one setting is shown once"));
-        }
-        None => {}
     }
     let is_auto = args.momentum.contains(&AskedMomentum::Auto);
     if is_auto && args.momentum.len() > 1 {

@@ -4,6 +4,7 @@ mod autoreset;
 mod candidates;
 pub mod compare;
 pub mod device;
+mod grid;
 mod inquiry;
 mod magnitude;
 mod marked;
