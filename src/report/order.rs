@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::effects::{effect_cells, yes_or_no};
+use super::effects::{Level, effect_cells, value_column, yes_or_no};
 use super::grid::{Column, Grid};
 use super::page::Page;
 use crate::results::text::{Spread, column, counted, percent, probabilities};
@@ -15,12 +15,12 @@ pub(super) fn write_ranking(document: &ShapleyDocument, page: &mut Page<'_>) -> 
     let units = counted(ranking.n_units as u64, document.unit_noun());
     page.line(&format!("order of the slots, over {units}:"))?;
     let p = probabilities(&ranking.neighbours.iter().map(|pair| pair.p_adjusted).collect::<Vec<_>>());
-    let level = percent(document.confidence);
+    let level = Level::within_game(document.confidence).name();
     let mut grid = Grid::new(vec![
         Column::right("rank"),
         Column::left("slot"),
         Column::left("ranks")
-            .explained(format!("ranks: {level} of resamples of the {}s", document.unit_noun())),
+            .explained(format!("ranks: {level} by resampling the {}s", document.unit_noun())),
         Column::right("first").explained("first: share of resamples"),
         Column::right("above the next").drops(1),
         Column::right("p")
@@ -28,7 +28,11 @@ pub(super) fn write_ranking(document: &ShapleyDocument, page: &mut Page<'_>) -> 
             .explained("p: that it and the next are equal, adjusted over all such pairs"),
         Column::left("tie with the next"),
     ]);
-    let share = |share: f64| if share > 0.0 && share < 0.005 { "<1 %".to_owned() } else { percent(share) };
+    let share = |share: f64| match share {
+        0.0 => "0 %".to_owned(),
+        share if share < 0.005 => "<1 %".to_owned(),
+        share => percent(share),
+    };
     for (place, player) in ranking.players.iter().enumerate() {
         let next: Option<&NeighboursRow> = ranking.neighbours.get(place);
         let ranks = match (player.rank_low, player.rank_high) {
@@ -67,7 +71,7 @@ pub(super) fn write_trend(document: &ShapleyDocument, page: &mut Page<'_>) -> io
     let p = probabilities(&rows.iter().map(|row| row.p_adjusted).collect::<Vec<_>>());
     let mut grid = Grid::new(vec![
         Column::left("slot"),
-        Column::left(&format!("slope ± {}", percent(document.confidence))),
+        value_column("slope", &spreads, Level::within_game(document.confidence), page),
         Column::right("p").explained("p: of no change, adjusted over the slots"),
         Column::left("significant").drops(3),
         Column::right("stderr").drops(1),
