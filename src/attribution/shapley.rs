@@ -99,6 +99,8 @@ pub struct PlayerValue {
     pub sd: Option<f64>,
     /// Standard error: of the sample, or from repeated evaluations.
     pub standard_error: Option<f64>,
+    /// The part of the standard error of a sampled value that evaluation noise makes, which more permutations do not narrow.
+    pub noise_error: Option<f64>,
     /// Independent units behind the value; 1 for an exact or fitted one.
     pub n_samples: u64,
     /// Confidence interval.
@@ -400,6 +402,7 @@ fn blank_result(game: &Game, method: Method) -> GameResult {
         shapley: None,
         sd: None,
         standard_error: None,
+        noise_error: None,
         n_samples: 0,
         interval: None,
         bounds: None,
@@ -535,11 +538,12 @@ fn sampled_result(
         .into_par_iter()
         .map(|player| estimate(player, n_units, settings.confidence, settings.interval))
         .collect();
-    for (player, estimate) in result.players.iter_mut().zip(estimates) {
+    for (place, (player, estimate)) in result.players.iter_mut().zip(estimates).enumerate() {
         let Some(estimate) = estimate else { continue };
         player.shapley = Some(estimate.value);
         player.sd = estimate.sd;
         player.standard_error = estimate.standard_error;
+        player.noise_error = shared.map(|shared| shared[place].standard_error).filter(|error| *error > 0.0);
         player.n_samples = estimate.n;
         player.interval = estimate.interval;
     }

@@ -17,9 +17,9 @@ use std::collections::BTreeMap;
 
 use super::cluster::{Cluster, clustered};
 use super::inference::PlayerSummary;
-use super::shapley::{GameResult, Method};
+use super::shapley::{GameResult, Method, PlayerValue};
 use super::{GameKey, Inference};
-use crate::stats::{ConfidenceInterval, NestedComponents, student_t_quantile};
+use crate::stats::{ConfidenceInterval, IntervalMethod, NestedComponents, student_t_quantile};
 
 /// Units beyond which a plan is none.
 const MOST_UNITS: u64 = 1_000_000;
@@ -72,6 +72,21 @@ pub struct PlayerSources {
     permutations_of_mean: f64,
 }
 
+/// The squared standard error of one game's value, by where it comes from.
+struct ErrorParts {
+    noise: f64,
+    permutations: f64,
+}
+
+impl ErrorParts {
+    fn of(method: Method, player: &PlayerValue) -> Self {
+        let square = |error: Option<f64>| error.map_or(0.0, |error| error * error);
+        let all = square(player.standard_error);
+        let noise = if method == Method::Permutation { square(player.noise_error).min(all) } else { all };
+        Self { noise, permutations: all - noise }
+    }
+}
+
 /// One game's value of a player, and what is known of its error.
 struct Entry<'a> {
     key: &'a GameKey,
@@ -94,14 +109,13 @@ pub fn player_sources(
         let game = &games[place.game];
         for (id, player) in game.slot_ids.iter().zip(&game.players) {
             let Some(value) = player.shapley else { continue };
-            let error = player.standard_error.map_or(0.0, |error| error * error);
-            let is_sampled = game.method == Method::Permutation;
+            let ErrorParts { noise, permutations } = ErrorParts::of(game.method, player);
             by_player.entry(id).or_default().push(Entry {
                 key: &game.key,
                 unit: place.unit,
                 value,
-                noise: if is_sampled { 0.0 } else { error },
-                permutations: if is_sampled { error } else { 0.0 },
+                noise,
+                permutations,
             });
         }
     }
@@ -163,8 +177,6 @@ impl PlayerSources {
         if let [game] = games {
             return of_one_game(game, &summary.term, target);
         }
-        let upper = 1.0 - (1.0 - inference.level.get()) / 2.0;
-        let quantile = |units: u64| student_t_quantile(upper, (units - 1) as f64);
         let known = summary.sd.zip(summary.standard_error).filter(|_| summary.interval.is_some());
         let Some((sd, standard_error)) = known else {
             return PlayerPlan {
@@ -175,18 +187,17 @@ impl PlayerSources {
             };
         };
         let half_width = summary.interval.map(|interval| (interval.high - interval.low) / 2.0);
-        let allowed = (target / quantile(summary.n_units)).powi(2);
-        let factor = |part: f64| {
-            let now = standard_error * standard_error;
-            let left = part - (now - allowed);
-            match () {
-                () if part == 0.0 => None,
-                () if now <= allowed => Some(1.0),
-                () if left <= 0.0 => None,
-                () => Some(part / left),
-            }
+        let upper = 1.0 - (1.0 - inference.level.get()) / 2.0;
+        // Standard errors in half an interval: as many as there are now, whatever the interval is made by, falling with more
+        // units as Student's t does; a normal's are as many of any number.
+        let now = half_width.unwrap_or(f64::NAN) / standard_error;
+        let t = |units: u64| student_t_quantile(upper, (units - 1) as f64);
+        let errors = |units: u64| match inference.interval {
+            IntervalMethod::Normal => now,
+            IntervalMethod::StudentT | IntervalMethod::Bootstrap(_) => now * t(units) / t(summary.n_units),
         };
-        let is_enough = |units: u64| quantile(units) * sd / (units as f64).sqrt() <= target;
+        let factor = |part: f64| factor(part, standard_error.powi(2), (target / now).powi(2));
+        let is_enough = |units: u64| errors(units) * sd / (units as f64).sqrt() <= target;
         PlayerPlan {
             half_width,
             units: fewest(is_enough),
@@ -196,18 +207,35 @@ impl PlayerSources {
     }
 }
 
-/// What brings the interval of a single game to `target`: its width goes with the root of what it is made of.
+/// How many times as many evaluations bring a squared error of `now` to `allowed`, where `part` of it falls with their number;
+/// `None` where no number does.
+fn factor(part: f64, now: f64, allowed: f64) -> Option<f64> {
+    let left = part - (now - allowed);
+    match () {
+        () if part == 0.0 => None,
+        () if now <= allowed => Some(1.0),
+        () if left <= 0.0 => None,
+        () => Some(part / left),
+    }
+}
+
+/// What brings the interval of a single game to `target`.
 fn of_one_game(game: &GameResult, player: &str, target: f64) -> PlayerPlan {
     let place = game.slot_ids.iter().position(|id| id == player);
-    let interval = place.and_then(|place| game.players[place].interval);
-    let half_width = interval.map(|interval| (interval.high - interval.low) / 2.0);
-    let factor = half_width.map(|half| (half / target).powi(2).max(1.0));
-    let is_sampled = game.method == Method::Permutation;
+    let known = place.and_then(|place| {
+        let own = &game.players[place];
+        let half_width = own.interval.map(|interval| (interval.high - interval.low) / 2.0)?;
+        Some((ErrorParts::of(game.method, own), half_width, own.standard_error?))
+    });
+    let Some((parts, half_width, error)) = known else {
+        return PlayerPlan { half_width: None, units: None, repeats_factor: None, permutations_factor: None };
+    };
+    let (now, allowed) = (error * error, (target * error / half_width).powi(2));
     PlayerPlan {
-        half_width,
+        half_width: Some(half_width),
         units: None,
-        repeats_factor: factor.filter(|_| !is_sampled),
-        permutations_factor: factor.filter(|_| is_sampled),
+        repeats_factor: factor(parts.noise, now, allowed),
+        permutations_factor: factor(parts.permutations, now, allowed),
     }
 }
 
@@ -267,6 +295,7 @@ mod tests {
                 shapley: Some(value),
                 sd: None,
                 standard_error: error,
+                noise_error: None,
                 n_samples: 1,
                 interval: None,
                 bounds: None,
@@ -325,6 +354,39 @@ mod tests {
         assert_eq!(own.plan(player, &games, 2.0, &asked).repeats_factor, Some(1.0));
         assert_eq!(own.plan(player, &games, 1.4, &asked).permutations_factor, None);
         assert_eq!(own.plan(player, &games, 1e-6, &asked).units, None);
+    }
+
+    /// Noise that all permutations share is not narrowed by more of them, nor permutations by more repeats.
+    #[test]
+    fn a_game_of_noise_and_permutations_is_planned_by_both() {
+        let mut one = game("a", 0, 0, 2.0, Some(0.5));
+        one.method = Method::Permutation;
+        one.players[0].noise_error = Some(0.3);
+        one.players[0].interval = Some(ConfidenceInterval { low: 1.0, high: 3.0 });
+        let games = [one];
+        let asked = inference(ClusterRequest::Episode);
+        let (own, summary) = found(&games, &asked);
+        // 0.25 = 0.09 of noise and 0.16 of permutations; half of the interval 0.8 times as wide: 0.16 is allowed.
+        let plan = own.plan(&summary.players[0], &games, 0.8, &asked);
+        assert!((plan.permutations_factor.expect("enough") - 0.16 / 0.07).abs() < 1e-12);
+        assert_eq!((plan.repeats_factor, plan.half_width), (None, Some(1.0)));
+        // Of noise alone no more than 0.09 is left however many permutations are drawn.
+        assert_eq!(own.plan(&summary.players[0], &games, 0.59, &asked).permutations_factor, None);
+    }
+
+    #[test]
+    fn plans_are_of_the_intervals_asked_for() {
+        let games: Vec<GameResult> = (0..)
+            .zip([1.0, 2.0, 3.0, 4.5, 2.5, 3.5])
+            .map(|(episode, value)| game("a", episode, 0, value, None))
+            .collect();
+        let units = |interval: IntervalMethod| {
+            let asked = Inference { interval, ..inference(ClusterRequest::Episode) };
+            let (own, summary) = found(&games, &asked);
+            own.plan(&summary.players[0], &games, 0.5, &asked).units.expect("enough")
+        };
+        // sd 1.2145 (scipy): 1.96 sd/sqrt(n) is 0.5 or less from 23 on, t sd/sqrt(n) from 26 on.
+        assert_eq!((units(IntervalMethod::Normal), units(IntervalMethod::StudentT)), (23, 26));
     }
 
     /// The mean of one more unit lies in the prediction interval as often as it says.

@@ -11,8 +11,8 @@ use super::cluster::{Cluster, ClusterRequest, ClusteredGame, UnitAverager, UnitM
 use super::rounding::rounding_floor;
 use super::shapley::Method;
 use crate::stats::{
-    Adjustment, ConfidenceInterval, ConfidenceLevel, Estimate, IntervalMethod, VarianceComponents, adjust,
-    one_sample_test, sign_flip_p, simultaneous_factor,
+    Adjustment, ConfidenceInterval, ConfidenceLevel, Estimate, IntervalMethod, LargestT, VarianceComponents,
+    adjust, one_sample_test, sign_flip_p,
 };
 
 /// How games become statements over units.
@@ -103,7 +103,7 @@ pub struct TermSummary<T> {
     pub t: Option<f64>,
     /// Two-sided p value, by the distribution the interval was made by, or by sign flips.
     pub p_value: Option<f64>,
-    /// Adjusted over all terms.
+    /// Adjusted over all terms; by the sign flips of the intervals, where those hold together and no other way is asked for.
     pub p_adjusted: Option<f64>,
     /// p_adjusted < 1 - confidence; `None` without a test.
     pub significant: Option<bool>,
@@ -167,7 +167,8 @@ pub(super) fn summarize_terms<T: Ord + Clone, K: Ord>(
     TermSummaries { cluster, between_runs, terms }
 }
 
-/// Makes intervals that hold together; none where units are too few for that.
+/// Makes intervals that hold together, and p values with them, unless those are asked for by another way; none where units
+/// are too few for that.
 fn widen<T>(terms: &mut [TermSummary<T>], order: &[ClusteredGame], inference: &Inference) {
     let n_units = order.last().map_or(0, |place| place.unit + 1);
     let mut unit_of = vec![0; order.len()];
@@ -180,12 +181,18 @@ fn widen<T>(terms: &mut [TermSummary<T>], order: &[ClusteredGame], inference: &I
             row
         })
         .collect();
-    let factor = simultaneous_factor(&rows, inference.level, inference.seed);
+    let largest = LargestT::of(&rows, inference.level, inference.seed);
+    let by_flips = inference.adjustment == Adjustment::Holm && inference.test == UnitTest::OfInterval;
     for term in terms.iter_mut().filter(|term| term.interval.is_some()) {
-        term.interval = factor.zip(term.standard_error).map(|(factor, standard_error)| ConfidenceInterval {
-            low: term.mean - factor * standard_error,
-            high: term.mean + factor * standard_error,
+        let found = largest.as_ref().zip(term.standard_error);
+        term.interval = found.map(|(largest, standard_error)| ConfidenceInterval {
+            low: term.mean - largest.factor * standard_error,
+            high: term.mean + largest.factor * standard_error,
         });
+        if let (true, Some((largest, standard_error))) = (by_flips, found) {
+            term.p_adjusted = Some(largest.p_value(term.mean / standard_error));
+            term.significant = term.interval.map(|interval| interval.low > 0.0 || interval.high < 0.0);
+        }
     }
 }
 

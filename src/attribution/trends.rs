@@ -178,6 +178,7 @@ mod tests {
                 shapley: Some(value),
                 sd: None,
                 standard_error: None,
+                noise_error: None,
                 n_samples: 1,
                 interval: None,
                 bounds: None,

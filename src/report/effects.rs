@@ -10,7 +10,7 @@ use super::plot::IntervalScale;
 use super::screen::Glyphs;
 use crate::attribution::{Cluster, GameKey};
 use crate::results::text::{Spread, counted, decimals, effects, fixed, grouped, short};
-use crate::results::{Direction, TestKind, Testing};
+use crate::results::{AdjustKind, Direction, TestKind, Testing};
 
 /// Which way a value is good.
 pub(super) fn direction_words(direction: Option<Direction>) -> &'static str {
@@ -124,6 +124,9 @@ impl Picture {
 
 /// `Holm-adjusted`, and what the tests are made by where that is not the interval's distribution.
 pub(super) fn adjusted_words(testing: Testing) -> String {
+    if testing.simultaneous && testing.adjust == AdjustKind::Holm && testing.test == TestKind::Interval {
+        return "adjusted by the sign flips of the intervals,".to_owned();
+    }
     let by = match testing.test {
         TestKind::Interval => "",
         TestKind::SignFlip => "by sign flips, ",

@@ -275,6 +275,9 @@ pub struct PlayerRow<'a> {
     pub sd: Option<f64>,
     /// Standard error.
     pub stderr: Option<f64>,
+    /// The part of it that evaluation noise makes, which more permutations do not narrow; absent without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr_noise: Option<f64>,
     /// Independent units behind the value.
     #[serde(default)]
     pub n_samples: u64,
@@ -593,6 +596,7 @@ impl<'a> PlayerRow<'a> {
             shapley: player.shapley,
             sd: player.sd,
             stderr: player.standard_error,
+            stderr_noise: player.noise_error,
             n_samples: player.n_samples,
             ci_low: player.interval.map(|interval| interval.low),
             ci_high: player.interval.map(|interval| interval.high),
@@ -606,6 +610,7 @@ impl<'a> PlayerRow<'a> {
             shapley: self.shapley,
             sd: self.sd,
             standard_error: self.stderr,
+            noise_error: self.stderr_noise,
             n_samples: self.n_samples,
             interval: self.ci_low.zip(self.ci_high).map(|(low, high)| ConfidenceInterval { low, high }),
             bounds: self.bound_low.zip(self.bound_high).map(|(low, high)| ShapleyBounds { low, high }),

@@ -32,7 +32,7 @@ pub use nested_components::NestedComponents;
 pub(crate) use row_moments::MomentsView;
 pub use row_moments::RowMoments;
 pub use rows::Rows;
-pub use sign_flips::{DRAWN_FLIPS, EXACT_UNITS, sign_flip_p, simultaneous_factor};
+pub use sign_flips::{DRAWN_FLIPS, EXACT_UNITS, LargestT, sign_flip_p, simultaneous_factor};
 pub use streams::{StreamKey, random_stream};
 pub use sum::pairwise_sum;
 pub use two_samples::{Difference, kolmogorov_smirnov, population_stability, wasserstein};

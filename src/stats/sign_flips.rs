@@ -90,25 +90,56 @@ pub fn sign_flip_p(sample: &[f64], seed: u64) -> Option<f64> {
 /// `None` where a level needs more patterns than there are: 95 % need six units. Rows of fewer than two units, or without
 /// spread, are left aside.
 pub fn simultaneous_factor(rows: &[Vec<Option<f64>>], level: ConfidenceLevel, seed: u64) -> Option<f64> {
-    let n_units = rows.iter().map(Vec::len).max()?;
-    let patterns = Patterns { n_units, seed };
-    let deviations: Vec<Vec<(usize, f64)>> = rows.iter().filter_map(|row| deviations(row)).collect();
-    let n_patterns = patterns.count();
-    // The quantile must be below the largest: at least one pattern lies beyond.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the patterns")]
-    let n_beyond = ((1.0 - level.get()) * n_patterns as f64 * (1.0 + 1e-12)).floor() as usize;
-    if deviations.is_empty() || n_beyond == 0 || n_units < 2 {
-        return None;
+    LargestT::of(rows, level, seed).map(|largest| largest.factor)
+}
+
+/// The largest |t| over the rows of a family under flipped signs: what intervals and p values that hold together are made of.
+#[derive(Debug, Clone)]
+pub struct LargestT {
+    /// Ascending, one per pattern.
+    largest: Vec<f64>,
+    /// The factor c on standard errors.
+    pub factor: f64,
+}
+
+impl LargestT {
+    /// p value of a row, adjusted over the family in one step: the share of patterns whose largest |t| is at least its own.
+    ///
+    /// It is at most 1 - level exactly where the interval of the row leaves 0 out.
+    pub fn p_value(&self, t: f64) -> f64 {
+        // What is as large but for rounding counts; what is told from 0 by its interval does not.
+        let least = if t.abs() > self.factor { t.abs() } else { t.abs() * (1.0 - ROUNDING) };
+        let below = self.largest.partition_point(|largest| *largest < least);
+        (self.largest.len() - below) as f64 / self.largest.len() as f64
     }
-    let mut largest: Vec<f64> = (0..n_patterns)
-        .into_par_iter()
-        .map(|pattern| {
-            let words = patterns.words(pattern);
-            deviations.iter().map(|row| t_of(row, &words)).fold(0.0, f64::max)
-        })
-        .collect();
-    largest.sort_by(f64::total_cmp);
-    Some(largest[largest.len() - 1 - n_beyond])
+
+    /// Goes through the patterns; `None` as [`simultaneous_factor`] has it.
+    pub fn of(rows: &[Vec<Option<f64>>], level: ConfidenceLevel, seed: u64) -> Option<Self> {
+        let n_units = rows.iter().map(Vec::len).max()?;
+        let patterns = Patterns { n_units, seed };
+        let deviations: Vec<Vec<(usize, f64)>> = rows.iter().filter_map(|row| deviations(row)).collect();
+        let n_patterns = patterns.count();
+        // The quantile must be below the largest: at least one pattern lies beyond.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of the patterns"
+        )]
+        let n_beyond = ((1.0 - level.get()) * n_patterns as f64 * (1.0 + 1e-12)).floor() as usize;
+        if deviations.is_empty() || n_beyond == 0 || n_units < 2 {
+            return None;
+        }
+        let mut largest: Vec<f64> = (0..n_patterns)
+            .into_par_iter()
+            .map(|pattern| {
+                let words = patterns.words(pattern);
+                deviations.iter().map(|row| t_of(row, &words)).fold(0.0, f64::max)
+            })
+            .collect();
+        largest.sort_by(f64::total_cmp);
+        let factor = largest[largest.len() - 1 - n_beyond];
+        Some(Self { largest, factor })
+    }
 }
 
 /// Deviations from the mean by unit; `None` without spread.
@@ -185,5 +216,17 @@ mod tests {
         assert_eq!(copies, Some(one));
         assert_eq!(simultaneous_factor(&[row(0.9)[..5].to_vec()], level(0.95), 0), None, "16 patterns");
         assert!(simultaneous_factor(&[row(0.9)[..6].to_vec()], level(0.95), 0).is_some());
+    }
+
+    #[test]
+    fn p_values_and_intervals_that_hold_together_agree() {
+        let rows: Vec<Vec<Option<f64>>> = (1..6)
+            .map(|k| (0..9).map(|u| Some((f64::from(u * k) * 0.7).sin() + 0.3 * f64::from(k))).collect())
+            .collect();
+        let largest = LargestT::of(&rows, level(0.9), 0).expect("enough units");
+        for t in (0..80).map(|i| 0.1 * f64::from(i)).chain([largest.factor, -largest.factor]) {
+            assert_eq!(t.abs() > largest.factor, largest.p_value(t) <= 0.1, "{t}");
+        }
+        assert_eq!((largest.p_value(0.0), largest.p_value(f64::INFINITY)), (1.0, 0.0));
     }
 }
