@@ -102,6 +102,27 @@ fn every_result_is_one_typed_table_in_parquet_and_arrow() {
     }
 }
 
+/// A program has the feature png or says that it has not.
+#[test]
+fn pictures_in_pixels_are_written_or_refused_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let shapley = "analyze shapley fixtures/reference/glove_1_2.parquet";
+    for line in [format!("{shapley} -o out.png"), format!("{shapley} --figure out.png --force")] {
+        let output = simic(folder, &line);
+        if cfg!(feature = "png") {
+            assert!(output.status.success(), "{line}: {output:?}");
+            let bytes = std::fs::read(folder.join("out.png")).expect("written");
+            // 1280 pixels wide: twice the 640 of the picture.
+            assert!(bytes.starts_with(b"\x89PNG") && bytes[16..20] == [0, 0, 5, 0], "{line}");
+        } else {
+            let stderr = text(&output.stderr);
+            assert!(output.status.code() == Some(2) && stderr.contains("without the feature png"), "{stderr}");
+            assert!(!folder.join("out.png").exists());
+        }
+    }
+}
+
 #[test]
 fn the_format_follows_the_name_and_contradictions_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -114,6 +135,7 @@ fn the_format_follows_the_name_and_contradictions_are_refused() {
         ("md", "## "),
         ("parquet", "PAR1"),
         ("svg", "<svg"),
+        ("vl.json", "vega-lite"),
     ];
     for (ending, begin) in begins {
         let output = simic(folder, &format!("{shapley} -o out.{ending}"));
@@ -125,7 +147,7 @@ fn the_format_follows_the_name_and_contradictions_are_refused() {
         ("-o out.csv --format json --force", "--format json contradicts"),
         ("-o out.foo", "does not say the format"),
         ("-o out", "end it in .json"),
-        ("-o out.png", "is not written so"),
+        ("-o out.html", "is not written so"),
         ("-o out.xml", "formats of simic check"),
     ];
     for (flags, reason) in refused {

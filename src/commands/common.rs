@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::error::CommandError;
-use super::formats::{FormatArg, OutputHolds, format_of};
+use super::formats::{FormatArg, OutputHolds, PictureFormat, format_of};
 use super::memory;
 use super::terminal;
 use crate::console::{Console, When};
@@ -183,13 +183,14 @@ impl Context {
     /// Names that contradict the format asked for or say nothing, and binary formats on a terminal.
     pub(crate) fn check_format_flag(&self) -> Result<FormatArg, CommandError> {
         let format = format_of(self.common.format, self.result_path())?;
-        if format == FormatArg::Svg && self.holds != OutputHolds::Drawn {
+        if format.is_picture() && self.holds != OutputHolds::Drawn {
             return Err(CommandError::usage(
                 "there is no picture of this result",
                 "analyze shapley and interactions, normalize compare and check run draw theirs; simic report draws all",
             ));
         }
-        if Format::from(format).is_binary() && Console::is_terminal(self.result_path()) {
+        let is_binary = Format::from(format).is_binary() || format == FormatArg::Png;
+        if is_binary && Console::is_terminal(self.result_path()) {
             return Err(CommandError::usage(
                 format!("{} is binary, and the result would go to a terminal", format.name()),
                 "name a file with --output, or send it down a pipe",
@@ -227,7 +228,17 @@ impl Context {
 
     /// Whether the result is a picture.
     pub(super) fn is_drawn(&self) -> bool {
-        self.format_arg() == FormatArg::Svg
+        self.format_arg().is_picture()
+    }
+
+    /// The kind of picture that the result is.
+    pub(super) fn picture_format(&self) -> Option<PictureFormat> {
+        match self.format_arg() {
+            FormatArg::Svg => Some(PictureFormat::Svg),
+            FormatArg::Png => Some(PictureFormat::Png),
+            FormatArg::VegaLite => Some(PictureFormat::VegaLite),
+            _ => None,
+        }
     }
 
     /// Format of the result.

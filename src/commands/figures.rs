@@ -1,12 +1,15 @@
 //! Flags about pictures, and where those go.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::formats::PictureFormat;
 use super::{CommandError, Context};
-use crate::report::{Figure, FigureKind, FigureSize, NoSuchFigure, Theme, write_svg, write_vega_lite};
+use crate::report::{
+    Figure, FigureKind, FigureSize, NoSuchFigure, Theme, write_png, write_svg, write_vega_lite,
+};
 
 /// What a picture shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -72,7 +75,7 @@ impl From<ThemeArg> for Theme {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Picture")]
 pub struct FigureArgs {
-    /// Draw the result to this file as well, .svg or .vl.json (Vega-Lite); -o FILE.svg draws it instead
+    /// Draw the result to this file as well: .svg, .png or .vl.json (Vega-Lite); -o FILE.svg draws it instead
     #[arg(long, value_name = "PATH")]
     pub figure: Option<PathBuf>,
     /// Size of the picture: 640x400, 640 or 85mmx60mm [default: 640 pixels wide, as high as its contents]
@@ -92,30 +95,17 @@ pub struct FigureKindArgs {
     pub figure_kind: Option<KindArg>,
 }
 
-/// How a picture is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PictureFormat {
-    Svg,
-    VegaLite,
-}
-
-impl PictureFormat {
-    fn of(path: &Path) -> Result<Self, CommandError> {
-        let has_ending = |path: &Path, ending: &str| {
-            path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(ending))
-        };
-        if has_ending(path, "svg") {
-            Ok(Self::Svg)
-        } else if has_ending(path, "json")
-            && path.file_stem().is_some_and(|stem| has_ending(Path::new(stem), "vl"))
-        {
-            Ok(Self::VegaLite)
-        } else {
-            Err(CommandError::usage(
-                format!("--figure {}: pictures are .svg, or .vl.json for notebooks", path.display()),
-                "end the name in one of them",
-            ))
-        }
+fn write(
+    format: PictureFormat,
+    figure: &Figure,
+    size: FigureSize,
+    theme: Theme,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    match format {
+        PictureFormat::Svg => write_svg(figure, size, theme, out),
+        PictureFormat::Png => write_png(figure, size, theme, out),
+        PictureFormat::VegaLite => write_vega_lite(figure, out),
     }
 }
 
@@ -138,8 +128,11 @@ impl FigureArgs {
                 "add --figure FILE.svg, or name the output FILE.svg",
             ));
         }
+        if let Some(format) = context.picture_format() {
+            format.check()?;
+        }
         let Some(path) = &self.figure else { return Ok(()) };
-        PictureFormat::of(path)?;
+        PictureFormat::of(path)?.check()?;
         if context.common.output.as_ref() == Some(path) {
             return Err(CommandError::usage(
                 format!("--figure and --output are both {}", path.display()),
@@ -171,17 +164,13 @@ impl FigureArgs {
             (self.figure_size.unwrap_or_default(), self.theme.map_or(Theme::Light, Theme::from));
         if let Some(path) = &self.figure {
             let format = PictureFormat::of(path)?;
-            let write = |out: &mut dyn Write| match format {
-                PictureFormat::Svg => write_svg(&drawn, size, theme, out),
-                PictureFormat::VegaLite => write_vega_lite(&drawn, out),
-            };
+            let draw = |out: &mut dyn Write| write(format, &drawn, size, theme, out);
             let failed = |source| CommandError::Output { target: path.display().to_string(), source };
-            context.console.output(Some(path), context.common.force, write).map_err(failed)?;
+            context.console.output(Some(path), context.common.force, draw).map_err(failed)?;
         }
-        if context.is_drawn() {
-            context.write(|out| write_svg(&drawn, size, theme, out))?;
-        }
-        Ok(context.is_drawn())
+        let Some(format) = context.picture_format() else { return Ok(false) };
+        context.write(|out| write(format, &drawn, size, theme, out))?;
+        Ok(true)
     }
 }
 

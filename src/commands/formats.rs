@@ -26,6 +26,10 @@ pub enum FormatArg {
     Arrow,
     /// A picture, where there is one
     Svg,
+    /// The same in pixels (builds with the feature png)
+    Png,
+    /// The same as a Vega-Lite specification, for notebooks
+    VegaLite,
     /// JUnit XML (simic check)
     Junit,
     /// GitHub annotations (simic check)
@@ -33,12 +37,19 @@ pub enum FormatArg {
 }
 
 impl FormatArg {
+    /// Whether it is a picture.
+    pub(super) fn is_picture(self) -> bool {
+        matches!(self, Self::Svg | Self::Png | Self::VegaLite)
+    }
+
     /// The word on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Junit => "junit",
             Self::Github => "github",
             Self::Svg => "svg",
+            Self::Png => "png",
+            Self::VegaLite => "vega-lite",
             other => Format::from(other).name(),
         }
     }
@@ -48,7 +59,8 @@ impl From<FormatArg> for Format {
     fn from(format: FormatArg) -> Self {
         match format {
             // Those of checks alone are refused elsewhere before anything is written.
-            FormatArg::Table | FormatArg::Junit | FormatArg::Github | FormatArg::Svg => Self::Table,
+            FormatArg::Table | FormatArg::Junit | FormatArg::Github => Self::Table,
+            FormatArg::Svg | FormatArg::Png | FormatArg::VegaLite => Self::Table,
             FormatArg::Json => Self::Json,
             FormatArg::Ndjson => Self::Ndjson,
             FormatArg::Csv => Self::Csv,
@@ -62,7 +74,7 @@ impl From<FormatArg> for Format {
 impl From<FormatArg> for CheckFormat {
     fn from(format: FormatArg) -> Self {
         match format {
-            FormatArg::Table | FormatArg::Svg => Self::Table,
+            FormatArg::Table | FormatArg::Svg | FormatArg::Png | FormatArg::VegaLite => Self::Table,
             FormatArg::Json => Self::Json,
             FormatArg::Ndjson => Self::Ndjson,
             FormatArg::Csv => Self::Csv,
@@ -72,6 +84,54 @@ impl From<FormatArg> for CheckFormat {
             FormatArg::Junit => Self::Junit,
             FormatArg::Github => Self::Github,
         }
+    }
+}
+
+/// How a picture is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PictureFormat {
+    Svg,
+    Png,
+    VegaLite,
+}
+
+impl PictureFormat {
+    /// The format that the name of a picture says.
+    ///
+    /// # Errors
+    /// A name that says none.
+    pub(super) fn of(path: &Path) -> Result<Self, CommandError> {
+        let has_ending = |path: &Path, ending: &str| {
+            path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(ending))
+        };
+        if has_ending(path, "svg") {
+            Ok(Self::Svg)
+        } else if has_ending(path, "png") {
+            Ok(Self::Png)
+        } else if has_ending(path, "json")
+            && path.file_stem().is_some_and(|stem| has_ending(Path::new(stem), "vl"))
+        {
+            Ok(Self::VegaLite)
+        } else {
+            Err(CommandError::usage(
+                format!("--figure {}: pictures are .svg, .png, or .vl.json for notebooks", path.display()),
+                "end the name in one of them",
+            ))
+        }
+    }
+
+    /// Refuses a format that this build cannot write.
+    ///
+    /// # Errors
+    /// PNG, without the feature.
+    pub(super) fn check(self) -> Result<(), CommandError> {
+        if self == Self::Png && !cfg!(feature = "png") {
+            return Err(CommandError::usage(
+                "this program is built without the feature png",
+                "name the picture FILE.svg; released programs write both",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -92,15 +152,19 @@ pub enum OutputHolds {
 /// What an ending says.
 enum Ending {
     Format(FormatArg),
-    /// A picture or a page, which no result is written as.
-    Picture,
+    /// A page, which no result is written as.
+    Page,
     Unknown,
 }
 
 impl Ending {
     fn of(path: &Path) -> Self {
+        let is_vega = |stem: &Path| stem.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("vl"));
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
         match ending.as_deref() {
+            Some("json") if path.file_stem().is_some_and(|stem| is_vega(Path::new(stem))) => {
+                Self::Format(FormatArg::VegaLite)
+            }
             Some("json") => Self::Format(FormatArg::Json),
             Some("ndjson" | "jsonl") => Self::Format(FormatArg::Ndjson),
             Some("csv") => Self::Format(FormatArg::Csv),
@@ -110,7 +174,8 @@ impl Ending {
             Some("arrow" | "ipc" | "feather") => Self::Format(FormatArg::Arrow),
             Some("xml") => Self::Format(FormatArg::Junit),
             Some("svg") => Self::Format(FormatArg::Svg),
-            Some("png" | "html" | "htm") => Self::Picture,
+            Some("png") => Self::Format(FormatArg::Png),
+            Some("html" | "htm") => Self::Page,
             _ => Self::Unknown,
         }
     }
@@ -140,9 +205,9 @@ pub(super) fn format_of(asked: Option<FormatArg>, output: Option<&Path>) -> Resu
             format!("{} contradicts the name of --output {shown}, which says {}", asked.name(), named.name()),
             "leave --format out, or name the file by its format",
         )),
-        (Ending::Picture, _) => Err(CommandError::usage(
+        (Ending::Page, _) => Err(CommandError::usage(
             format!("--output {shown}: a result is not written so"),
-            format!("pictures are .svg, pages come from simic report; a result ends in {ENDINGS}"),
+            format!("pages come from simic report; a result ends in {ENDINGS}, a picture in .svg"),
         )),
         (Ending::Unknown, Some(asked)) => Ok(asked),
         (Ending::Unknown, None) => Err(CommandError::usage(
@@ -168,6 +233,8 @@ mod tests {
             ("a.parquet", FormatArg::Parquet),
             ("a.feather", FormatArg::Arrow),
             ("a.svg", FormatArg::Svg),
+            ("a.png", FormatArg::Png),
+            ("a.vl.json", FormatArg::VegaLite),
         ] {
             assert_eq!(of(None, name), Some(format), "{name}");
             assert_eq!(of(Some(format), name), Some(format), "{name}");
@@ -177,9 +244,7 @@ mod tests {
         assert_eq!(of(Some(FormatArg::Json), "result"), Some(FormatArg::Json));
         assert_eq!(of(None, "result"), None);
         assert_eq!(of(None, "result.xyz"), None);
-        for picture in ["a.png", "a.html"] {
-            assert_eq!((of(None, picture), of(Some(FormatArg::Json), picture)), (None, None));
-        }
+        assert_eq!((of(None, "a.html"), of(Some(FormatArg::Json), "a.html")), (None, None));
         // Stdout has no name.
         assert_eq!(of(None, "-"), Some(FormatArg::Table));
         assert_eq!(of(Some(FormatArg::Csv), "/dev/stdout"), Some(FormatArg::Csv));

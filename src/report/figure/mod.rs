@@ -7,6 +7,8 @@ mod checks;
 mod convergence;
 mod interactions;
 mod model;
+#[cfg(feature = "png")]
+mod raster;
 mod scale;
 mod settings;
 mod style;
@@ -183,6 +185,23 @@ pub(super) fn drawing(figure: &Figure, size: FigureSize, theme: Theme) -> String
 /// If writing fails.
 pub fn write_svg(figure: &Figure, size: FigureSize, theme: Theme, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(svg::draw(figure, size, theme).as_bytes())
+}
+
+/// Writes a figure as PNG: twice as many pixels as its size says, or 300 to the inch where that is in millimetres.
+///
+/// # Errors
+/// If writing fails; always, in a program built without the feature png.
+pub fn write_png(figure: &Figure, size: FigureSize, theme: Theme, out: &mut dyn Write) -> io::Result<()> {
+    #[cfg(feature = "png")]
+    {
+        let scale = if size.is_metric { 300.0 / 96.0 } else { 2.0 };
+        out.write_all(&raster::png(&svg::draw(figure, size, theme), scale)?)
+    }
+    #[cfg(not(feature = "png"))]
+    {
+        let _ = (figure, size, theme, out);
+        Err(io::Error::other("this program is built without the feature png"))
+    }
 }
 
 /// Writes a figure as a Vega-Lite specification with its data.
