@@ -96,7 +96,7 @@ fn reports_open_in_a_browser_without_a_fault() {
     // Each with the least number of figures in it.
     let reports: [(&str, &[&str], u64); 4] = [
         ("games", &["fixtures/digits_regions.parquet"], 5),
-        ("steps", &["fixtures/normalizers/steps.parquet", "--momentum", "0.9,0.99"], 2),
+        ("steps", &["fixtures/normalizers/steps.parquet"], 2),
         ("bounds", &["tests/cli/data/missing.csv"], 1),
         ("log", &["fixtures/esper/run_s_s11/events.jsonl.gz"], 2),
     ];

@@ -141,7 +141,7 @@ pub fn read_result_or_baseline(path: &Path) -> Result<Baseline, BaselineError> {
 pub fn read_result_document(path: &Path) -> Result<Vec<ResultDocument>, BaselineError> {
     let place = path.display().to_string();
     let hint = "name what an analysis printed with --format json";
-    let text = std::fs::read(path).map_err(|error| BaselineError::new(&place, error.to_string(), hint))?;
+    let text = read_unpacked(path).map_err(|error| BaselineError::new(&place, error.to_string(), hint))?;
     let document: Value = serde_json::from_slice(&text)
         .map_err(|error| BaselineError::new(&place, format!("not JSON: {error}"), hint))?;
     ResultDocument::read(&document).map_err(|problem| BaselineError::new(&place, problem, hint))
