@@ -117,7 +117,10 @@ fn pictures_in_pixels_are_written_or_refused_by_name() {
             assert!(bytes.starts_with(b"\x89PNG") && bytes[16..20] == [0, 0, 5, 0], "{line}");
         } else {
             let stderr = text(&output.stderr);
-            assert!(output.status.code() == Some(2) && stderr.contains("without the feature png"), "{stderr}");
+            assert!(
+                output.status.code() == Some(2) && stderr.contains("without the feature png"),
+                "{stderr}"
+            );
             assert!(!folder.join("out.png").exists());
         }
     }
