@@ -40,6 +40,7 @@ pub(crate) use game::CoalitionTableBuilder;
 pub use game::{CoalitionTable, Game, GameKey, RepeatedCoalition, Repeats, Walk};
 pub use groups::{GroupRule, Partition, PartitionRule, Quotient, Unions};
 pub use inference::{PlayerSummary, Summary, summarize, summarize_players};
+use interactions::MOST_PARTS;
 pub use interactions::{
     Contribution, InteractionEngine, InteractionIndex, InteractionKernel, InteractionResult,
     InteractionSettings, InteractionSummaries, InteractionSummary, Orientation, Regime, RegimeRule, Term,
@@ -211,13 +212,19 @@ pub enum GameError {
     },
     /// More terms than are of use.
     #[error(
-        "--order {order} of {n_players} players has too many terms: at most 64 players, and for instance order 5 of 30"
+        "--order {order} of {n_players} players makes {n_terms:.0} terms of {parts:.0} coalitions: at most {:.0} can be gone \
+         through, as of order 5 of 30 players or order 2 of 2896",
+        MOST_PARTS
     )]
     TooManyTerms {
         /// Order asked for.
         order: usize,
         /// Players.
         n_players: usize,
+        /// Terms.
+        n_terms: f64,
+        /// Their parts.
+        parts: f64,
     },
     /// Too many players for a fit of pairs.
     #[error("{n_players} players: pairs are fitted for at most {most} of them where coalitions are missing")]
@@ -346,7 +353,11 @@ fn apart(groups: &[String]) -> String {
 
 /// A number of coalitions: written out while it is exact, else as a power of two.
 fn power(total: f64) -> String {
-    if total < 9e15 { format!("{total}") } else { format!("2^{}", total.log2()) }
+    match total {
+        total if total < 9e15 => format!("{total}"),
+        total if total.is_finite() => format!("2^{}", total.log2()),
+        _ => "more than 2^1023".to_owned(),
+    }
 }
 
 fn named(missing: &[String], n_missing: f64) -> String {

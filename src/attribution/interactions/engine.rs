@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::indices::{CardinalWeights, InteractionIndex};
+use super::fitted::{FITTED_ORDER, FittedTerms};
+use super::indices::CardinalWeights;
 use super::kernel::InteractionKernel;
-use super::pair_fit::{PairFit, small_sets};
 use super::regime::Regime;
 use super::result::{Contribution, InteractionResult, InteractionSettings};
-use super::sets::{combinations, subsets};
+use super::sets::{combinations, mask_of};
 use super::terms::Term;
 use crate::attribution::GameError;
-use crate::attribution::coalition::{WORD_BITS, describe};
+use crate::attribution::coalition::{WORD_BITS, describe, insert, words_for};
 use crate::attribution::exact::{MAX_PLAYERS, NoiseError};
 use crate::attribution::game::Game;
 use crate::attribution::groups::Unions;
@@ -21,8 +21,8 @@ use crate::attribution::shapley::{Method, spell_missing};
 use crate::attribution::weights::binomial;
 use crate::stats::{ConfidenceInterval, pairwise_sum};
 
-/// Parts of terms (subsets of their players) a game may have: 3^15 of all sizes, or order 5 of 30 players.
-const MOST_PARTS: f64 = 16_777_216.0;
+/// Parts of terms (subsets of their players) a game may have: 3^15 of all sizes, order 5 of 30 players, order 2 of 2,896.
+pub(in crate::attribution) const MOST_PARTS: f64 = 16_777_216.0;
 
 /// Missing coalitions spelled out in a message.
 const MISSING_NAMED: usize = 4;
@@ -46,6 +46,9 @@ pub struct InteractionEngine {
 #[derive(Debug, Clone)]
 struct NamedTerms {
     players: Arc<[String]>,
+    /// Places of each term's players, ascending.
+    members: Arc<[Vec<usize>]>,
+    /// The same as masks; empty where a word does not hold all players.
     masks: Arc<[u64]>,
     terms: Arc<[Term]>,
 }
@@ -86,7 +89,7 @@ impl InteractionEngine {
     /// [`GameError`] where the recorded coalitions do not support the index.
     pub fn game(&self, game: &Game) -> Result<InteractionResult, GameError> {
         let n = game.table.n_players();
-        self.check(n)?;
+        self.check(game)?;
         let named = self.named_terms(game);
         let is_sound =
             |value: &Contribution| value.value.is_finite() && value.standard_error.is_none_or(f64::is_finite);
@@ -94,9 +97,7 @@ impl InteractionEngine {
             let result = self.owen(game, &named, unions)?;
             return if result.values.iter().all(is_sound) { Ok(result) } else { Err(GameError::Overflow) };
         }
-        let is_local = *self.locality[n]
-            .get_or_init(|| (1..=self.settings.order).all(|q| self.weights(n, q).is_local()));
-        let result = if is_local {
+        let result = if self.is_local(n) {
             self.local(game, named)
         } else if let Some(values) = game.table.complete_values().filter(|_| n <= MAX_PLAYERS) {
             let noise = game.table.noise().map(Noise::mean_variances);
@@ -107,24 +108,41 @@ impl InteractionEngine {
         if result.values.iter().all(is_sound) { Ok(result) } else { Err(GameError::Overflow) }
     }
 
-    /// Refuses orders that a game of `n` players does not have.
-    fn check(&self, n: usize) -> Result<(), GameError> {
-        let order = self.settings.order;
-        if order > n {
-            return Err(GameError::OrderAboveGame { order, n_players: n });
+    /// Refuses orders that a game does not have, and more terms than are of use.
+    fn check(&self, game: &Game) -> Result<(), GameError> {
+        let settings = &self.settings;
+        let (order, n_players) = (settings.order, game.table.n_players());
+        if order > n_players {
+            return Err(GameError::OrderAboveGame { order, n_players });
         }
-        let parts: f64 = (1..=order).map(|q| binomial(n, q) * (q as f64).exp2()).sum();
-        if parts > MOST_PARTS || n > WORD_BITS {
-            return Err(GameError::TooManyTerms { order, n_players: n });
+        // Tables and fits are gone through for all terms, whichever are asked for.
+        let n_among = if settings.index.is_local() && !settings.among.is_empty() {
+            game.players.iter().filter(|player| settings.among.contains(player)).count()
+        } else {
+            n_players
+        };
+        let sizes = || (1..=order.min(n_among)).map(|q| (q, binomial(n_among, q)));
+        let parts: f64 = sizes().map(|(q, n_terms)| n_terms * (q as f64).exp2()).sum();
+        if parts > MOST_PARTS {
+            let n_terms = sizes().map(|(_, n_terms)| n_terms).sum();
+            return Err(GameError::TooManyTerms { order, n_players: n_among, n_terms, parts });
         }
         Ok(())
+    }
+
+    /// Whether coalitions within the terms of games of `n` players are all that counts.
+    fn is_local(&self, n: usize) -> bool {
+        let settings = &self.settings;
+        self.locality.get(n).map_or(settings.index.is_local(), |known| {
+            *known.get_or_init(|| (1..=settings.order).all(|q| self.weights(n, q).is_local()))
+        })
     }
 
     fn weights(&self, n: usize, q: usize) -> CardinalWeights {
         CardinalWeights::new(self.settings.index, n, self.settings.order, q)
     }
 
-    /// Masks and names of a game's terms, by size and then in player order.
+    /// Players and names of a game's terms, by size and then in player order.
     fn named_terms(&self, game: &Game) -> NamedTerms {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = named.iter().find(|known| Arc::ptr_eq(&known.players, &game.players)) {
@@ -134,25 +152,28 @@ impl InteractionEngine {
         let players: Vec<usize> = (0..game.players.len())
             .filter(|player| settings.among.is_empty() || settings.among.contains(&game.players[*player]))
             .collect();
-        let mut masks = Vec::new();
-        for size in 1..=settings.order.min(players.len()) {
-            combinations(&players, size, 0, &mut masks);
-        }
-        let terms = masks.iter().map(|mask| Term::of_mask(*mask, &game.players)).collect();
-        let found = NamedTerms { players: Arc::clone(&game.players), masks: masks.into(), terms };
+        let sizes = 1..=settings.order.min(players.len());
+        let members: Arc<[Vec<usize>]> = sizes.flat_map(|size| combinations(&players, size)).collect();
+        let fits_word = game.players.len() <= WORD_BITS;
+        let found = NamedTerms {
+            players: Arc::clone(&game.players),
+            masks: members.iter().filter(|_| fits_word).map(|members| mask_of(members)).collect(),
+            terms: members.iter().map(|members| Term::of_members(members, &game.players)).collect(),
+            members,
+        };
         named.push(found.clone());
         found
     }
 
     /// Terms within unions, of the inner games of Owen values.
     fn owen(&self, game: &Game, named: &NamedTerms, unions: &Unions) -> Result<InteractionResult, GameError> {
-        let mut found: BTreeMap<u64, (f64, Option<NoiseError>)> = BTreeMap::new();
+        let mut found: BTreeMap<Vec<usize>, (f64, Option<NoiseError>)> = BTreeMap::new();
         for inner in unions.inner_games(game)? {
             let n = inner.members.len();
             let kernel = self.kernel(n);
             let outer = |mask: u64| {
                 let own = inner.members.iter().enumerate().filter(|(place, _)| mask >> place & 1 == 1);
-                own.fold(0u64, |mask, (_, player)| mask | 1 << player)
+                own.map(|(_, player)| *player).collect()
             };
             let terms = kernel.terms();
             let values = kernel.values(&terms, &inner.values);
@@ -162,9 +183,9 @@ impl InteractionEngine {
             }
         }
         let kept: Vec<usize> =
-            (0..named.masks.len()).filter(|place| found.contains_key(&named.masks[*place])).collect();
+            (0..named.members.len()).filter(|place| found.contains_key(&named.members[*place])).collect();
         let of_kept: Vec<(f64, Option<NoiseError>)> =
-            kept.iter().map(|place| found[&named.masks[*place]]).collect();
+            kept.iter().map(|place| found[&named.members[*place]]).collect();
         let values: Vec<f64> = of_kept.iter().map(|(value, _)| *value).collect();
         let errors: Option<Vec<NoiseError>> = of_kept.iter().map(|(_, error)| *error).collect();
         let within = self.within_terms(named, &kept);
@@ -179,7 +200,8 @@ impl InteractionEngine {
         }
         let found = NamedTerms {
             players: Arc::clone(&named.players),
-            masks: kept.iter().map(|place| named.masks[*place]).collect(),
+            members: kept.iter().map(|place| named.members[*place].clone()).collect(),
+            masks: kept.iter().filter_map(|place| named.masks.get(*place).copied()).collect(),
             terms: kept.iter().map(|place| named.terms[*place].clone()).collect(),
         };
         known.push(found.clone());
@@ -208,32 +230,45 @@ impl InteractionEngine {
 
     /// An index of coalitions within the terms alone.
     fn local(&self, game: &Game, named: NamedTerms) -> Result<InteractionResult, GameError> {
+        let n = game.table.n_players();
         let noise = game.table.noise().map(Noise::mean_variances);
+        let weights: Vec<CardinalWeights> = (1..=self.settings.order).map(|q| self.weights(n, q)).collect();
+        // By size and then from the last player down: the order of coalitions.
         let mut missing = BTreeSet::new();
-        let mut values = Vec::with_capacity(named.masks.len());
+        let mut values = Vec::with_capacity(named.members.len());
         let mut errors = Vec::new();
-        for term in named.masks.iter() {
-            let parts = subsets(*term).map(|part| (part, game.table.position(&[part])));
-            let weights = self.weights(game.table.n_players(), term.count_ones() as usize);
-            let mut terms = Vec::with_capacity(1 << term.count_ones());
-            for (part, position) in parts {
-                let Some(position) = position else {
-                    missing.insert((part.count_ones(), part));
-                    continue;
-                };
-                let met = part.count_ones() as usize;
-                terms.push((position, weights.coefficient(met, met)));
+        let mut part = vec![0; words_for(n)];
+        for term in named.members.iter() {
+            let weights = &weights[term.len() - 1];
+            let mut recorded = Vec::with_capacity(1 << term.len());
+            for chosen in 0..1usize << term.len() {
+                let own =
+                    || (0..term.len()).filter(|place| chosen >> place & 1 == 1).map(|place| term[place]);
+                part.fill(0);
+                own().for_each(|player| insert(&mut part, player));
+                let met = own().count();
+                match game.table.position(&part) {
+                    Some(position) => recorded.push((position, weights.coefficient(met, met))),
+                    None => {
+                        let members: Vec<usize> = own().collect();
+                        missing.insert((met, members.into_iter().rev().collect::<Vec<usize>>()));
+                    }
+                }
             }
             values.push(pairwise_sum(
-                &terms.iter().map(|(position, c)| c * game.table.values()[*position]).collect::<Vec<_>>(),
+                &recorded.iter().map(|(position, c)| c * game.table.values()[*position]).collect::<Vec<_>>(),
             ));
-            errors.extend(noise.as_ref().map(|noise| noise_of(&terms, noise)));
+            errors.extend(noise.as_ref().map(|noise| noise_of(&recorded, noise)));
         }
         if !missing.is_empty() {
-            let spelled = missing.iter().map(|(_, mask)| describe(&[*mask], &game.players));
+            let spelled = missing.iter().take(MISSING_NAMED).map(|(_, members)| {
+                part.fill(0);
+                members.iter().for_each(|player| insert(&mut part, *player));
+                describe(&part, &game.players)
+            });
             return Err(GameError::MissingSmall {
+                spelled: spelled.collect(),
                 missing: missing.len(),
-                spelled: spelled.take(MISSING_NAMED).collect(),
                 index: self.settings.index.name(),
             });
         }
@@ -243,40 +278,20 @@ impl InteractionEngine {
 
     /// The index of the game of pairs fitted to what is recorded.
     fn fitted(&self, game: &Game, named: NamedTerms) -> Result<InteractionResult, GameError> {
-        let (n, order) = (game.table.n_players(), self.settings.order);
-        if order > 2 {
+        let InteractionSettings { index, order, .. } = self.settings;
+        if order > FITTED_ORDER {
             return Err(GameError::Incomplete {
                 recorded: game.table.n_coalitions(),
-                total: (n as f64).exp2(),
+                total: (game.table.n_players() as f64).exp2(),
                 missing: spell_missing(game),
                 advice:
                     "--order 2 fits pairs to what is recorded; --index moebius needs small coalitions alone"
                         .to_owned(),
             });
         }
-        let sets = small_sets(n, order);
-        let fit = PairFit::new(&game.table, &sets, &game.players)?;
-        let place = |mask: u64| sets.iter().position(|set| *set == mask);
-        // A single player's SII and Banzhaf value of a game of pairs hold half of each of his pairs.
-        let holds_pairs = matches!(self.settings.index, InteractionIndex::Sii | InteractionIndex::Banzhaf);
-        let sums: Vec<Vec<(usize, f64)>> = named
-            .masks
-            .iter()
-            .map(|term| {
-                let own = place(*term).map(|place| (place, 1.0));
-                let of_pairs = (sets.iter().enumerate()).filter(|(_, set)| {
-                    holds_pairs && term.is_power_of_two() && set.count_ones() == 2 && *set & term != 0
-                });
-                own.into_iter().chain(of_pairs.map(|(place, _)| (place, 0.5))).collect()
-            })
-            .collect();
-        let values: Vec<f64> = sums
-            .iter()
-            .map(|sum| sum.iter().map(|(place, factor)| factor * fit.effects[*place]).sum())
-            .collect();
-        let errors = PairFit::noise(&game.table).map(|noise| fit.noise_errors(&sums, &noise));
-        let mut result = self.result(game, named, Method::Kernel, &values, errors.as_deref());
-        result.condition = Some(fit.condition());
+        let fit = FittedTerms::new(&game.table, index, order, &named.members, &game.players)?;
+        let mut result = self.result(game, named, Method::Kernel, &fit.values, fit.errors.as_deref());
+        result.condition = Some(fit.condition);
         result.r_squared = fit.r_squared;
         result.biased = true;
         for value in &mut result.values {
@@ -311,7 +326,7 @@ impl InteractionEngine {
                 value,
                 standard_error: error.map(|error| error.standard_error),
                 interval,
-                regime: (named.masks[place].count_ones() > 1).then_some(regime),
+                regime: (named.members[place].len() > 1).then_some(regime),
             }
         };
         let (baseline, full) = (game.table.empty_value(), game.table.full_value());

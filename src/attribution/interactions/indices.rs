@@ -68,6 +68,14 @@ impl InteractionIndex {
         }
     }
 
+    /// Whether only coalitions within a term count, whatever the order.
+    pub(super) fn is_local(self) -> bool {
+        match self {
+            Self::Moebius | Self::Pair => true,
+            Self::Sii | Self::KSii | Self::Stii | Self::Fsii | Self::Banzhaf => false,
+        }
+    }
+
     /// Whether all terms up to the order add up to v(N) - v(empty).
     pub fn is_efficient(self) -> bool {
         match self {

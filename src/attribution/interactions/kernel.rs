@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::indices::{CardinalWeights, InteractionIndex};
-use super::sets::{combinations, subsets};
+use super::sets::{combinations, mask_of, subsets};
 use super::superset_sums::{SizeWeighting, SupersetSums};
 use crate::attribution::exact::{MAX_PLAYERS, NoiseError};
 use crate::attribution::noise::{Degrees, NoiseVariances};
@@ -72,9 +72,10 @@ impl InteractionKernel {
     /// All terms of one to order players, by size and then in player order.
     pub fn terms(&self) -> Vec<u64> {
         let players: Vec<usize> = (0..self.n_players).collect();
-        let mut masks = Vec::new();
-        (1..=self.order).for_each(|size| combinations(&players, size, 0, &mut masks));
-        masks
+        (1..=self.order)
+            .flat_map(|size| combinations(&players, size))
+            .map(|members| mask_of(&members))
+            .collect()
     }
 
     /// The index of `terms` in the game with `values[mask]`.

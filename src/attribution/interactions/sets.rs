@@ -1,14 +1,27 @@
-//! Small sets of players as masks.
+//! Small sets of players: their members in order, and as masks where a word holds them.
 
-/// Masks of all sets of `size` of `players`, in lexicographic order, each with `chosen`.
-pub(super) fn combinations(players: &[usize], size: usize, chosen: u64, found: &mut Vec<u64>) {
-    if size == 0 {
-        found.push(chosen);
+/// All sets of `size` of `players`, in lexicographic order.
+pub(super) fn combinations(players: &[usize], size: usize) -> Vec<Vec<usize>> {
+    let mut found = Vec::new();
+    extend(players, size, &mut Vec::with_capacity(size), &mut found);
+    found
+}
+
+fn extend(players: &[usize], more: usize, chosen: &mut Vec<usize>, found: &mut Vec<Vec<usize>>) {
+    if more == 0 {
+        found.push(chosen.clone());
         return;
     }
     for (place, player) in players.iter().enumerate() {
-        combinations(&players[place + 1..], size - 1, chosen | 1 << player, found);
+        chosen.push(*player);
+        extend(&players[place + 1..], more - 1, chosen, found);
+        chosen.pop();
     }
+}
+
+/// The mask of a set of players of a game that a word holds.
+pub(super) fn mask_of(members: &[usize]) -> u64 {
+    members.iter().fold(0, |mask, player| mask | 1 << player)
 }
 
 /// All subsets of a set, the empty one first.
@@ -27,9 +40,9 @@ mod tests {
 
     #[test]
     fn sets_and_their_subsets_come_in_order() {
-        let mut found = Vec::new();
-        combinations(&[0, 2, 3], 2, 0, &mut found);
-        assert_eq!(found, [0b101, 0b1001, 0b1100]);
+        assert_eq!(combinations(&[0, 2, 3], 2), [[0, 2], [0, 3], [2, 3]]);
+        assert_eq!(combinations(&[4, 70], 0), [[0usize; 0]]);
+        assert_eq!(mask_of(&[0, 2]), 0b101);
         assert_eq!(subsets(0b101).collect::<Vec<_>>(), [0, 1, 0b100, 0b101]);
         assert_eq!(subsets(0).collect::<Vec<_>>(), [0]);
     }

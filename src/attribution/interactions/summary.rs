@@ -1,5 +1,7 @@
 //! Interactions over games.
 
+use std::collections::BTreeMap;
+
 use super::regime::{Regime, RegimeRule};
 use super::result::InteractionResult;
 use super::terms::Term;
@@ -54,11 +56,13 @@ pub fn summarize_interactions(
         [game] => Some(game),
         _ => None,
     };
+    let of_only_game: BTreeMap<&Term, Option<Regime>> = only_game
+        .iter()
+        .flat_map(|game| game.terms.iter().zip(&game.values))
+        .map(|(term, value)| (term, value.regime))
+        .collect();
     let with_regime = |summary: TermSummary<Term>| {
-        let own = only_game.and_then(|game| {
-            let place = game.terms.iter().position(|term| *term == summary.term)?;
-            game.values[place].regime
-        });
+        let own = of_only_game.get(&summary.term).copied().flatten();
         let regime = match only_game {
             Some(_) => own,
             None => (summary.term.players().len() > 1).then(|| rule.of_interval(summary.interval)),

@@ -12,10 +12,9 @@ impl Term {
         Self(players)
     }
 
-    /// The players whose bits `mask` has.
-    pub(super) fn of_mask(mask: u64, players: &[String]) -> Self {
-        let members = players.iter().enumerate().filter(|(player, _)| mask >> player & 1 == 1);
-        Self(members.map(|(_, id)| id.clone()).collect())
+    /// The players at these places of `players`.
+    pub(super) fn of_members(members: &[usize], players: &[String]) -> Self {
+        Self(members.iter().map(|player| players[*player].clone()).collect())
     }
 
     /// What terms are sorted by: number of players, then natural order.

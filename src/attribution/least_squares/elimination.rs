@@ -20,7 +20,8 @@ use std::ops::Range;
 use nalgebra::{DMatrix, DVector};
 
 use super::differences::Differences;
-use super::factors::Factors;
+use super::factors::{Factors, Reflections};
+use super::products::{add_product, solve_upper, solve_upper_transposed};
 use super::rows::InnerRows;
 
 /// A row this much heavier than another moves by less than its own rounding: what moves it is the ratio's square.
@@ -32,8 +33,8 @@ const BLOCK_RATIO: f64 = 1024.0;
 /// Rows of a block, unless there are more unknowns.
 const BLOCK_ROWS: usize = 1024;
 
-/// Numbers of Q that are kept (8 MiB); beyond, it is made anew where that takes less room.
-const KEPT_NUMBERS: usize = 1 << 20;
+/// Numbers of Q that are kept (128 MiB); beyond, it is made anew where that takes less room.
+const KEPT_NUMBERS: usize = 1 << 24;
 
 /// Rounding of one entry through a reflection, in the worst of the usual cases.
 const ROUNDING: f64 = 8.0 * f64::EPSILON;
@@ -76,18 +77,13 @@ enum Step {
     /// The triangle was multiplied.
     Scaled(f64),
     /// A block of rows was taken in.
-    Absorbed {
-        rows: Range<usize>,
-        /// Rows of the triangle after it.
-        rank: usize,
-        origin: Origin,
-    },
+    Absorbed { rows: Range<usize>, origin: Origin },
 }
 
 /// Where Q of a block comes from when it is needed again.
 #[derive(Debug)]
 enum Origin {
-    Orthogonal(DMatrix<f64>),
+    Reflections(Reflections),
     State(Box<State>),
 }
 
@@ -172,22 +168,21 @@ impl Elimination {
 
     /// Puts a block of rows below the triangle and factorises both.
     fn absorb(&mut self, rows: &InnerRows, basis: &Differences, block: Range<usize>) {
-        let stack = Stack::new(&self.state, rows, basis, block.clone());
-        let factors = Factors::new(&stack.design);
-        let triangle = factors.triangle(stack.tolerance);
-        let rank = triangle.nrows();
-        let n_numbers = stack.design.nrows() * rank;
+        let Stack { design, right, tolerance } = Stack::new(&self.state, rows, basis, block.clone());
+        let Factors { triangle, columns, reflections } = Factors::new(design, tolerance);
+        let right = reflections.right(&right);
+        let n_numbers = reflections.n_numbers();
         let is_smaller = n_numbers <= self.state.triangle.len() + self.state.dependence.len();
         let origin = if is_smaller || self.n_kept + n_numbers <= KEPT_NUMBERS {
             self.n_kept += n_numbers;
-            Origin::Orthogonal(factors.orthogonal(rank))
+            Origin::Reflections(reflections)
         } else {
             Origin::State(Box::new(self.state.clone()))
         };
-        self.state.permute_free(&factors.columns());
+        self.state.permute_free(&columns);
         self.state.triangle = triangle;
-        self.state.right = factors.right(&stack.right, rank);
-        self.steps.push(Step::Absorbed { rows: block, rank, origin });
+        self.state.right = right;
+        self.steps.push(Step::Absorbed { rows: block, origin });
     }
 
     /// The fit is linear in the deviations: x = sum over rows of (row of C) times its deviation. Hands out C in
@@ -202,41 +197,42 @@ impl Elimination {
         mut each: impl FnMut(Range<usize>, &DMatrix<f64>),
     ) {
         let unknowns = self.state.order.len();
-        let mut of_constants = DMatrix::identity(self.rank(), unknowns);
+        let mut of_constants = DMatrix::zeros(self.rank(), unknowns);
+        for (place, unknown) in self.state.order.iter().take(self.rank()).enumerate() {
+            of_constants[(place, *unknown)] = 1.0;
+        }
         let mut of_right = DMatrix::zeros(0, unknowns);
         for step in self.steps.iter().rev() {
             match step {
                 Step::Fixed { triangle, dependence } => {
                     let (before, count) = dependence.shape();
                     let mut own = of_constants.rows(before, count).into_owned();
-                    own.gemm(-1.0, &dependence.transpose(), &of_constants.rows(0, before), 1.0);
-                    triangle.tr_solve_upper_triangular_unchecked_mut(&mut own);
                     of_constants = of_constants.rows(0, before).into_owned();
+                    add_product(&mut own, -1.0, &dependence.transpose(), &of_constants);
+                    solve_upper_transposed(triangle, &mut own);
                     of_right = stacked(&own, &of_right);
                 }
                 Step::Scaled(scale) => of_right *= *scale,
-                Step::Absorbed { rows: block, rank, origin } => {
+                Step::Absorbed { rows: block, origin } => {
                     let of_stack = match origin {
-                        Origin::Orthogonal(orthogonal) => orthogonal * &of_right,
+                        Origin::Reflections(reflections) => reflections.times(&of_right),
                         Origin::State(state) => {
                             let stack = Stack::new(state, rows, basis, block.clone());
-                            Factors::new(&stack.design).orthogonal(*rank) * &of_right
+                            Factors::new(stack.design, stack.tolerance).reflections.times(&of_right)
                         }
                     };
                     let n_old = of_stack.nrows() - block.len();
                     of_right = of_stack.rows(0, n_old).into_owned();
                     let mut of_values = of_stack.rows(n_old, block.len()).into_owned();
-                    for (mut row, root) in of_values.row_iter_mut().zip(roots(rows, block.clone())) {
-                        row *= root;
+                    drop(of_stack);
+                    let roots: Vec<f64> = roots(rows, block.clone()).collect();
+                    for mut column in of_values.column_iter_mut() {
+                        column.iter_mut().zip(&roots).for_each(|(cell, root)| *cell *= root);
                     }
                     let known = &self.state.order[..of_constants.nrows()];
                     let z_known = basis.matrix(rows.masks(block.clone()), known);
-                    of_constants.gemm(-1.0, &z_known.transpose(), &of_values, 1.0);
-                    let mut in_place = DMatrix::zeros(block.len(), unknowns);
-                    for (place, unknown) in self.state.order.iter().enumerate() {
-                        in_place.column_mut(*unknown).copy_from(&of_values.column(place));
-                    }
-                    each(block.clone(), &in_place);
+                    add_product(&mut of_constants, -1.0, &z_known.transpose(), &of_values);
+                    each(block.clone(), &of_values);
                 }
             }
         }
@@ -257,12 +253,13 @@ impl State {
         let (n_rows, n_free) = self.triangle.shape();
         let triangle = self.triangle.view((0, 0), (count, count)).into_owned();
         let beside = self.triangle.view((0, count), (count, n_free - count)).into_owned();
-        let own = triangle.solve_upper_triangular_unchecked(&beside);
+        let mut own = beside;
+        solve_upper(&triangle, &mut own);
         let own_constants =
             triangle.solve_upper_triangular_unchecked(&self.right.rows(0, count).into_owned());
         let before = self.dependence.columns(0, count).into_owned();
         let mut others = self.dependence.columns(count, n_free - count).into_owned();
-        others.gemm(-1.0, &before, &own, 1.0);
+        add_product(&mut others, -1.0, &before, &own);
         self.dependence = stacked(&others, &own);
         self.constants.gemv(-1.0, &before, &own_constants, 1.0);
         self.constants.extend(own_constants.iter().copied());
@@ -297,7 +294,7 @@ impl Stack {
         let z_known = basis.matrix(rows.masks(block.clone()), known);
         let mut reduced = basis.matrix(rows.masks(block.clone()), free);
         let mut values = DVector::from_iterator(block.len(), block.clone().map(|row| rows.deviation(row)));
-        reduced.gemm(-1.0, &z_known, &state.dependence, 1.0);
+        add_product(&mut reduced, -1.0, &z_known, &state.dependence);
         values.gemv(-1.0, &z_known, &state.constants, 1.0);
 
         let mut design = DMatrix::zeros(n_old + block.len(), free.len());
@@ -305,11 +302,15 @@ impl Stack {
         design.rows_mut(0, n_old).copy_from(&state.triangle);
         right.rows_mut(0, n_old).copy_from(&state.right);
         let largest = state.dependence.column_iter().map(|column| column.norm()).fold(0.0, f64::max);
+        let roots: Vec<f64> = roots(rows, block).collect();
         let mut size = 0.0f64;
-        for (row, root) in roots(rows, block).enumerate() {
-            design.row_mut(n_old + row).copy_from(&(reduced.row(row) * root));
+        for (row, root) in roots.iter().enumerate() {
             right[n_old + row] = values[row] * root;
             size = size.max(root * (1.0 + z_known.row(row).norm() * largest));
+        }
+        for (mut column, reduced) in design.column_iter_mut().zip(reduced.column_iter()) {
+            let cells = column.iter_mut().skip(n_old).zip(reduced.iter()).zip(&roots);
+            cells.for_each(|((cell, reduced), root)| *cell = reduced * root);
         }
         let tolerance = ROUNDING * (design.len() as f64).sqrt() * size;
         Self { design, right, tolerance }

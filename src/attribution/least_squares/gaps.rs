@@ -29,7 +29,7 @@ impl Gaps {
         let mut null = DMatrix::zeros(n, null_space.ncols());
         for (direction, column) in null_space.column_iter().enumerate() {
             let column: Vec<f64> = column.iter().copied().collect();
-            null.column_mut(direction).copy_from_slice(&basis.players(&column));
+            null.column_mut(direction).copy_from_slice(&basis.of_effects(&column));
         }
         let orthonormal = null.qr().q();
         let projection = &orthonormal * orthonormal.transpose();

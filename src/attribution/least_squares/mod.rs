@@ -1,21 +1,25 @@
-//! Shapley values by constrained weighted least squares on whatever coalitions are recorded.
+//! The game of single effects, or of single and pairwise effects, nearest to whatever coalitions are recorded.
 //!
 //! # Formula
 //! Minimise sum of mu(s) (v(S) - v(empty) - z'beta)^2 over the recorded coalitions other than empty and full,
-//! with mu(s) = (n-1)/(C(n,s) s (n-s)), subject to 1'beta = v(N) - v(empty). With B an orthonormal basis of the
-//! differences between players (1'B = 0), beta = (v(N) - v(empty))/n + B x, and x is an unconstrained weighted fit of
-//! v(S) - v(empty) - s (v(N) - v(empty))/n by z'B. Over all coalitions beta is the Shapley value; over fewer it is an
-//! approximation. Each distinct coalition has weight mu(s): the recorded set is taken as given, not as a sample from
-//! the kernel.
+//! with mu(s) = (n-1)/(C(n,s) s (n-s)), subject to 1'beta = v(N) - v(empty): z_j is 1 where S holds the set of effect j, one
+//! player or two. With B an orthonormal basis of the differences between E effects (1'B = 0),
+//! beta = (v(N) - v(empty))/E + B x, and x is an unconstrained weighted fit of v(S) - v(empty) - |z| (v(N) - v(empty))/E by
+//! z'B. Over all coalitions effects of single players are Shapley values, and those of single players and pairs the FSII of
+//! order 2; over fewer they are an approximation. Each distinct coalition has weight mu(s): the recorded set is taken as
+//! given, not as a sample from the kernel.
 //!
 //! # Source
-//! Charnes, Golany, Keane and Rousseau, 1988; Covert and Lee, PMLR 130:3457, 2021. How it is solved: `elimination`.
+//! Charnes, Golany, Keane and Rousseau, 1988; Covert and Lee, PMLR 130:3457, 2021; Tsai, Yeh and Ravikumar, *JMLR* 24(94),
+//! 2023, definition 15. How it is solved: `elimination`.
 
 mod differences;
+mod effects;
 mod elimination;
 mod factors;
 mod gaps;
 mod noise;
+mod products;
 mod rows;
 
 use self::differences::Differences;
@@ -29,6 +33,7 @@ use crate::attribution::exact::NoiseError;
 use crate::attribution::game::CoalitionTable;
 use crate::attribution::noise::{Noise, NoiseVariances};
 
+pub(super) use self::effects::Effects;
 pub use self::noise::COVARIANCE_PLAYERS;
 
 /// Players of a group spelled out in a message.
@@ -37,10 +42,13 @@ const PLAYERS_NAMED: usize = 5;
 /// Recorded values that differ by less than this part of the largest differ by rounding alone.
 const ROUNDING: f64 = 64.0 * f64::EPSILON;
 
+/// What evaluations tell that differs by less than this part is the same.
+const TIED: f64 = 1e-9;
+
 /// Values fitted to the recorded coalitions.
 #[derive(Debug, Clone)]
 pub struct KernelFit {
-    /// One value per player.
+    /// One value per player, or per effect of a game of pairs.
     pub values: Vec<f64>,
     /// Standard errors from repeated evaluations, where there are some.
     pub errors: Option<Vec<NoiseError>>,
@@ -73,7 +81,44 @@ pub struct KernelQuality {
 /// [`GameError::NoEmptyCoalition`], [`GameError::NoFullCoalition`], and [`GameError::NotIdentifiable`] with what is
 /// left open when the recorded coalitions do not determine every value.
 pub fn kernel_values(table: &CoalitionTable, players: &[String]) -> Result<KernelFit, GameError> {
-    let n = table.n_players();
+    let effects = Effects::singles(table.n_players());
+    effect_values(table, effects, Reported::Effects, |fit, basis| not_identifiable(fit, basis, players))
+}
+
+/// A sum of effects: their places and what each is multiplied with.
+pub(super) type EffectSum = Vec<(usize, f64)>;
+
+/// What errors of a fit are given for.
+#[derive(Debug, Clone, Copy)]
+enum Reported<'a> {
+    /// Every effect.
+    Effects,
+    /// Sums of effects.
+    Sums(&'a [EffectSum]),
+}
+
+/// Fits the game of single and pairwise effects nearest to the recorded coalitions; values are effects, errors those of `sums`.
+///
+/// # Errors
+/// As those of [`kernel_values`], with [`GameError::PairsNotIdentifiable`].
+pub(super) fn pair_values(
+    table: &CoalitionTable,
+    effects: Effects,
+    sums: &[EffectSum],
+    players: &[String],
+) -> Result<KernelFit, GameError> {
+    effect_values(table, effects, Reported::Sums(sums), |fit, basis| {
+        pairs_not_identifiable(fit, basis, table, players)
+    })
+}
+
+fn effect_values(
+    table: &CoalitionTable,
+    effects: Effects,
+    reported: Reported<'_>,
+    open: impl Fn(&Elimination, &Differences) -> GameError,
+) -> Result<KernelFit, GameError> {
+    let n = effects.len();
     let empty = table.empty_value().ok_or(GameError::NoEmptyCoalition)?;
     let total = table.full_value().ok_or(GameError::NoFullCoalition)? - empty;
     let noise = table.noise().map(Noise::mean_variances);
@@ -81,17 +126,17 @@ pub fn kernel_values(table: &CoalitionTable, players: &[String]) -> Result<Kerne
         let errors = noise.map(|_| Vec::new());
         return Ok(KernelFit { values: Vec::new(), errors, quality: KernelQuality::default() });
     }
-    let basis = Differences::new(n);
-    let rows = InnerRows::new(n, total, table.rows().map(|(mask, value)| (mask, value - empty)));
+    let rows = InnerRows::new(&effects, total, table.rows().map(|(mask, value)| (mask, value - empty)));
+    let basis = Differences::new(effects);
     let fit = Elimination::new(&rows, &basis);
     if fit.rank() < basis.dimension() {
-        return Err(not_identifiable(&fit, &basis, players));
+        return Err(open(&fit, &basis));
     }
-    let differences = basis.players(&fit.solution());
-    let influence = Influence::new(table, &rows, &basis, &fit, noise.as_ref());
+    let differences = basis.of_effects(&fit.solution());
+    let influence = Influence::new(table, &rows, &basis, &fit, reported, noise.as_ref());
     let quality = KernelQuality {
         condition: influence.condition,
-        r_squared: r_squared(&rows, &differences),
+        r_squared: r_squared(&rows, basis.effects(), &differences),
         covariance: influence.covariance,
     };
     let values = differences.iter().map(|difference| total / n as f64 + difference).collect();
@@ -111,17 +156,25 @@ impl Influence {
         rows: &InnerRows,
         basis: &Differences,
         fit: &Elimination,
+        reported: Reported<'_>,
         noise: Option<&NoiseVariances>,
     ) -> Self {
-        let n = table.n_players();
+        let n = basis.effects().len();
         let mut sizes = vec![0.0; n];
-        let mut sums = noise.map(|noise| NoiseSums::new(n, noise));
+        let n_reported = match reported {
+            Reported::Effects => n,
+            Reported::Sums(sums) => sums.len(),
+        };
+        let mut noise_sums = noise.map(|noise| NoiseSums::new(n_reported, noise));
         let mut account = |position: Option<usize>, coefficients: &[f64]| {
             for (size, c) in sizes.iter_mut().zip(coefficients) {
                 *size += c.abs();
             }
-            if let (Some(sums), Some(position)) = (&mut sums, position) {
-                sums.add(position, coefficients);
+            if let (Some(noise), Some(position)) = (&mut noise_sums, position) {
+                match reported {
+                    Reported::Effects => noise.add(position, coefficients),
+                    Reported::Sums(sums) => noise.add(position, &summed(sums, coefficients)),
+                }
             }
         };
         // Both ends enter every row through equal shares of their difference, and the constraint.
@@ -130,23 +183,30 @@ impl Influence {
         fit.coefficients(rows, basis, |block, coefficients| {
             for (place, row) in block.enumerate() {
                 let own: Vec<f64> = coefficients.row(place).iter().copied().collect();
-                let own = basis.players(&own);
-                let share = rows.size(row) as f64 / n as f64;
-                for (player, c) in own.iter().enumerate() {
-                    of_full[player] -= share * c;
-                    of_empty[player] -= (1.0 - share) * c;
+                let own = basis.of_effects(&own);
+                let share = rows.n_within(row) / n as f64;
+                for (effect, c) in own.iter().enumerate() {
+                    of_full[effect] -= share * c;
+                    of_empty[effect] -= (1.0 - share) * c;
                 }
                 account(Some(rows.position(row)), &own);
             }
         });
-        account(table.position(&grand_coalition(n)), &of_full);
-        account(table.position(&vec![0; words_for(n)]), &of_empty);
+        let n_players = table.n_players();
+        account(table.position(&grand_coalition(n_players)), &of_full);
+        account(table.position(&vec![0; words_for(n_players)]), &of_empty);
         Self {
             condition: sizes.into_iter().fold(0.0, f64::max),
-            errors: sums.as_ref().map(NoiseSums::errors),
-            covariance: sums.and_then(|sums| sums.covariance()),
+            errors: noise_sums.as_ref().map(NoiseSums::errors),
+            covariance: noise_sums.and_then(|sums| sums.covariance()),
         }
     }
+}
+
+/// Each sum of numbers of effects.
+fn summed(sums: &[EffectSum], numbers: &[f64]) -> Vec<f64> {
+    let of_sum = |sum: &EffectSum| sum.iter().map(|(effect, factor)| factor * numbers[*effect]).sum();
+    sums.iter().map(of_sum).collect()
 }
 
 /// Weighted R^2 of the fit: 1 - sum mu r^2 / sum mu (v(S) - mean)^2 about the weighted mean, over the recorded
@@ -154,7 +214,7 @@ impl Influence {
 ///
 /// # Edge cases
 /// `None` where the values differ by rounding alone. Below 0 where the ends pull the fit away from what lies between.
-fn r_squared(rows: &InnerRows, differences: &[f64]) -> Option<f64> {
+fn r_squared(rows: &InnerRows, effects: &Effects, differences: &[f64]) -> Option<f64> {
     let largest = rows.gains().map(f64::abs).fold(0.0, f64::max);
     if largest == 0.0 {
         return None;
@@ -164,7 +224,8 @@ fn r_squared(rows: &InnerRows, differences: &[f64]) -> Option<f64> {
     let weight: f64 = rows.weights().sum();
     let mean = weighted().map(|(w, gain)| w * gain).sum::<f64>() / weight;
     let spread: f64 = weighted().map(|(w, gain)| w * (gain - mean).powi(2)).sum();
-    let residuals = rows.weights().zip(rows.residuals(differences)).map(|(w, r)| w * (r / largest).powi(2));
+    let residuals =
+        rows.weights().zip(rows.residuals(effects, differences)).map(|(w, r)| w * (r / largest).powi(2));
     (spread > weight * ROUNDING * ROUNDING).then(|| 1.0 - residuals.sum::<f64>() / spread)
 }
 
@@ -178,6 +239,41 @@ fn not_identifiable(fit: &Elimination, basis: &Differences, players: &[String]) 
         needed: basis.dimension(),
         groups: gaps.groups.iter().map(|group| spell(group, players)).collect(),
         evaluation: describe(&alone, players),
+    }
+}
+
+/// How many effects are open, and the evaluation of one or two players that tells most.
+fn pairs_not_identifiable(
+    fit: &Elimination,
+    basis: &Differences,
+    table: &CoalitionTable,
+    players: &[String],
+) -> GameError {
+    let effects = basis.effects();
+    let null_space = fit.null_space();
+    // What a coalition of one or two would see of each direction: the effects of its parts.
+    let mut openness = vec![0.0; effects.len()];
+    for direction in null_space.column_iter() {
+        let direction: Vec<f64> = direction.iter().copied().collect();
+        let open = basis.of_effects(&direction);
+        for (place, [a, b]) in effects.sets().iter().enumerate() {
+            let own = if a == b { open[*a] } else { open[*a] + open[*b] + open[place] };
+            openness[place] += own * own;
+        }
+    }
+    let (mut most, mut next) = (0.0, [0, 0]);
+    for (open, set) in openness.iter().zip(effects.sets()) {
+        if *open > most * (1.0 + TIED) {
+            (most, next) = (*open, *set);
+        }
+    }
+    let mut evaluation = vec![0; words_for(players.len())];
+    next.iter().for_each(|player| insert(&mut evaluation, *player));
+    GameError::PairsNotIdentifiable {
+        rank: fit.rank(),
+        needed: basis.dimension(),
+        evaluation: describe(&evaluation, players),
+        recorded: table.n_coalitions(),
     }
 }
 
@@ -308,11 +404,11 @@ mod tests {
         let mut rows = vec![(mask_of(n, []), 0.0), (grand_coalition(n), 1101.0)];
         rows.extend((0..n - 2).map(|player| (mask_of(n, [player]), 1.0)));
         rows.push((mask_of(n, (0..n / 2).chain([n - 2])), 551.75));
-        let rows = InnerRows::new(n, 1101.0, rows.iter().cloned());
-        let basis = Differences::new(n);
+        let rows = InnerRows::new(&Effects::singles(n), 1101.0, rows.iter().cloned());
+        let basis = Differences::new(Effects::singles(n));
         let fit = Elimination::new(&rows, &basis);
         assert_eq!(fit.rank(), n - 1);
-        let differences = basis.players(&fit.solution());
+        let differences = basis.of_effects(&fit.solution());
         for (player, value) in [(0, 1.0), (n - 3, 1.0), (n - 2, 1.75), (n - 1, 1.25)] {
             assert!((1101.0 / 1100.0 + differences[player] - value).abs() < 1e-11, "{player}");
         }
@@ -650,13 +746,13 @@ mod tests {
         let coalitions = random_coalitions(n, 2 * n, &mut random);
         let base: Vec<(Vec<u64>, f64)> = coalitions.iter().map(|mask| (mask.clone(), 0.0)).collect();
         let table = wide_table(n, &base);
-        let rows = InnerRows::new(n, 0.0, table.rows());
-        let basis = Differences::new(n);
+        let rows = InnerRows::new(&Effects::singles(n), 0.0, table.rows());
+        let basis = Differences::new(Effects::singles(n));
         let mut found = Vec::new();
         Elimination::new(&rows, &basis).coefficients(&rows, &basis, |block, coefficients| {
             for (place, row) in block.enumerate() {
                 let own: Vec<f64> = coefficients.row(place).iter().copied().collect();
-                found.push((row, basis.players(&own)));
+                found.push((row, basis.of_effects(&own)));
             }
         });
         assert!(found.len() > n);

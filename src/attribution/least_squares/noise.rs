@@ -1,7 +1,7 @@
 //! Evaluation noise of a fit, by linearity.
 //!
 //! # Formula
-//! beta = sum over S of c(S) v(S). With var(S) the variance of the recorded v(S), independent between coalitions, the
+//! beta = sum over S of c(S) v(S), and so is every sum of its parts. With var(S) the variance of the recorded v(S), independent between coalitions, the
 //! covariance of beta is the sum of var(S) c(S) c(S)'; degrees of freedom by Satterthwaite.
 
 use nalgebra::DMatrix;
@@ -9,7 +9,7 @@ use nalgebra::DMatrix;
 use crate::attribution::exact::NoiseError;
 use crate::attribution::noise::{Degrees, NoiseVariances};
 
-/// Players up to which a covariance matrix is given.
+/// Values up to which a covariance matrix is given.
 pub const COVARIANCE_PLAYERS: usize = 64;
 
 /// Sums over coalitions, under way.
@@ -23,24 +23,24 @@ pub(super) struct NoiseSums<'a> {
 }
 
 impl<'a> NoiseSums<'a> {
-    pub(super) fn new(n_players: usize, noise: &'a NoiseVariances) -> Self {
+    pub(super) fn new(n_values: usize, noise: &'a NoiseVariances) -> Self {
         Self {
             noise,
             unit: noise.unit().unwrap_or(1.0),
-            second: vec![0.0; n_players],
-            fourth: vec![0.0; n_players],
-            covariance: (n_players <= COVARIANCE_PLAYERS).then(|| DMatrix::zeros(n_players, n_players)),
+            second: vec![0.0; n_values],
+            fourth: vec![0.0; n_values],
+            covariance: (n_values <= COVARIANCE_PLAYERS).then(|| DMatrix::zeros(n_values, n_values)),
         }
     }
 
-    /// Adds the coalition at `position` of the table, which enters each player's value with `coefficients`.
+    /// Adds the coalition at `position` of the table, which enters each value with `coefficients`.
     pub(super) fn add(&mut self, position: usize, coefficients: &[f64]) {
         let variance = self.noise.variances[position];
-        for (player, c) in coefficients.iter().enumerate() {
+        for (place, c) in coefficients.iter().enumerate() {
             let share = c * c * variance;
-            self.second[player] += share;
+            self.second[place] += share;
             if let Degrees::PerCoalition(own) = &self.noise.degrees {
-                self.fourth[player] += (share / self.unit).powi(2) / own[position];
+                self.fourth[place] += (share / self.unit).powi(2) / own[position];
             }
         }
         if let Some(covariance) = &mut self.covariance {

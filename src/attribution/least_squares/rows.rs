@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::attribution::coalition::{contains, size, words_for};
+use super::effects::{Effects, members};
+use crate::attribution::coalition::{size, words_for};
 
 /// The recorded coalitions other than the empty and the full one, in order of falling weight.
 ///
@@ -10,8 +11,10 @@ use crate::attribution::coalition::{contains, size, words_for};
 #[derive(Debug)]
 pub(super) struct InnerRows {
     n_players: usize,
-    /// (v(N) - v(empty))/n.
+    /// v(N) - v(empty) over the number of effects.
     share: f64,
+    /// Effects within a coalition, by its size.
+    n_within: Vec<f64>,
     /// Coalitions of the table, the ends among them.
     masks: Vec<u64>,
     /// v(S) - v(empty).
@@ -22,14 +25,16 @@ pub(super) struct InnerRows {
 
 impl InnerRows {
     /// Orders the rows of a table, coalitions and v(S) - v(empty); `total` is that of all players.
-    pub(super) fn new(n_players: usize, total: f64, rows: impl Iterator<Item = (Vec<u64>, f64)>) -> Self {
+    pub(super) fn new(effects: &Effects, total: f64, rows: impl Iterator<Item = (Vec<u64>, f64)>) -> Self {
         let (mut masks, mut gains) = (Vec::new(), Vec::new());
         for (mask, gain) in rows {
             masks.extend(mask);
             gains.push(gain);
         }
-        let share = total / n_players as f64;
-        let mut sorted = Self { n_players, share, masks, gains, order: Vec::new() };
+        let n_players = effects.n_players();
+        let share = total / effects.len() as f64;
+        let n_within = (0..=n_players).map(|size| effects.n_within(size) as f64).collect();
+        let mut sorted = Self { n_players, share, n_within, masks, gains, order: Vec::new() };
         // The table's own index is of 32 bits too.
         let mut order: Vec<u32> = (0..u32::try_from(sorted.gains.len()).unwrap_or(u32::MAX)).collect();
         order.retain(|position| sorted.class_at(*position) > 0);
@@ -63,15 +68,19 @@ impl InnerRows {
         (0..self.len()).map(|row| self.gains[self.position(row)])
     }
 
-    /// v(S) - v(empty) less an equal share of v(N) - v(empty) for each member.
+    /// v(S) - v(empty) less an equal share of v(N) - v(empty) for each effect within S.
     pub(super) fn deviation(&self, row: usize) -> f64 {
-        self.gains[self.position(row)] - self.share * self.size(row) as f64
+        self.gains[self.position(row)] - self.share * self.n_within(row)
     }
 
-    /// Deviations of all rows less what the players' differences from equal shares make of them.
-    pub(super) fn residuals(&self, differences: &[f64]) -> impl Iterator<Item = f64> {
-        let fitted = |mask: &[u64]| -> f64 {
-            differences.iter().enumerate().filter(|(i, _)| contains(mask, *i)).map(|(_, d)| d).sum()
+    /// Deviations of all rows less what the effects' differences from equal shares make of them.
+    pub(super) fn residuals(&self, effects: &Effects, differences: &[f64]) -> impl Iterator<Item = f64> {
+        let mut on = vec![false; self.n_players];
+        let mut fitted = move |mask: &[u64]| -> f64 {
+            on.fill(false);
+            members(mask).for_each(|player| on[player] = true);
+            let within = effects.sets().iter().zip(differences).filter(|([a, b], _)| on[*a] && on[*b]);
+            within.map(|(_, difference)| difference).sum()
         };
         self.masks(0..self.len()).enumerate().map(move |(row, mask)| self.deviation(row) - fitted(mask))
     }
@@ -86,9 +95,9 @@ impl InnerRows {
         (0..self.len()).map(move |row| by_class[self.class(row)])
     }
 
-    /// Members of the coalition of a row.
-    pub(super) fn size(&self, row: usize) -> usize {
-        size(self.mask_at(self.order[row]))
+    /// Effects within the coalition of a row.
+    pub(super) fn n_within(&self, row: usize) -> f64 {
+        self.n_within[size(self.mask_at(self.order[row]))]
     }
 
     /// Place of a row in the table.
@@ -125,7 +134,7 @@ mod tests {
     #[test]
     fn relative_weights_are_those_of_the_kernel() {
         // mu(s) for n = 6: 5/30, 5/120, 5/180.
-        let rows = InnerRows::new(6, 1.0, std::iter::empty());
+        let rows = InnerRows::new(&Effects::singles(6), 1.0, std::iter::empty());
         assert!((rows.relative_weight(1, 2) - 0.25).abs() < 1e-16);
         assert!((rows.relative_weight(1, 3) - 1.0 / 6.0).abs() < 1e-16);
         assert_eq!(rows.relative_weight(2, 2), 1.0);
@@ -134,7 +143,7 @@ mod tests {
     #[test]
     fn rows_come_heaviest_first_and_ends_are_left_out() {
         let table = [0u64, 3, 4, 7, 15, 14].map(|mask| (vec![mask], mask as f64));
-        let rows = InnerRows::new(4, 15.0, table.into_iter());
+        let rows = InnerRows::new(&Effects::singles(4), 15.0, table.into_iter());
         assert_eq!(rows.masks(0..rows.len()).map(|mask| mask[0]).collect::<Vec<_>>(), [4, 7, 14, 3]);
         assert_eq!((0..4).map(|row| rows.position(row)).collect::<Vec<_>>(), [2, 3, 5, 1]);
         assert_eq!(rows.deviation(1), 7.0 - 3.0 * 3.75);
