@@ -1,0 +1,189 @@
+"""The tasks of a sharded job on anything that has ``submit() -> Future``.
+
+``simic shard plan`` writes a job: a folder with one task a line in ``plan.jsonl``. Here its tasks are handed out; results go
+through the job's folder, which every worker has to see, and never through the executor. ``simic shard merge`` then prints what
+one machine would have printed::
+
+    simic.run(["shard", "plan", "job", "--", "analyze", "shapley", "runs/"])
+    with concurrent.futures.ProcessPoolExecutor() as pool:
+        simic.submit("job", pool)
+    simic.run(["shard", "merge", "job"])
+
+A task whose valid part is there ends at once, so that a job that was stopped goes on where it was by the same call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, Callable, Union
+
+from ._program import Argument, SimicError, find_bin
+
+#: The exit code of a task that may be tried again.
+TRY_AGAIN = 75
+
+#: Longest wait before a task is tried again, in seconds.
+LONGEST_DELAY = 60.0
+
+Task = Union[int, str]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How one attempt at a task ended: small, for it travels back from the worker."""
+
+    task: Task
+    number: int
+    code: int
+    message: str
+    hint: str | None
+
+
+@dataclass
+class Progress:
+    """Where a job stands."""
+
+    tasks: int
+    done: int = 0
+    in_flight: int = 0
+    retries: int = 0
+    elapsed_seconds: float = 0.0
+
+    def __str__(self) -> str:
+        again = f", {self.retries:,} tried again" if self.retries else ""
+        return f"{self.done:,} of {self.tasks:,} tasks, {self.in_flight:,} in flight{again}, {self.elapsed_seconds:.0f} s"
+
+
+def attempt(job: str, task: Task, number: int = 0, delay_seconds: float = 0.0) -> Attempt:
+    """Runs ``simic shard exec`` for one task, in the process that calls this.
+
+    ``number`` is how often it was tried before; it also tells calls apart for executors that remember results (Dask).
+    """
+    time.sleep(delay_seconds)
+    # The program ends when its standard input does: with this process, however that dies.
+    ours, its = os.pipe()[::-1]
+    try:
+        command = [find_bin(), "shard", "exec", job, "--task", str(task)]
+        try:
+            program = subprocess.Popen(command, stdin=its, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        finally:
+            os.close(its)
+        with program:
+            assert program.stderr is not None
+            stderr = program.stderr.read()
+            code = program.wait()
+    finally:
+        os.close(ours)
+    if code == 0:
+        return Attempt(task, number, 0, "", None)
+    error = SimicError.of(code, b"", stderr)
+    return Attempt(task, number, code, error.message, error.hint)
+
+
+def tasks(job: Argument) -> list[Task]:
+    """The tasks of a job, by its ``plan.jsonl``."""
+    with open(os.path.join(job, "plan.jsonl"), encoding="utf-8") as plan:
+        return [json.loads(line)["id"] for line in plan if line.strip()]
+
+
+def submit(
+    job: Argument,
+    executor: Any,
+    *,
+    only: Iterable[Task] | None = None,
+    max_in_flight: int = 256,
+    max_retries: int = 3,
+    retry_delay_seconds: float = 1.0,
+    progress: Callable[[Progress], None] | bool | None = None,
+) -> Progress:
+    """Runs the tasks of a job on an executor and returns when all are done.
+
+    ``executor`` is anything whose ``submit(function, *arguments)`` gives a future with ``add_done_callback`` and ``result``:
+    ``concurrent.futures``, a Dask client, executorlib, ``simic.ray.RayExecutor``. Not more than ``max_in_flight`` tasks are
+    handed out at a time. A task that ends with exit code 75 is tried again up to ``max_retries`` times, each time after twice
+    the wait; any other failure is final. ``progress`` is called with every change; True and, on a terminal, None write a line
+    to stderr. ``only`` names tasks to run instead of all.
+
+    Raises ``SimicError`` with the words of the first task that failed, when what was in flight has ended; whatever a future
+    raises otherwise (a lost worker) comes through.
+    """
+    path = os.fspath(job)
+    chosen = tasks(path) if only is None else list(only)
+    if "://" not in path:
+        path = os.path.abspath(path)
+    state = Progress(len(chosen))
+    waiting = deque((task, 0) for task in chosen)
+    ended: SimpleQueue[Any] = SimpleQueue()
+    failure: BaseException | None = None
+    flying: set[Any] = set()
+    started = time.monotonic()
+    with _shown(progress) as tell:
+        try:
+            while flying or (waiting and failure is None):
+                while waiting and failure is None and len(flying) < max_in_flight:
+                    task, number = waiting.popleft()
+                    delay = min(retry_delay_seconds * 2 ** (number - 1), LONGEST_DELAY) if number else 0.0
+                    future = executor.submit(attempt, path, task, number, delay)
+                    flying.add(future)
+                    future.add_done_callback(ended.put)
+                state.in_flight, state.elapsed_seconds = len(flying), time.monotonic() - started
+                tell(state)
+                future = ended.get()
+                flying.discard(future)
+                try:
+                    result: Attempt = future.result()
+                except Exception as error:  # noqa: BLE001, executors raise what they like
+                    failure = failure or error
+                    continue
+                if result.code == 0:
+                    state.done += 1
+                elif result.code == TRY_AGAIN and result.number < max_retries:
+                    state.retries += 1
+                    waiting.append((result.task, result.number + 1))
+                else:
+                    failure = failure or _failure(result)
+        except BaseException:
+            for future in flying:
+                future.cancel()
+            raise
+        state.in_flight, state.elapsed_seconds = 0, time.monotonic() - started
+        tell(state)
+    if failure is not None:
+        raise failure
+    return state
+
+
+def _failure(result: Attempt) -> SimicError:
+    tried = f" (tried {result.number + 1} times)" if result.number else ""
+    return SimicError(result.code, f"task {result.task}{tried}: {result.message}", result.hint)
+
+
+@contextlib.contextmanager
+def _shown(progress: Callable[[Progress], None] | bool | None) -> Iterator[Callable[[Progress], None]]:
+    """The function that tells progress, and the end of its line."""
+    if callable(progress):
+        yield progress
+    elif progress or (progress is None and sys.stderr.isatty()):
+        last = [0.0]
+
+        def line(state: Progress) -> None:
+            # A line a tenth of a second is all that anybody reads.
+            if time.monotonic() - last[0] > 0.1 or state.done == state.tasks:
+                last[0] = time.monotonic()
+                print(f"\r{state}\x1b[K", end="", file=sys.stderr, flush=True)
+
+        try:
+            yield line
+        finally:
+            print(file=sys.stderr)
+    else:
+        yield lambda _: None
