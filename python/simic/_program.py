@@ -107,7 +107,7 @@ def find_bin() -> str:
     raise FileNotFoundError(
         "there is no simic program; looked at "
         + ", ".join(map(str, looked_at))
-        + f" and the PATH (pip install --force-reinstall simic, or set {ENVIRONMENT})"
+        + f" and the PATH (install the wheel again, or set {ENVIRONMENT})"
     )
 
 

@@ -7,6 +7,7 @@ A worker or node that dies costs the tasks it held, which Ray gives to others; t
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from typing import Any, Callable
 
@@ -39,7 +40,9 @@ class RayExecutor:
         if not ray.is_initialized():
             # A wheel among py_modules is unpacked on every node, the program with it.
             environment = {"py_modules": [wheel]} if wheel else None
-            ray.init(address=address, runtime_env=environment, log_to_driver=False)
+            ray.init(
+                address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.WARNING
+            )
         self._options: dict[str, Any] = {
             "num_cpus": num_cpus,
             "memory": memory,

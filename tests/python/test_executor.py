@@ -35,6 +35,8 @@ if code == "hang":
     sys.stdin.read()
     (job / "ended").touch()
     sys.exit(130)
+if code == "slow":
+    code = time.sleep(1.5) or 0
 if isinstance(code, list):
     code = code[min(len(calls.read_text()), len(code)) - 1]
 if code:
