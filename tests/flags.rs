@@ -69,8 +69,9 @@ const fn case(verb: &'static str, flag: &'static str, base: &'static str, given:
 }
 
 /// Words that stand for files in cases.
-const FILES: [(&str, &str); 18] = [
+const FILES: [(&str, &str); 19] = [
     ("LOG", "fixtures/esper/run_s_s11/events.jsonl.gz"),
+    ("ARM", "fixtures/layouts/lerobot/v3.0/arm"),
     ("MONOTONE", "tests/cli/data/missing.csv"),
     ("GAMES", GAMES),
     ("WALKS", WALKS),
@@ -198,6 +199,9 @@ fn cases() -> Vec<Case> {
         case(interactions, "top", "GAMES", "--top 3"),
         case(ablation, "contrast", "GAMES", "--contrast r0c0,r1c0"),
         case("normalize verify", "state", "STEPS", "--state EMA1"),
+        case("normalize verify", "tolerance", "ARM", "--tolerance 1e-9"),
+        case("normalize verify", "obs", "ARM", "--obs action"),
+        case("normalize stats", "lerobot-stats-out", "ARM", "--lerobot-stats-out OUT.json"),
         case("normalize verify", "run", "TWO --state WELFORD", "--run run1"),
         case("normalize verify", "tolerance", "STEPS --state EMA1", "--tolerance 100"),
         case("normalize verify", "momentum", "STEPS --state WELFORD", "--momentum 0.9"),

@@ -19,6 +19,7 @@ mod interaction_laws;
 mod kills;
 mod laws;
 mod layouts;
+mod lerobot;
 mod mutations;
 mod normalization_laws;
 mod normalizers;

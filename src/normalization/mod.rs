@@ -27,6 +27,7 @@ mod output;
 mod pace;
 mod pass;
 mod presets;
+mod recorded;
 mod replay;
 mod returns;
 mod rule;
@@ -60,6 +61,11 @@ pub use output::Output;
 pub use pace::{EpisodeCount, Pace};
 pub use pass::Pass;
 pub use presets::Preset;
+pub use recorded::{
+    Cause, FeatureRows, FeatureTruth, JudgedFeature, Judgement, QuantileRange, RecordedFeature,
+    RecordedSource, RecordedStatistics, Statistic, StatisticCheck, Tolerances, Truth, USUAL_LEVELS, Worst,
+    judge,
+};
 pub use replay::{Block, Replay, moments_of};
 pub use returns::{ReturnReset, ReturnStep, Returns};
 pub use rule::{Correction, Divisor, Memory, MomentumUnit, Order, Prior, Rule, Warmup};

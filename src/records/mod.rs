@@ -16,6 +16,7 @@ mod delta_text;
 mod error;
 mod estimates;
 mod even_lists;
+mod features;
 mod footer;
 mod guess;
 mod inspect;
@@ -63,6 +64,7 @@ pub use coalitions::{CoalitionOptions, CoalitionRecording, CoalitionRowView, Gam
 pub use convert::{StepConverter, write_coalitions};
 pub use error::{Problem, RecordError};
 pub use estimates::{LoggedEstimate, LoggedEstimates, logged_estimates};
+pub use features::{FeatureColumns, FeatureSet, RecordedSet, SetFeature, stats_text};
 pub use guess::value_columns;
 pub use inspect::{InspectOptions, inspect};
 pub use layouts::Layout;
@@ -72,6 +74,7 @@ pub use part::is_decoding;
 pub use schema::{ColumnMap, FileKind, OnBad};
 pub use skips::SkipReport;
 pub use sources::{Discovered, InputFile, Origin, discover, discover_within};
+pub use state_files::StateWanted;
 pub use states::{StateSpan, StoredState};
 pub use steps::{
     BadPlace, BlockFile, BlockFileWriter, Clock, RunInfo, StepBlock, StepOptions, StepRecording, StepSizes,

@@ -146,6 +146,17 @@ impl InputFile {
         }
     }
 
+    /// A file that lies in a data set beside its rows.
+    pub(super) fn at(path: &Path) -> Self {
+        let name = path_text(path);
+        Self::new(name, Place::Path(FileOnDisk::new(path.to_owned())), Origin::Named)
+    }
+
+    /// The same, each part of which may take `budget` of memory.
+    pub(super) fn within(self, budget: PartBudget) -> Self {
+        Self { budget, ..self }
+    }
+
     fn new(name: String, place: Place, origin: Origin) -> Self {
         Self {
             name,

@@ -28,13 +28,30 @@ struct EsperMetadata {
     momentum: Option<f64>,
 }
 
+/// Which state of a file that holds several.
+#[derive(Debug, Clone, Copy)]
+pub struct StateWanted<'a> {
+    /// What is normalized: obs, reward or return.
+    pub target: &'a str,
+    /// Features of a data set that observations are, one after the other; none for the usual one.
+    pub features: &'a [String],
+}
+
 impl StoredState {
     /// Reads a state that is to be used; `target` picks one where a file holds several.
     ///
     /// # Errors
     /// As [`StoredState::read_claim`], and means or variances that no rows have.
     pub fn read(path: &Path, target: &str) -> Result<Self, RecordError> {
-        let state = Self::read_claim(path, target)?;
+        Self::read_wanted(path, StateWanted { target, features: &[] })
+    }
+
+    /// The same of these features.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn read_wanted(path: &Path, wanted: StateWanted<'_>) -> Result<Self, RecordError> {
+        let state = Self::read_wanted_claim(path, wanted)?;
         state.check_moments().map_err(|detail| bad_state(path, detail))?;
         Ok(state)
     }
@@ -45,6 +62,15 @@ impl StoredState {
     /// Files that cannot be read, are of no known format or hold no state of the asked kind, and states whose
     /// numbers beside the moments contradict themselves.
     pub fn read_claim(path: &Path, target: &str) -> Result<Self, RecordError> {
+        Self::read_wanted_claim(path, StateWanted { target, features: &[] })
+    }
+
+    /// The same of these features.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn read_wanted_claim(path: &Path, wanted: StateWanted<'_>) -> Result<Self, RecordError> {
+        let target = wanted.target;
         let name = path.display().to_string();
         let failed = |detail: String| bad_state(path, detail);
         std::fs::metadata(path).map_err(|error| match error.kind() {
@@ -56,12 +82,12 @@ impl StoredState {
         file.take(16).read_to_end(&mut head).map_err(|error| RecordError::file(&name, error))?;
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         let state = match extension.as_deref() {
-            Some("json") => read_json(path),
-            Some("safetensors") => read_safetensors(path),
+            Some("json") => read_json(path, wanted),
+            Some("safetensors") => read_safetensors(path, wanted),
             Some("npz") => read_npz(path, target),
             Some("pkl" | "pickle") => read_pickle(path, target),
             Some("pt" | "pth") => read_torch(path),
-            _ if head.trim_ascii_start().starts_with(b"{") => read_json(path),
+            _ if head.trim_ascii_start().starts_with(b"{") => read_json(path, wanted),
             _ if head.starts_with(b"PK") => read_torch(path).or_else(|_| read_npz(path, target)),
             _ if head.starts_with(b"\x80") => read_pickle(path, target),
             _ => Err("neither JSON, safetensors, npz, a pickle nor a PyTorch checkpoint".to_owned()),
@@ -164,7 +190,7 @@ fn of_document(document: StateDocument, format: &'static str) -> Result<StoredSt
     })
 }
 
-fn read_json(path: &Path) -> Result<StoredState, String> {
+fn read_json(path: &Path, wanted: StateWanted<'_>) -> Result<StoredState, String> {
     let text = String::from_utf8(read_bytes(path, budget::DOCUMENT_BYTES)?)
         .map_err(|_| "not UTF-8 text".to_owned())?;
     if let Ok(document) = serde_json::from_str::<StateDocument>(&text) {
@@ -172,6 +198,9 @@ fn read_json(path: &Path) -> Result<StoredState, String> {
     }
     budget::check_size("a file", text.len() as u64, budget::FILE_BYTES)?;
     let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    if let Some(statistics) = value.get("norm_stats").and_then(serde_json::Value::as_object) {
+        return of_openpi(statistics, wanted);
+    }
     // A checkpoint's metadata may stand by itself or under its key.
     for place in [Some(&value), value.get("metadata"), value.get("checkpoint_metadata")].into_iter().flatten()
     {
@@ -182,6 +211,58 @@ fn read_json(path: &Path) -> Result<StoredState, String> {
     }
     let document = serde_json::from_value(value).map_err(|error| error.to_string())?;
     of_document(document, "simic JSON")
+}
+
+/// Statistics of openpi's features (`norm_stats.json`).
+fn of_openpi(
+    statistics: &serde_json::Map<String, serde_json::Value>,
+    wanted: StateWanted<'_>,
+) -> Result<StoredState, String> {
+    let numbers = |feature: &str, what: &str| -> Option<Numbers> {
+        let values = statistics.get(feature)?.get(what)?.as_array()?;
+        let values = values.iter().map(|x| x.as_f64().unwrap_or(f64::NAN));
+        Some(Numbers::double(values.collect()))
+    };
+    let known: Vec<&str> = statistics.keys().map(String::as_str).collect();
+    of_features(&known, wanted, &["state", "observation.state"], "openpi norm_stats.json", numbers)
+}
+
+/// The state of the wanted ones of several features, by their means and deviations.
+fn of_features(
+    known: &[&str],
+    wanted: StateWanted<'_>,
+    usual: &[&str],
+    format: &'static str,
+    numbers: impl Fn(&str, &str) -> Option<Numbers>,
+) -> Result<StoredState, String> {
+    let there = || listed(known.iter().copied());
+    let features: Vec<&str> = if wanted.features.is_empty() {
+        let usual = if wanted.target == "obs" { usual } else { &["next.reward", "reward"] };
+        let only = || known.iter().find(|_| known.len() == 1 && wanted.target == "obs");
+        let found = usual.iter().find(|name| known.contains(name)).or_else(only);
+        vec![found.ok_or_else(|| {
+            format!("no {} among its features ({}): name one with --obs", usual[0], there())
+        })?]
+    } else {
+        wanted.features.iter().map(String::as_str).collect()
+    };
+    let (mut mean, mut var, mut count) = (Numbers::double(Vec::new()), Numbers::double(Vec::new()), None);
+    for feature in features {
+        let of = |what: &str| {
+            numbers(feature, what)
+                .ok_or_else(|| format!("no {what} of '{feature}' (there are features {})", there()))
+        };
+        let (part, deviations) = (of("mean")?, of("std")?);
+        mean.precision = part.precision;
+        mean.values.extend(part.values);
+        var.values.extend(deviations.values.iter().map(|sd| sd * sd));
+        count = numbers(feature, "count").and_then(|count| count.first()).or(count);
+    }
+    Ok(StoredState {
+        kind: Some("welford".to_owned()),
+        initial: Some(Prior { count: 0.0, mean: 0.0, var: 1.0 }),
+        ..bare(mean, var, count, format)
+    })
 }
 
 fn of_esper(metadata: EsperMetadata) -> StoredState {
@@ -197,7 +278,7 @@ fn of_esper(metadata: EsperMetadata) -> StoredState {
     }
 }
 
-fn read_safetensors(path: &Path) -> Result<StoredState, String> {
+fn read_safetensors(path: &Path, wanted: StateWanted<'_>) -> Result<StoredState, String> {
     use safetensors::SafeTensors;
     let bytes = read_bytes(path, budget::MODEL_BYTES)?;
     if let Some(length) = bytes.first_chunk::<8>() {
@@ -228,6 +309,12 @@ fn read_safetensors(path: &Path) -> Result<StoredState, String> {
     };
     let missing =
         |name: &str| format!("no tensor '{name}' (there are: {})", listed(tensors.names().into_iter()));
+    let names = tensors.names();
+    let known: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".mean")).collect();
+    if numbers("mean")?.is_none() && !known.is_empty() {
+        let of = |feature: &str, what: &str| numbers(&format!("{feature}.{what}")).ok().flatten();
+        return of_features(&known, wanted, &["observation.state"], "LeRobot policy statistics", of);
+    }
     let mean = numbers("mean")?.ok_or_else(|| missing("mean"))?;
     let var = numbers("var")?.ok_or_else(|| missing("var"))?;
     let count = numbers("count")?.and_then(|count| count.first());

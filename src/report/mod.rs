@@ -25,6 +25,7 @@ mod simulation;
 mod slot_rows;
 mod sources;
 mod states;
+mod statistics;
 mod tidy;
 
 pub use ablation::write_ablation;
@@ -48,6 +49,7 @@ pub use shapley::write_shapley;
 pub use simulation::write_truth;
 pub use slot_rows::{ShapleyRows, SlotRows};
 pub use states::{write_merge, write_verification};
+pub use statistics::write_statistics;
 pub use tidy::{Tidy, TidyTable, Values};
 
 /// Format of a report.

@@ -336,8 +336,8 @@ impl ComparisonDocument {
     /// Names of the dimensions.
     pub fn dimension_names(&self) -> Vec<String> {
         let first = self.runs.first().and_then(|run| run.settings.first());
-        let columns = self.settings.as_ref().map_or(&[][..], |settings| &settings.rule.reading.values[..]);
-        dimension_names(&self.target, columns, first.map_or(0, |setting| setting.mean.len()))
+        let reading = self.settings.as_ref().map(|settings| &settings.rule.reading);
+        dimension_names(&self.target, reading, first.map_or(0, |setting| setting.mean.len()))
     }
 }
 

@@ -35,6 +35,7 @@ mod simulation;
 mod skips;
 mod sources;
 mod states;
+mod statistics;
 mod testing;
 pub mod text;
 mod verdict;
@@ -90,6 +91,10 @@ pub use sources::{Plan, PlanRow, SourceRow};
 pub use states::{
     DifferenceRow, STATE_SCHEMA, StateComparison, StateDocument, StatePlace, TriedRow, VERIFY_SCHEMA,
     VerificationDocument,
+};
+pub use statistics::{
+    ComparedFeature, LeftOutFeature, STATISTICS_SCHEMA, StatisticCause, StatisticRow, StatisticSource,
+    StatisticsAnalysis, StatisticsDocument, StatisticsSet, WorstRow,
 };
 pub use testing::{AdjustKind, TestKind, Testing};
 pub use verdict::{interval_words, unit_noun};

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::drift::{DriftRow, DriftTestRow};
 use super::metric::{Direction, Metric};
-use super::normalization_analysis::ReplayAnalysis;
+use super::normalization_analysis::{ReplayAnalysis, StepReading};
 use super::numbers::{self, finite};
 use super::settings::{Settings, by_name};
 use super::skips::StepInput;
@@ -447,19 +447,23 @@ impl NormalizationDocument {
     /// Names of the dimensions: the columns read, or places in the one column of lists.
     pub fn dimension_names(&self) -> Vec<String> {
         let width = self.runs.first().map_or(0, |run| run.mean.len());
-        let columns = match &self.settings {
-            NormalizationSettings::Complete(settings) => &settings.rule.reading.values[..],
-            NormalizationSettings::Partial(_) => &[],
+        let reading = match &self.settings {
+            NormalizationSettings::Complete(settings) => Some(&settings.rule.reading),
+            NormalizationSettings::Partial(_) => None,
         };
-        dimension_names(&self.target, columns, width)
+        dimension_names(&self.target, reading, width)
     }
 }
 
-/// Names of `width` dimensions read from `columns`; rewards and returns bear the target's name.
-pub(super) fn dimension_names(target: &str, columns: &[String], width: usize) -> Vec<String> {
+/// Names of `width` dimensions; rewards and returns bear the target's name.
+pub(super) fn dimension_names(target: &str, reading: Option<&StepReading>, width: usize) -> Vec<String> {
     if target != "obs" {
         return vec![target.to_owned()];
     }
+    if let Some(reading) = reading.filter(|reading| reading.dimensions.len() == width) {
+        return reading.dimensions.clone();
+    }
+    let columns = reading.map_or(&[][..], |reading| &reading.values[..]);
     if columns.len() == width {
         return columns.to_vec();
     }

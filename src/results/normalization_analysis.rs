@@ -49,6 +49,9 @@ pub struct StepReading {
     pub columns: BTreeMap<String, String>,
     /// Columns the values were read from, one after the other; in a request those named, empty for the usual one.
     pub values: Vec<String>,
+    /// Names of their dimensions, where the data set has such.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dimensions: Vec<String>,
     /// How environments are aligned in time: row, episode-step or a column's name.
     pub clock: String,
     /// Malformed rows and files.

@@ -13,12 +13,13 @@ use super::normalization::NormalizationDocument;
 use super::shapley::ShapleyDocument;
 use super::simulation::SimulationDocument;
 use super::states::{StateDocument, VerificationDocument};
+use super::statistics::StatisticsDocument;
 
 /// Makes a schema from a type.
 type MakeSchema = fn() -> Schema;
 
 /// Names of the documents, in order: what `simic schema` takes and docs/schemas holds.
-pub const SCHEMAS: [(&str, MakeSchema); 15] = [
+pub const SCHEMAS: [(&str, MakeSchema); 16] = [
     ("ablation", of::<AblationDocument>),
     ("baseline", of::<Baseline>),
     ("check", of::<CheckDocument>),
@@ -32,6 +33,7 @@ pub const SCHEMAS: [(&str, MakeSchema); 15] = [
     ("replay", of::<NormalizationDocument>),
     ("shapley", of::<ShapleyDocument>),
     ("simulate", of::<SimulationDocument>),
+    ("statistics", of::<StatisticsDocument>),
     ("stats", of::<NormalizationDocument>),
     ("verify", of::<VerificationDocument>),
 ];

@@ -250,7 +250,7 @@ impl VerificationDocument {
     pub fn dimension_names(&self) -> Vec<String> {
         let Some(settings) = &self.settings else { return Vec::new() };
         let width = self.n_dimensions.unwrap_or(0);
-        dimension_names(settings.rule.target.name(), &settings.rule.reading.values, width)
+        dimension_names(settings.rule.target.name(), Some(&settings.rule.reading), width)
     }
 }
 

@@ -14,6 +14,7 @@ mod pieces;
 mod pipeline;
 mod plan;
 pub mod presets;
+mod recorded;
 mod recordings;
 pub mod replay;
 mod replayed;

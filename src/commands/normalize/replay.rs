@@ -237,5 +237,6 @@ pub(super) fn tell_skips(recording: &StepRecording, context: &Context) {
 pub(super) fn settled(asked: &RuleAnalysis, recording: &StepRecording) -> RuleAnalysis {
     let mut settled = asked.clone();
     settled.reading.values = recording.value_columns().to_vec();
+    settled.reading.dimensions = recording.named_dimensions();
     settled
 }

@@ -281,6 +281,7 @@ impl RuleArgs {
             reading: StepReading {
                 columns: context.columns()?.to_map(),
                 values: self.obs.clone(),
+                dimensions: Vec::new(),
                 clock: self.clock.clone(),
                 on_bad: self.on_bad.into(),
             },
@@ -296,6 +297,31 @@ impl RuleArgs {
             || self.variance_floor.is_some()
             || self.reward_scale.is_some()
             || self.return_reset.is_some()
+    }
+
+    /// A flag about how values are normalized or rows are read that was given, observations apart.
+    pub(super) fn changed(&self) -> Option<&'static str> {
+        let given = [
+            ("target", self.target != TargetArg::Obs),
+            ("update-every", self.update_every.is_some()),
+            ("order", self.order.is_some()),
+            ("epsilon", self.epsilon.is_some()),
+            ("clip", self.clip.is_some()),
+            ("initial-count", self.initial_count.is_some()),
+            ("warmup", self.warmup.is_some()),
+            ("variance-floor", self.variance_floor.is_some()),
+            ("bias-correction", self.bias_correction.is_some()),
+            ("scope", self.scope != ScopeArg::Shared),
+            ("clock", self.clock != "row"),
+            ("rollback", self.rollback.is_some()),
+            ("reward-scale", self.reward_scale.is_some()),
+            ("gamma", self.gamma.is_some()),
+            ("return-reset", self.return_reset.is_some()),
+            ("autoreset", self.autoreset.is_some()),
+            ("carry-over", self.carry_over),
+            ("on-bad", self.on_bad != OnBadArg::Error),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
     }
 
     /// Flags about how a state is used, which say nothing of the state itself.

@@ -1,5 +1,7 @@
 //! `simic normalize stats`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::magnitude::check_extremes;
@@ -7,6 +9,7 @@ use super::outputs::{OutputPaths, PreparedState, StateArgs, TableArgs, state_fin
 use super::pipeline::{Event, walk};
 use super::plan::Plan;
 use super::presets::PresetArgs;
+use super::recorded::PreparedStatistics;
 use super::replay::{open, settled, tell_skips};
 use super::replayer::{N_WINDOWS, begin_lanes, expected_updates, rows_per_step};
 use super::settings::{Base, MomentumArgs, RuleArgs};
@@ -34,7 +37,8 @@ use crate::stats::RowMoments;
 #[command(after_help = "Examples:
   simic normalize stats
   simic normalize stats runs/ --momentum 0.99 --state-out normalizer.json
-  simic normalize stats runs/ --target reward --format json")]
+  simic normalize stats runs/ --target reward --format json
+  simic normalize stats lerobot/pusht --lerobot-stats-out stats.json")]
 pub struct StatsArgs {
     /// Files, directories, patterns, or - for stdin [default: $SIMIC_RUNS, else runs/]
     #[arg(value_name = "RUNS")]
@@ -47,6 +51,9 @@ pub struct StatsArgs {
     pub(super) rule: RuleArgs,
     #[command(flatten)]
     pub(super) states: StateArgs,
+    /// Write what the rows of a LeRobot data set imply for every feature to this file, in the form of its meta/stats.json
+    #[arg(long, value_name = "FILE")]
+    pub lerobot_stats_out: Option<PathBuf>,
     #[command(flatten)]
     table: TableArgs,
     #[command(flatten)]
@@ -82,7 +89,11 @@ pub fn run(args: &StatsArgs, context: &Context) -> Result<Outcome, CommandError>
     context.check_output()?;
     let paths = OutputPaths::of_state(&args.states, context)?;
     let files = context.discover(&args.runs)?.files;
-    let document = compute(&analysis, &files, &paths, context)?;
+    let force = context.common.force;
+    let statistics = args.lerobot_stats_out.as_deref();
+    let statistics = statistics.map(|path| PreparedStatistics::of(path, &files, force)).transpose()?;
+    let mut document = compute(&analysis, &files, &paths, context)?;
+    document.written.extend(statistics.map(PreparedStatistics::commit).transpose()?);
     let drawn = |_| normalization_figure(&document);
     if args.figure.write(&FigureKindArgs::default(), context, drawn)? {
         return Ok(Outcome::Clean);

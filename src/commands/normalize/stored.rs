@@ -5,7 +5,7 @@ use std::path::Path;
 use super::plan::Plan;
 use crate::commands::CommandError;
 use crate::normalization::{Memory, MomentumUnit, NormalizerState};
-use crate::records::StoredState;
+use crate::records::{StateWanted, StoredState};
 use crate::results::{ReplayAnalysis, RuleAnalysis};
 
 /// What a stored state must agree with. Where a file does not say, it agrees.
@@ -121,7 +121,10 @@ pub(super) fn stored_start(
     width: usize,
 ) -> Result<Option<NormalizerState>, CommandError> {
     let Some(path) = analysis.state_in.as_deref().map(Path::new) else { return Ok(None) };
-    let stored = StoredState::read(path, plan.target.name())?;
+    let stored = StoredState::read_wanted(
+        path,
+        StateWanted { target: plan.target.name(), features: &analysis.rule.reading.values },
+    )?;
     let memory = plan.rule.memory;
     let expected = Expected { width: Some(width), memory: Some(memory), ..Expected::of_rule(&analysis.rule) };
     check(path, &stored, expected)?;

@@ -9,13 +9,14 @@ use super::candidates::Sources;
 use super::inquiry::Subject;
 use super::outputs::TableArgs;
 use super::presets::PresetArg;
+use super::recorded;
 use super::recordings::Recordings;
 use super::replay::{settled, tell_skips};
 use super::settings::{MomentumArgs, RuleArgs, TargetArg};
 use super::trial::Trial;
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{Claim, Preset};
-use crate::records::{StepRecording, StoredState};
+use crate::records::{StateWanted, StepRecording, StoredState};
 use crate::report::write_verification;
 use crate::results::{AskedRule, StateComparison, VerificationDocument, VerifyAnalysis};
 
@@ -55,19 +56,25 @@ impl clap::ValueEnum for VerifyPresetArg {
 /// Within the tolerance the exit code is 0. Otherwise it is 1, with the dimensions that differ and what became of
 /// the state: one vector step ahead or behind, stale, reset at a step, never updated, of another run, framework or
 /// momentum, with sample variances, invalid, or of other dimensions. States are read from simic's own files,
-/// safetensors, npz, esper-lite metadata, PyTorch checkpoints and Stable-Baselines3 pickles; nothing in them is executed.
+/// safetensors, npz, esper-lite metadata, PyTorch checkpoints, LeRobot policies, openpi and Stable-Baselines3 pickles; nothing in
+/// them is executed.
+///
+/// Without a state it is the statistics that a LeRobot data set records of every feature (count, mean, std, min, max,
+/// quantiles, over all rows and over each episode) that are compared with its rows; --obs names features.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   simic normalize verify runs/ --state vecnormalize.pkl
   simic normalize verify runs/a.parquet --state checkpoint.pt --preset esper
-  simic normalize verify runs/ --state normalizer.json --momentum 0.99")]
+  simic normalize verify runs/ --state normalizer.json --momentum 0.99
+  simic normalize verify lerobot/pusht
+  simic normalize verify lerobot/pusht --obs action")]
 pub struct VerifyArgs {
     /// Files, directories, patterns, or - for stdin [default: $SIMIC_RUNS, else runs/]
     #[arg(value_name = "RUNS")]
     pub runs: Vec<String>,
-    /// The stored state
+    /// The stored state [default: the statistics that data sets record of their own rows]
     #[arg(long, value_name = "FILE")]
-    pub state: PathBuf,
+    pub state: Option<PathBuf>,
     /// The run the state should be of [default: any of those recorded]
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
@@ -86,6 +93,28 @@ pub struct VerifyArgs {
 }
 
 impl VerifyArgs {
+    /// Refuses flags about a state where none is named.
+    ///
+    /// # Errors
+    /// The first one given.
+    pub(super) fn refuse_state_flags(&self, context: &Context) -> Result<(), CommandError> {
+        let given = [
+            ("run", self.run.is_some()),
+            ("momentum", self.momentum.momentum.is_some()),
+            ("preset", self.preset.is_some()),
+            ("column", !context.common.column.is_empty()),
+        ];
+        let given = given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag);
+        match given.or(self.rule.changed()) {
+            None => Ok(()),
+            Some(flag) => Err(CommandError::idle(
+                flag,
+                "is about a state, and without --state recorded statistics are compared",
+                format!("name the state with --state FILE, or leave --{flag} out"),
+            )),
+        }
+    }
+
     /// Which state of a file that holds several.
     fn state_target(&self) -> &'static str {
         match self.rule.target {
@@ -135,15 +164,14 @@ pub fn run(args: &VerifyArgs, context: &Context) -> Result<Outcome, CommandError
     if args.tolerance.is_nan() || args.tolerance < 0.0 {
         return Err(CommandError::usage("--tolerance must be at least 0", "for instance --tolerance 1e-4"));
     }
+    let Some(state) = &args.state else { return recorded::run(args, context, dimensions) };
     let (asked, preset) = args.asked()?;
-    let stored = StoredState::read_claim(&args.state, args.state_target())?;
-    let sources = Sources {
-        args: &args.rule,
-        momentum: args.momentum.momentum,
-        path: &args.state,
-        stored: &stored,
-        context,
-    };
+    let stored = StoredState::read_wanted_claim(
+        state,
+        StateWanted { target: args.state_target(), features: &args.rule.obs },
+    )?;
+    let sources =
+        Sources { args: &args.rule, momentum: args.momentum.momentum, path: state, stored: &stored, context };
     let mut candidates = sources.candidates(asked, preset)?;
     if candidates.rules.iter().any(|candidate| candidate.plan.per_env) {
         return Err(CommandError::usage(
@@ -167,7 +195,7 @@ pub fn run(args: &VerifyArgs, context: &Context) -> Result<Outcome, CommandError
         tolerance: args.tolerance,
     };
     let comparison = StateComparison {
-        state: &args.state.display().to_string(),
+        state: &state.display().to_string(),
         format: stored.format,
         claim: &claim,
         run_id: &recording.runs()[verified.run].run_id,

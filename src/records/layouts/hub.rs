@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::member::{Dataset, Member};
+use super::member::{About, Dataset, Member};
 
 /// The place of a file that is called as one of several shards; `splits` are those of its folder.
 pub(super) fn member(file: &Path, splits: impl FnOnce(&Path) -> usize) -> Option<Member> {
@@ -13,7 +13,8 @@ pub(super) fn member(file: &Path, splits: impl FnOnce(&Path) -> usize) -> Option
     let is_data = folder.file_name().is_some_and(|name| name == "data");
     let root = folder.parent().filter(|_| is_data).unwrap_or(folder).to_owned();
     let run = if splits(folder) > 1 { root.join(&split) } else { root.clone() };
-    let dataset = Dataset { layout: "sharded", root, n_rows: None, n_files: Some(n_files) };
+    let dataset =
+        Dataset { layout: "sharded", root, n_rows: None, n_files: Some(n_files), about: About::default() };
     Some(Member { dataset: Arc::new(dataset), run, episode: 0, n_rows: None })
 }
 

@@ -12,8 +12,47 @@ use super::super::error::{Problem, RecordError};
 /// Bytes of a description: more is no such description.
 const MAX_DESCRIPTION: u64 = 16 << 20;
 
+/// A column of a data set, as its description has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::records) struct Feature {
+    /// The column.
+    pub(in crate::records) name: String,
+    /// Its type, by the description's word.
+    pub(in crate::records) dtype: String,
+    /// Values of a row, along each axis.
+    pub(in crate::records) shape: Vec<usize>,
+    /// Names of those values; none where the description has none, or not as many.
+    pub(in crate::records) dimensions: Vec<String>,
+}
+
+impl Feature {
+    /// Values of a row.
+    pub(in crate::records) fn width(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether its rows are numbers that lie in the data files: no picture, no text.
+    pub(in crate::records) fn is_numeric(&self) -> bool {
+        let word = self.dtype.trim_end_matches(|c: char| c.is_ascii_digit());
+        matches!(word, "float" | "int" | "uint" | "bool")
+    }
+}
+
+/// What a data set says of itself beside its rows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(in crate::records) struct About {
+    /// Version of its layout.
+    pub(in crate::records) version: Option<String>,
+    /// Episodes.
+    pub(in crate::records) n_episodes: Option<u64>,
+    /// Steps a second.
+    pub(in crate::records) fps: Option<f64>,
+    /// Columns.
+    pub(in crate::records) features: Vec<Feature>,
+}
+
 /// A folder whose files belong together.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(in crate::records) struct Dataset {
     /// Its layout, for messages.
     pub(in crate::records) layout: &'static str,
@@ -23,10 +62,12 @@ pub(in crate::records) struct Dataset {
     pub(in crate::records) n_rows: Option<u64>,
     /// Files it says each of its runs has.
     pub(in crate::records) n_files: Option<u64>,
+    /// What else it says.
+    pub(in crate::records) about: About,
 }
 
 /// A file's place in a data set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(in crate::records) struct Member {
     /// The data set.
     pub(in crate::records) dataset: Arc<Dataset>,

@@ -7,8 +7,10 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::super::error::RecordError;
-use super::member::{Dataset, Member, Role, description, rows_said};
+use super::member::{About, Dataset, Member, Role, description, rows_said};
 
 /// What the layout is called.
 pub(super) const NAME: &str = "Minari";
@@ -26,7 +28,9 @@ pub(super) fn dataset(folder: &Path) -> Result<Option<Dataset>, RecordError> {
         return Ok(None);
     }
     let n_rows = rows_said(&metadata, "total_steps", &path)?;
-    Ok(Some(Dataset { layout: NAME, root: folder.to_owned(), n_rows, n_files: None }))
+    let n_episodes = metadata.get("total_episodes").and_then(Value::as_u64);
+    let about = About { n_episodes, ..About::default() };
+    Ok(Some(Dataset { layout: NAME, root: folder.to_owned(), n_rows, n_files: None, about }))
 }
 
 /// The tables in folders that are numbered have an episode each.

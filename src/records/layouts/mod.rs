@@ -21,7 +21,8 @@ use super::view::View;
 
 pub(super) use datasets::Datasets;
 pub(super) use foreign::{foreign, is_worth_naming};
-pub(in crate::records) use member::{Dataset, Member, Role};
+pub(in crate::records) use lerobot::NAME as LEROBOT;
+pub(in crate::records) use member::{Dataset, Feature, Member, Role};
 
 /// Which layouts files are looked at for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

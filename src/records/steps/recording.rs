@@ -94,8 +94,33 @@ impl StepRecording {
         self.files.width
     }
 
-    /// Names of the dimensions: the columns where each has its own, else numbers.
+    /// Names of the dimensions that the data set's description has; none where it has not.
+    pub fn named_dimensions(&self) -> Vec<String> {
+        let Some(member) = &self.files.tables[0].file().member else { return Vec::new() };
+        let parts = self.files.value_columns.iter().zip(&self.files.widths);
+        let named = |(column, width): (&String, &usize)| {
+            let features = &member.dataset.about.features;
+            features.iter().find(|feature| feature.name == *column && feature.dimensions.len() == *width)
+        };
+        if !parts.clone().any(|part| named(part).is_some()) {
+            return Vec::new();
+        }
+        let is_alone = self.files.value_columns.len() == 1;
+        let names = parts.flat_map(|(column, width)| match named((column, width)) {
+            Some(feature) if is_alone => feature.dimensions.clone(),
+            Some(feature) => feature.dimensions.iter().map(|name| format!("{column}.{name}")).collect(),
+            None if *width == 1 => vec![column.clone()],
+            None => (0..*width).map(|d| format!("{column}[{d}]")).collect(),
+        });
+        names.collect()
+    }
+
+    /// Names of the dimensions: the data set's, the columns where each has its own, else numbers.
     pub fn dimension_names(&self) -> Vec<String> {
+        let named = self.named_dimensions();
+        if !named.is_empty() {
+            return named;
+        }
         if self.files.value_columns.len() == self.files.width {
             return self.files.value_columns.clone();
         }

@@ -12,6 +12,7 @@ mod interactions;
 mod normalization;
 mod shapley;
 mod states;
+mod statistics;
 mod words;
 
 pub use words::{interval_words, unit_noun};
