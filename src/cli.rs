@@ -11,11 +11,13 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::normalize::NormalizeCommand;
+use crate::commands::shard::{Asked, Parser as JobParser, ShardCommand, ShardedVerb, not_divided};
 use crate::commands::{
     self, CommandError, CommonArgs, CompletionsArgs, Context, FormatArg, ManArgs, Outcome, OutputHolds,
 };
 use crate::config;
 use crate::console::{Console, When};
+use crate::job_arguments::{Surroundings, complete};
 use crate::normalization::is_device_failure;
 use crate::printable::path_text;
 use crate::records;
@@ -39,7 +41,7 @@ const INVALID: u8 = 3;
     max_term_width = 100,
     after_help = "Settings may also stand in the environment (SIMIC_FORMAT=json) or in the nearest simic.toml upward.
 Exit codes: 0 done, 1 a difference or problem was found, 2 wrong usage, 3 unreadable or invalid input,
-4 device not available, 130 interrupted, 143 asked to end."
+4 device not available, 75 a task that may be tried again, 130 interrupted, 143 asked to end."
 )]
 struct Cli {
     #[command(flatten)]
@@ -66,6 +68,11 @@ enum Verb {
     Check(commands::check::CheckArgs),
     /// Write recordings again as canonical Parquet
     Convert(commands::convert::ConvertArgs),
+    /// One command over many machines: plan, compute, merge to the bytes of one machine
+    Shard {
+        #[command(subcommand)]
+        command: commands::shard::ShardCommand,
+    },
     /// One page with what recordings or stored results say
     Report(commands::report::ReportArgs),
     /// Write synthetic runs with known truth
@@ -97,7 +104,10 @@ impl Verb {
             Self::Analyze { .. }
             | Self::Normalize { command: NormalizeCommand::Compare(_) | NormalizeCommand::Stats(_) }
             | Self::Check(_) => OutputHolds::Drawn,
-            Self::Inspect(_) | Self::Normalize { .. } | Self::Devices(_) => OutputHolds::Result,
+            Self::Shard { command: ShardCommand::Merge(_) } => OutputHolds::Drawn,
+            Self::Inspect(_) | Self::Normalize { .. } | Self::Devices(_) | Self::Shard { .. } => {
+                OutputHolds::Result
+            }
         }
     }
 }
@@ -474,6 +484,10 @@ fn dispatch(verb: &Verb, context: &Context) -> Result<Outcome, CommandError> {
         Verb::Normalize { command } => commands::normalize::run(command, context),
         Verb::Check(args) => commands::check::run(args, context),
         Verb::Convert(args) => commands::convert::run(args, context),
+        Verb::Shard { command } => {
+            let parser = JobParser { typed: &asked_for_job, stored: &asked_by_job };
+            commands::shard::run(command, &parser, context)
+        }
         Verb::Report(args) => commands::report::run(args, context),
         Verb::Simulate { command } => commands::simulate::run(command, context),
         Verb::Devices(args) => commands::devices::run(args, context),
@@ -481,6 +495,36 @@ fn dispatch(verb: &Verb, context: &Context) -> Result<Outcome, CommandError> {
         Verb::Completions(args) => commands::completions(args, Cli::command(), context),
         Verb::Man(args) => commands::manual(args, Cli::command(), context),
     }
+}
+
+/// What a command typed for a job asks, with what the environment and the configuration add to it.
+fn asked_for_job(typed: &[String]) -> Result<Asked, CommandError> {
+    let command = with_environment(with_short_help(Cli::command()), &BTreeSet::new());
+    asked(&command, typed, Surroundings::Heeded)
+}
+
+/// What the arguments of a job ask: nothing is added to them.
+fn asked_by_job(stored: &[String]) -> Result<Asked, CommandError> {
+    asked(&with_short_help(Cli::command()), stored, Surroundings::Ignored)
+}
+
+fn asked(command: &Command, typed: &[String], surroundings: Surroundings) -> Result<Asked, CommandError> {
+    let complete = complete(command, typed, surroundings)?;
+    let cli = Cli::from_arg_matches(&complete.matches)
+        .map_err(|error| CommandError::usage(error.to_string(), "simic help"))?;
+    let context = Context::new(cli.common, cli.verb.output_holds());
+    let verb = match &cli.verb {
+        Verb::Analyze { command } => ShardedVerb::of_analyze(command),
+        Verb::Normalize { command } => ShardedVerb::of_normalize(command)?,
+        _ => {
+            let name = typed.first().map_or("", String::as_str);
+            return Err(not_divided(name, "simic shard plan --help says what can"));
+        }
+    };
+    for added in &complete.added {
+        context.console.note(added);
+    }
+    Ok(Asked { verb, context, arguments: complete.arguments })
 }
 
 #[cfg(test)]

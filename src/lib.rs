@@ -13,6 +13,7 @@
 //!                   |  |--> simulation ----+--> stats
 //!                   |  |--> results  (documents: what an analysis found, and what it was asked)
 //!                   |  |--> baseline (results against results)
+//!                   |  |--> shards   (what tasks find, put together)
 //!                   |  '--> report ----------> (documents -> table, JSON, CSV, Markdown, Parquet, Arrow, to any writer)
 //!                   '-----> console ----------> (stdout, stderr, progress)
 //! ```
@@ -52,12 +53,14 @@ pub mod cli;
 pub mod commands;
 mod config;
 pub mod console;
+mod job_arguments;
 pub mod normalization;
 mod printable;
 mod progress;
 pub mod records;
 pub mod report;
 pub mod results;
+pub mod shards;
 mod signals;
 pub mod simulation;
 pub mod stats;

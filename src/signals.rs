@@ -28,6 +28,16 @@ pub(crate) fn clean_up_on_signals() {
     let _ = ctrlc::set_handler(|| end(130));
 }
 
+/// Ends the program with exit code 143 when its standard input ends, as if it had been asked to: whoever holds the other end
+/// is gone.
+pub(crate) fn end_when_stdin_ends() {
+    std::thread::spawn(|| {
+        // What is written to it says nothing; an error is an end as well.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        end(143);
+    });
+}
+
 #[expect(clippy::exit, reason = "a signal handler has no caller to return to")]
 fn end(code: i32) {
     remove_unfinished_outputs();

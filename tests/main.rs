@@ -28,6 +28,7 @@ mod page;
 mod program;
 mod reference;
 mod replay_order;
+mod shards;
 mod sizes;
 mod states;
 mod tables;
@@ -72,6 +73,7 @@ fn settings(method: simic::attribution::MethodRequest) -> simic::attribution::Sh
         },
         missing: MissingPolicy::Error,
         convergence: ConvergenceRequest::default(),
+        marginal_deviations: false,
         range: None,
         monotone: None,
         confidence: ConfidenceLevel::new(0.95).expect("a level"),

@@ -17,7 +17,7 @@ use super::weights::{SizeWeights, binomial};
 const EXACT_COUNTS: f64 = 9e15;
 
 /// The interval a Shapley value must lie in.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ShapleyBounds {
     /// Least possible value.
     pub low: f64,

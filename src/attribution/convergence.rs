@@ -10,6 +10,8 @@
 //! Spending alpha over looks: Pocock, *Biometrika* 64, 1977, of which this is the bound; stopping by relative width without it:
 //! Covert and Lee, PMLR 130:3457, 2021.
 
+use serde::{Deserialize, Serialize};
+
 use crate::stats::{ConfidenceInterval, ConfidenceLevel, Estimate};
 
 /// Units from which on the spread of a sample is known well enough to stop by.
@@ -32,7 +34,7 @@ impl ConvergenceRequest {
 }
 
 /// Values after some of the permutations.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Look {
     /// Permutations so far, reverses included.
     pub n_permutations: u64,
@@ -43,7 +45,7 @@ pub struct Look {
 }
 
 /// How sampled values settle.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Convergence {
     /// From few units to all; empty where they were not asked for.
     pub looks: Vec<Look>,
@@ -52,7 +54,7 @@ pub struct Convergence {
 }
 
 /// The first look whose intervals are all narrow enough.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
     /// Permutations so far; `None` where all are not enough.
     pub n_permutations: Option<u64>,

@@ -13,7 +13,7 @@ use super::repeats::{GatheredRepeats, KeptValues};
 const DENSE_PLAYERS: usize = 28;
 
 /// Which game: one (group, run, episode, environment, batch).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GameKey {
     /// Values of the columns that make groups, `NAME=VALUE` each; empty without groups.
     pub group: Arc<[String]>,

@@ -2,22 +2,19 @@
 //!
 //! # Formula
 //! The mean of m independent marginal contributions of a player has the variance s^2/m, with s^2 the variance of his marginal
-//! contribution along a uniform permutation: of a complete table the sum over S of w(|S|) (v(S+i) - v(S) - phi_i)^2,
-//! w(s) = s!(n-1-s)!/n!, which add up to 1. An estimate further off than [`ERRORS`] such errors is not explained by sampling.
+//! contribution along a uniform permutation (`marginal_deviations`). An estimate further off than [`ERRORS`] such errors is not explained by sampling.
 //! Whether it is by labels in another order: one of values that fits best gives the k-th smallest estimate to the k-th
 //! smallest value.
 //!
 //! # Source
-//! Castro, Gomez and Tejada, *Computers & Operations Research* 36(5), 2009 (the variance); that sorting is the best matching on a
+//! That sorting is the best matching on a
 //! line: Hardy, Littlewood and Polya, *Inequalities*, 1952, theorem 368.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::game::CoalitionTable;
 use super::rounding::rounding_floor;
 use super::shapley::GameResult;
-use super::weights::shapley_weights;
 
 /// Standard errors that sampling explains.
 pub const ERRORS: f64 = 3.0;
@@ -98,31 +95,10 @@ pub struct LoggedComparison {
     pub reasons: Vec<LoggedReason>,
 }
 
-/// Standard deviation of each player's marginal contribution along a uniform permutation; `None` unless every coalition is
-/// recorded.
-pub fn marginal_deviations(table: &CoalitionTable, values: &[f64]) -> Option<Vec<f64>> {
-    let complete = table.complete_values()?;
-    let n = table.n_players();
-    let weights = shapley_weights(n);
-    let deviation = |player: usize| -> f64 {
-        let without = (0..complete.len()).filter(|mask| mask >> player & 1 == 0);
-        let squares = without.map(|mask| {
-            let marginal = complete[mask | 1 << player] - complete[mask];
-            weights[mask.count_ones() as usize] * (marginal - values[player]).powi(2)
-        });
-        squares.sum::<f64>().sqrt()
-    };
-    Some((0..n).map(deviation).collect())
-}
-
-/// Puts estimates beside the values of `game` and says why they differ; `deviations` are those of marginal contributions, where
-/// they are known, and `is_repeat` says that others of the same episode and environment stand before them.
-pub fn compare_logged(
-    logged: &[Logged],
-    game: Option<&GameResult>,
-    deviations: Option<&[f64]>,
-    is_repeat: bool,
-) -> LoggedComparison {
+/// Puts estimates beside the values of `game` and says why they differ; `is_repeat` says that others of the same episode and
+/// environment stand before them.
+pub fn compare_logged(logged: &[Logged], game: Option<&GameResult>, is_repeat: bool) -> LoggedComparison {
+    let deviations = game.and_then(|game| game.marginal_deviations.as_deref());
     let place = |id: &str| game.and_then(|game| game.slot_ids.iter().position(|own| own == id));
     let player = |logged: &Logged| {
         let own = place(&logged.slot_id).and_then(|place| Some((place, &game?.players[place])));
@@ -204,15 +180,15 @@ fn label_by_value(players: &mut [LoggedPlayer], floor: f64) -> bool {
 mod tests {
     use super::*;
     use crate::attribution::{
-        CoalitionTable, ConvergenceRequest, ExactKernel, Game, GameKey, MethodRequest, MissingPolicy,
-        PermutationDesign, PermutationSettings, ShapleyEngine, ShapleySettings,
+        CoalitionTable, ConvergenceRequest, Game, GameKey, MethodRequest, MissingPolicy, PermutationDesign,
+        PermutationSettings, ShapleyEngine, ShapleySettings,
     };
     use crate::stats::{ConfidenceLevel, IntervalMethod};
 
     /// Three players without structure, on the scale of per cents.
     const VALUES: [f64; 8] = [50.0, 61.0, 48.0, 70.0, 55.0, 58.0, 66.0, 80.0];
 
-    fn game(values: &[f64]) -> (CoalitionTable, GameResult) {
+    fn game(values: &[f64]) -> GameResult {
         let table = CoalitionTable::complete(values.to_vec());
         let engine = ShapleyEngine::new(ShapleySettings {
             method: MethodRequest::Exact,
@@ -224,6 +200,7 @@ mod tests {
             },
             missing: MissingPolicy::Error,
             convergence: ConvergenceRequest::default(),
+            marginal_deviations: true,
             range: None,
             monotone: None,
             confidence: ConfidenceLevel::new(0.95).expect("a level"),
@@ -232,11 +209,11 @@ mod tests {
         let game = Game {
             key: GameKey { group: [].into(), run_id: "a".into(), episode: 0, env_id: 0, batch: None },
             players: (0..3).map(|player| format!("s{player}")).collect(),
-            table: table.clone(),
+            table,
             walks: Vec::new(),
             n_bad_walks: 0,
         };
-        (table, engine.game(&game).expect("values"))
+        engine.game(&game).expect("values")
     }
 
     fn logged(values: [f64; 3], n: u64) -> Vec<Logged> {
@@ -249,33 +226,13 @@ mod tests {
         values.into_iter().enumerate().map(one).collect()
     }
 
-    /// Brute force: all permutations.
-    #[test]
-    fn deviations_of_marginal_contributions_are_those_over_all_permutations() {
-        let phi = ExactKernel::new(3).shapley_values(&VALUES);
-        let table = CoalitionTable::complete(VALUES.to_vec());
-        let found = marginal_deviations(&table, &phi).expect("complete");
-        let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
-        for player in 0..3usize {
-            let marginals = orders.iter().map(|order| {
-                let place = order.iter().position(|other| *other == player).expect("in it");
-                let before: usize = order[..place].iter().map(|other| 1 << other).sum();
-                VALUES[before | 1 << player] - VALUES[before]
-            });
-            let variance = marginals.map(|z| (z - phi[player]).powi(2)).sum::<f64>() / 6.0;
-            assert!((found[player] - variance.sqrt()).abs() < 1e-12);
-        }
-        let partial = CoalitionTable::from_rows(2, 1, [(0, 1.0)].into_iter(), super::super::Repeats::Mean);
-        assert_eq!(marginal_deviations(&partial.expect("a table"), &[0.0, 0.0]), None);
-    }
-
     #[test]
     fn each_reason_is_told_where_it_is_the_reason() {
-        let (table, result) = game(&VALUES);
+        let result = game(&VALUES);
         let phi: Vec<f64> = result.players.iter().filter_map(|player| player.shapley).collect();
-        let deviations = marginal_deviations(&table, &phi).expect("complete");
+        let deviations = result.marginal_deviations.clone().expect("complete");
         let of = |values: [f64; 3], n: u64, is_repeat: bool| {
-            compare_logged(&logged(values, n), Some(&result), Some(&deviations), is_repeat)
+            compare_logged(&logged(values, n), Some(&result), is_repeat)
         };
         let own = [phi[0], phi[1], phi[2]];
         assert_eq!(of(own, 20, false).reasons, [LoggedReason::Agrees]);
@@ -291,13 +248,13 @@ mod tests {
         assert_eq!(turned.reasons, [LoggedReason::Labels]);
         let fits: Vec<Option<&str>> = turned.players.iter().map(|player| player.fits.as_deref()).collect();
         assert_eq!(fits, [Some("s2"), Some("s0"), Some("s1")]);
-        assert_eq!(compare_logged(&logged(own, 20), None, None, false).reasons, [LoggedReason::NoGame]);
+        assert_eq!(compare_logged(&logged(own, 20), None, false).reasons, [LoggedReason::NoGame]);
         let mut fewer = logged(own, 20);
         fewer[1].n_samples = Some(17);
-        let found = compare_logged(&fewer, Some(&result), Some(&deviations), false).reasons;
+        let found = compare_logged(&fewer, Some(&result), false).reasons;
         assert_eq!(found, [LoggedReason::SkippedMarginals, LoggedReason::Agrees]);
         fewer.pop();
-        let found = compare_logged(&fewer[..1], Some(&result), Some(&deviations), false).reasons;
+        let found = compare_logged(&fewer[..1], Some(&result), false).reasons;
         assert_eq!(found, [LoggedReason::OtherSlots]);
     }
 }

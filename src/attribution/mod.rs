@@ -14,6 +14,7 @@ mod inference;
 mod interactions;
 mod least_squares;
 mod logged;
+mod marginal_deviations;
 mod monotone;
 mod noise;
 mod permutation;
@@ -47,9 +48,7 @@ pub use interactions::{
     summarize_interactions,
 };
 pub use least_squares::{COVARIANCE_PLAYERS, KernelFit, KernelQuality, kernel_values};
-pub use logged::{
-    ERRORS, Logged, LoggedComparison, LoggedPlayer, LoggedReason, compare_logged, marginal_deviations,
-};
+pub use logged::{ERRORS, Logged, LoggedComparison, LoggedPlayer, LoggedReason, compare_logged};
 pub use monotone::Monotone;
 pub use noise::{Degrees, Noise, NoiseVariances};
 pub use permutation::{

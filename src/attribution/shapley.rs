@@ -14,6 +14,7 @@ use super::exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 use super::game::{CoalitionTable, Game, GameKey, Walk};
 use super::groups::Unions;
 use super::least_squares::{KernelQuality, kernel_values};
+use super::marginal_deviations::marginal_deviations;
 use super::monotone::{Monotone, monotone_bounds};
 use super::permutation::{
     MissingPolicy, PermutationSettings, UnitMarginals, drawn_marginals, drawn_noise, recorded_marginals,
@@ -80,6 +81,8 @@ pub struct ShapleySettings {
     pub missing: MissingPolicy,
     /// What is told of how sampled values settle.
     pub convergence: ConvergenceRequest,
+    /// Whether deviations of marginal contributions are told.
+    pub marginal_deviations: bool,
     /// Range of unseen values, for bounds.
     pub range: Option<ValueRange>,
     /// Which way values never go as players join, for bounds.
@@ -91,7 +94,7 @@ pub struct ShapleySettings {
 }
 
 /// One player's value in one game.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PlayerValue {
     /// Shapley value; `None` where only bounds exist, or no marginal contribution was recorded.
     pub shapley: Option<f64>,
@@ -110,7 +113,7 @@ pub struct PlayerValue {
 }
 
 /// The values of one game.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GameResult {
     /// Which game.
     pub key: GameKey,
@@ -144,6 +147,9 @@ pub struct GameResult {
     pub n_recorded_walks: usize,
     /// Greatest distance of a recorded value from v(empty): what rounding is measured by.
     pub scale: f64,
+    /// Standard deviation of each player's marginal contribution along a uniform permutation; `None` unless they are asked for and
+    /// every coalition is recorded.
+    pub marginal_deviations: Option<Vec<f64>>,
     /// The evaluation that would narrow bounds most; `None` under other methods, of complete tables and of monotone games.
     pub next_evaluation: Option<NextEvaluation>,
     /// How well the coalitions determine the values, under [`Method::Kernel`].
@@ -153,7 +159,7 @@ pub struct GameResult {
 }
 
 /// An evaluation that was not recorded, and what it would bring.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NextEvaluation {
     /// Players that are on.
     pub players_on: Vec<String>,
@@ -267,7 +273,12 @@ impl ShapleyEngine {
         let kernel = self.kernels[n].get_or_init(|| ExactKernel::new(n));
         let phi = kernel.shapley_values(values);
         let errors = game.table.noise().map(|noise| kernel.noise_errors(&noise.mean_variances()));
-        Ok(linear_result(game, Method::Exact, &phi, errors.as_deref(), self.settings.confidence))
+        let mut result =
+            linear_result(game, Method::Exact, &phi, errors.as_deref(), self.settings.confidence);
+        if self.settings.marginal_deviations {
+            result.marginal_deviations = marginal_deviations(&game.table, &phi);
+        }
+        Ok(result)
     }
 
     fn permutation(&self, game: &Game) -> Result<GameResult, GameError> {
@@ -424,6 +435,7 @@ fn blank_result(game: &Game, method: Method) -> GameResult {
         n_copies: game.table.n_copies(),
         n_recorded_walks: game.walks.len(),
         scale: game.table.scale(),
+        marginal_deviations: None,
         next_evaluation: None,
         kernel: None,
         players: vec![unknown; game.table.n_players()],

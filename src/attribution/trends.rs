@@ -172,6 +172,7 @@ mod tests {
             n_copies: 0,
             n_recorded_walks: 0,
             scale: 10.0,
+            marginal_deviations: None,
             next_evaluation: None,
             kernel: None,
             players: vec![PlayerValue {

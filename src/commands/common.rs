@@ -172,6 +172,21 @@ impl Context {
         Self { common, console, holds }
     }
 
+    /// The same for other common flags.
+    pub(super) fn with(&self, common: CommonArgs) -> Self {
+        Self::new(common, self.holds)
+    }
+
+    /// Layouts of folders that are looked for.
+    pub(super) fn layout(&self) -> Layout {
+        self.common.layout.map_or(Layout::Auto, Layout::from)
+    }
+
+    /// Memory that what is decoded may take at once.
+    pub(super) fn budget(&self) -> PartBudget {
+        self.common.max_memory.unwrap_or_else(memory::half_of_machine)
+    }
+
     /// Where the result goes: stdout if `None`.
     fn result_path(&self) -> Option<&Path> {
         self.common.output.as_deref().filter(|_| self.holds != OutputHolds::Data)
@@ -267,9 +282,7 @@ impl Context {
     /// Nothing to read.
     pub fn discover(&self, runs: &[String]) -> Result<Discovered, CommandError> {
         let default_runs = std::env::var("SIMIC_RUNS").ok();
-        let layout = self.common.layout.map_or(Layout::Auto, Layout::from);
-        let budget = self.common.max_memory.unwrap_or_else(memory::half_of_machine);
-        let discovered = discover_within(runs, default_runs.as_deref(), layout, budget)?;
+        let discovered = discover_within(runs, default_runs.as_deref(), self.layout(), self.budget())?;
         for note in &discovered.notes {
             self.console.note(note);
         }

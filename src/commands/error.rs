@@ -2,7 +2,11 @@
 
 use crate::attribution::{GameError, GameKey};
 use crate::normalization::DeviceError;
-use crate::records::{BaselineError, RecordError};
+use crate::records::{BaselineError, JobError, Problem, RecordError, may_pass};
+use crate::shards::MergeError;
+
+/// Exit code of a task that may be tried again.
+pub(super) const AGAIN: u8 = 75;
 
 /// A command that did its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +62,27 @@ pub enum CommandError {
     /// A device that is not there, or that failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// A job's folder that cannot be used.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// Parts that are not those of one job.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    /// A task that failed by what may pass.
+    #[error("{0}")]
+    Again(Box<CommandError>),
+    /// Tasks that failed.
+    #[error("{} failed; task {first}: {text}", if *failed == 1 { "1 task".to_owned() } else { format!("{failed} tasks") })]
+    Tasks {
+        /// How many.
+        failed: usize,
+        /// The first of them.
+        first: usize,
+        /// What it said.
+        text: String,
+        /// Whether another try may do for all of them.
+        may_pass: bool,
+    },
     /// Everything was left out.
     #[error("everything was left out: there is nothing to report")]
     NothingLeft,
@@ -103,9 +128,26 @@ impl CommandError {
             | Self::Game { .. }
             | Self::NothingLeft
             | Self::State(..)
+            | Self::Job(_)
+            | Self::Merge(_)
+            | Self::Tasks { may_pass: false, .. }
             | Self::Output { .. } => 3,
+            Self::Again(_) | Self::Tasks { .. } => AGAIN,
             Self::Device(_) => 4,
         }
+    }
+
+    /// The same, marked where another try may do: the system refused, and may not the next time.
+    #[must_use]
+    pub(super) fn or_again(self) -> Self {
+        let passes = match &self {
+            Self::Record(RecordError { problem: Problem::Io(error), .. }) => may_pass(error),
+            Self::Record(RecordError { problem: Problem::NoTemporary { .. }, .. }) => true,
+            Self::Output { source, .. } => may_pass(source),
+            Self::Job(error) => error.may_pass(),
+            _ => false,
+        };
+        if passes { Self::Again(Box::new(self)) } else { self }
     }
 
     /// What to do about it.
@@ -117,6 +159,12 @@ impl CommandError {
             Self::Baseline(error) => Some(error.hint().to_owned()),
             Self::Device(error) => Some(format!("{}; simic devices lists what is present", error.hint())),
             Self::State(_, hint) | Self::Idle { hint, .. } => Some(hint.clone()),
+            Self::Job(error) => Some(error.hint().to_owned()),
+            Self::Merge(error) => Some(error.hint().to_owned()),
+            Self::Again(error) => error.hint(),
+            Self::Tasks { may_pass, .. } => {
+                Some(if *may_pass { "run the job again" } else { "mend it and run the job again" }.to_owned())
+            }
             Self::NothingLeft => Some("-v and the warnings say why".to_owned()),
             Self::Output { source, .. } => Some(output_hint(source).to_owned()),
         }

@@ -20,8 +20,16 @@ const UNITS: [(&str, u64); 12] = [
     ("b", 1),
 ];
 
-/// A size as people write it: 2GB, 512MiB, 1.5G, 1000000.
+/// Memory as people write it: 2GB, 512MiB, 1.5G, 1000000.
 pub(super) fn parse_size(text: &str) -> Result<PartBudget, String> {
+    match parse_bytes(text)? {
+        0 => Err("no memory at all: nothing can be read".to_owned()),
+        bytes => Ok(PartBudget::of_bytes(bytes)),
+    }
+}
+
+/// Bytes as people write them.
+pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
     let lower = text.trim().to_lowercase();
     let unit = UNITS.iter().find(|(unit, _)| lower.ends_with(unit));
     let (number, factor) = match unit {
@@ -33,15 +41,12 @@ pub(super) fn parse_size(text: &str) -> Result<PartBudget, String> {
     let size =
         number.parse::<f64>().ok().filter(|size| starts_right && size.is_finite()).ok_or_else(unclear)?;
     let bytes = size * factor as f64;
-    if bytes < 1.0 {
-        return Err("no memory at all: nothing can be read".to_owned());
-    }
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "positive; what is larger is all there is"
     )]
-    Ok(PartBudget::of_bytes(bytes as u64))
+    Ok(bytes as u64)
 }
 
 /// Half of the machine's memory, or of what the process's control group leaves of it.

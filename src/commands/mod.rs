@@ -3,6 +3,7 @@
 pub mod analyze;
 pub mod check;
 mod common;
+mod completeness;
 pub mod convert;
 pub mod devices;
 mod error;
@@ -14,11 +15,13 @@ mod memory;
 pub mod normalize;
 pub mod report;
 pub mod schema;
+pub mod shard;
 pub mod simulate;
 mod terminal;
 
 use common::refuse_doubled;
 pub use common::{ColorArg, CommonArgs, Context};
+use completeness::Completeness;
 pub use error::{CommandError, Outcome};
 pub use formats::{FormatArg, OutputHolds};
 pub use generate::{CompletionsArgs, ManArgs, completions, manual};

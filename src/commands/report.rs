@@ -166,7 +166,7 @@ fn of_games(
 ) -> Result<Vec<ResultDocument>, CommandError> {
     let analysis = parsed::<ShapleyArgs>(flags)?.analysis(context)?;
     let recording = read_games(&analysis.value, &analysis.reading, &context.console, files)?;
-    let found = shapley::compute(&analysis, &context.console, &recording, None)?;
+    let found = shapley::compute(&analysis, &context.console, &recording)?;
     let is_complete = |game: &GameRow| {
         (2..=MOST_PLAYERS).contains(&game.n_players) && game.n_coalitions == 1 << game.n_players
     };

@@ -172,20 +172,22 @@ pub fn fingerprints(files: &[InputFile]) -> Result<BTreeMap<String, String>, Bas
     files
         .iter()
         .map(|file| {
-            let fingerprint = fingerprint(file.path_on_disk().unwrap_or(Path::new(&file.name)))
+            let path = file.path_on_disk().unwrap_or(Path::new(&file.name));
+            let fingerprint = fingerprint(path, FINGERPRINT_BYTES)
                 .map_err(|error| BaselineError::new(&file.name, error.to_string(), "is it still there?"))?;
             Ok((file.name.clone(), fingerprint))
         })
         .collect()
 }
 
-fn fingerprint(path: &Path) -> std::io::Result<String> {
+/// Length of a file, and a hash of its first and last `n_bytes`.
+pub(super) fn fingerprint(path: &Path, n_bytes: u64) -> std::io::Result<String> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     let mut bytes = Vec::new();
-    file.by_ref().take(FINGERPRINT_BYTES).read_to_end(&mut bytes)?;
-    if length > FINGERPRINT_BYTES {
-        file.seek(SeekFrom::Start(length.saturating_sub(FINGERPRINT_BYTES).max(FINGERPRINT_BYTES)))?;
+    file.by_ref().take(n_bytes).read_to_end(&mut bytes)?;
+    if length > n_bytes {
+        file.seek(SeekFrom::Start(length.saturating_sub(n_bytes).max(n_bytes)))?;
         file.read_to_end(&mut bytes)?;
     }
     Ok(format!("{length}-{:016x}", fnv1a(bytes)))

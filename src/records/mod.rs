@@ -23,7 +23,9 @@ mod inspect;
 mod ipc;
 mod ipc_dictionaries;
 mod ipc_sizes;
+mod jobs;
 mod layouts;
+mod listed;
 mod literal;
 #[cfg(test)]
 mod mutations;
@@ -51,6 +53,7 @@ mod text;
 mod thrift;
 mod transitions;
 mod types;
+mod units;
 mod view;
 mod write;
 mod written;
@@ -60,14 +63,18 @@ pub use baselines::{
     read_result_or_baseline,
 };
 pub use budget::PartBudget;
-pub use coalitions::{CoalitionOptions, CoalitionRecording, CoalitionRowView, GameSummary};
+pub use coalitions::{
+    CoalitionOptions, CoalitionRecording, CoalitionRowView, DivisibleCoalitions, GameSummary,
+};
 pub use convert::{StepConverter, write_coalitions};
 pub use error::{Problem, RecordError};
 pub use estimates::{LoggedEstimate, LoggedEstimates, logged_estimates};
 pub use features::{FeatureColumns, FeatureSet, RecordedSet, SetFeature, stats_text};
 pub use guess::value_columns;
 pub use inspect::{InspectOptions, inspect};
+pub use jobs::{JobError, JobFolder, fingerprints_of, may_pass, plan_hash};
 pub use layouts::Layout;
+pub use listed::{ListedFile, listed_files};
 pub use normalized::{NormalizedValues, NormalizedWriter, TraceRows, TraceWriter};
 pub use output::{AtomicFile, remove_unfinished_outputs};
 pub use part::is_decoding;
@@ -82,5 +89,6 @@ pub use steps::{
 };
 pub use table::Table;
 pub use transitions::TransitionSummary;
+pub use units::{FileRuns, PartRuns};
 pub use view::View;
 pub use write::{Compression, ParquetTable, TableWriter};

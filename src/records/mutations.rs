@@ -96,6 +96,7 @@ fn read_all(bytes: Vec<u8>) -> Result<u64, RecordError> {
         budget: BUDGET,
         view: View::Whole,
         member: None,
+        parts: None,
     };
     let table = Table::open(&input)?;
     let names = table.column_names();

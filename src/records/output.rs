@@ -39,6 +39,18 @@ impl AtomicFile {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
+        Self::begin(directory, destination.clone(), force)
+    }
+
+    /// Starts writing to `destination`, whatever is there, in a file of another folder of the same file system.
+    ///
+    /// # Errors
+    /// If the folder cannot be written to.
+    pub fn create_within(directory: &Path, destination: &Path) -> io::Result<Self> {
+        Self::begin(directory, destination.to_owned(), true)
+    }
+
+    fn begin(directory: &Path, destination: PathBuf, force: bool) -> io::Result<Self> {
         remove_strays(directory);
         let file = tempfile::Builder::new()
             .prefix(&format!("{PREFIX}{}-", std::process::id()))

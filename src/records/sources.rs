@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use globset::GlobBuilder;
 use polars_buffer::Buffer;
@@ -16,6 +17,7 @@ use super::on_disk::{FileOnDisk, is_device, is_pipe, open_pipe};
 use super::run_names::{self, unpacked_path};
 use super::view::View;
 use crate::printable::path_text;
+pub use crate::results::Origin;
 
 /// Where recordings are looked for when none is named.
 const DEFAULT_DIRECTORY: &str = "runs";
@@ -41,15 +43,8 @@ pub struct InputFile {
     pub view: View,
     /// Its place in a data set of several files.
     pub(super) member: Option<Member>,
-}
-
-/// How a file was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// The user named this very file.
-    Named,
-    /// It lies in a directory or matches a pattern that the user named.
-    Searched,
+    /// The parts that are read, by their number; `None` for all.
+    pub(super) parts: Option<Arc<[usize]>>,
 }
 
 /// Where the bytes of a file are.
@@ -157,7 +152,7 @@ impl InputFile {
         Self { budget, ..self }
     }
 
-    fn new(name: String, place: Place, origin: Origin) -> Self {
+    pub(super) fn new(name: String, place: Place, origin: Origin) -> Self {
         Self {
             name,
             place,
@@ -166,6 +161,7 @@ impl InputFile {
             budget: PartBudget::default(),
             view: View::Whole,
             member: None,
+            parts: None,
         }
     }
 
@@ -185,7 +181,7 @@ impl InputFile {
     }
 
     /// Where the file is, or what stands for its name where it has none.
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         match &self.place {
             Place::Path(file) => file.path(),
             Place::Memory(_) => Path::new("stdin"),
@@ -298,7 +294,7 @@ fn named_after(file: &InputFile, view: View) -> PathBuf {
 ///
 /// # Errors
 /// A data set whose description cannot be read.
-fn place_in_datasets(discovered: &mut Discovered, layout: Layout) -> Result<(), RecordError> {
+pub(super) fn place_in_datasets(discovered: &mut Discovered, layout: Layout) -> Result<(), RecordError> {
     let mut datasets = Datasets::of(layout);
     let mut n_shards: BTreeMap<PathBuf, (u64, u64)> = BTreeMap::new();
     let mut placed = Vec::with_capacity(discovered.files.len());
@@ -339,7 +335,7 @@ fn sort_episodes(files: &mut [InputFile]) {
 }
 
 /// How the rows of a file are looked at: an event log is a table of each of its kinds of rows.
-fn views_of(file: &InputFile, layout: Layout) -> Vec<View> {
+pub(super) fn views_of(file: &InputFile, layout: Layout) -> Vec<View> {
     if !layout.allows(Layout::Esper) {
         return vec![View::Whole];
     }

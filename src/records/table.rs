@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use polars_arrow::array::{Array, ListArray, Utf8ViewArray};
 use polars_arrow::datatypes::ArrowDataType;
@@ -47,6 +48,8 @@ pub struct Table {
     /// Where each column is among them: there may be tens of thousands.
     places: BTreeMap<String, usize>,
     parts: Vec<Part>,
+    /// Where each part is among those of the file, where some of them are not read.
+    chosen: Option<Arc<[usize]>>,
     contents: Contents,
     /// What reading it left out, where its layout is a foreign one.
     notes: Vec<String>,
@@ -131,7 +134,15 @@ impl Table {
         // Of two columns of one name the first is the one.
         let places = columns.iter().enumerate().rev();
         let places = places.map(|(place, (name, _))| (name.clone(), place)).collect();
-        let table = Self { file: input.clone(), columns, places, parts, contents, notes: Vec::new() };
+        let (chosen, parts) = match &input.parts {
+            None => (None, parts),
+            Some(chosen) => (
+                Some(Arc::clone(chosen)),
+                chosen.iter().filter_map(|part| parts.get(*part)).copied().collect(),
+            ),
+        };
+        let (file, notes) = (input.clone(), Vec::new());
+        let table = Self { file, columns, places, parts, chosen, contents, notes };
         match input.member.as_ref().and_then(|member| member.n_rows) {
             Some(n_rows) => table.first_rows(n_rows),
             None => table,
@@ -146,6 +157,11 @@ impl Table {
             last.n_rows = last.n_rows.min(left);
         }
         self
+    }
+
+    /// Where a part is among those of the file.
+    fn place_of(&self, part: usize) -> usize {
+        self.chosen.as_ref().map_or(part, |chosen| chosen[part])
     }
 
     /// The file as the user knows it.
@@ -213,8 +229,8 @@ impl Table {
     /// The same with the rows that do not count.
     fn read_whole(&self, part: usize, names: &[String]) -> Result<Vec<Column>, RecordError> {
         match &self.contents {
-            Contents::Parquet(file) => file.read(part, names),
-            Contents::Ipc(file) => file.read(part, names),
+            Contents::Parquet(file) => file.read(self.place_of(part), names),
+            Contents::Ipc(file) => file.read(self.place_of(part), names),
             Contents::Memory(arrays) => {
                 let places = names.iter().filter_map(|name| self.places.get(name));
                 Ok(places.map(|place| Column::Values(arrays[*place].clone())).collect())
@@ -230,7 +246,7 @@ impl Table {
         names: &[String],
     ) -> Result<Vec<Box<dyn Array>>, RecordError> {
         if let Contents::Parquet(file) = &self.contents {
-            return file.read_arrays(part, rows, names);
+            return file.read_arrays(self.place_of(part), rows, names);
         }
         let columns = self.read(part, names)?;
         let slice = |column: Column| match column {
@@ -253,11 +269,13 @@ impl Table {
         match &self.contents {
             Contents::Parquet(file) => {
                 let n_rows = self.parts[slice.part].n_rows.max(1) as u128;
-                let share = u128::from(file.n_bytes(slice.part, names)) * slice.rows.len() as u128 / n_rows;
+                let share = u128::from(file.n_bytes(self.place_of(slice.part), names))
+                    * slice.rows.len() as u128
+                    / n_rows;
                 u64::try_from(share).unwrap_or(u64::MAX)
             }
             // What cannot be told is told when it is read: until then nothing else is.
-            Contents::Ipc(file) => file.decoded_bytes(slice.part, names).unwrap_or(u64::MAX),
+            Contents::Ipc(file) => file.decoded_bytes(self.place_of(slice.part), names).unwrap_or(u64::MAX),
             Contents::Memory(_) => 0,
         }
     }
@@ -265,7 +283,9 @@ impl Table {
     /// Bytes of the named columns, decoded, as far as the file tells without decoding.
     pub(super) fn n_bytes(&self, names: &[String]) -> u64 {
         match &self.contents {
-            Contents::Parquet(file) => (0..self.parts.len()).map(|part| file.n_bytes(part, names)).sum(),
+            Contents::Parquet(file) => {
+                (0..self.parts.len()).map(|part| file.n_bytes(self.place_of(part), names)).sum()
+            }
             _ => 0,
         }
     }
@@ -276,7 +296,7 @@ impl Table {
         // What is made of a slice takes room beside it, and so does the next one.
         let max_bytes = max_bytes.min(self.file.budget.bytes() / 4);
         self.cut_parts(|part, n_rows| match &self.contents {
-            Contents::Parquet(file) => file.n_bytes(part, names).div_ceil(max_bytes.max(1)),
+            Contents::Parquet(file) => file.n_bytes(self.place_of(part), names).div_ceil(max_bytes.max(1)),
             Contents::Memory(_) => n_rows.div_ceil(max_rows.max(1)) as u64,
             // A batch is decoded as a whole, however little of it is asked for.
             Contents::Ipc { .. } => 1,

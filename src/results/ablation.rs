@@ -28,6 +28,12 @@ pub struct AblationAnalysis {
 }
 
 impl AblationAnalysis {
+    /// What was left open, said as it was decided for one value column: its name and which way it is good.
+    #[must_use]
+    pub fn settled(&self, value: &str) -> Self {
+        Self { games: self.games.settled(value), ..self.clone() }
+    }
+
     /// What the engine is asked.
     pub fn engine(&self) -> AblationSettings {
         AblationSettings { contrasts: self.contrast.clone(), confidence: self.games.confidence }
@@ -45,6 +51,7 @@ impl AblationAnalysis {
             },
             missing: MissingPolicy::Error,
             convergence: ConvergenceRequest::default(),
+            marginal_deviations: false,
             range: None,
             monotone: None,
             confidence: self.games.confidence,

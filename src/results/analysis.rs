@@ -154,6 +154,16 @@ fn is_plain(design: &PermutationDesign) -> bool {
 }
 
 impl ShapleyAnalysis {
+    /// What was left open, said as it was decided for one value column: its name and which way it is good.
+    #[must_use]
+    pub fn settled(&self, value: &str) -> Self {
+        Self {
+            value: vec![value.to_owned()],
+            better: self.better.or_else(|| Direction::of_column(value)),
+            ..self.clone()
+        }
+    }
+
     /// How games become statements over units.
     pub fn inference(&self) -> Inference {
         let engine = self.engine();
@@ -175,6 +185,7 @@ impl ShapleyAnalysis {
                 looks: self.convergence,
                 target_half_width: self.target_half_width,
             },
+            marginal_deviations: self.compare_recorded,
             range: self.range,
             monotone: self.monotone.then_some(match self.better {
                 Some(Direction::Lower) => Monotone::Down,

@@ -41,6 +41,12 @@ pub struct InteractionAnalysis {
 }
 
 impl InteractionAnalysis {
+    /// What was left open, said as it was decided for one value column: its name and which way it is good.
+    #[must_use]
+    pub fn settled(&self, value: &str) -> Self {
+        Self { games: self.games.settled(value), ..self.clone() }
+    }
+
     /// What the engine is asked, once it is settled which way the value is good.
     pub fn engine(&self) -> InteractionSettings {
         InteractionSettings {

@@ -19,6 +19,7 @@ mod games;
 mod grouping;
 mod inspection;
 mod interactions;
+mod job;
 mod kernel;
 mod logged;
 mod measured;
@@ -65,6 +66,10 @@ pub use inspection::{FileRow, GamesRow, InspectAnalysis, InspectionDocument, Mis
 pub use interactions::{
     INTERACTIONS_SCHEMA, InteractionAnalysis, InteractionDocument, InteractionGame, InteractionRow, TermRow,
     Terms,
+};
+pub use job::{
+    JOB_SCHEMA, JOB_STATUS_SCHEMA, JobDocument, JobRecording, JobStatusDocument, MissingPart, Origin,
+    TaskInput, TaskRow, settings_hash,
 };
 pub use kernel::KernelRow;
 pub use logged::{RecordedPlayer, RecordedRow};

@@ -9,6 +9,7 @@ use super::comparison::{ComparisonDocument, DivisorDocument};
 use super::devices::DeviceDocument;
 use super::inspection::InspectionDocument;
 use super::interactions::InteractionDocument;
+use super::job::{JobDocument, JobStatusDocument};
 use super::normalization::NormalizationDocument;
 use super::shapley::ShapleyDocument;
 use super::simulation::SimulationDocument;
@@ -19,7 +20,7 @@ use super::statistics::StatisticsDocument;
 type MakeSchema = fn() -> Schema;
 
 /// Names of the documents, in order: what `simic schema` takes and docs/schemas holds.
-pub const SCHEMAS: [(&str, MakeSchema); 16] = [
+pub const SCHEMAS: [(&str, MakeSchema); 18] = [
     ("ablation", of::<AblationDocument>),
     ("baseline", of::<Baseline>),
     ("check", of::<CheckDocument>),
@@ -29,6 +30,8 @@ pub const SCHEMAS: [(&str, MakeSchema); 16] = [
     ("divisors", of::<DivisorDocument>),
     ("inspect", of::<InspectionDocument>),
     ("interactions", of::<InteractionDocument>),
+    ("job", of::<JobDocument>),
+    ("job-status", of::<JobStatusDocument>),
     ("normalizer", of::<StateDocument>),
     ("replay", of::<NormalizationDocument>),
     ("shapley", of::<ShapleyDocument>),

@@ -15,7 +15,7 @@ pub struct InputCounts {
 }
 
 /// What was left out, by reason.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// Rows left out, by reason.
     pub rows: BTreeMap<String, u64>,

@@ -64,7 +64,7 @@ impl std::str::FromStr for ConfidenceLevel {
 }
 
 /// A two-sided confidence interval.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ConfidenceInterval {
     /// Lower end.
     pub low: f64,

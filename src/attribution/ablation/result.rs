@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::measure::Measure;
 use crate::attribution::game::GameKey;
 use crate::stats::{ConfidenceInterval, ConfidenceLevel};
@@ -16,7 +18,7 @@ pub struct AblationSettings {
 }
 
 /// One measure of a player, or of the first player of a contrast less that of the second.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AblationTerm {
     /// One player, or the two of a contrast.
     pub players: Vec<String>,
@@ -25,7 +27,7 @@ pub struct AblationTerm {
 }
 
 /// A number with what repeated evaluations tell of its error.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MeasuredValue {
     /// Value.
     pub value: f64,
@@ -36,7 +38,7 @@ pub struct MeasuredValue {
 }
 
 /// The measures of one game.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AblationResult {
     /// Which game.
     pub key: GameKey,

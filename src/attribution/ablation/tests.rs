@@ -23,6 +23,7 @@ fn engine(contrasts: &[[&str; 2]]) -> AblationEngine {
         },
         missing: MissingPolicy::Error,
         convergence: ConvergenceRequest::default(),
+        marginal_deviations: false,
         range: None,
         monotone: None,
         confidence: level(),

@@ -52,13 +52,13 @@ impl Unions {
         Self { partition, known: Mutex::new(Vec::new()) }
     }
 
-    /// A player that the partition names and no game seen has.
-    pub fn unmatched(&self) -> Option<&str> {
-        let Partition::Named(unions) = &self.partition else { return None };
+    /// Players that the partition names and no game seen has.
+    pub fn unmatched(&self) -> Vec<&str> {
+        let Partition::Named(unions) = &self.partition else { return Vec::new() };
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let there: BTreeSet<&str> =
             known.iter().flat_map(|(players, _)| players.iter()).map(String::as_str).collect();
-        unions.values().flatten().map(String::as_str).find(|player| !there.contains(player))
+        unions.values().flatten().map(String::as_str).filter(|player| !there.contains(player)).collect()
     }
 
     /// The unions of a list of players, in order of their first player.

@@ -43,10 +43,10 @@ impl Quotient {
         self.rules.is_empty()
     }
 
-    /// The first rule that fitted no player of the games seen.
-    pub fn unmatched(&self) -> Option<&GroupRule> {
+    /// The rules that fitted no player of the games seen.
+    pub fn unmatched(&self) -> Vec<&GroupRule> {
         let matched = self.has_matched.iter().map(|matched| matched.load(Ordering::Relaxed));
-        self.rules.iter().zip(matched).find(|(_, matched)| !matched).map(|(rule, _)| rule)
+        self.rules.iter().zip(matched).filter(|(_, matched)| !matched).map(|(rule, _)| rule).collect()
     }
 
     /// The quotient of a game. Recorded walks, which are of single players, are left out.

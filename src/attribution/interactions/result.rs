@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::indices::InteractionIndex;
 use super::regime::{Regime, RegimeRule};
 use super::terms::Term;
@@ -25,7 +27,7 @@ pub struct InteractionSettings {
 }
 
 /// One term's number in one game.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Contribution {
     /// Value of the index.
     pub value: f64,
@@ -38,7 +40,7 @@ pub struct Contribution {
 }
 
 /// The terms of one game.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct InteractionResult {
     /// Which game.
     pub key: GameKey,

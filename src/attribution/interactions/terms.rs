@@ -1,9 +1,11 @@
 //! Sets of players as what interactions are of.
 
+use serde::{Deserialize, Serialize};
+
 use crate::attribution::slot_order::natural_key;
 
 /// A set of players, by name, in player order.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Term(Vec<String>);
 
 impl Term {

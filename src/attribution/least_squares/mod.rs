@@ -22,6 +22,8 @@ mod noise;
 mod products;
 mod rows;
 
+use serde::{Deserialize, Serialize};
+
 use self::differences::Differences;
 use self::elimination::Elimination;
 use self::gaps::Gaps;
@@ -57,7 +59,7 @@ pub struct KernelFit {
 }
 
 /// How well recorded coalitions determine the values, and how additive the game is over them.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct KernelQuality {
     /// The largest factor by which errors of recorded values enter a value.
     ///

@@ -6,15 +6,17 @@ use clap::Args;
 
 use super::game_args::GameArgs;
 use super::games::{
-    Wanted, check_units, compute_games, input_of, read_games, remark_copies, remark_direction, wanted_values,
+    Measuring, Share, check_left_out, check_units, facts_of, measure_column, read_games, remark_copies,
+    remark_direction, wanted_columns,
 };
 use crate::attribution::{AblationEngine, AblationResult, ShapleyEngine, summarize_ablation};
 use crate::commands::figures::{FigureArgs, FigureKindArgs, only};
-use crate::commands::{CommandError, Context, Outcome};
+use crate::commands::{CommandError, Completeness, Context, Outcome};
 use crate::console::Console;
 use crate::records::CoalitionRecording;
 use crate::report::{ablation_figure, write_ablation};
 use crate::results::{AblationAnalysis, AblationDocument};
+use crate::shards::{FoundGames, Unmatched};
 
 /// What each slot is worth by four measures side by side: removal cost, first-in gain, marginal effect, Shapley value.
 ///
@@ -51,6 +53,11 @@ fn parse_contrast(text: &str) -> Result<Contrast, String> {
 }
 
 impl AblationArgs {
+    /// Files, directories and patterns that were named.
+    pub(in crate::commands) fn named_runs(&self) -> &[String] {
+        &self.games.runs
+    }
+
     /// What is asked, as a value.
     pub(in crate::commands) fn analysis(&self, context: &Context) -> Result<AblationAnalysis, CommandError> {
         let doubled = self.contrast.iter().enumerate().find(|(i, pair)| {
@@ -76,15 +83,40 @@ impl AblationArgs {
 /// Unreadable input, games that no measure can be made of, or an output that cannot be written.
 pub fn run(args: &AblationArgs, context: &Context) -> Result<Outcome, CommandError> {
     let analysis = args.analysis(context)?;
-    context.check_table_flag("games", args.games.games.is_some())?;
-    args.figure.check(&FigureKindArgs::default(), context)?;
-    context.check_output()?;
+    check_view(args, context)?;
     let files = context.discover(&args.games.runs)?.files;
     let recording = read_games(&analysis.games.value, &analysis.games.reading, &context.console, &files)?;
-    let documents = compute(&analysis, &context.console, &recording)?;
+    let found = measure(&analysis, &context.console, &recording, Share::ALL)?;
+    conclude(args, context, &analysis, found, Completeness::Whole)
+}
+
+/// Refuses flags about what is shown that show nothing, and outputs that are there.
+///
+/// # Errors
+/// The first such flag.
+pub(in crate::commands) fn check_view(args: &AblationArgs, context: &Context) -> Result<(), CommandError> {
+    context.check_table_flag("games", args.games.games.is_some())?;
+    args.figure.check(&FigureKindArgs::default(), context)?;
+    context.check_output()
+}
+
+/// Says what the games come to.
+///
+/// # Errors
+/// Flags that changed nothing, or an output that cannot be written.
+pub(in crate::commands) fn conclude(
+    args: &AblationArgs,
+    context: &Context,
+    analysis: &AblationAnalysis,
+    found: FoundGames<AblationResult>,
+    completeness: Completeness,
+) -> Result<Outcome, CommandError> {
+    let has_unnamed_slots = found.recording.has_unnamed_slots;
+    let mut documents = documents(analysis, &context.console, found)?;
+    documents.iter_mut().for_each(|document| completeness.tell(&mut document.verdict));
     let counts = documents.iter().flat_map(|document| &document.summary).map(|row| row.numbers.n_units);
     let n_units = counts.max().unwrap_or(0);
-    args.games.refuse_idle(&recording, n_units)?;
+    args.games.refuse_idle(has_unnamed_slots, n_units)?;
     let drawn = |_| Ok(ablation_figure(only(&documents)?));
     if args.figure.write(&FigureKindArgs::default(), context, drawn)? {
         return Ok(Outcome::Clean);
@@ -100,26 +132,56 @@ pub(in crate::commands) fn compute(
     console: &Console,
     recording: &CoalitionRecording,
 ) -> Result<Vec<AblationDocument>, CommandError> {
-    let progress = console.progress();
-    let on_bad = analysis.games.reading.on_bad;
-    wanted_values(&analysis.games.value, recording)
-        .into_iter()
-        .map(|Wanted { value, name, games }| {
-            let settled = AblationAnalysis { games: analysis.games.settled(name), ..analysis.clone() };
-            let engine = AblationEngine::new(settled.engine(), ShapleyEngine::new(settled.shapley()));
-            progress.begin("computing", games.len() as u64);
-            let games = compute_games(on_bad, console, recording, (games, value), &progress, |game| {
-                engine.game(game)
-            })?;
+    documents(analysis, console, measure(analysis, console, recording, Share::ALL)?)
+}
+
+/// The measures of single games.
+///
+/// # Errors
+/// Games that no measure can be made of.
+pub(in crate::commands) fn measure(
+    analysis: &AblationAnalysis,
+    console: &Console,
+    recording: &CoalitionRecording,
+    share: Share,
+) -> Result<FoundGames<AblationResult>, CommandError> {
+    let progress = &console.progress();
+    let measuring = Measuring { on_bad: analysis.games.reading.on_bad, console, recording, share, progress };
+    let columns = wanted_columns(&analysis.games.value, recording).map(|column| {
+        let settled = analysis.settled(column.1);
+        let engine = AblationEngine::new(settled.engine(), ShapleyEngine::new(settled.shapley()));
+        measure_column(&measuring, column, |game| engine.game(game))
+    });
+    Ok(FoundGames {
+        columns: columns.collect::<Result<_, _>>()?,
+        unmatched: Unmatched::default(),
+        recording: facts_of(recording),
+    })
+}
+
+/// What the games come to, a document for each value column and group.
+fn documents(
+    analysis: &AblationAnalysis,
+    console: &Console,
+    found: FoundGames<AblationResult>,
+) -> Result<Vec<AblationDocument>, CommandError> {
+    let mut documents = Vec::new();
+    for column in found.columns {
+        let name = column.name.clone();
+        let settled = analysis.settled(&name);
+        for games in column.into_groups() {
+            check_left_out(&games, console)?;
             check_contrasts(&settled, &games.results)?;
             remark_copies(console, games.results.iter().map(|game| game.n_copies).sum());
-            remark_direction(console, analysis.games.better, name);
+            remark_direction(console, analysis.games.better, &name);
             let summary = summarize_ablation(&games.results, &settled.games.inference());
             check_units(settled.games.ci, summary.terms.terms.iter().map(|term| term.n_units), console)?;
-            let input = input_of(recording, games.n_skipped);
-            Ok(AblationDocument::new(settled, &games.results, &summary, input).concluded())
-        })
-        .collect()
+            let input = found.recording.input(games.n_left_out);
+            documents
+                .push(AblationDocument::new(settled.clone(), &games.results, &summary, input).concluded());
+        }
+    }
+    Ok(documents)
 }
 
 /// Refuses contrasts between slots that never play together.

@@ -8,7 +8,6 @@ use super::test_args::TestArgs;
 use crate::attribution::{ClusterRequest, Repeats};
 use crate::commands::common::OnBadArg;
 use crate::commands::{CommandError, Context, refuse_doubled};
-use crate::records::CoalitionRecording;
 use crate::results::{CoalitionReading, Direction, GameAnalysis, IntervalKind};
 use crate::stats::ConfidenceLevel;
 
@@ -129,11 +128,7 @@ impl GameArgs {
     ///
     /// # Errors
     /// The first such flag, with the reason.
-    pub(super) fn refuse_idle(
-        &self,
-        recording: &CoalitionRecording,
-        n_units: u64,
-    ) -> Result<(), CommandError> {
+    pub(super) fn refuse_idle(&self, has_unnamed_slots: bool, n_units: u64) -> Result<(), CommandError> {
         let idle = |flag: &'static str, reason: &str| {
             Err(CommandError::idle(
                 flag,
@@ -141,7 +136,7 @@ impl GameArgs {
                 format!("leave --{flag} out"),
             ))
         };
-        if !self.slots.is_empty() && !recording.has_unnamed_slots() {
+        if !self.slots.is_empty() && !has_unnamed_slots {
             return idle("slots", "it names the slots of bare masks, and these rows name their own");
         }
         if self.ci.is_some_and(|ci| ci != CiArg::T) && n_units < 2 {

@@ -9,8 +9,23 @@ use crate::commands::{CommandError, Context};
 use crate::console::Console;
 use crate::progress::Progress;
 use crate::records::{CoalitionOptions, CoalitionRecording, ColumnMap, InputFile};
-use crate::results::{CoalitionReading, Direction, InputCounts, IntervalKind, OnBad, ShapleyInput};
+use crate::results::{CoalitionReading, Direction, IntervalKind, OnBad};
+use crate::shards::{ColumnGames, GroupGames, ListedSlots, RecordingFacts};
 use crate::stats::FEWEST_BOOTSTRAP_UNITS;
+
+/// How coalition rows are read.
+pub(in crate::commands) fn coalition_options(
+    values: &[String],
+    reading: &CoalitionReading,
+) -> CoalitionOptions {
+    CoalitionOptions {
+        columns: ColumnMap::of_map(&reading.columns).with_players(&reading.players).with_by(&reading.by),
+        values: values.to_vec(),
+        slots: reading.slots.clone(),
+        repeats: reading.duplicates,
+        on_bad: reading.on_bad,
+    }
+}
 
 /// Reads the coalition rows of files.
 ///
@@ -22,13 +37,7 @@ pub(in crate::commands) fn read_games(
     console: &Console,
     files: &[InputFile],
 ) -> Result<CoalitionRecording, CommandError> {
-    let options = CoalitionOptions {
-        columns: ColumnMap::of_map(&reading.columns).with_players(&reading.players).with_by(&reading.by),
-        values: values.to_vec(),
-        slots: reading.slots.clone(),
-        repeats: reading.duplicates,
-        on_bad: reading.on_bad,
-    };
+    let options = coalition_options(values, reading);
     let progress = console.progress();
     let recording = CoalitionRecording::read(files, &options, &progress)?;
     Context::check_unchanged(files)?;
@@ -41,54 +50,90 @@ pub(in crate::commands) fn read_games(
     }
     // In one file the same rows are what was recorded.
     if let Some((a, b)) = (files.len() > 1).then(|| recording.twin_runs()).flatten() {
-        console.warn(&format!(
-            "runs {a} and {b} hold the same values in every game: the same data twice counts twice"
-        ));
+        warn_of_twins(console, &a, &b);
     }
     Ok(recording)
 }
 
-/// A value column and a group of games: what one document is about.
-pub(super) struct Wanted<'a> {
-    /// Number of the value column.
-    pub(super) value: usize,
-    /// Its name.
-    pub(super) name: &'a str,
-    /// Places of the group's games.
-    pub(super) games: Range<usize>,
+/// Warns of two runs that hold the same.
+pub(in crate::commands) fn warn_of_twins(console: &Console, a: &str, b: &str) {
+    console.warn(&format!(
+        "runs {a} and {b} hold the same values in every game: the same data twice counts twice"
+    ));
 }
 
-/// The value columns asked for, each with every group of games; a recording may hold more columns.
-pub(super) fn wanted_values<'a>(asked: &[String], recording: &'a CoalitionRecording) -> Vec<Wanted<'a>> {
-    let groups = recording.groups();
+/// Which games of a recording are gone through: all, or a share of the units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::commands) struct Share {
+    number: u64,
+    of: u64,
+}
+
+impl Share {
+    /// All games.
+    pub(in crate::commands) const ALL: Self = Self { number: 0, of: 1 };
+
+    /// Share `number` of so many.
+    pub(in crate::commands) fn new([number, of]: [u64; 2]) -> Self {
+        Self { number, of: of.max(1) }
+    }
+
+    /// Whether it is the first: what is said of the whole recording is said once.
+    pub(in crate::commands) fn is_first(self) -> bool {
+        self.number == 0
+    }
+
+    /// Places of its games: games of one (run, episode) stay together.
+    fn games(self, recording: &CoalitionRecording) -> Range<usize> {
+        let n_games = recording.n_games();
+        if self.of == 1 {
+            return 0..n_games;
+        }
+        let is_same_unit = |place: &usize| {
+            let (own, before) = (recording.key(*place), recording.key(place - 1));
+            (&own.group, &own.run_id, own.episode) == (&before.group, &before.run_id, before.episode)
+        };
+        let start_of = |number: u64| {
+            let start = u128::from(number) * n_games as u128 / u128::from(self.of);
+            let start = usize::try_from(start).unwrap_or(n_games);
+            (start..n_games).find(|place| *place == 0 || !is_same_unit(place)).unwrap_or(n_games)
+        };
+        start_of(self.number)..if self.number + 1 == self.of { n_games } else { start_of(self.number + 1) }
+    }
+}
+
+/// The value columns asked for, by number and name; a recording may hold more.
+pub(super) fn wanted_columns<'a>(
+    asked: &[String],
+    recording: &'a CoalitionRecording,
+) -> impl Iterator<Item = (usize, &'a str)> {
     let names = recording.value_names().iter().map(String::as_str).enumerate();
-    let names = names.filter(|(_, name)| asked.is_empty() || asked.iter().any(|wanted| wanted == name));
-    names
-        .flat_map(|(value, name)| {
-            groups.iter().map(move |games| Wanted { value, name, games: games.clone() })
-        })
-        .collect()
+    names.filter(|(_, name)| asked.is_empty() || asked.iter().any(|wanted| wanted == name))
 }
 
-/// Games with a result, and how many have none.
-pub(super) struct Games<R> {
-    pub(super) results: Vec<R>,
-    pub(super) n_skipped: u64,
+/// How games are gone through.
+pub(super) struct Measuring<'a> {
+    pub(super) on_bad: OnBad,
+    pub(super) console: &'a Console,
+    pub(super) recording: &'a CoalitionRecording,
+    pub(super) share: Share,
+    pub(super) progress: &'a Progress,
 }
 
-/// Computes every game of a group by a value column.
+/// Computes every game of a share by a value column.
 ///
 /// # Errors
-/// The first game without a result, unless such games are to be left out; nothing left.
-pub(super) fn compute_games<R: Send>(
-    on_bad: OnBad,
-    console: &Console,
-    recording: &CoalitionRecording,
-    (games, value): (Range<usize>, usize),
-    progress: &Progress,
+/// The first game without a result, unless such games are to be left out.
+pub(super) fn measure_column<R: Send>(
+    measuring: &Measuring<'_>,
+    (value, name): (usize, &str),
     compute: impl Fn(&Game) -> Result<R, GameError> + Sync,
-) -> Result<Games<R>, CommandError> {
+) -> Result<ColumnGames<R>, CommandError> {
+    let Measuring { recording, progress, .. } = *measuring;
+    let games = measuring.share.games(recording);
+    progress.begin("computing", games.len() as u64);
     let computed: Vec<Result<R, CommandError>> = games
+        .clone()
         .into_par_iter()
         .map(|index| {
             let game = recording.game(index, value)?;
@@ -101,30 +146,52 @@ pub(super) fn compute_games<R: Send>(
             result
         })
         .collect();
-    let mut games = Games { results: Vec::with_capacity(computed.len()), n_skipped: 0 };
-    for result in computed {
+    let mut found = ColumnGames {
+        name: name.to_owned(),
+        games: Vec::with_capacity(computed.len()),
+        left_out: Vec::new(),
+    };
+    for (index, result) in games.zip(computed) {
         match result {
-            Ok(game) => games.results.push(game),
-            Err(error @ CommandError::Game { .. }) if on_bad == OnBad::Skip => {
-                console.detail(&format!("left out: {error}"));
-                games.n_skipped += 1;
+            Ok(game) => found.games.push(game),
+            Err(error @ CommandError::Game { .. }) if measuring.on_bad == OnBad::Skip => {
+                measuring.console.detail(&format!("left out: {error}"));
+                found.left_out.push(recording.key(index).clone());
             }
             Err(error) => return Err(error),
         }
     }
-    if games.n_skipped > 0 {
-        console.warn(&format!(
-            "{} games left out: the method has no value for them (-v lists them)",
-            games.n_skipped
-        ));
-    }
-    if games.results.is_empty() { Err(CommandError::NothingLeft) } else { Ok(games) }
+    Ok(found)
 }
 
-/// What was read, for the document.
-pub(super) fn input_of(recording: &CoalitionRecording, n_skipped_games: u64) -> ShapleyInput {
-    let counts = InputCounts { files: recording.n_files(), rows: recording.n_rows() };
-    ShapleyInput::new(counts, &recording.skipped().into(), n_skipped_games)
+/// Says how many games of a group were left out.
+///
+/// # Errors
+/// Nothing is left.
+pub(super) fn check_left_out<R>(games: &GroupGames<R>, console: &Console) -> Result<(), CommandError> {
+    if games.n_left_out > 0 {
+        console.warn(&format!(
+            "{} games left out: the method has no value for them (-v lists them)",
+            games.n_left_out
+        ));
+    }
+    if games.results.is_empty() { Err(CommandError::NothingLeft) } else { Ok(()) }
+}
+
+/// What there is to know of a recording besides its games.
+pub(super) fn facts_of(recording: &CoalitionRecording) -> RecordingFacts {
+    let listed = recording.slots_as_listed().map(|listed| {
+        let own = |(game, slots)| ListedSlots { game: recording.key(game).clone(), slots };
+        listed.into_iter().map(own).collect()
+    });
+    RecordingFacts {
+        files: recording.n_files(),
+        rows: recording.n_rows(),
+        skipped: recording.skipped().into(),
+        has_unnamed_slots: recording.has_unnamed_slots(),
+        listed,
+        runs: Vec::new(),
+    }
 }
 
 /// Refuses a bootstrap where nothing has enough units for one, and warns where some have too few for what was asked.

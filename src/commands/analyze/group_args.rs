@@ -8,6 +8,7 @@ use clap::Args;
 use crate::attribution::{GroupRule, Partition, PartitionRule, Quotient, Unions};
 use crate::commands::CommandError;
 use crate::results::Grouping;
+use crate::shards::Unmatched;
 
 /// Bytes of a partition's file that are read: a thousand slots take a hundredth of it.
 const MOST_BYTES: u64 = 1 << 20;
@@ -60,18 +61,26 @@ fn read_partition(path: &Path) -> Result<Partition, String> {
     Partition::named(unions)
 }
 
+/// Patterns and names that no game has.
+pub(super) fn unmatched(quotient: &Quotient, unions: Option<&Unions>) -> Unmatched {
+    Unmatched {
+        groups: quotient.unmatched().into_iter().cloned().map(String::from).collect(),
+        players: unions.map_or_else(Vec::new, Unions::unmatched).into_iter().map(str::to_owned).collect(),
+    }
+}
+
 /// Refuses patterns and names that no game has.
 ///
 /// # Errors
 /// The first of them.
-pub(super) fn check_grouping(quotient: &Quotient, unions: Option<&Unions>) -> Result<(), CommandError> {
-    if let Some(rule) = quotient.unmatched() {
+pub(super) fn check_grouping(unmatched: &Unmatched) -> Result<(), CommandError> {
+    if let Some(group) = unmatched.groups.first() {
         return Err(CommandError::usage(
-            format!("--group {}={}: no slot of these games fits", rule.pattern, rule.name),
+            format!("--group {group}: no slot of these games fits"),
             "* stands for any characters, ? for one; simic analyze shapley lists the slots",
         ));
     }
-    if let Some(player) = unions.and_then(Unions::unmatched) {
+    if let Some(player) = unmatched.players.first() {
         return Err(CommandError::usage(
             format!("--partition names '{player}', which is no slot of these games"),
             "simic analyze shapley lists the slots",

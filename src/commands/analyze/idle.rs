@@ -4,7 +4,6 @@
 
 use crate::attribution::{FEWEST_RANKED_UNITS, Method};
 use crate::commands::CommandError;
-use crate::records::CoalitionRecording;
 use crate::results::{GameRow, ShapleyDocument};
 
 /// A flag that was given and whose effect depends on the recording.
@@ -39,16 +38,11 @@ impl Given {
     }
 
     /// Why the flag did nothing; `None` if it did something.
-    fn idle_because(
-        self,
-        recording: &CoalitionRecording,
-        games: &[&GameRow],
-        has_units: bool,
-    ) -> Option<String> {
+    fn idle_because(self, has_unnamed_slots: bool, games: &[&GameRow], has_units: bool) -> Option<String> {
         let uses_walks = |game: &GameRow| game.walks_recorded > 0 && game.method == Method::Permutation;
         match self {
             Self::Ranking | Self::Trend => None,
-            Self::Slots => (!recording.has_unnamed_slots())
+            Self::Slots => (!has_unnamed_slots)
                 .then(|| "it names the slots of bare masks, and these rows name their own".to_owned()),
             Self::Convergence => {
                 (games.iter().all(|game| game.method != Method::Permutation)).then(|| {
@@ -110,7 +104,7 @@ fn source(games: &[&GameRow]) -> &'static str {
 /// The first of `given` without effect, with the reason.
 pub(in crate::commands) fn refuse_idle(
     given: &[Given],
-    recording: &CoalitionRecording,
+    has_unnamed_slots: bool,
     documents: &[ShapleyDocument],
 ) -> Result<(), CommandError> {
     let games: Vec<&GameRow> = documents.iter().flat_map(|document| &document.games).collect();
@@ -120,7 +114,7 @@ pub(in crate::commands) fn refuse_idle(
         let reason = match flag {
             Given::Ranking => unranked(documents, units.unwrap_or(0)),
             Given::Trend => untrended(documents),
-            flag => flag.idle_because(recording, &games, has_units),
+            flag => flag.idle_because(has_unnamed_slots, &games, has_units),
         };
         if let Some(reason) = reason {
             let name = flag.name();

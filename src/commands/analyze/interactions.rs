@@ -6,18 +6,20 @@ use clap::{Args, ValueEnum};
 
 use super::game_args::GameArgs;
 use super::games::{
-    Wanted, check_units, compute_games, input_of, read_games, remark_copies, remark_direction, wanted_values,
+    Measuring, Share, check_left_out, check_units, facts_of, measure_column, read_games, remark_copies,
+    remark_direction, wanted_columns,
 };
-use super::group_args::{GroupArgs, check_grouping};
+use super::group_args::{GroupArgs, check_grouping, unmatched};
 use crate::attribution::{
     Game, InteractionEngine, InteractionIndex, InteractionResult, Quotient, Unions, summarize_interactions,
 };
 use crate::commands::figures::{FigureArgs, FigureKindArgs, only};
-use crate::commands::{CommandError, Context, Outcome};
+use crate::commands::{CommandError, Completeness, Context, Outcome};
 use crate::console::Console;
 use crate::records::CoalitionRecording;
 use crate::report::{InteractionRows, interaction_figure, write_interactions};
 use crate::results::{InteractionAnalysis, InteractionDocument};
+use crate::shards::{FoundGames, Unmatched};
 
 /// Which slots work together: interaction indices of pairs and larger sets, with uncertainty.
 ///
@@ -98,6 +100,11 @@ impl From<IndexArg> for InteractionIndex {
 }
 
 impl InteractionArgs {
+    /// Files, directories and patterns that were named.
+    pub(in crate::commands) fn named_runs(&self) -> &[String] {
+        &self.games.runs
+    }
+
     /// What is asked, as a value.
     pub(in crate::commands) fn analysis(
         &self,
@@ -149,16 +156,41 @@ impl InteractionArgs {
 /// Unreadable input, games without a value under the index, or an output that cannot be written.
 pub fn run(args: &InteractionArgs, context: &Context) -> Result<Outcome, CommandError> {
     let analysis = args.analysis(context)?;
+    check_view(args, context)?;
+    let files = context.discover(&args.games.runs)?.files;
+    let recording = read_games(&analysis.games.value, &analysis.games.reading, &context.console, &files)?;
+    let found = measure(&analysis, &context.console, &recording, Share::ALL)?;
+    conclude(args, context, &analysis, found, Completeness::Whole)
+}
+
+/// Refuses flags about what is shown that show nothing, and outputs that are there.
+///
+/// # Errors
+/// The first such flag.
+pub(in crate::commands) fn check_view(args: &InteractionArgs, context: &Context) -> Result<(), CommandError> {
     context.check_table_flag("games", args.games.games.is_some())?;
     context.check_table_flag("top", args.top.is_some())?;
     args.figure.check(&args.figure_kind, context)?;
-    context.check_output()?;
-    let files = context.discover(&args.games.runs)?.files;
-    let recording = read_games(&analysis.games.value, &analysis.games.reading, &context.console, &files)?;
-    let documents = compute(&analysis, &context.console, &recording)?;
+    context.check_output()
+}
+
+/// Says what the games come to.
+///
+/// # Errors
+/// Flags that changed nothing, or an output that cannot be written.
+pub(in crate::commands) fn conclude(
+    args: &InteractionArgs,
+    context: &Context,
+    analysis: &InteractionAnalysis,
+    found: FoundGames<InteractionResult>,
+    completeness: Completeness,
+) -> Result<Outcome, CommandError> {
+    let has_unnamed_slots = found.recording.has_unnamed_slots;
+    let mut documents = documents(analysis, &context.console, found)?;
+    documents.iter_mut().for_each(|document| completeness.tell(&mut document.verdict));
     let counts = documents.iter().flat_map(|document| &document.summary).map(|row| row.numbers.n_units);
     let n_units = counts.max().unwrap_or(0);
-    args.games.refuse_idle(&recording, n_units)?;
+    args.games.refuse_idle(has_unnamed_slots, n_units)?;
     if args.figure.write(&args.figure_kind, context, |kind| interaction_figure(only(&documents)?, kind))? {
         return Ok(Outcome::Clean);
     }
@@ -174,32 +206,63 @@ pub(in crate::commands) fn compute(
     console: &Console,
     recording: &CoalitionRecording,
 ) -> Result<Vec<InteractionDocument>, CommandError> {
-    let progress = console.progress();
-    let on_bad = analysis.games.reading.on_bad;
-    wanted_values(&analysis.games.value, recording)
-        .into_iter()
-        .map(|Wanted { value, name, games }| {
-            let settled = InteractionAnalysis { games: analysis.games.settled(name), ..analysis.clone() };
-            let engine = match analysis.grouping.partition.clone() {
-                Some(partition) => InteractionEngine::within(settled.engine(), Unions::new(partition)),
-                None => InteractionEngine::new(settled.engine()),
-            };
-            let quotient = Quotient::new(analysis.grouping.group.clone());
-            let compute = |game: &Game| {
-                if quotient.is_trivial() { engine.game(game) } else { engine.game(&quotient.of(game)?) }
-            };
-            progress.begin("computing", games.len() as u64);
-            let games = compute_games(on_bad, console, recording, (games, value), &progress, compute)?;
-            check_grouping(&quotient, engine.unions())?;
+    documents(analysis, console, measure(analysis, console, recording, Share::ALL)?)
+}
+
+/// The terms of single games.
+///
+/// # Errors
+/// Games without a value under the index.
+pub(in crate::commands) fn measure(
+    analysis: &InteractionAnalysis,
+    console: &Console,
+    recording: &CoalitionRecording,
+    share: Share,
+) -> Result<FoundGames<InteractionResult>, CommandError> {
+    let progress = &console.progress();
+    let measuring = Measuring { on_bad: analysis.games.reading.on_bad, console, recording, share, progress };
+    let quotient = Quotient::new(analysis.grouping.group.clone());
+    let mut columns = Vec::new();
+    let mut left = Unmatched::default();
+    for column in wanted_columns(&analysis.games.value, recording) {
+        let settled = analysis.settled(column.1);
+        let engine = match analysis.grouping.partition.clone() {
+            Some(partition) => InteractionEngine::within(settled.engine(), Unions::new(partition)),
+            None => InteractionEngine::new(settled.engine()),
+        };
+        columns.push(measure_column(&measuring, column, |game: &Game| {
+            if quotient.is_trivial() { engine.game(game) } else { engine.game(&quotient.of(game)?) }
+        })?);
+        // The columns of one recording have the same games.
+        left = unmatched(&quotient, engine.unions());
+    }
+    Ok(FoundGames { columns, unmatched: left, recording: facts_of(recording) })
+}
+
+/// What the games come to, a document for each value column and group.
+fn documents(
+    analysis: &InteractionAnalysis,
+    console: &Console,
+    found: FoundGames<InteractionResult>,
+) -> Result<Vec<InteractionDocument>, CommandError> {
+    check_grouping(&found.unmatched)?;
+    let mut documents = Vec::new();
+    for column in found.columns {
+        let name = column.name.clone();
+        let settled = analysis.settled(&name);
+        for games in column.into_groups() {
+            check_left_out(&games, console)?;
             check_among(analysis, &games.results)?;
-            remark(analysis, console, &games.results, name);
-            let summary =
-                summarize_interactions(&games.results, &settled.games.inference(), engine.settings().regime);
+            remark(analysis, console, &games.results, &name);
+            let inference = settled.games.inference();
+            let summary = summarize_interactions(&games.results, &inference, settled.engine().regime);
             check_units(settled.games.ci, summary.terms.iter().map(|term| term.summary.n_units), console)?;
-            let input = input_of(recording, games.n_skipped);
-            Ok(InteractionDocument::new(settled, games.results, &summary, input).concluded())
-        })
-        .collect()
+            let input = found.recording.input(games.n_left_out);
+            documents
+                .push(InteractionDocument::new(settled.clone(), games.results, &summary, input).concluded());
+        }
+    }
+    Ok(documents)
 }
 
 /// Refuses names that are no slot of any game.

@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::attribution::{Game, GameKey, GameResult, Logged, compare_logged, marginal_deviations};
+use crate::attribution::{GameResult, Logged, compare_logged};
 use crate::commands::{CommandError, Context};
-use crate::records::{
-    CoalitionRecording, ColumnMap, InputFile, LoggedEstimate, LoggedEstimates, logged_estimates,
-};
+use crate::records::{ColumnMap, InputFile, LoggedEstimate, LoggedEstimates, logged_estimates};
 use crate::results::RecordedRow;
 
 /// Reads estimates: of the file `named`, else of those that `files` hold.
@@ -33,18 +31,11 @@ pub(super) fn read_logged(
     Ok(estimates)
 }
 
-/// Puts estimates beside the values of games, of the value column by number.
+/// Puts estimates beside the values of games.
 ///
 /// A game is found by run, episode and environment; of several (batches) it is the last. Where both hold one run, it is the same
 /// whatever it is called.
-///
-/// # Errors
-/// A game that cannot be read.
-pub(super) fn compare(
-    results: &[GameResult],
-    (recording, value): (&CoalitionRecording, usize),
-    estimates: &[LoggedEstimates],
-) -> Result<Vec<RecordedRow>, CommandError> {
+pub(super) fn compare(results: &[GameResult], estimates: &[LoggedEstimates]) -> Vec<RecordedRow> {
     let mut games: BTreeMap<(&str, i64, i64), &GameResult> = BTreeMap::new();
     for game in results {
         let key = &game.key;
@@ -56,28 +47,18 @@ pub(super) fn compare(
     let own_runs: BTreeSet<&str> = results.iter().map(|game| &*game.key.run_id).collect();
     let logged_runs: BTreeSet<&str> = estimates.iter().map(|logged| &*logged.run_id).collect();
     let only_run = own_runs.first().filter(|_| own_runs.len() == 1 && logged_runs.len() == 1);
-    let places: BTreeMap<&GameKey, usize> =
-        (0..recording.n_games()).map(|index| (recording.key(index), index)).collect();
-    let row = |logged: &LoggedEstimates| -> Result<RecordedRow, CommandError> {
+    let row = |logged: &LoggedEstimates| {
         let run = only_run.copied().unwrap_or(&logged.run_id);
         let game = games.get(&(run, logged.episode, logged.env_id)).copied();
-        let deviations = match game.and_then(|game| Some((game, places.get(&game.key)?))) {
-            Some((game, index)) => deviations(game, &recording.game(*index, value)?),
-            None => None,
-        };
         let slots: Vec<Logged> = logged.slots.iter().map(logged_value).collect();
-        let found = compare_logged(&slots, game, deviations.as_deref(), logged.event > 0);
         let place = (logged.run_id.clone(), logged.episode, logged.env_id, logged.event);
-        Ok(RecordedRow::of(place, game.and_then(|game| game.key.batch), found))
+        RecordedRow::of(
+            place,
+            game.and_then(|game| game.key.batch),
+            compare_logged(&slots, game, logged.event > 0),
+        )
     };
     estimates.iter().map(row).collect()
-}
-
-/// Deviations of marginal contributions; `None` where the players of the result are groups of those recorded, or coalitions
-/// are missing.
-fn deviations(result: &GameResult, game: &Game) -> Option<Vec<f64>> {
-    let values = result.players.iter().map(|player| player.shapley).collect::<Option<Vec<f64>>>()?;
-    (values.len() == game.table.n_players()).then(|| marginal_deviations(&game.table, &values)).flatten()
 }
 
 fn logged_value(estimate: &LoggedEstimate) -> Logged {

@@ -3,10 +3,10 @@
 use clap::{Args, ValueEnum};
 
 use super::games::{
-    Games, Wanted, check_units, compute_games, input_of, read_games, remark_copies, remark_direction,
-    wanted_values,
+    Measuring, Share, check_left_out, check_units, facts_of, measure_column, read_games, remark_copies,
+    remark_direction, wanted_columns,
 };
-use super::group_args::{GroupArgs, check_grouping};
+use super::group_args::{GroupArgs, check_grouping, unmatched};
 use super::idle::{Given, refuse_idle};
 use super::logged::{compare, read_logged};
 use super::roles::RoleArgs;
@@ -17,11 +17,12 @@ use crate::attribution::{
 };
 use crate::commands::common::OnBadArg;
 use crate::commands::figures::{FigureArgs, FigureKindArgs, only};
-use crate::commands::{CommandError, Context, Outcome, refuse_doubled};
+use crate::commands::{CommandError, Completeness, Context, Outcome, refuse_doubled};
 use crate::console::Console;
 use crate::records::{CoalitionRecording, LoggedEstimates};
 use crate::report::{ShapleyRows, SlotRows, shapley_figure, write_shapley};
 use crate::results::{CoalitionReading, Direction, IntervalKind, ShapleyAnalysis, ShapleyDocument};
+use crate::shards::{FoundGames, GroupGames, RecordingFacts};
 use crate::stats::ConfidenceLevel;
 
 /// How each slot's share of the value is computed: exactly from all coalitions, from permutations with honest
@@ -386,19 +387,48 @@ impl ShapleyArgs {
 /// Unreadable input, games without a value under the method, or an output that cannot be written.
 pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandError> {
     let analysis = args.analysis(context)?;
+    check_view(args, context)?;
+    let files = context.discover(&args.runs)?.files;
+    let recording = read_games(&analysis.value, &analysis.reading, &context.console, &files)?;
+    let found = measure(&analysis, &context.console, &recording, Share::ALL)?;
+    conclude(args, context, &analysis, found, Completeness::Whole)
+}
+
+/// Refuses flags about what is shown that show nothing, and outputs that are there.
+///
+/// # Errors
+/// The first such flag.
+pub(in crate::commands) fn check_view(args: &ShapleyArgs, context: &Context) -> Result<(), CommandError> {
     context.check_table_flag("games", args.games.is_some())?;
     context.check_view_flag("sort", "orders a table", args.sort != SortArg::Name)?;
     args.figure.check(&args.figure_kind, context)?;
-    context.check_output()?;
-    let files = context.discover(&args.runs)?.files;
-    let recording = read_games(&analysis.value, &analysis.reading, &context.console, &files)?;
-    let shown = ShapleyRows { games: args.games.unwrap_or(DEFAULT_GAMES), order: order(args, &recording)? };
+    context.check_output()
+}
+
+/// Says what the games come to.
+///
+/// # Errors
+/// Flags that changed nothing, or an output that cannot be written.
+pub(in crate::commands) fn conclude(
+    args: &ShapleyArgs,
+    context: &Context,
+    analysis: &ShapleyAnalysis,
+    found: FoundGames<GameResult>,
+    completeness: Completeness,
+) -> Result<Outcome, CommandError> {
+    let shown =
+        ShapleyRows { games: args.games.unwrap_or(DEFAULT_GAMES), order: order(args, &found.recording)? };
+    let has_unnamed_slots = found.recording.has_unnamed_slots;
     let logged = match &args.compare_recorded {
-        Some(file) => Some(read_logged(Some(&**file).filter(|file| !file.is_empty()), &files, context)?),
+        Some(file) => {
+            let files = context.discover(&args.runs)?.files;
+            Some(read_logged(Some(&**file).filter(|file| !file.is_empty()), &files, context)?)
+        }
         None => None,
     };
-    let documents = compute(&analysis, &context.console, &recording, logged.as_deref())?;
-    refuse_idle(&args.given(), &recording, &documents)?;
+    let mut documents = documents(analysis, &context.console, found, logged.as_deref())?;
+    refuse_idle(&args.given(), has_unnamed_slots, &documents)?;
+    documents.iter_mut().for_each(|document| completeness.tell(&mut document.verdict));
     let counts = documents.iter().flat_map(|document| &document.summary).map(|row| row.n_units);
     args.testing.check(counts.max().unwrap_or(0), args.confidence)?;
     if args.figure.write(&args.figure_kind, context, |kind| shapley_figure(only(&documents)?, kind))? {
@@ -412,7 +442,7 @@ pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandErro
 ///
 /// # Errors
 /// The order of a recording that has none.
-fn order(args: &ShapleyArgs, recording: &CoalitionRecording) -> Result<SlotRows, CommandError> {
+fn order(args: &ShapleyArgs, recording: &RecordingFacts) -> Result<SlotRows, CommandError> {
     let untold = |reason: &str| {
         CommandError::usage(
             format!("--sort given: {reason}"),
@@ -430,7 +460,7 @@ fn order(args: &ShapleyArgs, recording: &CoalitionRecording) -> Result<SlotRows,
     }
 }
 
-/// One document per value column asked for; the recording may hold more. Estimates of a trainer are put beside.
+/// One document per value column asked for; the recording may hold more.
 ///
 /// # Errors
 /// Games without a value under the method.
@@ -438,53 +468,71 @@ pub(in crate::commands) fn compute(
     analysis: &ShapleyAnalysis,
     console: &Console,
     recording: &CoalitionRecording,
-    logged: Option<&[LoggedEstimates]>,
 ) -> Result<Vec<ShapleyDocument>, CommandError> {
-    let progress = console.progress();
-    let on_bad = analysis.reading.on_bad;
+    documents(analysis, console, measure(analysis, console, recording, Share::ALL)?, None)
+}
+
+/// The values of single games.
+///
+/// # Errors
+/// Games without a value under the method.
+pub(in crate::commands) fn measure(
+    analysis: &ShapleyAnalysis,
+    console: &Console,
+    recording: &CoalitionRecording,
+    share: Share,
+) -> Result<FoundGames<GameResult>, CommandError> {
+    let progress = &console.progress();
+    let measuring = Measuring { on_bad: analysis.reading.on_bad, console, recording, share, progress };
     let quotient = Quotient::new(analysis.grouping.group.clone());
     let unions = analysis.grouping.partition.clone().map(Unions::new);
-    wanted_values(&analysis.value, recording)
-        .into_iter()
-        .map(|Wanted { value, name, games }| {
-            let settled = ShapleyAnalysis {
-                better: analysis.better.or_else(|| Direction::of_column(name)),
-                ..analysis.clone()
-            };
-            let engine = ShapleyEngine::new(settled.engine());
-            let compute = |game: &Game| match &unions {
-                Some(unions) => engine.owen(game, unions),
-                None if quotient.is_trivial() => engine.game(game),
-                None => engine.game(&quotient.of(game)?),
-            };
-            progress.begin("computing", games.len() as u64);
-            let games = compute_games(on_bad, console, recording, (games, value), &progress, compute)?;
-            check_grouping(&quotient, unions.as_ref())?;
-            remark(analysis, console, &games.results, name);
-            let recorded =
-                logged.map(|logged| compare(&games.results, (recording, value), logged)).transpose()?;
-            let document = document(analysis, recording, name, games).beside(recorded).concluded();
-            check_interval(&document, console)?;
-            Ok(document)
+    let columns = wanted_columns(&analysis.value, recording).map(|column| {
+        let engine = ShapleyEngine::new(analysis.settled(column.1).engine());
+        measure_column(&measuring, column, |game: &Game| match &unions {
+            Some(unions) => engine.owen(game, unions),
+            None if quotient.is_trivial() => engine.game(game),
+            None => engine.game(&quotient.of(game)?),
         })
-        .collect()
+    });
+    Ok(FoundGames {
+        columns: columns.collect::<Result<_, _>>()?,
+        unmatched: unmatched(&quotient, unions.as_ref()),
+        recording: facts_of(recording),
+    })
+}
+
+/// What the games come to, a document for each value column and group. Estimates of a trainer are put beside.
+fn documents(
+    analysis: &ShapleyAnalysis,
+    console: &Console,
+    found: FoundGames<GameResult>,
+    logged: Option<&[LoggedEstimates]>,
+) -> Result<Vec<ShapleyDocument>, CommandError> {
+    check_grouping(&found.unmatched)?;
+    let mut documents = Vec::new();
+    for column in found.columns {
+        let name = column.name.clone();
+        for games in column.into_groups() {
+            check_left_out(&games, console)?;
+            remark(analysis, console, &games.results, &name);
+            let recorded = logged.map(|logged| compare(&games.results, logged));
+            let document = document(analysis, &found.recording, &name, games).beside(recorded).concluded();
+            check_interval(&document, console)?;
+            documents.push(document);
+        }
+    }
+    Ok(documents)
 }
 
 fn document(
     analysis: &ShapleyAnalysis,
-    recording: &CoalitionRecording,
+    recording: &RecordingFacts,
     value: &str,
-    games: Games<GameResult>,
+    games: GroupGames<GameResult>,
 ) -> ShapleyDocument {
     let summary = summarize_players(&games.results, &analysis.inference());
-    let input = input_of(recording, games.n_skipped);
-    // What was left open is said as it was decided: the column, and which way it is good.
-    let settled = ShapleyAnalysis {
-        value: vec![value.to_owned()],
-        better: analysis.better.or_else(|| Direction::of_column(value)),
-        ..analysis.clone()
-    };
-    ShapleyDocument::new(settled, value, games.results, summary, input)
+    let input = recording.input(games.n_left_out);
+    ShapleyDocument::new(analysis.settled(value), value, games.results, summary, input)
 }
 
 /// Units of drawn permutations from which on their spread is known well enough: of 10 pairs, 86 to 91 % at 95 %.

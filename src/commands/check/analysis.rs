@@ -172,8 +172,8 @@ impl<'a> AnalysisCache<'a> {
             Asked::Shapley(analysis) => {
                 let place = self.coalitions_of(request, analysis)?;
                 let recording = &self.coalitions[place].recording;
-                let documents = shapley::compute(analysis, &self.context.console, recording, None)?;
-                refuse_idle(&request.given, recording, &documents)?;
+                let documents = shapley::compute(analysis, &self.context.console, recording)?;
+                refuse_idle(&request.given, recording.has_unnamed_slots(), &documents)?;
                 Measured::of_shapley(&documents)
             }
             Asked::Stats(analysis) => {

@@ -5,6 +5,7 @@
 //! asked for.
 
 mod alignment;
+mod divisible;
 mod encoding;
 mod files;
 mod index;
@@ -16,5 +17,6 @@ mod repeats;
 mod twins;
 mod walks;
 
+pub use self::divisible::DivisibleCoalitions;
 pub use self::options::CoalitionOptions;
 pub use self::recording::{CoalitionRecording, CoalitionRowView, GameSummary};

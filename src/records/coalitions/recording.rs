@@ -159,12 +159,13 @@ impl CoalitionRecording {
         &self.index.games[index].alignment.players
     }
 
-    /// Slots as rows list them, each where it comes first, games in order of key; `None` where rows list only those
-    /// that are on.
-    pub fn slots_as_listed(&self) -> Option<Vec<String>> {
+    /// Slots as rows list them, each where it comes first, games in order of key, with the place of the game that is the
+    /// first to list them; `None` where rows list only those that are on.
+    pub fn slots_as_listed(&self) -> Option<Vec<(usize, Vec<String>)>> {
         let mut known = BTreeSet::new();
-        let mut listed = Vec::new();
-        for game in &self.index.games {
+        let mut listed: Vec<(usize, Vec<String>)> = Vec::new();
+        for (place, game) in self.index.games.iter().enumerate() {
+            let mut own = Vec::new();
             let alignment = &game.alignment;
             // The alignment is that of the first row run.
             let (_, part, run) = self.row_runs(game).next()?;
@@ -175,8 +176,11 @@ impl CoalitionRecording {
                 let player = alignment.moves.as_ref().map_or(bit, |moves| moves[bit]);
                 let name = &alignment.players[player];
                 if known.insert(name) {
-                    listed.push(name.clone());
+                    own.push(name.clone());
                 }
+            }
+            if !own.is_empty() {
+                listed.push((place, own));
             }
         }
         Some(listed)

@@ -38,6 +38,20 @@ impl CoalitionRecording {
         None
     }
 
+    /// A number of everything that each run holds: the same for runs that hold the same.
+    pub fn run_contents(&self) -> Vec<(String, u64)> {
+        let mut runs: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        for game in 0..self.n_games() {
+            runs.entry(&self.key(game).run_id).or_default().push(self.contents(game));
+        }
+        let number = |games: Vec<u64>| {
+            let mut hasher = DefaultHasher::new();
+            games.hash(&mut hasher);
+            hasher.finish()
+        };
+        runs.into_iter().map(|(run, games)| (run.to_owned(), number(games))).collect()
+    }
+
     /// A number of the rows of a game that does not depend on their order, nor on the run they are of. Games of one value
     /// throughout have nothing of their own, and get the number of their key.
     fn contents(&self, game: usize) -> u64 {

@@ -1,0 +1,155 @@
+//! `simic shard plan`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::asked::Divisible;
+use super::{Parser, VERSION};
+use crate::commands::memory::parse_bytes;
+use crate::commands::{CommandError, Context, Outcome};
+use crate::records::{InputFile, JobFolder, fingerprints_of, plan_hash};
+use crate::report::write_job;
+use crate::results::{JOB_SCHEMA, JobDocument, JobRecording, TaskInput, TaskRow, settings_hash};
+use crate::shards::{Division, Task, divide};
+
+/// Bytes that a task reads unless told otherwise.
+const DEFAULT_TARGET: u64 = 64_000_000;
+
+/// Divides a command into tasks that any machine can compute, and writes them to JOB/job.json and JOB/plan.jsonl.
+///
+/// A run is never divided, nor the games of a run's episode. Tasks read what they need of the files that the command names, so
+/// every machine has to see them under the same paths.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  simic shard plan job -- analyze shapley runs/
+  simic shard plan job --target-bytes 1GB -- analyze interactions runs/ --index fsii --order 3
+  simic shard plan job --force -- analyze ablation 'runs/**/*.parquet'")]
+pub struct PlanArgs {
+    /// Folder of the job, made where there is none
+    #[arg(value_name = "JOB")]
+    pub job: PathBuf,
+    /// Bytes that one task reads, about: 64MB, 1GiB [default: 64MB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub target_bytes: Option<u64>,
+    /// The command with its flags
+    #[arg(last = true, required = true, value_name = "VERB RUNS", allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+/// Looks at the files, divides, writes, reports.
+///
+/// # Errors
+/// A command that cannot be divided, unreadable input, a folder that is there or cannot be written.
+pub(super) fn run(args: &PlanArgs, parser: &Parser<'_>, context: &Context) -> Result<Outcome, CommandError> {
+    let folder = JobFolder::at(&args.job);
+    if folder.has_job() && !context.common.force {
+        return Err(CommandError::usage(
+            format!("{} holds a job", args.job.display()),
+            "--force replaces it; its parts stay and are made anew where they do not fit",
+        ));
+    }
+    context.check_output()?;
+    let asked = (parser.typed)(&args.command)?;
+    let own = &asked.context;
+    asked.verb.check_view(own)?;
+    let settings = asked.verb.settings(own)?;
+    let files = own.discover(asked.verb.runs())?.files;
+    if let Some(file) = files.iter().find(|file| file.path_on_disk().is_none_or(|path| !path.is_file())) {
+        return Err(CommandError::usage(
+            format!("{} can be read only once, and every task has to read its share", file.name),
+            "write it to a file first",
+        ));
+    }
+    let divisible = asked.verb.divisible(&files, own)?;
+    Context::check_unchanged(&divisible.files)?;
+    let target_bytes = args.target_bytes.unwrap_or(DEFAULT_TARGET).max(1);
+    let tasks = divide(&divisible.units, Division { target_bytes, ..divisible.how });
+    let inputs = fingerprints(&divisible.files)?;
+    let rows = task_rows(&tasks, &divisible, &inputs);
+    let plan = lines(&rows);
+    let mut runs: Vec<&String> = rows.iter().flat_map(|row| &row.units).collect();
+    runs.sort_unstable();
+    runs.dedup();
+    let job = JobDocument {
+        schema: JOB_SCHEMA.to_owned(),
+        simic: VERSION.to_owned(),
+        verb: asked.verb.name().to_owned(),
+        arguments: asked.arguments.clone(),
+        settings_hash: settings_hash(&settings),
+        settings,
+        directory: std::env::current_dir().map_or_else(|_| String::new(), |path| path.display().to_string()),
+        target_bytes,
+        n_tasks: rows.len(),
+        plan_hash: plan_hash(&plan),
+        undivided: undivided(&rows, target_bytes, &divisible),
+        recording: JobRecording { n_runs: runs.len(), ..divisible.recording.clone() },
+        inputs,
+    };
+    folder.write(&job, &plan)?;
+    for reason in &job.undivided {
+        context.console.note(reason);
+    }
+    let place = args.job.display().to_string();
+    context.write(|out| write_job(&job, &place, context.format(), &context.screen(), out))?;
+    Ok(Outcome::Clean)
+}
+
+/// Fingerprints of files by name; one file may be looked at in several ways.
+fn fingerprints(files: &[InputFile]) -> Result<BTreeMap<String, String>, CommandError> {
+    let mut names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(fingerprints_of(&names)?)
+}
+
+fn task_rows(tasks: &[Task], divisible: &Divisible, inputs: &BTreeMap<String, String>) -> Vec<TaskRow> {
+    let places: BTreeMap<&str, usize> =
+        divisible.order.iter().enumerate().map(|(place, run)| (run.as_str(), place)).collect();
+    let input = |file: &InputFile, parts: &Option<Vec<usize>>| TaskInput {
+        name: file.name.clone(),
+        fingerprint: inputs.get(&file.name).cloned().unwrap_or_default(),
+        run: file.run.clone(),
+        found: file.origin,
+        parts: parts.clone(),
+    };
+    let row = |(id, task): (usize, &Task)| TaskRow {
+        id,
+        inputs: task.files.iter().map(|read| input(&divisible.files[read.file], &read.parts)).collect(),
+        units: task.runs.clone(),
+        places: task.runs.iter().filter_map(|run| places.get(run.as_str())).copied().collect(),
+        share: task.share,
+        bytes: task.n_bytes,
+    };
+    tasks.iter().enumerate().map(row).collect()
+}
+
+fn lines(rows: &[TaskRow]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for row in rows {
+        // A row of texts and numbers is always JSON.
+        lines.extend(serde_json::to_vec(row).unwrap_or_default());
+        lines.push(b'\n');
+    }
+    lines
+}
+
+/// Why tasks are larger than they were to be.
+fn undivided(rows: &[TaskRow], target_bytes: u64, divisible: &Divisible) -> Vec<String> {
+    let mut reasons = divisible.undivided.clone();
+    let large: Vec<&TaskRow> = rows.iter().filter(|row| row.bytes > target_bytes).collect();
+    if let Some(largest) = large.iter().max_by_key(|row| row.bytes) {
+        let (n, mega) = (large.len(), largest.bytes.div_ceil(1_000_000));
+        let tasks = if n == 1 { "1 task reads".to_owned() } else { format!("{n} tasks read") };
+        let shares = if largest.share.is_some() {
+            "; its games are shared out over tasks that each read all of it"
+        } else {
+            ""
+        };
+        reasons.push(format!(
+            "{tasks} more than was asked, up to {mega} MB: what belongs to one run is read together{shares}"
+        ));
+    }
+    reasons
+}

@@ -1,0 +1,148 @@
+//! `simic shard run`.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use clap::Args;
+
+use super::merge::{check_version, sound_part};
+use crate::commands::error::AGAIN;
+use crate::commands::{CommandError, Context, Outcome};
+use crate::records::JobFolder;
+use crate::results::TaskRow;
+
+/// Tries of a task whose failure may pass.
+const TRIES: usize = 3;
+
+/// Computes all tasks that have no sound part, several at once, each by a process of its own.
+///
+/// What fails and may pass is tried three times. A process that is ended leaves what it has finished; run it again for the
+/// rest.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  simic shard run job
+  simic shard run job --workers 4 && simic shard merge job")]
+pub struct RunArgs {
+    /// Folder of the job
+    #[arg(value_name = "JOB")]
+    pub job: PathBuf,
+    /// Tasks computed at once [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
+}
+
+/// Starts a process for every task without a part.
+///
+/// # Errors
+/// The first task that failed, by its number.
+pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandError> {
+    let folder = JobFolder::at(&args.job);
+    let job = folder.job()?;
+    check_version(&job)?;
+    let is_open = |task: &TaskRow| {
+        let part = folder.read_part(task.id).ok().flatten();
+        part.is_none_or(|bytes| sound_part(&folder, &job, task, &bytes).is_err())
+    };
+    let open: Vec<TaskRow> = folder.tasks(&job)?.into_iter().filter(is_open).collect();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = args.workers.map_or(cores, usize::from).min(open.len().max(1));
+    let threads = context.common.threads.map_or((cores / workers).max(1), usize::from);
+    let program =
+        std::env::current_exe().map_err(|source| CommandError::Output { target: "a task".into(), source })?;
+    let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let progress = context.console.progress();
+    progress.begin("computing tasks", open.len() as u64);
+    let work = || {
+        while let Some(task) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let start = || {
+                let mut command = Command::new(&program);
+                command.args(["shard", "exec"]).arg(&args.job);
+                command.args(["--task", &task.id.to_string(), "--threads", &threads.to_string()]);
+                command.args(["--until-stdin-ends", "--quiet", "--no-config", "--progress", "never"]);
+                // What this process was told by its environment stands in the job.
+                for (name, _) in std::env::vars_os() {
+                    if name.to_string_lossy().starts_with("SIMIC_") {
+                        command.env_remove(name);
+                    }
+                }
+                command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
+            };
+            if let Err(problem) = tried(start) {
+                failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((task.id, problem));
+            }
+            progress.advance(1);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(work);
+        }
+    });
+    drop(progress);
+    let mut failures = failures.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    failures.sort_by_key(|(task, _)| *task);
+    for (task, problem) in &failures {
+        context.console.warn(&format!("task {task}: {}", problem.text));
+    }
+    match failures.first() {
+        None => {
+            let (n, of) = (open.len(), job.n_tasks);
+            context
+                .console
+                .note(&format!("{n} of {of} tasks computed; simic shard merge {}", args.job.display()));
+            Ok(Outcome::Clean)
+        }
+        Some((task, problem)) => Err(CommandError::Tasks {
+            failed: failures.len(),
+            first: *task,
+            may_pass: failures.iter().all(|(_, problem)| problem.may_pass),
+            text: problem.text.clone(),
+        }),
+    }
+}
+
+/// Why a task has no part.
+struct Failure {
+    text: String,
+    may_pass: bool,
+}
+
+/// Runs a task, again where its failure may pass.
+fn tried(start: impl Fn() -> std::io::Result<Child>) -> Result<(), Failure> {
+    let mut last = Failure { text: String::new(), may_pass: true };
+    for _ in 0..TRIES {
+        match once(&start) {
+            Ok(()) => return Ok(()),
+            Err(failure) => last = failure,
+        }
+        if !last.may_pass {
+            break;
+        }
+    }
+    Err(last)
+}
+
+fn once(start: &impl Fn() -> std::io::Result<Child>) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure { text: error.to_string(), may_pass: true };
+    let mut child = start().map_err(failed)?;
+    // Open for as long as this process lives, and no longer: a task does not outlive it.
+    let stdin = child.stdin.take();
+    let mut text = String::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        let mut bytes = Vec::new();
+        stderr.read_to_end(&mut bytes).map_err(failed)?;
+        text = String::from_utf8_lossy(&bytes).trim().to_owned();
+    }
+    let status = child.wait().map_err(failed)?;
+    drop(stdin);
+    if status.success() {
+        return Ok(());
+    }
+    if text.is_empty() {
+        text = format!("ended with {status}");
+    }
+    Err(Failure { text, may_pass: status.code() == Some(i32::from(AGAIN)) })
+}

@@ -1,0 +1,148 @@
+//! The command line of a job: what was typed behind `--`, with everything that the environment and the configuration add.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Command};
+
+use crate::commands::CommandError;
+use crate::config;
+
+/// A command line as a job stores it.
+pub(crate) struct Complete {
+    /// What it says, parsed.
+    pub(crate) matches: ArgMatches,
+    /// The arguments with everything that was added, without what the verb is to read.
+    pub(crate) arguments: Vec<String>,
+    /// Flags that the configuration file added, and the file.
+    pub(crate) added: Vec<String>,
+}
+
+/// Where flags come from besides the arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Surroundings {
+    /// The configuration file, and what `command` reads from the environment.
+    Heeded,
+    /// Nowhere: everything stands in the arguments.
+    Ignored,
+}
+
+/// Parses the arguments of a command that stand in a job, or are typed for one.
+///
+/// # Errors
+/// Arguments that make no sense, in one line.
+pub(crate) fn complete(
+    command: &Command,
+    typed: &[String],
+    surroundings: Surroundings,
+) -> Result<Complete, CommandError> {
+    let mut arguments: Vec<OsString> = vec!["simic".into()];
+    arguments.extend(typed.iter().map(OsString::from));
+    let parse = |arguments: &[OsString]| {
+        command.clone().try_get_matches_from(arguments).map_err(|error| told(&error, typed))
+    };
+    let mut matches = parse(&arguments)?;
+    let mut added = Vec::new();
+    if surroundings == Surroundings::Heeded {
+        let extra = config::extra_arguments(command, &matches, &BTreeSet::new())
+            .map_err(|error| CommandError::usage(error.to_string(), "--no-config runs without it"))?;
+        let file = extra.path.display();
+        added.extend(extra.flags.iter().map(|flag| format!("--{flag}, from {file}")));
+        arguments.extend(extra.arguments);
+        matches = parse(&arguments)?;
+    }
+    // Flags that every command has are known to each once the whole is built.
+    let mut built = command.clone();
+    built.build();
+    let mut stored = Vec::new();
+    spell(&built, &matches, &mut stored);
+    Ok(Complete { matches, arguments: stored, added })
+}
+
+/// The first line of what is wrong.
+fn told(error: &clap::Error, typed: &[String]) -> CommandError {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let words: Vec<&str> =
+        typed.iter().map(String::as_str).take_while(|word| !word.starts_with('-')).take(2).collect();
+    CommandError::usage(
+        format!("behind --: {line}"),
+        format!("simic {} --help says what it takes", words.join(" ")),
+    )
+}
+
+/// Spells out everything that was given, wherever it came from: the verb, then its flags.
+fn spell(command: &Command, matches: &ArgMatches, spelled: &mut Vec<String>) {
+    if let Some((name, inner)) = matches.subcommand() {
+        spelled.push(name.to_owned());
+        if let Some(command) = command.find_subcommand(name) {
+            spell(command, inner, spelled);
+        }
+        return;
+    }
+    for argument in command.get_arguments() {
+        let Some(long) = argument.get_long() else { continue };
+        let id = argument.get_id().as_str();
+        let is_given =
+            matches!(matches.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
+        if !is_given || ["config", "no-config"].contains(&long) {
+            continue;
+        }
+        if matches!(argument.get_action(), ArgAction::SetTrue) {
+            if matches.get_flag(id) {
+                spelled.push(format!("--{long}"));
+            }
+            continue;
+        }
+        for occurrence in matches.get_raw_occurrences(id).into_iter().flatten() {
+            let values: Vec<String> = occurrence.map(|value| value.to_string_lossy().into_owned()).collect();
+            spelled.push(format!("--{long}={}", values.join(",")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+    use crate::commands::CommonArgs;
+
+    fn command() -> Command {
+        let verb = Command::new("shapley").args([
+            clap::Arg::new("runs").num_args(0..),
+            clap::Arg::new("slots").long("slots").value_delimiter(','),
+            clap::Arg::new("value").long("value").action(ArgAction::Append),
+            clap::Arg::new("deep").long("deep").action(ArgAction::SetTrue),
+        ]);
+        CommonArgs::augment_args(Command::new("simic")).subcommand(verb)
+    }
+
+    fn stored(typed: &[&str]) -> Result<Vec<String>, String> {
+        let typed: Vec<String> = typed.iter().map(ToString::to_string).collect();
+        complete(&command(), &typed, Surroundings::Ignored)
+            .map(|found| found.arguments)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn everything_but_what_is_read_is_stored() {
+        let typed =
+            ["shapley", "runs", "--slots", "a,b", "--value", "x", "--value=y", "--seed", "3", "--deep"];
+        let found = stored(&typed).expect("arguments");
+        assert_eq!(found[0], "shapley");
+        let mut flags = found[1..].to_vec();
+        flags.sort();
+        assert_eq!(flags, ["--deep", "--seed=3", "--slots=a,b", "--value=x", "--value=y"]);
+        // What is stored is read as what was typed.
+        let again: Vec<&str> = found.iter().map(String::as_str).collect();
+        assert_eq!(stored(&again).expect("arguments"), found);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_in_one_line() {
+        let problem = stored(&["shapley", "--valu", "x"]).expect_err("refused");
+        assert!(problem.starts_with("behind --: ") && !problem.contains('\n'), "{problem}");
+    }
+}

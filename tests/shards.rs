@@ -1,0 +1,440 @@
+//! Jobs of many tasks print what one machine prints, and refuse what is not theirs.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use super::normalizers::{folder, simic};
+
+const GAMES: &str = "fixtures/simulated/campaign.parquet";
+const WALKS: &str = "fixtures/simulated/walks.parquet";
+
+fn words(text: &str) -> Vec<&str> {
+    text.split_whitespace().collect()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn done(arguments: &[&str]) -> Output {
+    let output = simic(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    output
+}
+
+fn refused(arguments: &[&str], code: i32) -> String {
+    let output = simic(arguments);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+    assert!(output.stdout.is_empty(), "{arguments:?} printed a result");
+    stderr
+}
+
+/// A job planned for tasks of so many bytes; gives the number of tasks.
+fn planned(job: &str, target: &str, command: &[&str]) -> usize {
+    let plan = ["shard", "plan", job, "--force", "--format", "json", "--target-bytes", target, "--"];
+    let output = done(&[&plan[..], command].concat());
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let n_tasks = document["n_tasks"].as_u64().expect("a number");
+    usize::try_from(n_tasks).expect("a number")
+}
+
+/// Numbers in an order of their own: every one once, and some again.
+fn shuffled(n: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by_key(|i| (i + 1).wrapping_mul(2_654_435_761) % 1009);
+    order.extend((0..n).step_by(3));
+    order
+}
+
+fn computed(job: &str, n_tasks: usize) {
+    for task in shuffled(n_tasks) {
+        done(&["shard", "exec", job, "--task", &task.to_string(), "--threads", "1"]);
+    }
+}
+
+/// Bytes of all files below a place.
+fn bytes_of(place: &Path) -> u64 {
+    if place.is_dir() {
+        let entries = std::fs::read_dir(place).expect("readable");
+        entries.map(|entry| bytes_of(&entry.expect("readable").path())).sum()
+    } else {
+        std::fs::metadata(place).expect("there").len()
+    }
+}
+
+/// Plans of several sizes of the command on `runs` come to what the command prints by itself, in every format.
+fn is_what_one_machine_prints(runs: &str, command: &str, formats: &[&str], shards: &[u64]) {
+    let (_directory, path) = folder();
+    let job = path("job");
+    let mut line = words(command);
+    line.insert(2, runs);
+    let whole: Vec<Output> =
+        formats.iter().map(|format| simic(&[&line[..], &["--format", format]].concat())).collect();
+    for n_shards in shards {
+        let target = (bytes_of(Path::new(runs)) / n_shards).max(1).to_string();
+        let n_tasks = planned(&job, &target, &line);
+        assert!(*n_shards == 1 || n_tasks > 1, "{command}: {n_tasks} tasks for {n_shards} shards");
+        computed(&job, n_tasks);
+        assert!(done(&["shard", "status", &job]).status.success());
+        for (format, whole) in formats.iter().zip(&whole) {
+            let merged = simic(&["shard", "merge", &job, "--format", format]);
+            let is_same = merged.stdout == whole.stdout && merged.status.code() == whole.status.code();
+            assert!(
+                is_same,
+                "{command} as {format}, {n_tasks} tasks:\n{}\n{}\n---\n{}",
+                text(&merged.stderr),
+                text(&merged.stdout),
+                text(&whole.stdout)
+            );
+        }
+    }
+}
+
+const FORMATS: [&str; 4] = ["json", "table", "csv", "parquet"];
+
+/// A folder of recorded games of several runs, in files of several row groups where it is large.
+fn games(folder: &str, n_runs: &str) {
+    done(&[
+        "simulate",
+        "coalitions",
+        "-o",
+        folder,
+        "--n-runs",
+        n_runs,
+        "--n-slots",
+        "4",
+        "--n-episodes",
+        "3",
+    ]);
+}
+
+#[test]
+fn values_of_games_are_the_same_over_any_number_of_tasks() {
+    let (_directory, path) = folder();
+    let runs = path("runs/");
+    games(&runs, "7");
+    is_what_one_machine_prints(&runs, "analyze shapley", &FORMATS, &[1, 2, 7, 64]);
+    for flags in [
+        "--method permutation --permutations 20 --seed 5 --games 2",
+        "--method kernel --confidence 0.9 --cluster game --sort value",
+        "--sources --target-half-width 0.01 --cluster episode",
+        "--method bounds --range -1,2",
+        "--group r0c0=left --group r0c1=left --ci normal",
+        "--partition by-prefix --adjust bh --sort given",
+    ] {
+        let formats = if flags.contains("--games") || flags.contains("--sort") {
+            &["table", "markdown"][..]
+        } else {
+            &["json", "ndjson", "arrow"]
+        };
+        is_what_one_machine_prints(&runs, &format!("analyze shapley {flags}"), formats, &[3]);
+    }
+}
+
+#[test]
+fn one_file_of_many_games_is_shared_out() {
+    for (file, flags) in [(GAMES, "--value val_accuracy --value val_loss"), (WALKS, "")] {
+        is_what_one_machine_prints(
+            file,
+            &format!("analyze shapley {flags}"),
+            &["json", "csv"],
+            &[1, 2, 7, 64],
+        );
+    }
+}
+
+#[test]
+fn interactions_and_ablations_are_the_same_over_any_number_of_tasks() {
+    let (_directory, path) = folder();
+    let runs = path("runs/");
+    games(&runs, "5");
+    for flags in ["", "--index stii --order 3", "--regime-threshold 0.01 --cluster episode"] {
+        is_what_one_machine_prints(
+            &runs,
+            &format!("analyze interactions {flags}"),
+            &["json", "table"],
+            &[1, 4, 64],
+        );
+    }
+    for flags in ["", "--contrast r0c0,r0c1 --cluster game"] {
+        is_what_one_machine_prints(
+            &runs,
+            &format!("analyze ablation {flags}"),
+            &["json", "csv"],
+            &[1, 4, 64],
+        );
+    }
+    is_what_one_machine_prints(GAMES, "analyze interactions", &["json"], &[2, 7]);
+}
+
+/// Names of columns, files, groups and what was left out come from the whole recording.
+#[test]
+fn tables_with_groups_and_faults_are_the_same_over_any_number_of_tasks() {
+    let (_directory, path) = folder();
+    let runs = path("runs");
+    std::fs::create_dir(&runs).expect("made");
+    for (number, lr) in ["0.1", "0.2", "0.1", "0.3"].into_iter().enumerate() {
+        let mut rows = String::from("run_id,episode,lr,config,val_accuracy\n");
+        for episode in 0..3 {
+            for mask in 0..8 {
+                let value = f64::from((mask * 37 + episode * 11 + 5) % 17) / 17.0;
+                let value = if number == 2 && mask == 3 { "nan".to_owned() } else { value.to_string() };
+                rows.push_str(&format!("r{number},{episode},{lr},{mask:03b},{value}\n"));
+            }
+        }
+        std::fs::write(format!("{runs}/{number}.csv"), rows).expect("written");
+    }
+    std::fs::write(format!("{runs}/other.csv"), "a,b\n1,2\n").expect("written");
+    is_what_one_machine_prints(
+        &runs,
+        "analyze shapley --by lr --on-bad skip --method kernel",
+        &["json", "table"],
+        &[1, 2, 64],
+    );
+    let job = path("job");
+    planned(&job, "1KB", &["analyze", "shapley", &runs]);
+    let plan = std::fs::read_to_string(format!("{job}/plan.jsonl")).expect("a plan");
+    let task = plan.lines().position(|line| line.contains("2.csv")).expect("a task").to_string();
+    let stderr = refused(&["shard", "exec", &job, "--task", &task], 3);
+    assert!(stderr.contains("2.csv") && stderr.contains("row 3"), "{stderr}");
+}
+
+/// A picture, a file, and flags of the view behind --.
+#[test]
+fn what_is_shown_is_decided_when_parts_are_merged() {
+    let (_directory, path) = folder();
+    let (runs, job) = (path("runs/"), path("job"));
+    games(&runs, "3");
+    let n = planned(&job, "1", &["analyze", "shapley", &runs]);
+    computed(&job, n);
+    let (whole, merged) = (path("whole.svg"), path("merged.svg"));
+    done(&["analyze", "shapley", &runs, "-o", &whole, "--figure-kind", "bars"]);
+    done(&["shard", "merge", &job, "-o", &merged, "--", "--figure-kind", "bars"]);
+    assert_eq!(std::fs::read(whole).expect("drawn"), std::fs::read(&merged).expect("drawn"));
+    assert!(refused(&["shard", "merge", &job, "-o", &merged], 2).contains("exists"));
+    let sorted = ["--sort", "value", "--games", "1"];
+    assert_eq!(
+        text(&done(&[&["analyze", "shapley", &runs], &sorted[..]].concat()).stdout),
+        text(&done(&[&["shard", "merge", &job, "--"], &sorted[..]].concat()).stdout)
+    );
+    // Settings are the job's.
+    let stderr = refused(&["shard", "merge", &job, "--", "--confidence", "0.9"], 3);
+    assert!(stderr.contains("other settings: confidence"), "{stderr}");
+    assert!(refused(&["shard", "merge", &job, "--seed", "3"], 2).contains("--seed"));
+}
+
+#[test]
+fn what_is_not_the_jobs_is_refused_by_name() {
+    let (_directory, path) = folder();
+    let (runs, job) = (path("runs/"), path("job"));
+    games(&runs, "4");
+    let command = ["analyze", "shapley", &runs];
+    let n = planned(&job, "1", &command);
+    assert!(n >= 4, "{n}");
+    computed(&job, n);
+    let part = |task: usize| format!("{job}/parts/{task}");
+    let kept = |task: usize| std::fs::read(part(task)).expect("a part");
+    let merge = ["shard", "merge", job.as_str()];
+    let (first, second) = (kept(0), kept(1));
+
+    // A gap.
+    std::fs::remove_file(part(1)).expect("removed");
+    let stderr = refused(&merge, 3);
+    assert!(stderr.contains("parts are missing: 1"), "{stderr}");
+    let status = simic(&["shard", "status", &job, "--format", "json"]);
+    let document: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    assert_eq!((status.status.code(), &document["missing"][0]["task"]), (Some(1), &1.into()));
+    let partial = done(&[&merge[..], &["--allow-missing", "--format", "json"]].concat());
+    let document: serde_json::Value = serde_json::from_slice(&partial.stdout).expect("JSON");
+    assert!(document["verdict"][0].as_str().expect("a sentence").starts_with("Partial: 1 of "), "{document}");
+    assert!(text(&partial.stderr).contains("Partial"), "{}", text(&partial.stderr));
+
+    // An overlap.
+    std::fs::write(part(1), &first).expect("written");
+    assert!(refused(&merge, 3).contains("part 1 holds task 0"));
+    std::fs::write(part(1), &second).expect("written");
+    std::fs::write(part(n + 3), &first).expect("written");
+    assert!(refused(&merge, 3).contains(&format!("part {} is of no task", n + 3)));
+    std::fs::remove_file(part(n + 3)).expect("removed");
+
+    // Damage: of the find, of the head, an end cut off; exec makes the part anew.
+    let mut damaged = first.clone();
+    let last = damaged.len() - 1;
+    damaged[last] ^= 1;
+    for bytes in [&damaged[..], &first[..last], &first[1..], b""] {
+        std::fs::write(part(0), bytes).expect("written");
+        assert!(refused(&merge, 3).contains("part 0 is damaged"));
+        assert_eq!(simic(&["shard", "status", &job]).status.code(), Some(1));
+    }
+    done(&["shard", "exec", &job, "--task", "0"]);
+    assert_eq!(kept(0), first);
+
+    // Parts of other versions, settings, input and plans.
+    let changed = |from: &str, to: &str| {
+        let end = first.iter().position(|byte| *byte == b'\n').expect("a head");
+        let head = text(&first[..end]).replacen(from, to, 1);
+        assert_ne!(head.as_bytes(), &first[..end], "{from}");
+        std::fs::write(part(0), [head.as_bytes(), &first[end..]].concat()).expect("written");
+        refused(&merge, 3)
+    };
+    let version = format!("\"simic\":\"{}\"", env!("CARGO_PKG_VERSION"));
+    assert!(changed(&version, "\"simic\":\"9.9.9\"").contains("made by simic 9.9.9"));
+    assert!(changed("\"settings_hash\":\"", "\"settings_hash\":\"0").contains("other settings"));
+    assert!(changed("\"plan_hash\":\"", "\"plan_hash\":\"0").contains("another plan"));
+    assert!(changed(".parquet\",\"", ".parquet\",\"0").contains("changed"));
+    std::fs::write(part(0), &first).expect("written");
+    done(&merge);
+
+    // Planned anew under other settings, parts of before are made anew.
+    planned(&job, "1", &[&command[..], &["--confidence", "0.9"]].concat());
+    assert!(refused(&merge, 3).contains("part 0 was made under other settings"));
+    assert!(refused(&["shard", "plan", &job, "--", "analyze", "shapley", &runs], 2).contains("holds a job"));
+
+    // Another version of the program.
+    let file = format!("{job}/job.json");
+    let document = std::fs::read_to_string(&file).expect("a job");
+    std::fs::write(&file, document.replacen(env!("CARGO_PKG_VERSION"), "9.9.9", 1)).expect("written");
+    for verb in [&merge[..], &["shard", "exec", &job, "--task", "0"], &["shard", "run", &job]] {
+        assert!(refused(verb, 3).contains("planned with simic 9.9.9"));
+    }
+    std::fs::write(&file, "{}").expect("written");
+    assert!(refused(&merge, 3).contains("no job"));
+}
+
+#[test]
+fn changed_input_is_refused_by_name() {
+    let (_directory, path) = folder();
+    let (runs, job) = (path("runs/"), path("job"));
+    games(&runs, "3");
+    planned(&job, "1", &["analyze", "ablation", &runs]);
+    let mut files: Vec<_> =
+        std::fs::read_dir(&runs).expect("there").map(|file| file.expect("there").path()).collect();
+    files.sort();
+    std::fs::copy(&files[0], &files[1]).expect("copied");
+    let plan = std::fs::read_to_string(format!("{job}/plan.jsonl")).expect("a plan");
+    let name = files[1].file_name().expect("a name").to_string_lossy().into_owned();
+    let task = plan.lines().position(|line| line.contains(&name)).expect("a task").to_string();
+    let stderr = refused(&["shard", "exec", &job, "--task", &task], 3);
+    assert!(stderr.contains("changed since the job was planned") && stderr.contains(&name), "{stderr}");
+    std::fs::remove_file(&files[1]).expect("removed");
+    let stderr = refused(&["shard", "exec", &job, "--task", &task], 3);
+    assert!(stderr.contains("no such file") && stderr.contains(&name), "{stderr}");
+    assert!(!Path::new(&job).join("parts").join(&task).exists());
+}
+
+#[test]
+fn a_job_runs_on_one_machine_and_goes_on_where_it_stopped() {
+    let (_directory, path) = folder();
+    let (runs, job) = (path("runs/"), path("job"));
+    games(&runs, "4");
+    let n = planned(&job, "1", &["analyze", "shapley", &runs]);
+    done(&["shard", "exec", &job, "--task", "1"]);
+    let before = std::fs::metadata(format!("{job}/parts/1")).expect("a part").modified().expect("a time");
+    let output = done(&["shard", "run", &job, "--workers", "2"]);
+    assert!(
+        text(&output.stderr).contains(&format!("{} of {n} tasks computed", n - 1)),
+        "{}",
+        text(&output.stderr)
+    );
+    assert_eq!(
+        before,
+        std::fs::metadata(format!("{job}/parts/1")).expect("a part").modified().expect("a time")
+    );
+    let names: Vec<_> = std::fs::read_dir(format!("{job}/parts")).expect("there").collect();
+    assert_eq!(names.len(), n, "nothing but parts");
+    let merged = done(&["shard", "merge", &job]);
+    assert_eq!(text(&merged.stdout), text(&done(&["analyze", "shapley", &runs]).stdout));
+    assert!(text(&done(&["shard", "run", &job]).stderr).contains(&format!("0 of {n} tasks computed")));
+}
+
+#[test]
+fn the_number_of_a_task_may_stand_in_the_environment() {
+    let (_directory, path) = folder();
+    let job = path("job");
+    planned(&job, "1GB", &["analyze", "shapley", GAMES]);
+    let exec = |value: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_simic"));
+        command.args(["shard", "exec", &job, "--task-env", "ARRAY_TASK"]).env_remove("ARRAY_TASK");
+        let output = command.envs(value.map(|value| ("ARRAY_TASK", value))).output().expect("it runs");
+        (output.status.code(), text(&output.stderr))
+    };
+    assert_eq!(exec(None).0, Some(2));
+    assert_eq!(exec(Some("one")).0, Some(2));
+    assert!(exec(Some("1")).1.contains("no task 1"));
+    assert_eq!(exec(Some("0")), (Some(0), String::new()));
+}
+
+/// Ended while they compute, tasks leave no part and nothing else; a task asked to ends with its standard input.
+#[cfg(unix)]
+#[test]
+fn a_task_that_is_ended_leaves_nothing_behind() {
+    let (_directory, path) = folder();
+    let (runs, job) = (path("runs/"), path("job"));
+    done(&["simulate", "coalitions", "-o", &runs, "--n-runs", "1", "--n-slots", "9", "--n-episodes", "12"]);
+    planned(
+        &job,
+        "1GB",
+        &["analyze", "shapley", &runs, "--method", "permutation", "--permutations", "60000"],
+    );
+    let start = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_simic"));
+        command.args(["shard", "exec", &job, "--task", "0", "--threads", "1"]).args(more);
+        command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts")
+    };
+    let left = || std::fs::read_dir(format!("{job}/parts")).expect("there").count();
+    let mut killed = start(&[]);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    killed.kill().expect("killed");
+    assert!(!killed.wait().expect("it ends").success());
+    assert_eq!(left(), 0);
+    let mut ended = start(&["--until-stdin-ends"]);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    drop(ended.stdin.take());
+    assert_eq!(ended.wait().expect("it ends").code(), Some(143));
+    assert_eq!(left(), 0);
+}
+
+/// What cannot be divided is told when it is planned.
+#[test]
+fn commands_that_cannot_be_divided_are_refused() {
+    let (_directory, path) = folder();
+    let job = path("job");
+    let plan =
+        |command: &str| refused(&[&["shard", "plan", job.as_str(), "--"], &words(command)[..]].concat(), 2);
+    for (command, reason) in [
+        ("inspect fixtures", "inspect cannot be divided"),
+        ("normalize merge fixtures/normalizers/states.json", "cannot be divided"),
+        ("analyze shapley - --format json", "only once"),
+        ("analyze shapley fixtures/simulated/campaign.parquet --nonsense", "--nonsense"),
+        ("analyze shapley fixtures/simulated/campaign.parquet --monotone", "--method bounds"),
+    ] {
+        let stderr = plan(command);
+        assert!(stderr.contains(reason), "{command}: {stderr}");
+        assert!(!Path::new(&job).exists(), "{command}");
+    }
+    assert!(refused(&["shard", "merge", &job], 3).contains("there is no job here"));
+}
+
+/// What simic.toml and the environment add when a job is planned is part of it, and nothing else is when its tasks run.
+#[test]
+fn settings_are_those_of_the_plan() {
+    let (directory, path) = folder();
+    let root = directory.path();
+    let games = std::fs::canonicalize(GAMES).expect("there").display().to_string();
+    std::fs::write(root.join("simic.toml"), "[analyze.shapley]\nconfidence = 0.8\n").expect("written");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_simic"));
+        command.args(arguments).current_dir(root).env("SIMIC_CLUSTER", "game");
+        let output = command.output().expect("it runs");
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let whole = run(&["analyze", "shapley", &games, "--format", "json"]);
+    run(&["shard", "plan", "job", "--", "analyze", "shapley", &games]);
+    std::fs::remove_file(root.join("simic.toml")).expect("removed");
+    assert!(whole.contains("\"confidence\":0.8") && whole.contains("\"cluster\":\"game\""));
+    let job = path("job");
+    done(&["shard", "run", &job]);
+    assert_eq!(text(&done(&["shard", "merge", &job, "--format", "json"]).stdout), whole);
+}
