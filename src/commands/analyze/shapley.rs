@@ -19,7 +19,7 @@ use crate::commands::common::OnBadArg;
 use crate::commands::figures::{FigureArgs, FigureKindArgs, only};
 use crate::commands::{CommandError, Completeness, Context, Outcome, refuse_doubled};
 use crate::console::Console;
-use crate::records::{CoalitionRecording, LoggedEstimates};
+use crate::records::{CoalitionRecording, InputFile, LoggedEstimates};
 use crate::report::{ShapleyRows, SlotRows, shapley_figure, write_shapley};
 use crate::results::{CoalitionReading, Direction, IntervalKind, ShapleyAnalysis, ShapleyDocument};
 use crate::shards::{FoundGames, GroupGames, RecordingFacts};
@@ -391,7 +391,22 @@ pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandErro
     let files = context.discover(&args.runs)?.files;
     let recording = read_games(&analysis.value, &analysis.reading, &context.console, &files)?;
     let found = measure(&analysis, &context.console, &recording, Share::ALL)?;
-    conclude(args, context, &analysis, found, Completeness::Whole)
+    let logged = logged_of(args, Some(&files), context)?;
+    conclude_beside(args, context, &analysis, (found, logged), Completeness::Whole)
+}
+
+/// The trainer's own estimates, where they are asked for: of the file named, else of `files`, else of the runs.
+fn logged_of(
+    args: &ShapleyArgs,
+    files: Option<&[InputFile]>,
+    context: &Context,
+) -> Result<Option<Vec<LoggedEstimates>>, CommandError> {
+    let Some(named) = &args.compare_recorded else { return Ok(None) };
+    let named = Some(&**named).filter(|file| !file.is_empty());
+    Ok(Some(match files {
+        Some(files) => read_logged(named, files, context)?,
+        None => read_logged(named, &context.discover(&args.runs)?.files, context)?,
+    }))
 }
 
 /// Refuses flags about what is shown that show nothing, and outputs that are there.
@@ -416,16 +431,21 @@ pub(in crate::commands) fn conclude(
     found: FoundGames<GameResult>,
     completeness: Completeness,
 ) -> Result<Outcome, CommandError> {
+    let logged = logged_of(args, None, context)?;
+    conclude_beside(args, context, analysis, (found, logged), completeness)
+}
+
+/// The same beside the trainer's own estimates.
+fn conclude_beside(
+    args: &ShapleyArgs,
+    context: &Context,
+    analysis: &ShapleyAnalysis,
+    (found, logged): (FoundGames<GameResult>, Option<Vec<LoggedEstimates>>),
+    completeness: Completeness,
+) -> Result<Outcome, CommandError> {
     let shown =
         ShapleyRows { games: args.games.unwrap_or(DEFAULT_GAMES), order: order(args, &found.recording)? };
     let has_unnamed_slots = found.recording.has_unnamed_slots;
-    let logged = match &args.compare_recorded {
-        Some(file) => {
-            let files = context.discover(&args.runs)?.files;
-            Some(read_logged(Some(&**file).filter(|file| !file.is_empty()), &files, context)?)
-        }
-        None => None,
-    };
     let mut documents = documents(analysis, &context.console, found, logged.as_deref())?;
     refuse_idle(&args.given(), has_unnamed_slots, &documents)?;
     documents.iter_mut().for_each(|document| completeness.tell(&mut document.verdict));
