@@ -119,6 +119,8 @@ fn values_of_games_are_the_same_over_any_number_of_tasks() {
         "--method permutation --permutations 20 --seed 5 --games 2",
         "--method kernel --confidence 0.9 --cluster game --sort value",
         "--sources --target-half-width 0.01 --cluster episode",
+        "--method permutation --permutations 20 --sampling stratified --convergence --target-half-width 0.05",
+        "--ranking --trend --cluster episode --simultaneous",
         "--method bounds --range -1,2",
         "--group r0c0=left --group r0c1=left --ci normal",
         "--partition by-prefix --adjust bh --sort given",
@@ -142,6 +144,13 @@ fn one_file_of_many_games_is_shared_out() {
             &[1, 2, 7, 64],
         );
     }
+}
+
+#[test]
+fn estimates_of_a_trainer_stand_beside_merged_values() {
+    let tables = "fixtures/esper/shapley_tables.parquet";
+    let log = "--compare-recorded=fixtures/esper/run_s_s11/events.jsonl.gz";
+    is_what_one_machine_prints(tables, &format!("analyze shapley {log}"), &["json", "table"], &[1, 2]);
 }
 
 #[test]
