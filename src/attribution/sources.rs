@@ -214,7 +214,8 @@ fn factor(part: f64, now: f64, allowed: f64) -> Option<f64> {
     match () {
         () if part == 0.0 => None,
         () if now <= allowed => Some(1.0),
-        () if left <= 0.0 => None,
+        // What rounding leaves over is nothing.
+        () if left <= 1e-9 * now => None,
         () => Some(part / left),
     }
 }

@@ -9,7 +9,7 @@ const GRID: [f64; 14] =
     [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999, 0.99998, 0.99999];
 
 /// Most momenta of a grid.
-const MOST: usize = 100_000;
+const MOST: usize = 2_000;
 
 /// A momentum, or a grid of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
