@@ -482,7 +482,7 @@ fn every_flag_of_every_verb_changes_an_answer() {
 
 #[test]
 fn flags_without_effect_are_refused_with_the_reason() {
-    let cases: [(&str, &str); 80] = [
+    let cases: [(&str, &str); 81] = [
         ("analyze shapley SWEEP --players attn,aug,norm --by lr --test sign-flip", "needs at least 6"),
         ("analyze shapley GAMES --confidence 0.9999999999999999", "leaves nothing over"),
         ("analyze shapley GAMES -o OUT.svg --figure OUT.svg", "are both"),
@@ -563,6 +563,7 @@ fn flags_without_effect_are_refused_with_the_reason() {
         ("simulate coalitions -o OUT.parquet --noise nan", "not finite"),
         ("normalize compare STEPS --momentum 0.9,0.9", "twice"),
         ("normalize compare STEPS --target reward --divisors --preset sb3", "--preset"),
+        ("normalize compare STEPS --momentum 0.5..0.99:1000 --max-memory 10MB", "of --max-memory"),
     ];
     let place = Workplace::new();
     let mut wrong = Vec::new();

@@ -131,6 +131,7 @@ pub(in crate::commands) fn compute(
     check(&plan)?;
     let recording = open(files, &mut plan, context)?;
     let rules = rules(analysis);
+    check_memory(rules.len(), recording.width(), context)?;
     let progress = context.console.progress();
     let first = first_pass(&recording, &plan, &rules, &progress)?;
     check_shift(analysis.shift_at, &first)?;
@@ -176,6 +177,27 @@ pub(in crate::commands) fn compute(
     let settled = CompareAnalysis { rule: settled(&analysis.rule, &recording), ..analysis.clone() };
     Context::check_unchanged(files)?;
     Ok(ComparisonDocument::new(settled, runs.collect(), input).concluded())
+}
+
+/// Bytes that one dimension of a window takes under one setting: its moments, the state in use, what was clipped.
+const WINDOW_BYTES: u64 = 64;
+
+/// Refuses more settings than there is memory for: each keeps its windows.
+fn check_memory(n_settings: usize, width: usize, context: &Context) -> Result<(), CommandError> {
+    // Windows are joined once there are twice as many as aimed at.
+    let each = 2 * N_WINDOWS * width as u64 * WINDOW_BYTES;
+    let budget = context.budget().bytes();
+    if each.saturating_mul(n_settings as u64) <= budget {
+        return Ok(());
+    }
+    Err(CommandError::usage(
+        format!(
+            "{n_settings} settings of {width} dimensions take {} MB, more than the {} MB of --max-memory",
+            each.saturating_mul(n_settings as u64) / 1_000_000,
+            budget / 1_000_000
+        ),
+        format!("compare at most {} at once, or raise --max-memory", budget / each.max(1)),
+    ))
 }
 
 /// Refuses momenta that are there twice, and the usual grid beside others.
