@@ -64,7 +64,7 @@ pub struct Stop {
 
 impl Convergence {
     /// The course of `n_units` units of `per_unit` permutations each, by what `estimate` makes of a player's first units at a
-    /// level: with a standard error and without an interval where all agree, without both where neither says anything.
+    /// level.
     pub(super) fn of(
         request: ConvergenceRequest,
         (n_players, n_units, per_unit): (usize, usize, usize),
@@ -87,11 +87,9 @@ impl Convergence {
             let level = level.among(open.len());
             let is_narrow = |units: &usize| {
                 (0..n_players).all(|player| {
-                    // Units that all agree have a standard error and no interval: nothing is left to narrow.
-                    estimate(player, *units, level).is_some_and(|found| match found.interval {
-                        Some(interval) => (interval.high - interval.low) / 2.0 <= target,
-                        None => found.standard_error.is_some(),
-                    })
+                    // Units that all agree have no interval: a coalition that none of them met may decide.
+                    let interval = estimate(player, *units, level).and_then(|found| found.interval);
+                    interval.is_some_and(|interval| (interval.high - interval.low) / 2.0 <= target)
                 })
             };
             Stop {

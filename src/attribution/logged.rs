@@ -48,6 +48,8 @@ pub enum LoggedReason {
     SkippedMarginals,
     /// More than sampling explains: the values are of another game than the recorded coalitions.
     AnotherGame,
+    /// Estimates differ, and nothing tells how many samples they have.
+    Untold,
     /// The recorded coalitions give no value of their own without bias.
     Incomplete,
     /// The recorded coalitions are of other slots.
@@ -66,6 +68,7 @@ impl LoggedReason {
             Self::Labels => "labels of other slots",
             Self::SkippedMarginals => "contributions left out",
             Self::AnotherGame => "more than sampling: another game",
+            Self::Untold => "no number of samples: cannot be told",
             Self::Incomplete => "coalitions are missing",
             Self::OtherSlots => "other slots are recorded",
             Self::NoGame => "no coalitions recorded",
@@ -134,17 +137,23 @@ pub fn compare_logged(logged: &[Logged], game: Option<&GameResult>, is_repeat: b
         return LoggedComparison { players, reasons };
     }
     let floor = rounding_floor(game.scale);
-    // What no number of samples was logged for is off by any difference.
     let slack = |player: &LoggedPlayer| ERRORS * player.expected_error.unwrap_or(0.0) + floor;
     let is_off = |player: &LoggedPlayer, value: f64| (player.logged.value - value).abs() > slack(player);
     let own = |player: &LoggedPlayer| player.value.unwrap_or(f64::NAN);
     let is_exact = players.iter().all(|player| (player.logged.value - own(player)).abs() <= floor);
     let fits = players.iter().all(|player| !is_off(player, own(player)));
+    if !is_exact && players.iter().any(|player| player.expected_error.is_none()) {
+        reasons.push(LoggedReason::Untold);
+        return LoggedComparison { players, reasons };
+    }
+    if game.biased {
+        reasons.push(LoggedReason::Incomplete);
+        return LoggedComparison { players, reasons };
+    }
     match (is_exact, fits) {
         (true, _) => reasons.push(LoggedReason::Agrees),
         (false, true) => reasons.push(LoggedReason::Sampling),
         (false, false) if label_by_value(&mut players, floor) => reasons.push(LoggedReason::Labels),
-        (false, false) if game.biased => reasons.push(LoggedReason::Incomplete),
         (false, false) => reasons.push(LoggedReason::AnotherGame),
     }
     LoggedComparison { players, reasons }
@@ -253,6 +262,12 @@ mod tests {
         fewer[1].n_samples = Some(17);
         let found = compare_logged(&fewer, Some(&result), false).reasons;
         assert_eq!(found, [LoggedReason::SkippedMarginals, LoggedReason::Agrees]);
+        for player in &mut fewer {
+            player.n_samples = None;
+            player.value += 0.001;
+        }
+        let found = compare_logged(&fewer, Some(&result), false).reasons;
+        assert_eq!(found, [LoggedReason::Untold]);
         fewer.pop();
         let found = compare_logged(&fewer[..1], Some(&result), false).reasons;
         assert_eq!(found, [LoggedReason::OtherSlots]);

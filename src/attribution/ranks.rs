@@ -2,8 +2,9 @@
 //!
 //! # Formula
 //! Players are ranked by the mean of their unit means, the best first. Resamples of the units, drawn with replacement, are
-//! ranked in the same way: the share of resamples in which a player is first, the least and greatest rank that leave
-//! (1 - level)/2 on either side, and the share in which one player is above the next (ties half). Neighbours in the order are a
+//! ranked in the same way, players of equal means sharing their ranks: the share of resamples in which a player is first (shared by
+//! those that are first together), the least and greatest rank that leave (1 - level)/2 on either side, and the share in which one
+//! player is above the next (ties half). Neighbours in the order are a
 //! tie unless the paired difference of their unit means, over the units in which both play, is told from 0 by Student's t, adjusted
 //! over all neighbours.
 //!
@@ -28,6 +29,9 @@ pub const FEWEST_RANKED_UNITS: usize = 4;
 
 /// Resamples of the units.
 const RESAMPLES: usize = 4000;
+
+/// Means closer than this part of the largest value are equal but for rounding.
+const ROUNDING: f64 = 1e-12;
 
 /// Which end of the values is the best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +70,8 @@ pub struct Neighbours {
     pub interval: Option<ConfidenceInterval>,
     /// Adjusted over all neighbours.
     pub p_adjusted: Option<f64>,
-    /// Whether nothing tells them apart.
-    pub is_tie: bool,
+    /// Whether nothing tells them apart; `None` where nothing can be tested.
+    pub is_tie: Option<bool>,
 }
 
 /// The order of the players.
@@ -86,7 +90,8 @@ pub struct Ranks {
 /// Ranks the players of `summary`, whose unit means come from games of `keys`.
 ///
 /// # Edge cases
-/// `None` of fewer than [`FEWEST_RANKED_UNITS`] units or two players. Players of equal means keep their order.
+/// `None` of fewer than [`FEWEST_RANKED_UNITS`] units or two players, and of values that missing coalitions bias: no interval and no
+/// test would be honest. Players of equal means keep their order and share their rank.
 pub fn rank_players(
     keys: &[&GameKey],
     cluster: Cluster,
@@ -95,39 +100,39 @@ pub fn rank_players(
     inference: &Inference,
 ) -> Option<Ranks> {
     let units = UnitValues::new(keys, cluster, summary, best);
-    if units.values.len() < FEWEST_RANKED_UNITS || summary.len() < 2 {
+    let is_biased = summary.iter().any(|player| player.biased);
+    if units.values.len() < FEWEST_RANKED_UNITS || summary.len() < 2 || is_biased {
         return None;
     }
-    let order = units.order(&(0..units.values.len()).collect::<Vec<_>>());
-    let resampled: Vec<Vec<usize>> = (0..RESAMPLES)
+    let all: Vec<usize> = (0..units.values.len()).collect();
+    let (order, places) = (units.order(&all), units.places(&all));
+    let resampled: Vec<Vec<Places>> = (0..RESAMPLES)
         .into_par_iter()
         .map(|replicate| {
             let key = StreamKey::named("ranks", units.values.len() as u64, 0);
             let mut random = random_stream(inference.seed, key, replicate as u64);
             let n = units.values.len();
             let drawn: Vec<usize> = (0..n).map(|_| random.random_range(0..n)).collect();
-            units.ranks(&drawn)
+            units.places(&drawn)
         })
         .collect();
-    let rank_of = |player: usize| -> Vec<usize> {
-        let mut ranks: Vec<usize> = resampled.iter().map(|ranks| ranks[player]).collect();
+    let sorted = |player: usize, end: fn(&Places) -> usize| -> Vec<usize> {
+        let mut ranks: Vec<usize> = resampled.iter().map(|places| end(&places[player])).collect();
         ranks.sort_unstable();
         ranks
     };
     let left_out = (1.0 - inference.level.get()) / 2.0;
-    let players = order.iter().enumerate().map(|(place, player)| {
-        let ranks = rank_of(*player);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a share of the resamples"
-        )]
-        let cut = (left_out * ranks.len() as f64) as usize;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the resamples")]
+    let cut = (left_out * RESAMPLES as f64) as usize;
+    let players = order.iter().map(|player| {
+        let (least, greatest) = (sorted(*player, |place| place.0), sorted(*player, |place| place.1));
+        let first = resampled.iter().map(|places| places[*player]).filter(|place| place.0 == 0);
+        let first: f64 = first.map(|(_, last)| 1.0 / (last + 1) as f64).sum();
         PlayerRank {
             slot_id: summary[*player].term.clone(),
-            rank: place + 1,
-            first: ranks.iter().filter(|rank| **rank == 0).count() as f64 / ranks.len() as f64,
-            range: (ranks[cut] + 1, ranks[ranks.len() - 1 - cut] + 1),
+            rank: places[*player].0 + 1,
+            first: first / RESAMPLES as f64,
+            range: (least[cut] + 1, greatest[RESAMPLES - 1 - cut] + 1),
         }
     });
     let players: Vec<PlayerRank> = players.collect();
@@ -142,7 +147,7 @@ pub fn rank_players(
 fn neighbours(
     units: &UnitValues,
     order: &[usize],
-    resampled: &[Vec<usize>],
+    resampled: &[Vec<Places>],
     summary: &[PlayerSummary],
     inference: &Inference,
 ) -> Vec<Neighbours> {
@@ -153,7 +158,10 @@ fn neighbours(
         .iter()
         .map(|sample| Estimate::of_mean(sample, inference.level, IntervalMethod::StudentT))
         .collect();
+    let floor = ROUNDING * units.largest;
+    let is_spread = |estimate: &&Estimate| estimate.sd.is_some_and(|sd| sd > floor);
     let tests = differences.iter().zip(&estimates).map(|(sample, estimate)| {
+        estimate.as_ref().filter(is_spread)?;
         let test = one_sample_test(sample, estimate.as_ref()?, IntervalMethod::StudentT);
         test.map(|test| test.p_value)
     });
@@ -162,20 +170,29 @@ fn neighbours(
         .zip(estimates)
         .zip(adjusted)
         .map(|(((above, below), estimate), p_adjusted)| {
-            let stands = |ranks: &&Vec<usize>| ranks[*above] < ranks[*below];
+            let stands = |places: &Vec<Places>| match places[*above].0.cmp(&places[*below].0) {
+                std::cmp::Ordering::Less => 1.0,
+                std::cmp::Ordering::Equal => 0.5,
+                std::cmp::Ordering::Greater => 0.0,
+            };
             let signed = |x: f64| if units.best == Best::Smallest { -x } else { x };
-            let interval = estimate.and_then(|estimate| estimate.interval).map(|interval| {
+            let spread = estimate.as_ref().filter(is_spread);
+            let interval = spread.and_then(|estimate| estimate.interval).map(|interval| {
                 let (a, b) = (signed(interval.low), signed(interval.high));
                 ConfidenceInterval { low: a.min(b), high: a.max(b) }
             });
             Neighbours {
                 above: summary[*above].term.clone(),
                 below: summary[*below].term.clone(),
-                probability: resampled.iter().filter(stands).count() as f64 / resampled.len() as f64,
+                probability: resampled.iter().map(stands).sum::<f64>() / resampled.len() as f64,
                 difference: signed(estimate.map_or(f64::NAN, |estimate| estimate.value)),
                 interval,
                 p_adjusted,
-                is_tie: p_adjusted.is_none_or(|p| p >= 1.0 - inference.level.get()),
+                // Differences that are nothing but rounding are none.
+                is_tie: match p_adjusted {
+                    Some(p) => Some(p >= 1.0 - inference.level.get()),
+                    None => estimate.filter(|estimate| estimate.value.abs() <= floor).map(|_| true),
+                },
             }
         })
         .collect()
@@ -185,7 +202,12 @@ fn neighbours(
 struct UnitValues {
     values: Vec<Vec<Option<f64>>>,
     best: Best,
+    /// Greatest size of a value.
+    largest: f64,
 }
+
+/// Least and greatest rank of a player, from 0.
+type Places = (usize, usize);
 
 impl UnitValues {
     fn new(keys: &[&GameKey], cluster: Cluster, summary: &[PlayerSummary], best: Best) -> Self {
@@ -200,13 +222,13 @@ impl UnitValues {
             }
         }
         values.retain(|unit| unit.iter().any(Option::is_some));
-        Self { values, best }
+        let largest = values.iter().flatten().flatten().fold(0.0f64, |most, value| most.max(value.abs()));
+        Self { values, best, largest }
     }
 
-    /// Players by their mean over these units, the best first; those that play in none of them come last.
-    fn order(&self, units: &[usize]) -> Vec<usize> {
-        let n_players = self.values.first().map_or(0, Vec::len);
-        let mut sums = vec![(0.0, 0u32); n_players];
+    /// Each player's mean over these units; of those that play in none of them the least there is.
+    fn means(&self, units: &[usize]) -> Vec<f64> {
+        let mut sums = vec![(0.0, 0u32); self.values.first().map_or(0, Vec::len)];
         for unit in units {
             for (sum, value) in sums.iter_mut().zip(&self.values[*unit]) {
                 if let Some(value) = value {
@@ -215,22 +237,33 @@ impl UnitValues {
                 }
             }
         }
-        let mean = |player: usize| match sums[player] {
-            (_, 0) => f64::NEG_INFINITY,
-            (sum, n) => sum / f64::from(n),
-        };
-        let mut order: Vec<usize> = (0..n_players).collect();
-        order.sort_by(|a, b| mean(*b).total_cmp(&mean(*a)).then(a.cmp(b)));
+        let mean = |(sum, n): (f64, u32)| if n == 0 { f64::NEG_INFINITY } else { sum / f64::from(n) };
+        sums.into_iter().map(mean).collect()
+    }
+
+    /// Players by their mean over these units, the best first.
+    fn order(&self, units: &[usize]) -> Vec<usize> {
+        let means = self.means(units);
+        let mut order: Vec<usize> = (0..means.len()).collect();
+        order.sort_by(|a, b| means[*b].total_cmp(&means[*a]).then(a.cmp(b)));
         order
     }
 
-    /// The place of every player in that order.
-    fn ranks(&self, units: &[usize]) -> Vec<usize> {
-        let mut ranks = vec![0; self.values[0].len()];
-        for (place, player) in self.order(units).into_iter().enumerate() {
-            ranks[player] = place;
+    /// The ranks of every player in that order, from 0: those of equal means share theirs.
+    fn places(&self, units: &[usize]) -> Vec<Places> {
+        let means = self.means(units);
+        let order = self.order(units);
+        let floor = ROUNDING * self.largest;
+        let mut places = vec![(0, 0); order.len()];
+        let mut start = 0;
+        while start < order.len() {
+            let best = means[order[start]];
+            let is_equal = |player: &&usize| best == means[**player] || best - means[**player] <= floor;
+            let end = start + order[start..].iter().take_while(is_equal).count();
+            order[start..end].iter().for_each(|player| places[*player] = (start, end - 1));
+            start = end;
         }
-        ranks
+        places
     }
 
     /// One player less another, unit by unit.
@@ -300,8 +333,8 @@ mod tests {
         assert_eq!(order, ["a", "b", "c"]);
         assert_eq!((found.players[0].first, found.players[0].range), (1.0, (1, 1)));
         assert_eq!(found.players[1].range, (2, 3));
-        assert!(!found.neighbours[0].is_tie && found.neighbours[0].probability == 1.0);
-        assert!(found.neighbours[1].is_tie && found.neighbours[1].probability < 0.9);
+        assert!(found.neighbours[0].is_tie == Some(false) && found.neighbours[0].probability == 1.0);
+        assert!(found.neighbours[1].is_tie == Some(true) && found.neighbours[1].probability < 0.9);
         // The other way round the order turns, and differences keep their sign.
         let found = ranked(&players, 6, Best::Smallest).expect("ranks");
         assert_eq!(found.players[2].slot_id, "a");
@@ -325,6 +358,20 @@ mod tests {
             "{} {tail}",
             found.neighbours[0].probability
         );
+    }
+
+    #[test]
+    fn equal_players_share_their_ranks() {
+        let zero = [0.0; 5];
+        let one = [1.0, 1.5, 0.5, 1.0, 1.0];
+        let players = [player("a", &zero), player("b", &one), player("c", &zero)];
+        let found = ranked(&players, 5, Best::Largest).expect("ranks");
+        let shown: Vec<(usize, f64, (usize, usize))> =
+            found.players.iter().map(|player| (player.rank, player.first, player.range)).collect();
+        assert_eq!(shown, [(1, 1.0, (1, 1)), (2, 0.0, (2, 3)), (2, 0.0, (2, 3))]);
+        assert_eq!((found.neighbours[1].probability, found.neighbours[1].is_tie), (0.5, Some(true)));
+        let alike = ranked(&[player("a", &zero), player("b", &zero)], 5, Best::Largest).expect("ranks");
+        assert!(alike.players.iter().all(|player| player.first == 0.5 && player.range == (1, 2)));
     }
 
     #[test]

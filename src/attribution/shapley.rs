@@ -327,6 +327,7 @@ impl ShapleyEngine {
                     players_on: coalition::members(&mask, &game.players),
                     narrows: weight * (range.high - range.low),
                 });
+                result.next_evaluation = result.next_evaluation.filter(|next| next.narrows.is_finite());
                 shapley_bounds(&game.table, range)
             }
         };
@@ -570,11 +571,7 @@ fn sampled_result(
             settings.convergence,
             (n_players, n_units, marginals.per_unit),
             settings.confidence,
-            |player, units, level| {
-                let found = estimate(player, units, level, method)?;
-                let standard_error = found.standard_error.filter(|_| !marginals.incomplete);
-                Some(Estimate { standard_error, ..found })
-            },
+            |player, units, level| estimate(player, units, level, method),
         )
     });
     if !game.walks.is_empty() {

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 
 use super::Inference;
+use super::cluster::n_runs;
 use super::rounding::rounding_floor;
 use super::shapley::GameResult;
 use crate::stats::{
@@ -56,7 +57,11 @@ pub struct Trend {
 /// # Edge cases
 /// Values that coalitions are missing for have a slope and no interval.
 pub fn trends(games: &[GameResult], players: &[&str], inference: &Inference) -> Vec<Trend> {
-    let mut found: Vec<Trend> = players.iter().filter_map(|player| trend(games, player, inference)).collect();
+    // Of a recording of several runs every slope is of a run, also that of a player of one of them.
+    let unit =
+        if n_runs(games.iter().map(|game| &game.key)) > 1 { TrendUnit::Run } else { TrendUnit::Episode };
+    let mut found: Vec<Trend> =
+        players.iter().filter_map(|player| trend(games, player, unit, inference)).collect();
     let p_values: Vec<Option<f64>> = found.iter().map(|trend| trend.p_value).collect();
     for (trend, adjusted) in found.iter_mut().zip(adjust(&p_values, inference.adjustment)) {
         trend.p_adjusted = adjusted;
@@ -65,7 +70,7 @@ pub fn trends(games: &[GameResult], players: &[&str], inference: &Inference) -> 
     found
 }
 
-fn trend(games: &[GameResult], player: &str, inference: &Inference) -> Option<Trend> {
+fn trend(games: &[GameResult], player: &str, unit: TrendUnit, inference: &Inference) -> Option<Trend> {
     let mut values: BTreeMap<(&str, i64), Vec<f64>> = BTreeMap::new();
     let (mut scale, mut is_biased) = (0.0f64, false);
     for game in games {
@@ -88,7 +93,7 @@ fn trend(games: &[GameResult], player: &str, inference: &Inference) -> Option<Tr
         slot_id: player.to_owned(),
         slope: 0.0,
         standard_error: None,
-        unit: if runs.len() > 1 { TrendUnit::Run } else { TrendUnit::Episode },
+        unit,
         n_units: 0,
         interval: None,
         p_value: None,
@@ -227,6 +232,11 @@ mod tests {
         // sd of 1, 2, 4.5 is 1.8028.
         assert!((found.standard_error.expect("an error") - (3.25f64 / 3.0).sqrt()).abs() < 1e-12);
         assert!(found.interval.is_some() && found.significant == Some(false));
+        // A player of one of two runs has a slope of one unit.
+        let mut other = game("b", 0, 0, 1.0);
+        other.slot_ids = ["y".to_owned()].into();
+        let found = of(&[line("a", 1.0), vec![other]].concat());
+        assert_eq!((found.unit, found.n_units, found.p_value), (TrendUnit::Run, 1, None));
     }
 
     #[test]

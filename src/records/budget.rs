@@ -25,7 +25,7 @@ impl PartBudget {
     }
 
     /// Bytes.
-    pub(super) fn bytes(self) -> u64 {
+    pub fn bytes(self) -> u64 {
         self.bytes
     }
 

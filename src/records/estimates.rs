@@ -26,6 +26,8 @@ const EVENT: [&str; 1] = ["event"];
 pub struct LoggedEstimates {
     /// The run.
     pub run_id: String,
+    /// Whether the rows name it; else it is the file's name.
+    pub is_run_named: bool,
     /// The episode.
     pub episode: i64,
     /// The environment.
@@ -61,7 +63,7 @@ pub fn logged_estimates(
     columns: &ColumnMap,
     is_named: bool,
 ) -> Result<(Vec<LoggedEstimates>, Vec<String>), RecordError> {
-    let mut found: BTreeMap<(String, i64, i64, i64), Vec<LoggedEstimate>> = BTreeMap::new();
+    let mut found: BTreeMap<(String, bool, i64, i64, i64), Vec<LoggedEstimate>> = BTreeMap::new();
     let mut notes = Vec::new();
     for file in files {
         // A log is listed once for each kind of row it has.
@@ -91,12 +93,8 @@ pub fn logged_estimates(
     if found.is_empty() {
         return Err(RecordError::file("", Problem::NoEstimates));
     }
-    let estimates = found.into_iter().map(|((run_id, episode, env_id, event), slots)| LoggedEstimates {
-        run_id,
-        episode,
-        env_id,
-        event,
-        slots,
+    let estimates = found.into_iter().map(|((run_id, is_run_named, episode, env_id, event), slots)| {
+        LoggedEstimates { run_id, is_run_named, episode, env_id, event, slots }
     });
     Ok((estimates.collect(), notes))
 }
@@ -135,7 +133,7 @@ impl Names {
         &self,
         table: &Table,
         part: usize,
-        found: &mut BTreeMap<(String, i64, i64, i64), Vec<LoggedEstimate>>,
+        found: &mut BTreeMap<(String, bool, i64, i64, i64), Vec<LoggedEstimate>>,
     ) -> Result<(), RecordError> {
         let place = table.parts()[part];
         let n_rows = place.n_rows;
@@ -165,12 +163,28 @@ impl Names {
             Some(name) => optional_floats(one(name)?, n_rows),
             None => vec![None; n_rows],
         };
+        for row in 0..n_rows {
+            if let (Some(name), Some(sd)) = (&self.sd, sds[row].filter(|sd| *sd < 0.0)) {
+                let expected = "a deviation, not below 0";
+                bad.push(row, name, Problem::WrongType { expected, found: sd.to_string() });
+            }
+            if let (Some(name), Some(n)) = (&self.n_samples, n_samples[row].filter(|n| *n < 1)) {
+                let expected = "a number of samples, at least 1";
+                bad.push(row, name, Problem::WrongType { expected, found: n.to_string() });
+            }
+        }
         if let Some(cell) = columns::sorted_by_row(bad).cells.into_iter().next() {
             let row = cell.row as u64;
             return Err(cell.error(table.name(), place.first_row + row));
         }
         for row in 0..n_rows {
-            let key = (run_ids.get(row), episodes.get(row), env_ids.get(row), events.get(row));
+            let key = (
+                run_ids.get(row),
+                self.run_id.is_some(),
+                episodes.get(row),
+                env_ids.get(row),
+                events.get(row),
+            );
             let own = found.entry(key).or_default();
             let slot_id = slots.get(row);
             if own.iter().any(|known| known.slot_id == slot_id) {
@@ -184,8 +198,8 @@ impl Names {
             own.push(LoggedEstimate {
                 slot_id,
                 value: values[row],
-                sd: sds[row].filter(|sd| *sd >= 0.0),
-                n_samples: n_samples[row].and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0),
+                sd: sds[row],
+                n_samples: n_samples[row].and_then(|n| u64::try_from(n).ok()),
             });
         }
         Ok(())

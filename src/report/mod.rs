@@ -1,6 +1,7 @@
 //! Documents to bytes: tables, JSON, CSV, Markdown, Parquet and Arrow IPC, written to any writer.
 
 mod ablation;
+mod asked;
 mod check;
 mod columnar;
 mod comparison;

@@ -46,7 +46,7 @@ pub(super) fn write_ranking(document: &ShapleyDocument, page: &mut Page<'_>) -> 
             share(player.probability_first),
             next.map_or_else(String::new, |next| share(next.probability)),
             p.get(place).cloned().unwrap_or_default(),
-            next.map_or_else(String::new, |next| yes_or_no(Some(next.tie))),
+            next.map_or_else(String::new, |next| yes_or_no(next.tie)),
         ]);
     }
     page.grid(&grid)

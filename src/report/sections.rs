@@ -1,5 +1,6 @@
 //! Documents as parts of a page.
 
+use super::asked::asked_tables;
 use super::figure::{
     FigureKind, ablation_figure, check_figure, comparison_figure, interaction_figure, normalization_figure,
     shapley_figure,
@@ -127,6 +128,7 @@ fn shapley(document: &ShapleyDocument) -> HtmlSection {
         &["slot", "mean", "low", "high", "stderr", "units", "games", "adjusted p"],
         summary.collect(),
     )];
+    tables.extend(asked_tables(document));
     tables.push(table(&["game", "slot", "value", "low", "high"], games.take(GAME_ROWS).collect()));
     let group = document.group_name().map_or_else(String::new, |group| format!(", {group}"));
     HtmlSection {

@@ -46,6 +46,25 @@ fn write_ndjson(document: &ShapleyDocument, out: &mut dyn Write) -> io::Result<(
     for row in &document.summary {
         Line { kind: "summary", value, index: None, group, row }.write(out)?;
     }
+    let ranking = document.ranking.as_ref();
+    for row in ranking.iter().flat_map(|ranking| &ranking.players) {
+        Line { kind: "rank", value, index: None, group, row }.write(out)?;
+    }
+    for row in ranking.iter().flat_map(|ranking| &ranking.neighbours) {
+        Line { kind: "neighbours", value, index: None, group, row }.write(out)?;
+    }
+    for row in document.trend.iter().flatten() {
+        Line { kind: "trend", value, index: None, group, row }.write(out)?;
+    }
+    for row in document.recorded.iter().flatten() {
+        Line { kind: "recorded", value, index: None, group, row }.write(out)?;
+    }
+    for row in document.sources.iter().flatten() {
+        Line { kind: "source", value, index: None, group, row }.write(out)?;
+    }
+    for row in document.plan.iter().flat_map(|plan| &plan.players) {
+        Line { kind: "plan", value, index: None, group, row }.write(out)?;
+    }
     Ok(())
 }
 
@@ -166,7 +185,7 @@ fn write_one(document: &ShapleyDocument, view: &ShapleyRows, page: &mut Page<'_>
         page.blank()?;
         write_game(document, game, &view.order, page)?;
     }
-    if has_units || n_games > 1 {
+    if !document.summary.is_empty() && (has_units || n_games > 1) {
         page.blank()?;
         write_summary(document, &view.order, page)?;
         write_convergence(document, &document.games[shown..], page)?;
@@ -309,6 +328,10 @@ fn write_convergence(document: &ShapleyDocument, games: &[GameRow], page: &mut P
     let Some(target) = target.filter(|_| !stops.is_empty()) else { return Ok(()) };
     let looks = courses.iter().filter_map(|course| course.stopping_looks).max().unwrap_or(0);
     let (reached, last) = (stops.iter().flatten().count(), stops.iter().flatten().max());
+    if looks == 0 {
+        let enough = "only looks of 32 units and more are judged";
+        return page.line(&format!("± {}: more permutations are needed to tell; {enough}", short(target)));
+    }
     let reached_in = match (last, stops.len()) {
         (None, _) => "is not reached by drawing".to_owned(),
         (Some(last), 1) => format!("is reached after {} permutations", grouped(*last)),
@@ -319,7 +342,7 @@ fn write_convergence(document: &ShapleyDocument, games: &[GameRow], page: &mut P
             )
         }
     };
-    page.line(&format!("± {} {reached_in}; {looks} looks allowed for", short(target)))
+    page.line(&format!("± {} {reached_in}; {} allowed for", short(target), counted(looks, "look")))
 }
 
 /// The last of the looks and up to five before it, one octave apart.

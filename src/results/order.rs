@@ -50,8 +50,8 @@ pub struct NeighboursRow {
     pub ci_high: Option<f64>,
     /// p value of no difference, adjusted over all neighbours.
     pub p_adjusted: Option<f64>,
-    /// Whether nothing tells them apart.
-    pub tie: bool,
+    /// Whether nothing tells them apart; null where nothing can be tested.
+    pub tie: Option<bool>,
 }
 
 /// One slot's change from episode to episode.

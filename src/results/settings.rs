@@ -25,6 +25,10 @@ pub struct SettingChange {
     pub now: String,
 }
 
+/// Settings that have more told of a result and leave its numbers as they are.
+const TELLING: [&str; 6] =
+    ["compare_recorded", "convergence", "ranking", "sources", "target_half_width", "trend"];
+
 impl Settings {
     fn values(&self) -> &BTreeMap<String, Value> {
         match self {
@@ -47,7 +51,7 @@ impl Settings {
         modern
     }
 
-    /// What differs: all settings count, or where one side tells only some, those that both tell.
+    /// What differs: all settings that numbers depend on count, or where one side tells only some, those that both tell.
     pub fn differences(&self, now: &Self) -> Vec<SettingChange> {
         let is_partial = matches!(self, Self::Partial(_)) || matches!(now, Self::Partial(_));
         let (mut before, mut now) = (flat(self.modern()), flat(now.modern()));
@@ -57,6 +61,9 @@ impl Settings {
                 settings.remove("kind");
                 settings.remove("momentum");
             }
+        }
+        for settings in [&mut before, &mut now] {
+            settings.retain(|name, _| !TELLING.contains(&name.as_str()));
         }
         let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
         let shown = |settings: &BTreeMap<String, Value>, name: &String| {

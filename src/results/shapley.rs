@@ -439,6 +439,12 @@ impl ShapleyDocument {
         drawn.map_or(PermutationDesign::Plain, |settings| settings.sampling)
     }
 
+    /// What a value of 0 is the rest of: the document tells the ends, not every coalition.
+    pub fn scale(&self) -> f64 {
+        let ends = self.games.iter().flat_map(|game| [game.full, game.baseline]).flatten().map(f64::abs);
+        ends.chain(self.summary.iter().map(|row| row.mean.abs())).fold(0.0, f64::max)
+    }
+
     /// Whether values are Owen values: slots divide what their union gets.
     pub fn has_unions(&self) -> bool {
         self.settings.as_ref().is_some_and(|settings| settings.grouping.partition.is_some())
@@ -467,9 +473,7 @@ impl ShapleyDocument {
             let games: Vec<_> = keys.iter().zip(self.games.iter().map(value)).collect();
             unit_means(&games, self.cluster)
         };
-        // What a value of 0 is the rest of: the document tells the ends, not every coalition.
-        let scale = self.games.iter().flat_map(|game| [game.full, game.baseline]).flatten().map(f64::abs);
-        let scale = scale.chain(self.summary.iter().map(|row| row.mean.abs())).fold(0.0, f64::max);
+        let scale = self.scale();
         let mut metrics = Vec::new();
         for (place, summary) in self.summary.iter().enumerate() {
             let means = match self.unit_means.get(place) {

@@ -4,6 +4,7 @@
 
 use crate::attribution::{FEWEST_RANKED_UNITS, Method};
 use crate::commands::CommandError;
+use crate::results::text::counted;
 use crate::results::{GameRow, ShapleyDocument};
 
 /// A flag that was given and whose effect depends on the recording.
@@ -70,10 +71,18 @@ impl Given {
 
 /// Why there is no order of slots.
 fn unranked(documents: &[ShapleyDocument], units: u64) -> Option<String> {
-    documents.iter().all(|document| document.ranking.is_none()).then(|| {
+    let slots = documents.iter().map(|document| document.summary.len()).max().unwrap_or(0);
+    let is_biased = documents.iter().flat_map(|document| &document.games).any(|game| game.biased);
+    let has_none = documents.iter().all(|document| document.ranking.is_none());
+    has_none.then(|| {
+        if is_biased {
+            return "coalitions are missing, and an order of biased values would be none".to_owned();
+        }
         format!(
-            "it is about an order that other units could change, and needs two slots and {FEWEST_RANKED_UNITS} units; there \
-             are {units} here"
+            "it is about an order that other units could change, and needs 2 slots and {FEWEST_RANKED_UNITS} units; here are \
+             {} and {}",
+            counted(slots as u64, "slot"),
+            counted(units, "unit")
         )
     })
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::attribution::{GameResult, Logged, compare_logged};
 use crate::commands::{CommandError, Context};
+use crate::console::Console;
 use crate::records::{ColumnMap, InputFile, LoggedEstimate, LoggedEstimates, logged_estimates};
 use crate::results::RecordedRow;
 
@@ -34,8 +35,15 @@ pub(super) fn read_logged(
 /// Puts estimates beside the values of games.
 ///
 /// A game is found by run, episode and environment; of several (batches) it is the last. Where both hold one run, it is the same
-/// whatever it is called.
-pub(super) fn compare(results: &[GameResult], estimates: &[LoggedEstimates]) -> Vec<RecordedRow> {
+/// whatever it is called, which is said where both name it.
+///
+/// # Errors
+/// Estimates that name no run, of a recording of several.
+pub(super) fn compare(
+    results: &[GameResult],
+    estimates: &[LoggedEstimates],
+    console: &Console,
+) -> Result<Vec<RecordedRow>, CommandError> {
     let mut games: BTreeMap<(&str, i64, i64), &GameResult> = BTreeMap::new();
     for game in results {
         let key = &game.key;
@@ -47,18 +55,33 @@ pub(super) fn compare(results: &[GameResult], estimates: &[LoggedEstimates]) -> 
     let own_runs: BTreeSet<&str> = results.iter().map(|game| &*game.key.run_id).collect();
     let logged_runs: BTreeSet<&str> = estimates.iter().map(|logged| &*logged.run_id).collect();
     let only_run = own_runs.first().filter(|_| own_runs.len() == 1 && logged_runs.len() == 1);
+    let stray = estimates.iter().find(|logged| !own_runs.contains(&*logged.run_id));
+    match (stray, only_run) {
+        (Some(logged), Some(own)) if logged.is_run_named => console.note(&format!(
+            "--compare-recorded: the estimates are of run {}, and are compared with run {own}, the only one there is",
+            logged.run_id
+        )),
+        (Some(logged), None) if !logged.is_run_named && own_runs.len() > 1 => {
+            return Err(CommandError::State(
+                format!("--compare-recorded: the estimates name no run, and the recording has {}", own_runs.len()),
+                "add a column run_id to them".to_owned(),
+            ));
+        }
+        _ => {}
+    }
+    // They come in order of run, episode, environment and event.
+    let place_of = |logged: &LoggedEstimates| (logged.run_id.clone(), logged.episode, logged.env_id);
+    let mut before = None;
     let row = |logged: &LoggedEstimates| {
+        let place = place_of(logged);
+        let is_repeat = before.replace(place.clone()) == Some(place);
         let run = only_run.copied().unwrap_or(&logged.run_id);
         let game = games.get(&(run, logged.episode, logged.env_id)).copied();
         let slots: Vec<Logged> = logged.slots.iter().map(logged_value).collect();
         let place = (logged.run_id.clone(), logged.episode, logged.env_id, logged.event);
-        RecordedRow::of(
-            place,
-            game.and_then(|game| game.key.batch),
-            compare_logged(&slots, game, logged.event > 0),
-        )
+        RecordedRow::of(place, game.and_then(|game| game.key.batch), compare_logged(&slots, game, is_repeat))
     };
-    estimates.iter().map(row).collect()
+    Ok(estimates.iter().map(row).collect())
 }
 
 fn logged_value(estimate: &LoggedEstimate) -> Logged {

@@ -21,6 +21,7 @@ use crate::commands::{CommandError, Completeness, Context, Outcome, refuse_doubl
 use crate::console::Console;
 use crate::records::{CoalitionRecording, InputFile, LoggedEstimates};
 use crate::report::{ShapleyRows, SlotRows, shapley_figure, write_shapley};
+use crate::results::text::counted;
 use crate::results::{CoalitionReading, Direction, IntervalKind, ShapleyAnalysis, ShapleyDocument};
 use crate::shards::{FoundGames, GroupGames, RecordingFacts};
 use crate::stats::ConfidenceLevel;
@@ -82,7 +83,7 @@ pub struct ShapleyArgs {
     /// Say how each slot's value changes from episode to episode
     #[arg(long)]
     pub trend: bool,
-    /// Put the Shapley values that the trainer logged itself beside these, of the recording or of FILE
+    /// Put the Shapley values that the trainer logged itself beside these: of the recording, or of FILE behind =
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub compare_recorded: Option<String>,
     /// Say how many units, repeats or permutations would bring every interval to plus or minus W
@@ -535,7 +536,7 @@ fn documents(
         for games in column.into_groups() {
             check_left_out(&games, console)?;
             remark(analysis, console, &games.results, &name);
-            let recorded = logged.map(|logged| compare(&games.results, logged));
+            let recorded = logged.map(|logged| compare(&games.results, logged, console)).transpose()?;
             let document = document(analysis, &found.recording, &name, games).beside(recorded).concluded();
             check_interval(&document, console)?;
             documents.push(document);
@@ -582,18 +583,20 @@ fn remark(analysis: &ShapleyAnalysis, console: &Console, games: &[GameResult], v
     }
     let drawn = games.iter().filter(|game| game.method == Method::Permutation && game.n_recorded_walks == 0);
     let fewest = drawn.flat_map(|game| &game.players).map(|player| player.n_samples).min();
-    if let Some(fewest) = fewest.filter(|n| (2..DRAWN_UNITS).contains(n)) {
+    if let Some(fewest) = fewest.filter(|n| (1..DRAWN_UNITS).contains(n)) {
         let units = match (analysis.sampling, analysis.antithetic) {
             (PermutationDesign::Plain, true) => "pairs of permutations",
             (PermutationDesign::Plain, false) => "permutations",
             _ => "blocks of permutations",
         };
         let per_unit = drawn_together(analysis, games);
-        console.warn(&format!(
-            "intervals of {fewest} {units} are too narrow: their spread is not known yet; --permutations {} is enough",
-            100 * per_unit
-        ));
+        let known = match fewest {
+            1 => "one of the {units} has no spread, and no interval".replace("{units}", units),
+            fewest => format!("intervals of {fewest} {units} are too narrow: their spread is not known yet"),
+        };
+        console.warn(&format!("{known}; --permutations {} is enough", 100 * per_unit));
     }
+    remark_agreement(console, games);
     let biased = games.iter().filter(|game| game.biased).count();
     if biased > 0 {
         console.warn(&format!(
@@ -603,6 +606,23 @@ fn remark(analysis: &ShapleyAnalysis, console: &Console, games: &[GameResult], v
     }
     remark_condition(console, games);
     remark_direction(console, analysis.better, value);
+}
+
+/// Says that sampled values without any spread are no exact ones.
+fn remark_agreement(console: &Console, games: &[GameResult]) {
+    let sampled = games.iter().filter(|game| game.method == Method::Permutation && !game.biased);
+    let agree = sampled.flat_map(|game| game.slot_ids.iter().zip(&game.players));
+    let agree: Vec<&str> = agree
+        .filter(|(_, player)| player.n_samples > 1 && player.interval.is_none())
+        .map(|(slot, _)| slot.as_str())
+        .collect();
+    if let Some(first) = agree.first() {
+        console.note(&format!(
+            "all draws agree for {} ({first}{}): no interval, for a coalition that none of them met may decide",
+            counted(agree.len() as u64, "value"),
+            if agree.len() > 1 { " and others" } else { "" }
+        ));
+    }
 }
 
 /// Permutations of a unit in the largest game.

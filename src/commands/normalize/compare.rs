@@ -407,14 +407,14 @@ fn rules(analysis: &CompareAnalysis) -> Vec<Rule> {
         rules.extend([0.9, 0.99, 0.999].map(|m| of(Memory::ema(m))));
         rules.push(of(Memory::Welford));
     }
-    // A preset's own setting may be one of the usual ones.
-    let mut once: Vec<Rule> = Vec::with_capacity(rules.len());
-    for rule in rules {
-        if !once.contains(&rule) {
-            once.push(rule);
-        }
-    }
-    once
+    // A preset's own setting, the first, may be one of the usual ones.
+    let own = rules.first().copied();
+    let mut place = 0;
+    rules.retain(|rule| {
+        place += 1;
+        place == 1 || Some(*rule) != own
+    });
+    rules
 }
 
 /// The replays of one run under all rules.

@@ -1,7 +1,7 @@
 //! What Shapley values say: what helps most, what hurts, and what cannot be told from zero.
 
 use super::words::{interval_words, narrow, sentence, unit_noun};
-use crate::attribution::{LoggedReason, Method, PermutationDesign};
+use crate::attribution::{LoggedReason, Method, PermutationDesign, rounding_floor};
 use crate::results::text::{counted, decimals_of, fixed, listed, short};
 use crate::results::{Direction, GameRow, RecordedRow, ShapleyDocument};
 
@@ -57,24 +57,49 @@ fn sentences(document: &ShapleyDocument) -> Vec<String> {
 /// How far the trainer's own estimates are off.
 fn of_recorded(rows: &[RecordedRow]) -> Option<String> {
     let off: Vec<f64> = rows.iter().filter_map(RecordedRow::largest_difference).collect();
-    let n = counted(rows.len() as u64, "estimate");
+    let (n, are) = match rows.len() {
+        1 => ("estimate".to_owned(), "is"),
+        n => (counted(n as u64, "estimate"), "are"),
+    };
     let Some(most) = off.iter().copied().reduce(f64::max) else {
-        return Some(format!("Of the trainer's own {n} none can be compared with the recording."));
+        return Some(format!("The trainer's own {n} cannot be compared with the recording."));
     };
     let count = |reason: LoggedReason| rows.iter().filter(|row| row.reasons.contains(&reason)).count();
+    if count(LoggedReason::Agrees) == rows.len() {
+        let agree = if rows.len() == 1 { "agrees" } else { "agree" };
+        return Some(format!("The trainer's own {n} {agree} with the recording."));
+    }
     let explained = count(LoggedReason::Agrees) + count(LoggedReason::Sampling);
     let others = [
-        (LoggedReason::Labels, "fit other slots than they are logged for"),
-        (LoggedReason::MadeUp, "are second estimates of made-up values"),
-        (LoggedReason::AnotherGame, "are of another game than the recorded coalitions"),
+        (
+            LoggedReason::Labels,
+            ["fits other slots than it is logged for", "fit other slots than they are logged for"],
+        ),
+        (
+            LoggedReason::MadeUp,
+            ["is a second estimate of made-up values", "are second estimates of made-up values"],
+        ),
+        (
+            LoggedReason::AnotherGame,
+            [
+                "is of another game than the recorded coalitions",
+                "are of another game than the recorded coalitions",
+            ],
+        ),
+        (
+            LoggedReason::Untold,
+            ["does not tell how many samples it has", "do not tell how many samples they have"],
+        ),
+        (LoggedReason::OtherSlots, ["has other slots", "have other slots"]),
     ];
-    let others = others.into_iter().filter_map(|(reason, words)| match count(reason) {
+    let others = others.into_iter().filter_map(|(reason, [one, many])| match count(reason) {
         0 => None,
-        n => Some(format!("{n} {words}")),
+        1 => Some(format!("1 {one}")),
+        n => Some(format!("{n} {many}")),
     });
     let mut told = vec![format!("sampling explains {explained} of {}", off.len())];
     told.extend(others);
-    Some(format!("The trainer's own {n} are off by up to {}: {}.", short(most), told.join("; ")))
+    Some(format!("The trainer's own {n} {are} off by up to {}: {}.", short(most), told.join("; ")))
 }
 
 fn of_values(document: &ShapleyDocument) -> Vec<String> {
@@ -85,7 +110,11 @@ fn of_values(document: &ShapleyDocument) -> Vec<String> {
         return sentences;
     }
     let has_units = document.n_units() > 1;
-    let effects = if has_units || document.games.len() > 1 { over_units(document) } else { of_game(first) };
+    let mut effects =
+        if has_units || document.games.len() > 1 { over_units(document) } else { of_game(first) };
+    // What is nothing but rounding is no effect.
+    let floor = rounding_floor(document.scale());
+    effects.iter_mut().filter(|effect| effect.value.abs() <= floor).for_each(|effect| effect.value = 0.0);
     let has_intervals = effects.iter().any(|effect| effect.interval.is_some());
     let biased = document.games.iter().filter(|game| game.biased).count();
     if biased > 0 {
@@ -138,8 +167,9 @@ fn over_units(document: &ShapleyDocument) -> Vec<Effect> {
         slot: row.slot_id.clone(),
         value: row.mean,
         interval: row.ci_low.zip(row.ci_high),
-        is_clear: row.significant,
-        n_units: Some(row.n_units).filter(|n| *n > 1),
+        // Of one unit among several nothing is tested.
+        is_clear: row.significant.or((row.n_units < 2 && document.n_units() > 1).then_some(false)),
+        n_units: Some(row.n_units).filter(|n| *n > 1 || document.n_units() > 1),
     };
     document.summary.iter().map(effect).collect()
 }
