@@ -1,15 +1,15 @@
 """The tasks of a sharded job on anything that has ``submit() -> Future``.
 
-``simic shard plan`` writes a job: a folder with one task a line in ``plan.jsonl``. Here its tasks are handed out; results go
-through the job's folder, which every worker has to see, and never through the executor. ``simic shard merge`` then prints what
-one machine would have printed::
+``simic shard plan`` divides a command into the tasks of a job, which is a folder. Here its tasks are handed out; results go
+through that folder, which every worker has to see, and never through the executor. ``simic shard merge`` then prints what one
+machine would have printed::
 
     simic.run(["shard", "plan", "job", "--", "analyze", "shapley", "runs/"])
     with concurrent.futures.ProcessPoolExecutor() as pool:
         simic.submit("job", pool)
     simic.run(["shard", "merge", "job"])
 
-A task whose valid part is there ends at once, so that a job that was stopped goes on where it was by the same call.
+Only tasks without a sound part are handed out, so that a job that was stopped goes on where it was by the same call.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, Callable, Union
+from typing import Any
 
-from ._program import Argument, SimicError, find_bin
+from ._program import Argument, SimicError, find_bin, run
 
 #: The exit code of a task that may be tried again.
 TRY_AGAIN = 75
@@ -34,14 +34,12 @@ TRY_AGAIN = 75
 #: Longest wait before a task is tried again, in seconds.
 LONGEST_DELAY = 60.0
 
-Task = Union[int, str]
-
 
 @dataclass(frozen=True)
 class Attempt:
     """How one attempt at a task ended: small, for it travels back from the worker."""
 
-    task: Task
+    task: int
     number: int
     code: int
     message: str
@@ -63,18 +61,35 @@ class Progress:
         return f"{self.done:,} of {self.tasks:,} tasks, {self.in_flight:,} in flight{again}, {self.elapsed_seconds:.0f} s"
 
 
-def attempt(job: str, task: Task, number: int = 0, delay_seconds: float = 0.0) -> Attempt:
+def attempt(
+    job: str, task: int, number: int = 0, delay_seconds: float = 0.0, threads: int | None = None
+) -> Attempt:
     """Runs ``simic shard exec`` for one task, in the process that calls this.
 
     ``number`` is how often it was tried before; it also tells calls apart for executors that remember results (Dask).
     """
     time.sleep(delay_seconds)
+    command = [find_bin(), "shard", "exec", job, "--task", str(task), "--quiet", "--no-config"]
+    if threads is not None:
+        command.append(f"--threads={threads}")
+    # What set flags when the job was planned stands in the job; what is set here is not meant.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SIMIC_")}
+    # Paths of the job are meant in the folder that it was planned in.
+    with open(os.path.join(job, "job.json"), encoding="utf-8") as file:
+        folder = json.load(file)["directory"]
     # The program ends when its standard input does: with this process, however that dies.
-    ours, its = os.pipe()[::-1]
+    command.append("--until-stdin-ends")
+    its, ours = os.pipe()
     try:
-        command = [find_bin(), "shard", "exec", job, "--task", str(task)]
         try:
-            program = subprocess.Popen(command, stdin=its, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            program = subprocess.Popen(
+                command,
+                stdin=its,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=environment,
+                cwd=folder if os.path.isdir(folder) else None,
+            )
         finally:
             os.close(its)
         with program:
@@ -89,17 +104,11 @@ def attempt(job: str, task: Task, number: int = 0, delay_seconds: float = 0.0) -
     return Attempt(task, number, code, error.message, error.hint)
 
 
-def tasks(job: Argument) -> list[Task]:
-    """The tasks of a job, by its ``plan.jsonl``."""
-    with open(os.path.join(job, "plan.jsonl"), encoding="utf-8") as plan:
-        return [json.loads(line)["id"] for line in plan if line.strip()]
-
-
 def submit(
     job: Argument,
     executor: Any,
     *,
-    only: Iterable[Task] | None = None,
+    threads: int | None = None,
     max_in_flight: int = 256,
     max_retries: int = 3,
     retry_delay_seconds: float = 1.0,
@@ -109,19 +118,17 @@ def submit(
 
     ``executor`` is anything whose ``submit(function, *arguments)`` gives a future with ``add_done_callback`` and ``result``:
     ``concurrent.futures``, a Dask client, executorlib, ``simic.ray.RayExecutor``. Not more than ``max_in_flight`` tasks are
-    handed out at a time. A task that ends with exit code 75 is tried again up to ``max_retries`` times, each time after twice
-    the wait; any other failure is final. ``progress`` is called with every change; True and, on a terminal, None write a line
-    to stderr. ``only`` names tasks to run instead of all.
+    handed out at a time, each on ``threads`` threads (None: all cores of its machine). A task that ends with exit code 75 is
+    tried again up to ``max_retries`` times, each time after twice the wait; any other failure is final. ``progress`` is called
+    with every change; True and, on a terminal, None write a line to stderr.
 
     Raises ``SimicError`` with the words of the first task that failed, when what was in flight has ended; whatever a future
     raises otherwise (a lost worker) comes through.
     """
-    path = os.fspath(job)
-    chosen = tasks(path) if only is None else list(only)
-    if "://" not in path:
-        path = os.path.abspath(path)
-    state = Progress(len(chosen))
-    waiting = deque((task, 0) for task in chosen)
+    path = os.path.abspath(job)
+    status = json.loads(run(["shard", "status", path, "--format=json", "--no-config"]).stdout)
+    state = Progress(tasks=status["n_tasks"], done=status["n_done"])
+    waiting = deque((part["task"], 0) for part in status["missing"])
     ended: SimpleQueue[Any] = SimpleQueue()
     failure: BaseException | None = None
     flying: set[Any] = set()
@@ -132,7 +139,7 @@ def submit(
                 while waiting and failure is None and len(flying) < max_in_flight:
                     task, number = waiting.popleft()
                     delay = min(retry_delay_seconds * 2 ** (number - 1), LONGEST_DELAY) if number else 0.0
-                    future = executor.submit(attempt, path, task, number, delay)
+                    future = executor.submit(attempt, path, task, number, delay, threads)
                     flying.add(future)
                     future.add_done_callback(ended.put)
                 state.in_flight, state.elapsed_seconds = len(flying), time.monotonic() - started

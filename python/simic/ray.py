@@ -89,6 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
         state = submit(
             given.job,
             executor,
+            threads=max(1, int(given.cpus)),
             max_in_flight=given.max_in_flight,
             max_retries=given.max_retries,
             progress=False if given.quiet else None,

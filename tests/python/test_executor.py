@@ -20,12 +20,20 @@ from unittest import mock
 import simic
 from simic import executor
 
-#: `shard exec` in miniature: counts its calls per task and ends as the file `plan` of the job says.
+#: `shard exec` and `status` in miniature: counts its calls per task and ends as a file of the job says.
 PROGRAM = f"""\
 #!{sys.executable}
 import json, os, pathlib, sys, time
-job, task = pathlib.Path(sys.argv[3]), sys.argv[5]
-assert sys.argv[1:3] + sys.argv[4:5] == ["shard", "exec", "--task"], sys.argv
+job = pathlib.Path(sys.argv[3])
+if sys.argv[1:3] == ["shard", "status"]:
+    n_tasks = json.loads((job / "job.json").read_text())["n_tasks"]
+    missing = [task for task in range(n_tasks) if not (job / "parts" / str(task)).exists()]
+    rows = [{{"task": task}} for task in missing]
+    print(json.dumps({{"n_tasks": n_tasks, "n_done": n_tasks - len(missing), "missing": rows}}))
+    sys.exit(bool(missing))
+assert sys.argv[1:3] + sys.argv[4:5] == ["shard", "exec", "--task"] and "--until-stdin-ends" in sys.argv
+assert os.path.samefile(os.getcwd(), job.parent) and "SIMIC_BIN" not in os.environ
+task = sys.argv[5]
 calls = job / "calls" / task
 with calls.open("a") as file:
     file.write(".")
@@ -41,6 +49,8 @@ if isinstance(code, list):
     code = code[min(len(calls.read_text()), len(code)) - 1]
 if code:
     print("note: before\\nerror: task", task, "is bad\\nhint: mend it", file=sys.stderr)
+else:
+    (job / "parts" / task).touch()
 sys.exit(code)
 """
 
@@ -50,7 +60,8 @@ class Job(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.job = Path(folder.name, "job")
-        (self.job / "calls").mkdir(parents=True)
+        for name in ("calls", "parts"):
+            (self.job / name).mkdir(parents=True)
         program = Path(folder.name, "simic")
         program.write_text(PROGRAM)
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
@@ -59,8 +70,8 @@ class Job(unittest.TestCase):
         self.addCleanup(environment.stop)
 
     def plan(self, n_tasks: int, **behaviour: object) -> None:
-        plan = "".join(json.dumps({"id": task}) + "\n" for task in range(n_tasks))
-        (self.job / "plan.jsonl").write_text(plan)
+        job = {"n_tasks": n_tasks, "directory": str(self.job.parent)}
+        (self.job / "job.json").write_text(json.dumps(job))
         (self.job / "behaviour.json").write_text(
             json.dumps({key[1:]: value for key, value in behaviour.items()})
         )
@@ -110,10 +121,16 @@ class Submitting(Job):
         self.assertEqual(self.calls()[2], 1)
         self.assertLess(len(self.calls()), 20)
 
-    def test_only_the_tasks_named_run(self):
-        self.plan(9)
-        self.submit(only=[7, 2])
-        self.assertEqual(self.calls(), {2: 1, 7: 1})
+    def test_a_job_that_was_stopped_goes_on_where_it_was(self):
+        self.plan(5, _3=[3, 0])
+        with self.assertRaises(simic.SimicError):
+            self.submit(max_in_flight=1)
+        self.assertEqual(self.calls(), {0: 1, 1: 1, 2: 1, 3: 1})
+        state = self.submit()
+        self.assertEqual((state.done, state.tasks), (5, 5))
+        self.assertEqual(self.calls(), {0: 1, 1: 1, 2: 1, 3: 2, 4: 1})
+        self.assertEqual(self.submit().done, 5)
+        self.assertEqual(sum(self.calls().values()), 6)
 
     def test_processes_do_as_threads_do(self):
         self.plan(6, _4=[75, 0])
