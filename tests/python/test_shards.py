@@ -24,21 +24,32 @@ def has_shards() -> bool:
 
 
 @unittest.skipUnless(has_shards(), "this program has no shard command")
-class Shards(unittest.TestCase):
+class ShardedJob(unittest.TestCase):
+    """A job in a folder of its own."""
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.job = os.path.join(folder.name, "job")
 
-    def test_what_executors_compute_merges_to_the_bytes_of_one_machine(self):
+    def plan(self) -> bytes:
+        """Plans several tasks; gives the bytes that their merge has to be."""
         command = ["analyze", "shapley", CAMPAIGN, DIGITS, "--on-bad", "skip"]
-        expected = simic.run([*command, "--format", "json"]).stdout
         simic.run(["shard", "plan", self.job, "--target-bytes", "1KB", "--", *command])
+        return simic.run([*command, "--format", "json"]).stdout
+
+    def merged(self) -> bytes:
+        return simic.run(["shard", "merge", self.job, "--format", "json"]).stdout
+
+
+class Shards(ShardedJob):
+    def test_what_executors_compute_merges_to_the_bytes_of_one_machine(self):
+        expected = self.plan()
         with concurrent.futures.ProcessPoolExecutor(2) as pool:
             state = simic.submit(self.job, pool, threads=1)
         self.assertGreater(state.tasks, 1)
         self.assertEqual(state.done, state.tasks)
-        self.assertEqual(simic.run(["shard", "merge", self.job, "--format", "json"]).stdout, expected)
+        self.assertEqual(self.merged(), expected)
 
     def test_input_that_changed_is_final_and_named(self):
         rows = Path(self.job).with_name("rows.csv")
