@@ -68,14 +68,14 @@ def _places() -> Iterator[Path]:
     """Where installers put the program of this package, best first."""
     name = "simic" + (sysconfig.get_config_var("EXE") or "")
     package = Path(__file__).resolve().parent
-    # Beside the package: where somebody placed it by hand, then where `pip install --target` does.
+    # With this copy of the package: where somebody placed it by hand, then where `pip install --target` does.
     yield package / name
     yield package / "bin" / name
-    yield Path(sysconfig.get_path("scripts")) / name
     yield package.parent / ("Scripts" if os.name == "nt" else "bin") / name
     # An environment laid over another: lib/pythonX.Y/site-packages/simic has its bin three folders up.
     if len(package.parents) > 3:
         yield package.parents[3] / "bin" / name
+    yield Path(sysconfig.get_path("scripts")) / name
     yield Path(sys.prefix) / ("Scripts" if os.name == "nt" else "bin") / name
     scheme = f"{os.name}_user"
     if sys.platform == "darwin" and getattr(sys, "_framework", None):
