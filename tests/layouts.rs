@@ -224,3 +224,138 @@ fn a_minari_set_reads_as_minari_reads_it() {
         reference["episode_lengths"].as_array().expect("lengths").iter().filter_map(Value::as_u64).collect();
     assert_eq!(lengths, expected);
 }
+
+#[test]
+fn steps_of_rllib_are_unpacked_and_told_apart() {
+    let set = "fixtures/layouts/rllib/cartpole-v1";
+    let text = std::fs::read_to_string("fixtures/layouts/rllib/reference.json").expect("the reference");
+    let reference: Value = serde_json::from_str(&text).expect("JSON");
+    let (document, _) = json(&["normalize", "stats", set, "--initial-count", "0"]);
+    assert_eq!(document["runs"].as_array().map(Vec::len), Some(1), "{}", document["input"]);
+    assert_eq!(document["runs"][0]["run_id"], "cartpole-v1");
+    assert_eq!(document["count"].as_f64(), reference["rows"].as_f64());
+    for key in ["mean", "var"] {
+        let numbers = |of: &Value| of[key].as_array().expect("numbers").clone();
+        for (found, truth) in numbers(&document).iter().zip(numbers(&reference)) {
+            let (found, truth) = (found.as_f64().expect("a number"), truth.as_f64().expect("a number"));
+            assert!((found - truth).abs() <= 1e-12, "{key}: {found} {truth}");
+        }
+    }
+    let (rewards, _) = json(&["normalize", "stats", set, "--target", "reward"]);
+    let (found, truth) = (rewards["mean"][0].as_f64(), reference["reward_mean"].as_f64());
+    assert!((found.expect("a mean") - truth.expect("a mean")).abs() < 1e-12);
+    // Its flags end episodes: returns can be scaled.
+    let flags = ["--target", "reward", "--reward-scale", "return"];
+    json(&[&["normalize", "stats", set], &flags[..]].concat());
+    let (document, _) = json(&["inspect", set]);
+    let of = |key: &str| -> Vec<u64> {
+        document["files"].as_array().expect("files").iter().filter_map(|file| file[key].as_u64()).collect()
+    };
+    assert_eq!(of("episodes").iter().sum::<u64>(), reference["episodes"].as_u64().expect("a number"));
+    assert_eq!(of("obs_width"), [4, 4, 4]);
+}
+
+#[test]
+fn whole_episodes_in_messagepack_are_refused_by_name() {
+    let output = run(&["normalize", "stats", "fixtures/layouts/rllib/episodes/0_000000_000000.parquet"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("MessagePack") && stderr.contains("output_write_episodes=False"), "{stderr}");
+}
+
+#[test]
+fn the_same_content_from_two_sources_is_an_error_that_names_both() {
+    // The log of a run beside the steps that the trainer itself recorded of it.
+    let export = "fixtures/esper/transitions.parquet";
+    let output = run(&["normalize", "stats", LOG, export, "--target", "reward"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("events.jsonl") && stderr.contains("transitions.parquet"), "{stderr}");
+    // A data set beside a converted copy of it.
+    let arm = "fixtures/layouts/lerobot/v3.0/arm";
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = folder.path().join("copy").to_string_lossy().into_owned();
+    let output = run(&["convert", arm, "-o", &copy]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = run(&["normalize", "stats", arm, &copy]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("the same rows") && stderr.contains("arm"), "{stderr}");
+    // Two data sets of one layout, one of other rows, are two runs.
+    let (document, _) =
+        json(&["normalize", "stats", arm, "fixtures/layouts/rllib/cartpole-v1", "--target", "reward"]);
+    assert_eq!(document["runs"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn matrices_of_a_log_beside_an_export_of_them_are_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = folder.path().join("copy").to_string_lossy().into_owned();
+    let output = run(&["convert", LOG, "-o", &copy]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = run(&["analyze", "shapley", LOG, &copy]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("events.jsonl") && stderr.contains("coalitions.parquet"), "{stderr}");
+}
+
+#[test]
+fn a_data_set_is_inspected_as_one() {
+    let arm = "fixtures/layouts/lerobot/v2.1/arm";
+    let (document, _) = json(&["inspect", arm]);
+    let set = &document["sets"][0];
+    assert_eq!((&set["name"], &set["layout"]), (&Value::from("arm"), &Value::from("LeRobot v2.1")));
+    assert_eq!(
+        (set["rows"].as_u64(), set["episodes"].as_u64(), set["files"].as_u64()),
+        (Some(205), Some(4), Some(4))
+    );
+    assert_eq!(set["fps"].as_f64(), Some(10.0));
+    let state = set["features"].as_array().expect("features").iter();
+    let state = state.clone().find(|feature| feature["feature"] == "observation.state").expect("listed");
+    assert_eq!(state["dimensions"], serde_json::json!(["shoulder", "elbow", "gripper"]));
+    let output = run(&["inspect", arm]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(!text.contains("episode_000003") && text.contains("arm"), "{text}");
+    assert!(text.contains("10 a second") && text.contains("observation.state"), "{text}");
+}
+
+#[test]
+fn problems_of_a_data_set_are_found_in_every_column() {
+    let (_, stderr) =
+        json(&["inspect", "fixtures/layouts/lerobot/v3.0/arm", "--problems", "--obs", "action"]);
+    assert!(stderr.is_empty(), "{stderr}");
+    // Rows lost from the beginning of the second episode.
+    let rows = "action,episode_index,frame_index\n1,0,0\n2,0,1\n3,1,2\n4,1,3\n";
+    let folder = folder(&[
+        ("set/meta/info.json", &INFO.replace("6", "4").replace("observation.state", "action")),
+        ("set/data/chunk-000/file-000.csv", rows),
+    ]);
+    let path = folder.path().join("set").to_string_lossy().into_owned();
+    let output = run(&["inspect", &path, "--problems", "--obs", "action", "--format", "json"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("steps missing at the beginning of an episode"), "{text}");
+    // A page of a column that plays no role is damaged.
+    let from =
+        std::fs::read("fixtures/layouts/lerobot/v3.0/arm/data/chunk-000/file-000.parquet").expect("readable");
+    let damaged = folder.path().join("damaged.parquet");
+    let mut found = false;
+    for place in (40..from.len() - 4000).step_by(397) {
+        let mut bytes = from.clone();
+        bytes[place..place + 8].iter_mut().for_each(|byte| *byte ^= 0xff);
+        std::fs::write(&damaged, bytes).expect("written");
+        let path = damaged.to_string_lossy().into_owned();
+        let read_all =
+            run(&["convert", &path, "-o", &folder.path().join(format!("{place}")).to_string_lossy()]);
+        let inspected = run(&["inspect", &path, "--problems"]);
+        if String::from_utf8_lossy(&read_all.stderr).contains("not a readable Parquet file") {
+            found = true;
+            assert_eq!(
+                inspected.status.code(),
+                Some(1),
+                "byte {place}: {}",
+                String::from_utf8_lossy(&inspected.stdout)
+            );
+        }
+    }
+    assert!(found, "no damage that a reader of all columns finds");
+}

@@ -68,6 +68,12 @@ fn differing(document: &Value) -> Vec<(String, String, String, String)> {
         .collect()
 }
 
+/// The deviation of the gripper (mean 5, deviation 0.3) in one episode, off by 2 in 10,000: that version squares 32-bit numbers.
+fn rounded() -> (String, String, String, String) {
+    let of = ["observation.state", "episodes", "std", "single_precision_squares"].map(str::to_owned);
+    of.into()
+}
+
 fn is_quantile(name: &str) -> bool {
     name.starts_with('q')
 }
@@ -83,11 +89,12 @@ fn averaged_quantiles_of_a_data_set_are_found_and_nothing_else() {
     );
     assert_eq!(set["left_out"][0]["feature"], "note");
     let off = differing(&document);
-    for (feature, over, statistic, cause) in &off {
+    assert!(off.contains(&rounded()), "{off:?}");
+    for (feature, over, statistic, cause) in off.iter().filter(|found| **found != rounded()) {
         assert!(over == "set" && is_quantile(statistic), "{feature} {over} {statistic}");
         assert_eq!(cause, "mean_of_quantiles", "{feature} {statistic}");
     }
-    let of_state = off.iter().filter(|(feature, ..)| feature == "observation.state").count();
+    let of_state = off.iter().filter(|found| found.0 == "observation.state" && **found != rounded()).count();
     assert_eq!(of_state, 5, "{off:?}");
     let text = document["verdict"][0].as_str().expect("a sentence");
     assert!(text.contains("averaged by their rows"), "{text}");
@@ -104,7 +111,7 @@ fn extremes_of_quantiles_are_called_that() {
     let (code, document) = verified(&[&root.to_string_lossy(), "--obs", "observation.state,action"]);
     let off = differing(&document);
     assert_eq!(code, 1);
-    assert!(off.iter().all(|(_, over, statistic, cause)| {
+    assert!(off.iter().filter(|found| **found != rounded()).all(|(_, over, statistic, cause)| {
         over == "set" && is_quantile(statistic) && cause == "extreme_of_quantiles"
     }));
     assert!(off.len() >= 6, "{off:?}");
@@ -188,7 +195,7 @@ fn right_statistics_are_written_in_the_sets_own_form() {
     assert_eq!(written["observation.grid"]["mean"][1].as_array().map(Vec::len), Some(2));
     // In its place it is what the rows imply; an existing file is not replaced unasked.
     let output = run(&["normalize", "stats", &root_text, "--lerobot-stats-out", &out]);
-    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
     std::fs::rename(&out, root.join("meta/stats.json")).expect("moved");
     let (code, document) = verified(&[&root_text]);
     assert_eq!(code, 0, "{:?}", differing(&document));
@@ -228,6 +235,29 @@ fn dimensions_have_the_names_of_the_data_set() {
     let output = run(&["normalize", "stats", ARM, "--obs", "observation.state,action", "--format", "csv"]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("observation.state.elbow") && text.contains("action.dy"), "{text}");
+}
+
+#[test]
+fn rows_of_several_axes_are_flattened() {
+    let output = run(&[
+        "normalize",
+        "stats",
+        ARM,
+        "--obs",
+        "observation.grid",
+        "--initial-count",
+        "0",
+        "--format",
+        "json",
+    ]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    let document: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
+    let reference = json(&format!("{FIXTURES}/v3.0.reference.json"));
+    for (found, truth) in flat(&document["mean"]).iter().zip(flat(&reference["observation.grid"]["mean"])) {
+        assert!((found - truth).abs() < 1e-12, "{found} {truth}");
+    }
+    assert_eq!(document["mean"].as_array().map(Vec::len), Some(4));
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod kills;
 mod laws;
 mod layouts;
 mod lerobot;
+mod logs;
 mod mutations;
 mod normalization_laws;
 mod normalizers;

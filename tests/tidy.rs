@@ -54,7 +54,8 @@ const IMPORTS: [(&str, &[&str]); 15] = [
 ];
 
 /// Outside crates and the modules (or files below src) they may appear in.
-const HOMES: [(&str, &[&str]); 21] = [
+const HOMES: [(&str, &[&str]); 22] = [
+    ("lz4", &["records"]),
     ("clap", &["cli", "config", "commands", "job_arguments"]),
     ("polars", &["records", "report/columnar.rs"]),
     ("polars_arrow", &["records", "report/columnar.rs"]),

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::rule::{DriftStatistic, Method, Mode, Rules};
 use crate::results::{CheckResult, Direction, Finding, Metric, Verdict};
 use crate::stats::{
-    BootstrapSettings, Difference, holm_adjust, kolmogorov_smirnov, population_stability, wasserstein,
+    BootstrapSettings, Difference, holm_adjust, kolmogorov_smirnov, population_stability,
+    probability_of_improvement, wasserstein,
 };
 
 /// Least number of resamples of the bootstrap method.
@@ -145,6 +146,7 @@ fn blank(id: &str, mode: &'static str) -> Finding {
         p_value: None,
         p_adjusted: None,
         detectable_margin: None,
+        improvement: None,
         reason: String::new(),
     }
 }
@@ -240,17 +242,65 @@ fn compare(
             decided(finding, is_inside, format!("{place} {min} .. {max}"))
         }
         Mode::Drift(statistic, max) => drift(old, new, finding, statistic, max),
+        Mode::Intervals(margin) => {
+            PendingFinding::certain(intervals(old, new, finding, margin.of(old.value), direction))
+        }
         Mode::NonInferior(margin, method) => {
             let Some(direction) = direction else {
                 let reason = "which way is better is not known: give the rule a direction";
                 return PendingFinding::certain(undecided(finding, reason.to_owned()));
             };
             let question = Question::Loss(direction);
+            let finding = Finding { improvement: improvement(old, new, direction), ..finding };
             test(old, new, finding, margin.of(old.value), (method, bootstrap), settings, question)
         }
         Mode::Equivalent(margin, method) => {
             test(old, new, finding, margin.of(old.value), (method, bootstrap), settings, Question::Change)
         }
+    }
+}
+
+/// Whether two intervals lie apart by more than the margin: cautious, as intervals that overlap may still be of values that differ.
+fn intervals(
+    old: &Metric,
+    new: &Metric,
+    finding: Finding,
+    margin: f64,
+    direction: Option<Direction>,
+) -> Finding {
+    let finding = Finding { margin: Some(margin), ..finding };
+    let (Some(before), Some(now)) = (old.ci, new.ci) else {
+        return undecided(finding, "an interval is missing: two runs and more have one".to_owned());
+    };
+    // How far the new interval lies below the stored one, and above it.
+    let (below, above) = (before.0 - now.1, now.0 - before.1);
+    let (loss, gain) = match direction {
+        Some(Direction::Higher) => (below, above),
+        Some(Direction::Lower) => (above, below),
+        None => (below.max(above), f64::NEG_INFINITY),
+    };
+    let words = format!(
+        "{} .. {}, stored {} .. {}",
+        number(now.0),
+        number(now.1),
+        number(before.0),
+        number(before.1)
+    );
+    let (verdict, reason) = if loss > margin {
+        (Verdict::Regressed, format!("intervals lie apart: {words}"))
+    } else if gain > margin {
+        (Verdict::Improved, format!("intervals lie apart: {words}"))
+    } else {
+        (Verdict::Pass, format!("intervals meet: {words}"))
+    };
+    Finding { verdict, reason, ..finding }
+}
+
+/// Probability that a new unit is better than a stored one.
+fn improvement(old: &Metric, new: &Metric, direction: Direction) -> Option<f64> {
+    match direction {
+        Direction::Higher => probability_of_improvement(&new.sample(), &old.sample()),
+        Direction::Lower => probability_of_improvement(&old.sample(), &new.sample()),
     }
 }
 
@@ -402,6 +452,36 @@ mod tests {
         let result = judge(&[metric("a/b", old)], &[metric("a/b", new)], rules, &settings);
         let finding = result.findings.into_iter().find(|finding| finding.id == "a/b").expect("judged");
         (finding.verdict, finding.reason)
+    }
+
+    #[test]
+    fn intervals_of_values_that_are_no_means_must_meet() {
+        let with =
+            |value: f64, ci| Metric { value, ci, samples: BTreeMap::new(), ..metric("a/iqm", &[value]) };
+        let settings = Judgement { alpha: 0.05, strict: false, other_runs: false, seed: 0 };
+        let judged = |old: (f64, f64), new: Option<(f64, f64)>| {
+            let (old, new) = (with(100.0, Some(old)), with(100.0, new));
+            let result = judge(&[old], &[new], &Rules::default(), &settings);
+            (result.findings[0].verdict, result.findings[0].mode.to_string())
+        };
+        let expected = |verdict| (verdict, "intervals".to_owned());
+        assert_eq!(judged((90.0, 110.0), Some((80.0, 95.0))), expected(Verdict::Pass));
+        // Apart by 1, of the 2 that the default allows.
+        assert_eq!(judged((90.0, 110.0), Some((80.0, 89.0))), expected(Verdict::Pass));
+        assert_eq!(judged((90.0, 110.0), Some((70.0, 80.0))), expected(Verdict::Regressed));
+        assert_eq!(judged((90.0, 110.0), Some((120.0, 130.0))), expected(Verdict::Improved));
+        assert_eq!(judged((90.0, 110.0), None), expected(Verdict::Inconclusive));
+    }
+
+    #[test]
+    fn the_probability_of_improvement_is_the_share_of_pairs() {
+        let settings = Judgement { alpha: 0.05, strict: false, other_runs: true, seed: 0 };
+        let (old, new) = (metric("a/b", &[1.0, 3.0, 2.0]), metric("a/b", &[2.5, 0.5]));
+        let result = judge(&[old.clone()], &[new.clone()], &Rules::default(), &settings);
+        assert_eq!(result.findings[0].improvement, Some(2.0 / 6.0));
+        let lower = |metric: Metric| Metric { direction: Some(Direction::Lower), ..metric };
+        let result = judge(&[lower(old)], &[lower(new)], &Rules::default(), &settings);
+        assert_eq!(result.findings[0].improvement, Some(4.0 / 6.0));
     }
 
     #[test]

@@ -18,7 +18,9 @@ pub fn resolutions(metrics: &[Metric], rules: &Rules, alpha: f64) -> Vec<Resolut
         let (margin, is_two_sided) = match rules.of(metric).0 {
             Mode::NonInferior(margin, _) => (margin, false),
             Mode::Equivalent(margin, _) => (margin, true),
-            Mode::Exact | Mode::Close(_) | Mode::Drift(..) | Mode::Range(..) => return None,
+            Mode::Exact | Mode::Close(_) | Mode::Intervals(_) | Mode::Drift(..) | Mode::Range(..) => {
+                return None;
+            }
         };
         let sample = metric.sample();
         let difference = Difference::welch(&sample, &sample);

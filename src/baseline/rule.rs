@@ -54,6 +54,12 @@ enum ModeText {
         #[serde(default)]
         method: Method,
     },
+    Intervals {
+        /// Absolute margin.
+        margin: Option<f64>,
+        /// Margin as a share of the stored value.
+        margin_rel: Option<f64>,
+    },
     Drift {
         #[serde(default)]
         statistic: DriftStatistic,
@@ -142,6 +148,8 @@ pub enum Mode {
     NonInferior(Tolerance, Method),
     /// Neither way off by more than the margin.
     Equivalent(Tolerance, Method),
+    /// Intervals of values that are no means: not apart by more than the margin, for the worse.
+    Intervals(Tolerance),
     /// Distributions of the units no further apart.
     Drift(DriftStatistic, f64),
     /// The new value within bounds, whatever the stored one.
@@ -156,6 +164,7 @@ impl Mode {
             Self::Close(_) => "close",
             Self::NonInferior(..) => "noninferior",
             Self::Equivalent(..) => "equivalent",
+            Self::Intervals(_) => "intervals",
             Self::Drift(..) => "drift",
             Self::Range(..) => "range",
         }
@@ -196,7 +205,7 @@ impl Rules {
 
     /// What is asked of a metric: the first rule that matches, else the default.
     ///
-    /// The default is `noninferior` with a margin of 2 % of the stored value for means over at least two units whose
+    /// The default is `intervals` for values with an interval and no units of their own, `noninferior` with a margin of 2 % of the stored value for means over at least two units whose
     /// direction is known, `equivalent` likewise where it is not, and `close` (1e-9 of the stored value) for all
     /// other numbers.
     pub fn of(&self, metric: &Metric) -> (Mode, Option<Direction>) {
@@ -204,6 +213,9 @@ impl Rules {
             return (rule.mode, rule.direction.or(metric.direction));
         }
         let margin = Tolerance { absolute: 0.0, share: DEFAULT_SHARE };
+        if metric.ci.is_some() && metric.samples.is_empty() {
+            return (Mode::Intervals(margin), metric.direction);
+        }
         let mode = match (metric.n >= 2 && metric.stderr.is_some(), metric.direction) {
             (true, Some(_)) => Mode::NonInferior(margin, Method::Auto),
             (true, None) => Mode::Equivalent(margin, Method::Auto),
@@ -237,6 +249,9 @@ impl RuleText {
             ModeText::Equivalent { margin, margin_rel, method } => {
                 let margin = tolerance(("margin", margin), ("margin_rel", margin_rel), DEFAULT_SHARE)?;
                 Mode::Equivalent(margin, method)
+            }
+            ModeText::Intervals { margin, margin_rel } => {
+                Mode::Intervals(tolerance(("margin", margin), ("margin_rel", margin_rel), DEFAULT_SHARE)?)
             }
             ModeText::Drift { statistic, max } => {
                 let max = max.ok_or("drift needs max, the greatest distance allowed")?;

@@ -47,6 +47,8 @@ pub enum LayoutArg {
     Lerobot,
     /// Minari
     Minari,
+    /// RLlib
+    Rllib,
     /// Shards of a table, NAME-00000-of-00003
     Shards,
 }
@@ -59,6 +61,7 @@ impl From<LayoutArg> for Layout {
             LayoutArg::Esper => Self::Esper,
             LayoutArg::Lerobot => Self::Lerobot,
             LayoutArg::Minari => Self::Minari,
+            LayoutArg::Rllib => Self::Rllib,
             LayoutArg::Shards => Self::Shards,
         }
     }

@@ -99,8 +99,13 @@ fn analysed(
     let progress = context.console.progress();
     let rows = inspect(&files, &options, &progress);
     drop(progress);
-    let asked = InspectAnalysis { value: args.value.clone(), columns: context.columns()?.to_map() };
-    let mut documents = vec![ResultDocument::Inspection(InspectionDocument::new(rows, asked))];
+    let asked = InspectAnalysis {
+        value: args.value.clone(),
+        columns: context.columns()?.to_map(),
+        obs: args.obs.clone(),
+    };
+    let mut documents =
+        vec![ResultDocument::Inspection(InspectionDocument::new(rows.sets, rows.files, asked))];
     let kinds: Vec<Option<FileKind>> =
         files.iter().map(|file| Table::open(file).and_then(|table| columns.kind(&table)).ok()).collect();
     let of_kind = |kind: FileKind| -> Vec<InputFile> {

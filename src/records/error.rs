@@ -245,6 +245,9 @@ pub enum Problem {
     /// A file given twice under two names.
     #[error("the same bytes as {0}, so its rows would count twice")]
     CopiedFile(String),
+    /// The same rows in two sources of one call.
+    #[error("the same rows as in {0}, which would count twice")]
+    SameRows(String),
     /// No data set of the layout that was named.
     #[error("no {0} data set")]
     NoSuchLayout(&'static str),
@@ -372,6 +375,7 @@ impl RecordError {
             Problem::NotCarried(_) => "convert the column, or leave it out of the recording",
             Problem::RepeatedName => "give each column a name of its own",
             Problem::CopiedFile(_) => "name one of the two files",
+            Problem::SameRows(_) => "name one of the two: one is an export of the other",
             Problem::DamagedDescription(_) => {
                 "restore it; --layout files reads each file of the folder for itself, which is not the same"
             }

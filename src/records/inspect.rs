@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use polars_arrow::datatypes::ArrowDataType;
+
 use super::coalitions::{CoalitionOptions, CoalitionRecording, GameSummary};
-use super::error::RecordError;
+use super::error::{Problem, RecordError};
 use super::guess;
+use super::layouts::{Dataset, Feature};
 use super::problems;
 use super::schema::{ColumnMap, FileKind};
-use super::sources::InputFile;
+use super::sources::{InputFile, Origin};
 use super::table::Table;
 use super::text::TextReading;
 use super::transitions::TransitionSummary;
 use crate::progress::Progress;
-use crate::results::{FileRow, GamesRow, MissingRow, ProblemRow};
+use crate::results::{FileRow, GamesRow, MissingRow, ProblemRow, SetFeatureRow, SetRow};
 use crate::stats::pairwise_sum;
 
 /// How files are to be looked at.
@@ -38,17 +41,89 @@ struct FileReport {
     oddities: Option<Vec<ProblemRow>>,
 }
 
+/// What is found in files, and in the data sets they are of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inspected {
+    /// Data sets in the order of their first files.
+    pub sets: Vec<SetRow>,
+    /// Files in the order named.
+    pub files: Vec<FileRow>,
+}
+
 /// Looks at every file by itself; what is wrong with one is reported, not an error.
-pub fn inspect(files: &[InputFile], options: &InspectOptions, progress: &Progress) -> Vec<FileRow> {
+pub fn inspect(files: &[InputFile], options: &InspectOptions, progress: &Progress) -> Inspected {
     progress.begin("inspecting", files.len() as u64);
-    files
-        .iter()
-        .map(|file| {
-            let report = inspect_file(file, options);
-            progress.advance(1);
-            file_row(&report)
-        })
-        .collect()
+    let mut inspected = Inspected { sets: Vec::new(), files: Vec::new() };
+    let mut episodes: Vec<BTreeSet<(String, i64)>> = Vec::new();
+    for file in files {
+        let mut report = inspect_file(file, options);
+        progress.advance(1);
+        let mut row = file_row(&report);
+        if let Some(member) = &file.member {
+            let folder = member.run.to_string_lossy().into_owned();
+            let place = inspected.sets.iter().position(|set| set.folder == folder);
+            let place = place.unwrap_or_else(|| {
+                inspected.sets.push(set_row(file, &member.dataset, folder));
+                episodes.push(BTreeSet::new());
+                inspected.sets.len() - 1
+            });
+            let set = &mut inspected.sets[place];
+            (set.files, set.rows) = (set.files + 1, set.rows + report.n_rows);
+            row.set = Some(set.name.clone());
+            if let Some(transitions) = report.transitions.take() {
+                episodes[place].extend(transitions.episodes);
+            }
+        }
+        inspected.files.push(row);
+    }
+    for (set, episodes) in inspected.sets.iter_mut().zip(episodes) {
+        set.episodes = episodes.len() as u64;
+        let member = files.iter().filter_map(|file| file.member.as_ref());
+        let whole = member.into_iter().find(|member| member.run.to_string_lossy() == set.folder);
+        let is_searched = files.iter().all(|file| file.origin == Origin::Searched);
+        if let Some(member) = whole.filter(|_| is_searched) {
+            set.problems = set_problems(set, &member.dataset);
+        }
+    }
+    inspected
+}
+
+/// A data set without its files.
+fn set_row(file: &InputFile, dataset: &Dataset, folder: String) -> SetRow {
+    let version = dataset.about.version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
+    let feature = |feature: &Feature| SetFeatureRow {
+        feature: feature.name.clone(),
+        dtype: feature.dtype.clone(),
+        shape: feature.shape.clone(),
+        dimensions: feature.dimensions.clone(),
+    };
+    SetRow {
+        name: file.run.clone(),
+        layout: format!("{}{version}", dataset.layout),
+        folder,
+        files: 0,
+        rows: 0,
+        episodes: 0,
+        fps: dataset.about.fps,
+        features: dataset.about.features.iter().map(feature).collect(),
+        problems: Vec::new(),
+    }
+}
+
+/// What a data set says of itself and its files do not hold.
+fn set_problems(set: &SetRow, dataset: &Dataset) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let Some(expected) = dataset.n_rows.filter(|expected| *expected != set.rows) {
+        let problem = Problem::DatasetRows { layout: dataset.layout, expected, found: set.rows };
+        problems.push(format!("{}: {problem}", set.folder));
+    }
+    if let Some(expected) = dataset.about.n_episodes.filter(|expected| *expected != set.episodes) {
+        problems.push(format!(
+            "{}: this {} data set says it has {expected} episodes, and {} are found in its files",
+            set.folder, dataset.layout, set.episodes
+        ));
+    }
+    problems
 }
 
 fn inspect_file(file: &InputFile, options: &InspectOptions) -> FileReport {
@@ -71,6 +146,9 @@ fn inspect_file(file: &InputFile, options: &InspectOptions) -> FileReport {
         report.columns = table.described_columns();
         let map = columns_of(options);
         report.kind = map.clone().with_values(&options.coalitions.values).kind(&table)?;
+        if options.looks_for_oddities {
+            report.problems.extend(damages(&table));
+        }
         match report.kind {
             FileKind::Transitions => {
                 if options.looks_for_oddities {
@@ -104,6 +182,34 @@ fn inspect_file(file: &InputFile, options: &InspectOptions) -> FileReport {
     report
 }
 
+/// Columns that cannot be decoded, each with its first damage.
+fn damages(table: &Table) -> Vec<RecordError> {
+    let damage = |name: &String| {
+        let name = std::slice::from_ref(name);
+        table.slices(name, SLICE_BYTES, SLICE_ROWS).into_iter().find_map(|slice| {
+            let error = table.read_arrays(slice.part, &slice.rows, name).err()?;
+            Some(RecordError { column: error.column.clone().or_else(|| Some(name[0].clone())), ..error })
+        })
+    };
+    let is_decoded = |name: &&String| table.column_type(name).is_some_and(is_plain);
+    table.column_names().iter().filter(is_decoded).filter_map(damage).collect()
+}
+
+/// Whether cells are numbers, truth values, text, bytes, or lists of them: what is decoded wherever it stands.
+fn is_plain(dtype: &ArrowDataType) -> bool {
+    match dtype {
+        ArrowDataType::List(field)
+        | ArrowDataType::LargeList(field)
+        | ArrowDataType::FixedSizeList(field, _) => is_plain(&field.dtype),
+        ArrowDataType::Boolean | ArrowDataType::Utf8View | ArrowDataType::BinaryView => true,
+        other => other.is_numeric(),
+    }
+}
+
+/// Decoded bytes of the rows looked at at once, and their number where a file does not tell.
+const SLICE_BYTES: u64 = 32 << 20;
+const SLICE_ROWS: usize = 1 << 20;
+
 fn columns_of(options: &InspectOptions) -> &ColumnMap {
     &options.coalitions.columns
 }
@@ -126,6 +232,7 @@ fn file_row(report: &FileReport) -> FileRow {
         (n(&|t| t.runs.len()), n(&|t| t.episodes.len()), n(&|t| t.envs.len()))
     };
     FileRow {
+        set: None,
         file: report.name.clone(),
         kind: report.kind.name().to_owned(),
         rows: report.n_rows,

@@ -40,6 +40,7 @@ pub(super) fn open_tables(
     let opened = open_all(&files, wanted.columns);
     let mut tables = Vec::new();
     let mut others: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut foreign: Option<RecordError> = None;
     for (file, table) in files.into_iter().zip(opened) {
         match table.and_then(|table| Ok((wanted.columns.kind(&table)?, table))) {
             Ok((kind, table)) if kind == wanted.kind => {
@@ -54,11 +55,21 @@ pub(super) fn open_tables(
                 *skipped.files.entry(error.class()).or_default() += 1;
             }
             Ok((kind, _)) => *others.entry(kind.name()).or_default() += 1,
+            // What lies beside recordings, and says what it is, hinders none of them.
+            Err(error)
+                if file.origin == Origin::Searched && matches!(error.problem, Problem::ForeignFormat(..)) =>
+            {
+                notes.push(format!("{error}: not used"));
+                foreign.get_or_insert(error);
+            }
             Err(error) if wanted.on_bad == OnBad::Skip && error.is_skippable() => {
                 *skipped.files.entry(error.class()).or_default() += 1;
             }
             Err(error) => return Err(error),
         }
+    }
+    if let Some(error) = foreign.filter(|_| tables.is_empty() && others.is_empty()) {
+        return Err(error);
     }
     if tables.is_empty() {
         return Err(wanted.none(&others, skipped));

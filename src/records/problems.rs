@@ -42,6 +42,8 @@ impl Tally {
 #[derive(Default)]
 struct Lane {
     last: Option<(i64, i64)>,
+    /// Step that its episodes begin with, as far as they show it.
+    first_step: Option<i64>,
     has_ended: bool,
     n_rows: u64,
 }
@@ -191,9 +193,16 @@ impl StepProblems {
             } else if episode == last.0 && step > last.1 + 1 {
                 self.tally.add("steps missing within an episode", place(), Some(row));
             }
+            if episode > last.0 && lane.first_step.is_some_and(|first| step > first) {
+                self.tally.add("steps missing at the beginning of an episode", place(), Some(row));
+            }
             if lane.has_ended && episode == last.0 && step > last.1 {
                 self.tally.add("a row after the end of its episode", place(), Some(row));
             }
+        }
+        let begins = lane.last.is_none_or(|last| episode > last.0);
+        if let Some(step) = step.filter(|_| begins) {
+            lane.first_step = Some(lane.first_step.map_or(step, |first| first.min(step)));
         }
         lane.last = Some((episode, step.unwrap_or(0)));
         lane.has_ended = ended;

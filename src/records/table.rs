@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use polars_arrow::array::{Array, ListArray, Utf8ViewArray};
+use polars_arrow::compute::concatenate::concatenate;
 use polars_arrow::datatypes::ArrowDataType;
 
 use super::error::{Problem, RecordError};
@@ -17,11 +18,17 @@ use super::ipc::IpcFile;
 use super::layouts;
 use super::packed;
 use super::parquet::ParquetFile;
-use super::part::{Column, Part};
+use super::part::{Column, Part, decode};
 use super::run_names::unpacked_path;
 use super::sources::{InputFile, Place};
 use super::text;
 pub(super) use super::types::describe_type;
+
+/// Whole episodes of RLlib, a cell each.
+const RLLIB_EPISODES: Problem = Problem::ForeignFormat(
+    "RLlib episodes in MessagePack",
+    "record rows of steps: config.offline_data(output_write_episodes=False)",
+);
 
 /// Rows of one part, the whole of it or less.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +105,12 @@ impl Table {
         match format {
             Format::Parquet => {
                 let file = ParquetFile::open(input)?;
+                if layouts::is_rllib_episodes(&file.columns()) {
+                    return Err(RecordError::file(&input.name, RLLIB_EPISODES));
+                }
+                if layouts::is_rllib(&file.columns()) {
+                    return Self::of_rllib(input, &file);
+                }
                 Ok(Self::new(input, file.columns(), file.parts(), Contents::Parquet(file)))
             }
             Format::Ipc => {
@@ -123,6 +136,33 @@ impl Table {
                 Ok(Self::new(input, columns, vec![Part { first_row: 0, n_rows }], Contents::Memory(arrays)))
             }
         }
+    }
+
+    /// A recording of RLlib: its episodes are texts, its observations may be packed.
+    fn of_rllib(input: &InputFile, file: &ParquetFile) -> Result<Self, RecordError> {
+        let names: Vec<String> = file.columns().into_iter().map(|(name, _)| name).collect();
+        let parts = file.parts();
+        let bytes = (0..parts.len()).map(|part| file.n_bytes(part, &names)).fold(0, u64::saturating_add);
+        input.budget.check(&input.name, "the file", bytes)?;
+        let mut by_column: Vec<Vec<Box<dyn Array>>> = vec![Vec::new(); names.len()];
+        for (part, place) in parts.iter().enumerate() {
+            let arrays = file.read_arrays(part, &(0..place.n_rows), &names)?;
+            by_column.iter_mut().zip(arrays).for_each(|(column, array)| column.push(array));
+        }
+        let mut read = Vec::with_capacity(names.len());
+        for (name, arrays) in names.into_iter().zip(by_column) {
+            let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+            if arrays.is_empty() {
+                return Err(RecordError::file(&input.name, Problem::NoRows));
+            }
+            let joined = decode(&input.name, "Parquet", || concatenate(&arrays))?;
+            read.push((name, joined));
+        }
+        let first = input.member.as_ref().map_or((0, 0), |member| (member.episode, member.env));
+        let made = layouts::rllib_columns(&input.name, read, first)?;
+        let n_rows = made.arrays.first().map_or(0, |array| array.len());
+        let parts = vec![Part { first_row: 0, n_rows }];
+        Ok(Self::new(input, made.columns, parts, Contents::Memory(made.arrays)))
     }
 
     fn new(

@@ -7,8 +7,8 @@ use super::grid::{Column, Grid};
 use super::page::Page;
 use super::screen::Screen;
 use super::tidy::{Tidy, TidyTable};
-use crate::results::text::{grouped, short};
-use crate::results::{FileRow, InspectionDocument};
+use crate::results::text::{counted, grouped, short};
+use crate::results::{FileRow, InspectionDocument, SetFeatureRow, SetRow};
 
 /// What is in a file, in words.
 fn contents(row: &FileRow) -> String {
@@ -81,9 +81,17 @@ pub fn write_inspection(
         Format::Csv | Format::Parquet | Format::Arrow => tidy(rows).write(format, out),
         Format::Markdown | Format::Table => {
             let mut page = Page::new(format, screen, out);
-            page.grid(&grid(rows))?;
-            for row in rows {
-                write_reading(row, &mut page)?;
+            let shown = shown(inspection);
+            page.grid(&grid(&shown))?;
+            for set in &inspection.sets {
+                write_set(set, &mut page)?;
+            }
+            // How the files of a data set are read is told once.
+            for (place, row) in rows.iter().enumerate() {
+                let is_told = row.set.is_some() && rows[..place].iter().any(|other| other.set == row.set);
+                if !is_told {
+                    write_reading(row, &mut page)?;
+                }
             }
             for row in rows.iter().filter(|_| verbose) {
                 page.blank()?;
@@ -99,12 +107,80 @@ pub fn write_inspection(
                     page.entry(&format!("odd: {}: {}: {times}{}{first}", row.file, odd.place, odd.problem))?;
                 }
             }
+            for problem in inspection.sets.iter().flat_map(|set| &set.problems) {
+                page.entry(&format!("problem: {problem}"))?;
+            }
             for problem in rows.iter().flat_map(|row| &row.problems) {
                 page.entry(&format!("problem: {problem}"))?;
             }
             Ok(())
         }
     }
+}
+
+/// Rows of the table: files, those of a data set as one.
+fn shown(inspection: &InspectionDocument) -> Vec<FileRow> {
+    let mut shown: Vec<FileRow> = Vec::new();
+    for row in &inspection.files {
+        let known = shown.iter_mut().find(|other| row.set.is_some() && other.set == row.set);
+        let set = row.set.as_ref().and_then(|name| inspection.sets.iter().find(|set| set.name == *name));
+        match (known, set) {
+            (Some(whole), _) => {
+                whole.rows += row.rows;
+                whole.steps = join(whole.steps, row.steps, i64::min, i64::max);
+                whole.reward_range = join(whole.reward_range, row.reward_range, f64::min, f64::max);
+                whole.envs = whole.envs.max(row.envs);
+                whole.problems.extend(row.problems.iter().cloned());
+            }
+            (None, Some(set)) => {
+                let mut whole = FileRow { file: set.name.clone(), ..row.clone() };
+                whole.episodes = Some(set.episodes);
+                whole.problems.extend(set.problems.iter().cloned());
+                shown.push(whole);
+            }
+            (None, None) => shown.push(row.clone()),
+        }
+    }
+    shown
+}
+
+/// The range of two ranges.
+fn join<T: Copy>(
+    a: Option<(T, T)>,
+    b: Option<(T, T)>,
+    least: fn(T, T) -> T,
+    most: fn(T, T) -> T,
+) -> Option<(T, T)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((least(a.0, b.0), most(a.1, b.1))),
+        (a, b) => a.or(b),
+    }
+}
+
+/// A data set in words.
+fn write_set(set: &SetRow, page: &mut Page<'_>) -> io::Result<()> {
+    page.blank()?;
+    page.line(&format!(
+        "{} ({}): {} in {} of {}{}",
+        set.name,
+        set.layout,
+        counted(set.rows, "row"),
+        counted(set.episodes, "episode"),
+        counted(set.files, "file"),
+        set.fps.map_or_else(String::new, |fps| format!(", {} a second", short(fps)))
+    ))?;
+    let feature = |feature: &SetFeatureRow| {
+        let sides: Vec<String> = feature.shape.iter().map(usize::to_string).collect();
+        let names = match &feature.dimensions[..] {
+            [] => String::new(),
+            names => format!(" ({})", names.join(", ")),
+        };
+        format!("{}: {}[{}]{names}", feature.feature, feature.dtype, sides.join(", "))
+    };
+    if set.features.is_empty() {
+        return Ok(());
+    }
+    page.labelled("features", &set.features.iter().map(feature).collect::<Vec<_>>().join("; "))
 }
 
 /// How a file is read: which columns play which role, which none, and what to type.

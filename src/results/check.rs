@@ -87,6 +87,9 @@ pub struct Finding {
     pub p_adjusted: Option<f64>,
     /// Least margin these samples could tell from no change.
     pub detectable_margin: Option<f64>,
+    /// Probability that a new unit is better than a stored one: the share of such pairs, ties half.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub improvement: Option<f64>,
     /// The reason in words.
     pub reason: String,
 }

@@ -14,6 +14,9 @@ pub struct InspectionDocument {
     /// `simic.inspect/1`.
     #[schemars(extend("const" = INSPECT_SCHEMA))]
     pub schema: String,
+    /// Data sets that the files are of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<SetRow>,
     /// Files in the order named.
     pub files: Vec<FileRow>,
     /// How the files were looked at; documents written before 0.2 lack it.
@@ -28,11 +31,56 @@ pub struct InspectAnalysis {
     pub value: Vec<String>,
     /// Columns by the field they are read as.
     pub columns: BTreeMap<String, String>,
+    /// Columns that are the observation; empty for the usual one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub obs: Vec<String>,
+}
+
+/// A data set: a folder whose files belong together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SetRow {
+    /// Its name, which is the run of its rows.
+    pub name: String,
+    /// Its layout and the version of that.
+    pub layout: String,
+    /// Its folder.
+    pub folder: String,
+    /// Files of rows.
+    pub files: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Episodes that have rows.
+    pub episodes: u64,
+    /// Rows a second, where it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fps: Option<f64>,
+    /// Features that its description lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<SetFeatureRow>,
+    /// What is wrong with it as a whole.
+    pub problems: Vec<String>,
+}
+
+/// A feature of a data set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SetFeatureRow {
+    /// The feature.
+    pub feature: String,
+    /// Its type, by the data set's word.
+    pub dtype: String,
+    /// Values of a row along each axis.
+    pub shape: Vec<usize>,
+    /// Names of those values, where it has such.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dimensions: Vec<String>,
 }
 
 /// One file: its structure and what its rows say.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileRow {
+    /// The data set it is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
     /// The file as the user knows it.
     pub file: String,
     /// coalitions, transitions or other.
@@ -137,13 +185,14 @@ pub struct MissingRow {
 
 impl InspectionDocument {
     /// The document of these files.
-    pub fn new(files: Vec<FileRow>, settings: InspectAnalysis) -> Self {
-        Self { schema: INSPECT_SCHEMA.to_owned(), files, settings: Some(settings) }
+    pub fn new(sets: Vec<SetRow>, files: Vec<FileRow>, settings: InspectAnalysis) -> Self {
+        Self { schema: INSPECT_SCHEMA.to_owned(), sets, files, settings: Some(settings) }
     }
 
     /// Problems in all files.
     pub fn n_problems(&self) -> usize {
-        self.files.iter().map(|file| file.problems.len()).sum()
+        let of_sets: usize = self.sets.iter().map(|set| set.problems.len()).sum();
+        of_sets + self.files.iter().map(|file| file.problems.len()).sum::<usize>()
     }
 
     /// Oddities of all files.

@@ -107,7 +107,7 @@ impl Measured {
     }
 
     /// Metrics in order of id, each there once, all finite.
-    fn sound(mut self) -> Result<Self, String> {
+    pub(super) fn sound(mut self) -> Result<Self, String> {
         self.metrics.sort_by(|a, b| a.id.cmp(&b.id));
         if let Some(pair) = self.metrics.windows(2).find(|pair| pair[0].id == pair[1].id) {
             return Err(format!("{} is there twice", pair[0].id));

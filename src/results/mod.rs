@@ -22,6 +22,7 @@ mod interactions;
 mod job;
 mod kernel;
 mod logged;
+mod logs;
 mod measured;
 mod metric;
 mod normalization;
@@ -62,7 +63,9 @@ pub use devices::{DeviceDocument, DeviceRow};
 pub use drift::{DriftDimensionRow, DriftRow, DriftTestRow, UntoldRow, untold_reason};
 pub use games::{GameAnalysis, GameName, SummaryNumbers};
 pub use grouping::Grouping;
-pub use inspection::{FileRow, GamesRow, InspectAnalysis, InspectionDocument, MissingRow, ProblemRow};
+pub use inspection::{
+    FileRow, GamesRow, InspectAnalysis, InspectionDocument, MissingRow, ProblemRow, SetFeatureRow, SetRow,
+};
 pub use interactions::{
     INTERACTIONS_SCHEMA, InteractionAnalysis, InteractionDocument, InteractionGame, InteractionRow, TermRow,
     Terms,
@@ -73,6 +76,7 @@ pub use job::{
 };
 pub use kernel::KernelRow;
 pub use logged::{RecordedPlayer, RecordedRow};
+pub use logs::{LOGS_SCHEMA, LoggedFigure, LogsAnalysis, logged_direction};
 pub use measured::Measured;
 pub use metric::{Direction, Metric};
 pub use normalization::{

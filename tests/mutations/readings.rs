@@ -128,7 +128,7 @@ fn inspect_file(path: &Path, random: &mut Random) -> Result<Ending, Fault> {
     let options = InspectOptions { coalitions: coalition_options(random), looks_for_oddities: true };
     let files = files(path).map_err(|error| error.to_string())?;
     let rows = inspect(&files, &options, &simic::Progress::none());
-    Ok(if rows[0].problems.is_empty() { Ending::Read } else { Ending::Refused })
+    Ok(if rows.files[0].problems.is_empty() { Ending::Read } else { Ending::Refused })
 }
 
 fn read_state(path: &Path, random: &mut Random) -> Result<(), RecordError> {

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use clap::{Args, Command, FromArgMatches};
 use toml::Table;
 
+use super::logs::{self, LogsArgs};
 use super::plan::CheckPlan;
 use crate::attribution::{Cluster, ClusterRequest, GameKey, n_runs};
 use crate::commands::analyze::games::read_games;
@@ -17,13 +18,17 @@ use crate::commands::normalize::stats::{self, StatsArgs};
 use crate::commands::{CommandError, CommonArgs, Context, OutputHolds};
 use crate::config;
 use crate::records::{
-    CoalitionRecording, FileKind, InputFile, Table as RecordTable, fingerprints, read_result_or_baseline,
+    CoalitionRecording, FileKind, InputFile, Table as RecordTable, discover_logs, fingerprints,
+    read_result_or_baseline,
 };
-use crate::results::{Baseline, CoalitionReading, Measured, ReplayAnalysis, ShapleyAnalysis};
+use crate::results::{Baseline, CoalitionReading, LogsAnalysis, Measured, ReplayAnalysis, ShapleyAnalysis};
 
 /// Flags that would have a check write files, or that are the check's own.
 const NOT_IN_A_CHECK: [&str; 8] =
     ["output", "trace", "state-out", "format", "force", "config", "no-config", "threads"];
+
+/// Where logs are looked for where none are named.
+const DEFAULT_RUNS: &str = "runs";
 
 /// A result with the files it was made of.
 pub(super) struct Analysed {
@@ -35,6 +40,8 @@ pub(super) struct Analysed {
 #[derive(Debug, Clone, PartialEq)]
 enum Asked {
     Shapley(ShapleyAnalysis),
+    /// Figures of logs, with the seed of resampling.
+    Logs(LogsAnalysis, u64),
     Stats(ReplayAnalysis),
     Replay(ReplayAnalysis),
 }
@@ -176,6 +183,10 @@ impl<'a> AnalysisCache<'a> {
                 refuse_idle(&request.given, recording.has_unnamed_slots(), &documents)?;
                 Measured::of_shapley(&documents)
             }
+            Asked::Logs(analysis, seed) => {
+                let figures = logs::figures(analysis, &request.files, self.context)?;
+                Measured::of_logs(analysis, &figures, *seed)
+            }
             Asked::Stats(analysis) => {
                 let document = stats::compute(analysis, &request.files, &paths, self.context)?;
                 Measured::of_normalization(&document)
@@ -242,6 +253,9 @@ impl<'a> AnalysisCache<'a> {
 
 /// What a check asks, and of which files.
 fn request(plan: &CheckPlan, context: &Context) -> Result<Request, CommandError> {
+    if let Some(request) = logs_request(plan, context)? {
+        return Ok(request);
+    }
     let files = context.discover(&plan.runs)?.files;
     if files.iter().any(|file| file.path_on_disk().is_none_or(|path| !path.is_file())) {
         return Err(CommandError::usage(
@@ -277,11 +291,35 @@ fn request(plan: &CheckPlan, context: &Context) -> Result<Request, CommandError>
         other => {
             return Err(CommandError::usage(
                 format!("check {}: no analysis '{other}'", plan.name),
-                "there are analyze shapley, normalize stats and normalize replay",
+                "there are analyze shapley, normalize stats, normalize replay and logs",
             ));
         }
     };
     Ok(Request { asked, given, files })
+}
+
+/// A check of logs: asked for by name, or where nothing else lies in the folders named.
+fn logs_request(plan: &CheckPlan, context: &Context) -> Result<Option<Request>, CommandError> {
+    let is_named = plan.command.as_deref() == Some("logs");
+    if !is_named && plan.command.is_some() {
+        return Ok(None);
+    }
+    // As the search for recordings has it.
+    let usual = [DEFAULT_RUNS.to_owned()];
+    let has_usual = plan.runs.is_empty() && std::env::var_os("SIMIC_RUNS").is_none();
+    let found = discover_logs(if has_usual { &usual } else { &plan.runs });
+    if found.files.is_empty() && is_named {
+        return Err(CommandError::State(
+            format!("check {}: no logs in {}", plan.name, plan.runs.join(", ")),
+            "logs are monitor.csv, progress.csv, result.json and TensorBoard's event files".to_owned(),
+        ));
+    }
+    if found.files.is_empty() || (!is_named && found.n_others > 0) {
+        return Ok(None);
+    }
+    let (args, context) = parse::<LogsArgs>("logs", plan, context)?;
+    let asked = Asked::Logs(args.analysis()?, context.common.seed);
+    Ok(Some(Request { asked, given: Vec::new(), files: found.files }))
 }
 
 /// The analysis that fits the first file.

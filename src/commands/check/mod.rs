@@ -4,6 +4,7 @@ pub mod accept;
 mod analysis;
 mod compare;
 pub mod diff;
+mod logs;
 pub mod plan;
 pub mod record;
 pub mod run;

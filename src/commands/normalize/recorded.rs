@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::verify::VerifyArgs;
 use crate::commands::{CommandError, Context, Outcome};
 use crate::normalization::{
     FeatureRows, FeatureTruth, JudgedFeature, RecordedFeature, Statistic, Tolerances, USUAL_LEVELS, judge,
@@ -17,16 +16,27 @@ use crate::results::{
 /// Largest distance of a quantile that is no difference: what bins and conventions make.
 const QUANTILE_TOLERANCE: f64 = 0.05;
 
+/// What is asked.
+pub(super) struct Asked<'a> {
+    /// Files, directories, patterns.
+    pub(super) runs: &'a [String],
+    /// Features; empty for all.
+    pub(super) features: &'a [String],
+    /// Largest distance of means, deviations and extremes.
+    pub(super) tolerance: f64,
+    /// Rows of differences that a table lists.
+    pub(super) n_rows: usize,
+}
+
 /// Reads, compares, reports.
 ///
 /// # Errors
 /// Flags about a state, no data set that records statistics, unreadable input.
-pub(super) fn run(args: &VerifyArgs, context: &Context, n_rows: usize) -> Result<Outcome, CommandError> {
-    args.refuse_state_flags(context)?;
-    let files = context.discover(&args.runs)?.files;
+pub(super) fn run(asked: &Asked<'_>, context: &Context) -> Result<Outcome, CommandError> {
+    let files = context.discover(asked.runs)?.files;
     let settings = StatisticsAnalysis {
-        features: args.rule.obs.clone(),
-        tolerance: args.tolerance,
+        features: asked.features.to_vec(),
+        tolerance: asked.tolerance,
         quantile_tolerance: QUANTILE_TOLERANCE,
     };
     let sets = FeatureSet::of(&files);
@@ -48,7 +58,8 @@ pub(super) fn run(args: &VerifyArgs, context: &Context, n_rows: usize) -> Result
     }
     Context::check_unchanged(&files)?;
     let document = StatisticsDocument::new(settings, found).concluded();
-    context.write(|out| write_statistics(&document, context.format(), &context.screen(), n_rows, out))?;
+    context
+        .write(|out| write_statistics(&document, context.format(), &context.screen(), asked.n_rows, out))?;
     Ok(if document.matches { Outcome::Clean } else { Outcome::Findings })
 }
 

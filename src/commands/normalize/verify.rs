@@ -97,7 +97,7 @@ impl VerifyArgs {
     ///
     /// # Errors
     /// The first one given.
-    pub(super) fn refuse_state_flags(&self, context: &Context) -> Result<(), CommandError> {
+    fn refuse_state_flags(&self, context: &Context) -> Result<(), CommandError> {
         let given = [
             ("run", self.run.is_some()),
             ("momentum", self.momentum.momentum.is_some()),
@@ -164,7 +164,12 @@ pub fn run(args: &VerifyArgs, context: &Context) -> Result<Outcome, CommandError
     if args.tolerance.is_nan() || args.tolerance < 0.0 {
         return Err(CommandError::usage("--tolerance must be at least 0", "for instance --tolerance 1e-4"));
     }
-    let Some(state) = &args.state else { return recorded::run(args, context, dimensions) };
+    let Some(state) = &args.state else {
+        args.refuse_state_flags(context)?;
+        let (runs, features) = (&args.runs[..], &args.rule.obs[..]);
+        let asked = recorded::Asked { runs, features, tolerance: args.tolerance, n_rows: dimensions };
+        return recorded::run(&asked, context);
+    };
     let (asked, preset) = args.asked()?;
     let stored = StoredState::read_wanted_claim(
         state,

@@ -11,6 +11,7 @@ use super::super::schema::{ColumnMap, DEFAULT_VALUES, FileKind, OnBad, SLOT_PREF
 use super::super::skips::SkipReport;
 use super::super::sources::InputFile;
 use super::super::table::Table;
+use super::super::twins::{Likeness, TwinColumns, refuse_twins};
 use super::encoding::{CoalitionEncoding, PlayerColumn};
 use super::options::CoalitionOptions;
 
@@ -79,6 +80,11 @@ impl CoalitionFiles {
         let sources = sources
             .map(|(table, columns)| RunSource { file: table.file(), has_run_id: columns.run_id.is_some() });
         refuse_copies(&sources.collect::<Vec<_>>())?;
+        let twins = found.tables.iter().zip(&found.columns).map(|(table, columns)| {
+            let keys = columns.episode.iter().chain(&columns.env_id).cloned().collect();
+            (table, TwinColumns { keys, values: columns.values.clone() })
+        });
+        refuse_twins(&twins.collect::<Vec<_>>(), Likeness::COALITIONS)?;
         notes.extend(found.players_taken(&columns));
         Ok(found)
     }

@@ -2,6 +2,7 @@
 
 use polars_arrow::array::{Array, FixedSizeListArray, ListArray, Utf8ViewArray};
 use polars_arrow::datatypes::ArrowDataType;
+use polars_arrow::offset::Offsets;
 
 use super::super::error::Problem;
 use super::super::literal;
@@ -27,6 +28,28 @@ impl Lists {
 /// Whether cells of this type are lists.
 pub(in crate::records) fn is_list(dtype: &ArrowDataType) -> bool {
     matches!(dtype, ArrowDataType::List(_) | ArrowDataType::LargeList(_) | ArrowDataType::FixedSizeList(..))
+}
+
+/// Lists of lists as lists of all their values in order, however deep; anything else as it is.
+pub(in crate::records) fn flattened(array: Box<dyn Array>) -> Box<dyn Array> {
+    // As many levels as a shape may have axes.
+    let mut flat = array;
+    for _ in 0..8 {
+        let mut bad = BadCells::default();
+        if !is_list(flat.dtype()) || flat.null_count() > 0 {
+            return flat;
+        }
+        let Some(outer) = lists(Column::Values(flat.clone()), "", "", &mut bad) else { return flat };
+        if !is_list(outer.values.dtype()) || outer.values.null_count() > 0 {
+            return flat;
+        }
+        let Some(inner) = lists(Column::Values(outer.values), "", "", &mut bad) else { return flat };
+        let ends = outer.offsets.iter().map(|end| inner.offsets.get(*end).map_or(0, |end| *end as i64));
+        let Ok(offsets) = Offsets::try_from(ends.collect::<Vec<i64>>()) else { return flat };
+        let dtype = ListArray::<i64>::default_datatype(inner.values.dtype().clone());
+        flat = Box::new(ListArray::<i64>::new(dtype, offsets.into(), inner.values, None));
+    }
+    flat
 }
 
 /// A column of lists without null lists; `None` (and a bad cell) for other types.

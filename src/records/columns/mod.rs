@@ -13,7 +13,7 @@ mod truths;
 pub(super) use self::bad_cells::{BadCell, BadCells, Fault, report_nulls, sorted_by_row};
 pub(super) use self::floats::finite_floats;
 pub(super) use self::ints::{Ints, ints, optional_ints};
-pub(super) use self::lists::{Lists, digit_lists, is_list, lists, name_lists};
+pub(super) use self::lists::{Lists, digit_lists, flattened, is_list, lists, name_lists};
 pub(super) use self::masks::{Masks, masks};
 pub(super) use self::numbers::{is_numeric, numbers};
 pub(super) use self::run_ids::{Texts, labels, run_ids};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::super::error::RecordError;
 use super::member::{Dataset, Role};
-use super::{Layout, hub, lerobot, minari};
+use super::{Layout, hub, lerobot, minari, rllib};
 
 /// Folders above a file that may be the data set's.
 const MAX_DEPTH: usize = 4;
@@ -20,12 +20,14 @@ pub(in crate::records) struct Datasets {
     folders: BTreeMap<PathBuf, Option<Arc<Dataset>>>,
     /// Splits of folders with shards.
     n_splits: BTreeMap<PathBuf, usize>,
+    /// Files of runs of RLlib.
+    of_workers: BTreeMap<PathBuf, Vec<PathBuf>>,
 }
 
 impl Datasets {
     /// Data sets of the layouts that are looked for.
     pub(in crate::records) fn of(layout: Layout) -> Self {
-        Self { layout, folders: BTreeMap::new(), n_splits: BTreeMap::new() }
+        Self { layout, folders: BTreeMap::new(), n_splits: BTreeMap::new(), of_workers: BTreeMap::new() }
     }
 
     /// What `file` is to the data set it lies in; `None` for a file that stands alone.
@@ -38,6 +40,11 @@ impl Datasets {
             if let Some(dataset) = self.dataset(folder)? {
                 return role(&dataset, &found).map(Some);
             }
+        }
+        if self.layout.allows(Layout::Rllib)
+            && let Some(member) = rllib::member(&found, &mut self.of_workers)
+        {
+            return Ok(Some(Role::Rows(member)));
         }
         if !self.layout.allows(Layout::Shards) {
             return Ok(None);

@@ -14,7 +14,7 @@ pub(in crate::records) fn foreign(path: &Path, head: &[u8]) -> Option<(&'static 
     if name.contains(".tfevents.") {
         return Some((
             "TensorBoard events",
-            "they hold curves, not steps or coalitions: name the recording itself",
+            "they hold curves, not steps or coalitions: name the recording itself, or guard them with simic check record",
         ));
     }
     if name.contains(".tfrecord") {
@@ -25,7 +25,13 @@ pub(in crate::records) fn foreign(path: &Path, head: &[u8]) -> Option<(&'static 
     {
         return Some((
             "figures of whole episodes (a monitor's)",
-            "it has a row for each episode, not for each step: name the recording of steps",
+            "it has a row for each episode, not for each step: name the recording of steps, or guard them with simic check record",
+        ));
+    }
+    if matches!(&name[..], "progress.csv" | "result.json") {
+        return Some((
+            "figures of iterations (a trainer's log)",
+            "it has a row for each iteration, not for each step: name the recording of steps, or guard them with simic check record",
         ));
     }
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"\x93NUMPY") {
@@ -42,6 +48,7 @@ pub(in crate::records) fn is_worth_naming(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let endings = [".hdf5", ".h5", ".npz", ".tfrecord"];
     name.contains(".tfevents.")
+        || name == "result.json"
         || name.contains(".tfrecord-")
         || endings.iter().any(|end| name.ends_with(end))
 }

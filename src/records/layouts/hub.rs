@@ -15,7 +15,7 @@ pub(super) fn member(file: &Path, splits: impl FnOnce(&Path) -> usize) -> Option
     let run = if splits(folder) > 1 { root.join(&split) } else { root.clone() };
     let dataset =
         Dataset { layout: "sharded", root, n_rows: None, n_files: Some(n_files), about: About::default() };
-    Some(Member { dataset: Arc::new(dataset), run, episode: 0, n_rows: None })
+    Some(Member { dataset: Arc::new(dataset), run, episode: 0, env: 0, n_rows: None })
 }
 
 /// How many splits a folder has shards of.

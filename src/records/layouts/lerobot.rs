@@ -70,7 +70,13 @@ fn names(listed: &Value) -> Vec<String> {
 /// Its files under `data/` have its rows, in the order of their paths.
 pub(super) fn role(dataset: &Arc<Dataset>, file: &Path) -> Role {
     if file.starts_with(dataset.root.join("data")) {
-        Role::Rows(Member { dataset: dataset.clone(), run: dataset.root.clone(), episode: 0, n_rows: None })
+        Role::Rows(Member {
+            dataset: dataset.clone(),
+            run: dataset.root.clone(),
+            episode: 0,
+            env: 0,
+            n_rows: None,
+        })
     } else {
         Role::Aside
     }

@@ -75,6 +75,8 @@ pub(in crate::records) struct Member {
     pub(in crate::records) run: PathBuf,
     /// Episode of its rows where they name none.
     pub(in crate::records) episode: i64,
+    /// Environment of its rows where they name none.
+    pub(in crate::records) env: i64,
     /// Rows that count, the first ones: what follows fills a row up.
     pub(in crate::records) n_rows: Option<u64>,
 }

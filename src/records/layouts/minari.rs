@@ -50,5 +50,5 @@ pub(super) fn role(dataset: &Arc<Dataset>, file: &Path) -> Result<Role, RecordEr
     // The data lies in a folder of its own below the name.
     let is_data = dataset.root.file_name() == Some(OsStr::new("data"));
     let run = dataset.root.parent().filter(|_| is_data).unwrap_or(&dataset.root).to_owned();
-    Ok(Role::Rows(Member { dataset: dataset.clone(), run, episode, n_rows }))
+    Ok(Role::Rows(Member { dataset: dataset.clone(), run, episode, env: 0, n_rows }))
 }

@@ -10,6 +10,7 @@ mod hub;
 mod lerobot;
 mod member;
 mod minari;
+mod rllib;
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -23,6 +24,9 @@ pub(super) use datasets::Datasets;
 pub(super) use foreign::{foreign, is_worth_naming};
 pub(in crate::records) use lerobot::NAME as LEROBOT;
 pub(in crate::records) use member::{Dataset, Feature, Member, Role};
+pub(in crate::records) use rllib::{
+    columns as rllib_columns, is_packed_episodes as is_rllib_episodes, is_steps as is_rllib,
+};
 
 /// Which layouts files are looked at for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,6 +42,8 @@ pub enum Layout {
     Lerobot,
     /// Minari.
     Minari,
+    /// RLlib.
+    Rllib,
     /// Tables in shards.
     Shards,
 }
@@ -61,6 +67,7 @@ impl Layout {
             Self::Esper => "esper-lite",
             Self::Lerobot => "LeRobot",
             Self::Minari => "Minari",
+            Self::Rllib => "RLlib",
             Self::Shards => "sharded",
         }
     }
@@ -84,6 +91,11 @@ impl Columns {
     pub(super) fn push(&mut self, name: &str, array: Box<dyn Array>) {
         self.columns.push((name.to_owned(), array.dtype().clone()));
         self.arrays.push(array);
+    }
+
+    /// Whether there is a column of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.columns.iter().any(|(column, _)| column == name)
     }
 
     pub(super) fn made(self, notes: Vec<String>) -> Made {

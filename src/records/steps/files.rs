@@ -12,6 +12,7 @@ use super::super::opened::{WantedFiles, open_tables};
 use super::super::schema::FileKind;
 use super::super::sources::InputFile;
 use super::super::table::{PartSlice, Table, describe_type};
+use super::super::twins::{Likeness, TwinColumns, refuse_twins};
 use super::carried::carried_column;
 use super::keys::RowKeys;
 use super::names::KeyNames;
@@ -75,6 +76,13 @@ impl StepFiles {
         let sources = sources
             .map(|(table, names)| RunSource { file: table.file(), has_run_id: names.run_id.is_some() });
         refuse_copies(&sources.collect::<Vec<_>>())?;
+        let twins = |(table, names): (&'_ Table, &KeyNames)| TwinColumns {
+            keys: names.env_id.iter().filter(|name| table.has_column(name)).cloned().collect(),
+            values: names.values.clone(),
+        };
+        let twins: Vec<(&Table, TwinColumns)> =
+            tables.iter().zip(&names).map(|pair| (pair.0, twins(pair))).collect();
+        refuse_twins(&twins, Likeness::STEPS)?;
         let value_columns = names[0].values.clone();
         if let Some(place) = names.iter().position(|names| names.values != value_columns) {
             return Err(RecordError::file(
@@ -165,13 +173,23 @@ impl StepFiles {
         let first_row = table.parts()[*part].first_row + rows.start as u64;
         let mut bad = BadCells::default();
         let keys = RowKeys::of(key_names, table.defaults(), *file, first_row, rows.len(), array, &mut bad);
-        let values = values::read(&key_names.values, &self.widths, rows.len(), array, &mut bad);
+        let has_axes = has_axes(table);
+        let value = |name: &String| {
+            let array = array(name)?;
+            Some(if has_axes { columns::flattened(array) } else { array })
+        };
+        let values = values::read(&key_names.values, &self.widths, rows.len(), value, &mut bad);
         let carried = self.carried_columns.iter().filter_map(|name| Some((name, array(name)?)));
         let carried = carried.map(|(name, array)| carried_column(table.name(), name, &*array));
         let carried = carried.collect::<Result<_, _>>()?;
         let values = if self.widens { values.widened() } else { values };
         Ok(DecodedRows { keys, values, carried, bad: columns::sorted_by_row(bad), judged: None })
     }
+}
+
+/// Whether lists of lists are rows of several axes: in a data set whose description says so. Elsewhere they may be whole episodes.
+fn has_axes(table: &Table) -> bool {
+    table.file().member.as_ref().is_some_and(|member| !member.dataset.about.features.is_empty())
 }
 
 /// Columns all files have with one type, in the first file's order; those that are `replaced` may be of several.
@@ -211,7 +229,10 @@ fn first_width(tables: &[Table], column: &String) -> Result<usize, RecordError> 
                 // The first rows of the part nearly always decide.
                 let end = place.n_rows.min(start + 64);
                 let arrays = table.read_arrays(part, &(start..end), std::slice::from_ref(column))?;
-                if let Some(width) = arrays.first().and_then(|array| values::width(&**array)) {
+                let has_axes = has_axes(table);
+                let flat = |array: Box<dyn Array>| if has_axes { columns::flattened(array) } else { array };
+                let first = arrays.into_iter().next().map(flat);
+                if let Some(width) = first.and_then(|array| values::width(&*array)) {
                     return Ok(width);
                 }
                 start = end;

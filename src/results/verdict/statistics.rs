@@ -70,7 +70,8 @@ fn differ(set: &StatisticsSet) -> String {
     };
     let more = match rows.len() - alike.len() {
         0 => String::new(),
-        n => format!("; {} more differ", counted(n as u64, "statistic")),
+        1 => "; 1 more statistic differs".to_owned(),
+        n => format!("; {n} more statistics differ"),
     };
     let what = told.cause.map_or("not what its rows imply", |cause| cause.sentence());
     format!("{} records {statistics} of {features}{over} that are {what}{more}.", set.run_id)
@@ -131,7 +132,7 @@ mod tests {
         assert_eq!(
             verdict(&json!([row("q01", 1.0, 0.5), row("q99", 2.5, 0.75)]), false),
             [
-                "arm records q01, q99 of action that are the episodes' quantiles averaged by their rows.",
+                "arm records q01 and q99 of action that are the episodes' quantiles averaged by their rows.",
                 "Farthest off is q99 of dy: 2.5 where the rows have 3.5."
             ]
         );
