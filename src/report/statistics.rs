@@ -38,7 +38,7 @@ pub fn write_statistics(
 fn write_set(set: &StatisticsSet, n_rows: usize, page: &mut Page<'_>) -> io::Result<()> {
     let fps = set.fps.map_or_else(String::new, |fps| format!(", {} a second", short(fps)));
     page.line(&format!(
-        "{} ({}): {}{fps} in {}; recorded in {}",
+        "{} ({}): {} in {}{fps}; recorded in {}",
         set.run_id,
         set.layout,
         counted(set.rows, "row"),
@@ -55,8 +55,6 @@ fn write_set(set: &StatisticsSet, n_rows: usize, page: &mut Page<'_>) -> io::Res
         return Ok(());
     }
     page.blank()?;
-    let mut causes: Vec<&str> = differing.iter().filter_map(|row| row.detail.as_deref()).collect();
-    causes.dedup();
     page.grid(&difference_grid(set, &differing[..n_rows.min(differing.len())]))?;
     if differing.len() > n_rows {
         page.line(&format!("{} more; --dimensions {} lists all", differing.len() - n_rows, differing.len()))?;

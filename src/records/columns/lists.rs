@@ -30,13 +30,23 @@ pub(in crate::records) fn is_list(dtype: &ArrowDataType) -> bool {
     matches!(dtype, ArrowDataType::List(_) | ArrowDataType::LargeList(_) | ArrowDataType::FixedSizeList(..))
 }
 
+/// Whether cells of this type are lists of lists.
+fn is_nested(dtype: &ArrowDataType) -> bool {
+    match dtype {
+        ArrowDataType::List(field)
+        | ArrowDataType::LargeList(field)
+        | ArrowDataType::FixedSizeList(field, _) => is_list(&field.dtype),
+        _ => false,
+    }
+}
+
 /// Lists of lists as lists of all their values in order, however deep; anything else as it is.
 pub(in crate::records) fn flattened(array: Box<dyn Array>) -> Box<dyn Array> {
     // As many levels as a shape may have axes.
     let mut flat = array;
     for _ in 0..8 {
         let mut bad = BadCells::default();
-        if !is_list(flat.dtype()) || flat.null_count() > 0 {
+        if !is_nested(flat.dtype()) || flat.null_count() > 0 {
             return flat;
         }
         let Some(outer) = lists(Column::Values(flat.clone()), "", "", &mut bad) else { return flat };
