@@ -233,7 +233,7 @@ impl Grid {
     /// # Errors
     /// If writing fails.
     pub fn write_markdown(&self, out: &mut dyn Write) -> io::Result<()> {
-        let escape = |text: &str| printable(text.trim()).replace('|', "\\|");
+        let escape = |text: &str| in_markdown(text.trim()).replace('|', "\\|");
         let names: Vec<String> = self.columns.iter().map(|column| escape(&column.name)).collect();
         let rules: Vec<&str> = (self.columns.iter())
             .map(|column| if column.align == Align::Right { "---:" } else { "---" })
@@ -260,6 +260,11 @@ fn cell(text: &str, align: Align) -> Cell {
         Align::Right => CellAlignment::Right,
     };
     Cell::new(printable(text)).set_alignment(alignment)
+}
+
+/// Text as Markdown shows it: markup in a name stays a name.
+pub(super) fn in_markdown(text: &str) -> String {
+    printable(text).replace('<', "&lt;")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::Format;
-use super::grid::{Fitted, Grid};
+use super::grid::{Fitted, Grid, in_markdown};
 use super::screen::{Glyphs, Paint, Screen, wrapped};
 use crate::printable::printable;
 
@@ -82,11 +82,11 @@ impl<'a> Page<'a> {
     /// If writing fails.
     pub fn verdict(&mut self, sentences: &[String], tone: Tone) -> io::Result<()> {
         for sentence in sentences {
-            let sentence = printable(sentence);
             if self.is_markdown {
-                writeln!(self.out, "**{sentence}**\n")?;
+                writeln!(self.out, "**{}**\n", in_markdown(sentence))?;
                 continue;
             }
+            let sentence = printable(sentence);
             let (on, off) = match self.screen.paint {
                 Paint::Coloured => (tone.style(), "\x1b[0m"),
                 Paint::Plain => ("", ""),
@@ -105,7 +105,7 @@ impl<'a> Page<'a> {
     pub fn title(&mut self, text: &str) -> io::Result<()> {
         if self.is_markdown {
             self.last = Last::Nothing;
-            return writeln!(self.out, "## {}\n", printable(text));
+            return writeln!(self.out, "## {}\n", in_markdown(text));
         }
         self.line(text)
     }
@@ -127,8 +127,13 @@ impl<'a> Page<'a> {
         if !self.is_markdown {
             return self.lines(&text, "  ");
         }
+        self.markdown_point(&in_markdown(&text))
+    }
+
+    /// A point of a list in Markdown, its text as it stands.
+    fn markdown_point(&mut self, text: &str) -> io::Result<()> {
         self.apart(Last::List)?;
-        writeln!(self.out, "{}", printable(&text))?;
+        writeln!(self.out, "{text}")?;
         self.last = Last::List;
         Ok(())
     }
@@ -158,7 +163,7 @@ impl<'a> Page<'a> {
     /// If writing fails.
     pub fn command(&mut self, label: &str, command: &str) -> io::Result<()> {
         if self.is_markdown {
-            return self.point(&format!("{label}: `{command}`"));
+            return self.markdown_point(&format!("- {label}: `{}`", printable(command)));
         }
         writeln!(self.out, "  {label:<LABEL$}{}", printable(command))?;
         self.last = Last::Text;
@@ -166,11 +171,11 @@ impl<'a> Page<'a> {
     }
 
     fn lines(&mut self, text: &str, indent: &str) -> io::Result<()> {
-        let text = printable(text);
         if self.is_markdown {
             self.apart(Last::Text)?;
-            writeln!(self.out, "{text}")?;
+            writeln!(self.out, "{}", in_markdown(text))?;
         } else {
+            let text = printable(text);
             for line in wrapped(&self.fitting(&text), self.screen.width, indent) {
                 writeln!(self.out, "{line}")?;
             }
