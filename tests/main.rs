@@ -7,6 +7,7 @@ mod batches;
 mod browser;
 mod checks;
 mod convert;
+mod dependencies;
 mod documents;
 mod drift;
 mod engines;
