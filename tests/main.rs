@@ -38,6 +38,7 @@ mod threads;
 mod tidy;
 mod transcripts;
 mod verification;
+mod wide;
 
 /// Reads the coalition rows of one fixture.
 fn recording(path: &str) -> simic::records::CoalitionRecording {

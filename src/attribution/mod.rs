@@ -39,7 +39,7 @@ pub use convergence::{Convergence, ConvergenceRequest, Look, Stop};
 pub use exact::{ExactKernel, MAX_PLAYERS, NoiseError};
 pub(crate) use game::CoalitionTableBuilder;
 pub use game::{CoalitionTable, Game, GameKey, RepeatedCoalition, Repeats, Walk};
-pub use groups::{GroupRule, Partition, PartitionRule, Quotient, Unions};
+pub use groups::{GroupRule, Partition, PartitionRule, Quotient, Unions, fits_pattern};
 pub use inference::{PlayerSummary, Summary, summarize, summarize_players};
 use interactions::MOST_PARTS;
 pub use interactions::{

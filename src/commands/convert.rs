@@ -27,7 +27,7 @@ pub struct ConvertArgs {
     /// Value column of coalition rows (repeatable) [default: all columns of numbers that play no other role]
     #[arg(long, value_name = "NAME")]
     pub value: Vec<String>,
-    /// Two-state columns that are the players
+    /// Two-state columns that are the players; * and ? make patterns
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     pub players: Vec<String>,
     /// Columns that are the observation
@@ -163,7 +163,7 @@ fn read_coalitions(
     files: &[InputFile],
     context: &Context,
 ) -> Result<CoalitionRecording, CommandError> {
-    let values = values.into_iter().filter(|name| !args.players.contains(name)).collect();
+    let values = values.into_iter().filter(|name| !map.is_player(name)).collect();
     let options = CoalitionOptions {
         columns: map.clone(),
         values,

@@ -34,7 +34,7 @@ pub struct ReportArgs {
     /// Value column of coalition rows (repeatable) [default: val_accuracy, else val_loss]
     #[arg(long, value_name = "NAME")]
     pub value: Vec<String>,
-    /// Two-state columns that are the players
+    /// Two-state columns that are the players; * and ? make patterns
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     pub players: Vec<String>,
     /// Columns whose values make groups

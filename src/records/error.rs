@@ -188,6 +188,12 @@ pub enum Problem {
         /// Slots known.
         slots: usize,
     },
+    /// A mask of more slots than it has bits.
+    #[error("a mask has 64 bits for {slots} slots")]
+    MaskTooShort {
+        /// Slots named.
+        slots: usize,
+    },
     /// Rows of one game disagree on its slots.
     #[error("{game}: this row lists {found} slots ({}), the game's first row {expected} ({})", list(.found_ids), list(.expected_ids))]
     SlotsDiffer {
@@ -408,6 +414,9 @@ impl RecordError {
                 "one game has one set of slots; tell games apart by episode, env_id or batch"
             }
             Problem::MaskTooWide { .. } => "name all slots with --slots a,b,c",
+            Problem::MaskTooShort { .. } => {
+                "record config, a list or text of one bit per slot, or players_on, the names that are on"
+            }
             Problem::UnknownFormat => "name the file with .parquet, .arrow, .ndjson or .csv",
             Problem::NoEstimates => {
                 "--compare-recorded=FILE names a log, or a table with slot_id and estimate (sd, n_samples, episode, env_id)"
@@ -459,6 +468,7 @@ impl RecordError {
             Problem::ConfigLength { .. } | Problem::ObservationWidth { .. } => "wrong width",
             Problem::DuplicateSlot(_) => "duplicate slot",
             Problem::MaskTooWide { .. } => "mask too wide",
+            Problem::MaskTooShort { .. } => "mask too short",
             Problem::HalfWalk => "half a walk",
             Problem::OverBudget { .. } | Problem::TextOverBudget { .. } => "too large",
             _ => "unreadable",

@@ -1,11 +1,12 @@
 //! Field names, their accepted spellings, and which kind of rows a file holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use polars_arrow::datatypes::ArrowDataType;
 
 use super::error::{Problem, RecordError};
 use super::table::Table;
+use crate::attribution::fits_pattern;
 pub use crate::results::OnBad;
 
 /// Fields a column can be mapped to, each with its accepted names, canonical first.
@@ -111,9 +112,41 @@ impl ColumnMap {
         Self { values: values.to_vec(), ..self }
     }
 
-    /// Columns named as players.
+    /// Columns named as players, and patterns of them, as they were given.
     pub(super) fn players(&self) -> &[String] {
         &self.players
+    }
+
+    /// The columns of a table that are named as players: a name that no column has is a pattern of columns without another
+    /// role.
+    ///
+    /// # Errors
+    /// The name that neither is a column nor fits one.
+    pub(super) fn named_players(&self, table: &Table) -> Result<Vec<String>, String> {
+        let mut found: Vec<String> = Vec::new();
+        for asked in &self.players {
+            if table.has_column(asked) {
+                found.push(asked.clone());
+                continue;
+            }
+            let fits = |name: &String| self.is_player(name) && fits_pattern(asked, name);
+            let fitting: Vec<String> = table.column_names().into_iter().filter(fits).collect();
+            if fitting.is_empty() {
+                return Err(asked.clone());
+            }
+            found.extend(fitting);
+        }
+        let mut seen = BTreeSet::new();
+        found.retain(|name| seen.insert(name.clone()));
+        Ok(found)
+    }
+
+    /// Whether a column is named as a player, by itself or, where it has no other role, by a pattern.
+    pub fn is_player(&self, column: &str) -> bool {
+        let has_role = self.has_role(column)
+            || [&self.obs, &self.values].into_iter().any(|names| names.iter().any(|name| name == column));
+        let is_named = |asked: &String| asked == column || (!has_role && fits_pattern(asked, column));
+        self.players.iter().any(is_named)
     }
 
     /// Columns named as observations.
@@ -217,9 +250,11 @@ impl ColumnMap {
     /// As `ColumnMap::find`.
     pub fn kind(&self, table: &Table) -> Result<FileKind, RecordError> {
         let has_one_of = |names: &[String]| names.iter().any(|name| table.has_column(name));
+        let has_players =
+            !self.players.is_empty() && table.column_names().iter().any(|name| self.is_player(name));
         let has_slots = table.column_names().iter().any(|name| name.starts_with(SLOT_PREFIX));
         let has = |field: &str| Ok::<bool, RecordError>(self.find(table, field)?.is_some());
-        if has_one_of(&self.players) || has_slots || has("config")? || has("mask")? || has("players_on")? {
+        if has_players || has_slots || has("config")? || has("mask")? || has("players_on")? {
             return Ok(FileKind::Coalitions);
         }
         if has_one_of(&self.obs) || numbered_obs(table).is_some() || has("obs")? || has("reward")? {
@@ -246,6 +281,24 @@ pub(super) fn numbered_obs(table: &Table) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_name_the_columns_without_another_role() {
+        let map = ColumnMap::default()
+            .with_players(&["use_*".to_owned(), "episode".to_owned()])
+            .with_values(&["use_of_memory".to_owned()]);
+        for (column, is_player) in [
+            ("use_norm", true),
+            ("use_of_memory", false),
+            ("reuse_norm", false),
+            // Named by itself, whatever else it could be.
+            ("episode", true),
+        ] {
+            assert_eq!(map.is_player(column), is_player, "{column}");
+        }
+        let all = ColumnMap::default().with_players(&["*".to_owned()]);
+        assert!(all.is_player("a") && !all.is_player("run_id") && !all.is_player("env"));
+    }
 
     #[test]
     fn mappings_are_checked() {

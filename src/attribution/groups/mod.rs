@@ -8,4 +8,4 @@ mod tests;
 
 pub use owen::Unions;
 pub use quotient::Quotient;
-pub use rules::{GroupRule, Partition, PartitionRule};
+pub use rules::{GroupRule, Partition, PartitionRule, fits_pattern};

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::rules::Partition;
 use crate::attribution::GameError;
-use crate::attribution::coalition::{WORD_BITS, describe};
+use crate::attribution::coalition::{describe, insert, words_for};
 use crate::attribution::exact::MAX_PLAYERS;
 use crate::attribution::game::{CoalitionTable, Game};
 use crate::attribution::noise::{Degrees, Noise, NoiseVariances};
@@ -88,20 +88,26 @@ impl Unions {
         let unions = self.of(&game.players);
         let n = game.table.n_players();
         let largest = unions.iter().map(Vec::len).max().unwrap_or(0);
-        if n > WORD_BITS || unions.len() + largest > MAX_PLAYERS {
+        if unions.len() + largest > MAX_PLAYERS {
             return Err(GameError::UnionsTooLarge { n_unions: unions.len(), largest });
         }
-        let masks: Vec<u64> =
-            unions.iter().map(|members| members.iter().fold(0, |mask, player| mask | 1 << player)).collect();
+        let masks: Vec<Vec<u64>> = unions
+            .iter()
+            .map(|members| {
+                let mut mask = vec![0; words_for(n)];
+                members.iter().for_each(|player| insert(&mut mask, *player));
+                mask
+            })
+            .collect();
         let noise = game.table.noise().map(Noise::mean_variances);
         let mut missing = BTreeSet::new();
         let inner: Vec<InnerGame> = (0..unions.len())
             .map(|union| {
-                let others: Vec<u64> = masks
+                let others: Vec<&[u64]> = masks
                     .iter()
                     .enumerate()
                     .filter(|(other, _)| *other != union)
-                    .map(|(_, mask)| *mask)
+                    .map(|(_, mask)| mask.as_slice())
                     .collect();
                 inner_game(&game.table, &unions[union], &others, noise.as_ref(), &mut missing)
             })
@@ -114,7 +120,7 @@ impl Unions {
             spelled: missing
                 .iter()
                 .take(MISSING_NAMED)
-                .map(|mask| describe(&[*mask], &game.players))
+                .map(|mask| describe(&mask.iter().rev().copied().collect::<Vec<u64>>(), &game.players))
                 .collect(),
         })
     }
@@ -124,31 +130,39 @@ impl Unions {
 fn inner_game(
     table: &CoalitionTable,
     members: &[usize],
-    others: &[u64],
+    others: &[&[u64]],
     noise: Option<&NoiseVariances>,
-    missing: &mut BTreeSet<u64>,
+    missing: &mut BTreeSet<Vec<u64>>,
 ) -> InnerGame {
     let weights = shapley_weights(others.len() + 1);
-    let outside: Vec<(u64, f64)> = (0..1usize << others.len())
-        .map(|chosen| {
-            let on = others.iter().enumerate().filter(|(other, _)| chosen >> other & 1 == 1);
-            (on.fold(0, |mask, (_, own)| mask | own), weights[chosen.count_ones() as usize])
-        })
-        .collect();
+    let words = words_for(table.n_players());
+    // Masks of all unions of others, one after the other.
+    let mut outside = Vec::with_capacity(words << others.len());
+    for chosen in 0..1usize << others.len() {
+        let start = outside.len();
+        outside.resize(start + words, 0);
+        let on = others.iter().enumerate().filter(|(other, _)| chosen >> other & 1 == 1);
+        on.for_each(|(_, own)| join(&mut outside[start..], own));
+    }
     let origin = table.empty_value().unwrap_or(0.0);
+    let (mut own, mut coalition) = (vec![0; words], vec![0; words]);
     let n_inner = 1usize << members.len();
     let mut values = Vec::with_capacity(n_inner);
     let mut variances = Vec::with_capacity(n_inner);
     let mut degrees = Vec::with_capacity(n_inner);
     for inner in 0..n_inner {
-        let own = members.iter().enumerate().filter(|(place, _)| inner >> place & 1 == 1);
-        let own = own.fold(0u64, |mask, (_, player)| mask | 1 << player);
-        let mut terms = Vec::with_capacity(outside.len());
+        own.fill(0);
+        let on = members.iter().enumerate().filter(|(place, _)| inner >> place & 1 == 1);
+        on.for_each(|(_, player)| insert(&mut own, *player));
+        let mut terms = Vec::with_capacity(1 << others.len());
         let (mut variance, mut fourth) = (0.0, 0.0);
-        for (mask, weight) in &outside {
-            let coalition = mask | own;
-            let Some(position) = table.position(&[coalition]) else {
-                missing.insert(coalition);
+        for (chosen, mask) in outside.chunks_exact(words).enumerate() {
+            let weight = weights[chosen.count_ones() as usize];
+            coalition.copy_from_slice(mask);
+            join(&mut coalition, &own);
+            let Some(position) = table.position(&coalition) else {
+                // The highest word first: coalitions are in ascending order.
+                missing.insert(coalition.iter().rev().copied().collect());
                 continue;
             };
             terms.push(weight * (table.values()[position] - origin));
@@ -172,4 +186,9 @@ fn inner_game(
         },
     });
     InnerGame { members: members.to_vec(), values, noise }
+}
+
+/// Adds the players of `more` to a coalition.
+fn join(coalition: &mut [u64], more: &[u64]) {
+    coalition.iter_mut().zip(more).for_each(|(word, more)| *word |= more);
 }

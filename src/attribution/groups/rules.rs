@@ -46,25 +46,30 @@ impl From<GroupRule> for String {
 impl GroupRule {
     /// Whether the pattern fits a whole id.
     pub fn fits(&self, id: &str) -> bool {
-        let (pattern, id): (Vec<char>, Vec<char>) = (self.pattern.chars().collect(), id.chars().collect());
-        let (mut p, mut i) = (0, 0);
-        // Where the last star stands, and how far it reaches.
-        let mut star: Option<(usize, usize)> = None;
-        while i < id.len() {
-            if pattern.get(p) == Some(&'*') {
-                star = Some((p, i));
-                p += 1;
-            } else if pattern.get(p).is_some_and(|c| *c == '?' || *c == id[i]) {
-                (p, i) = (p + 1, i + 1);
-            } else if let Some((at, reach)) = star {
-                (p, i) = (at + 1, reach + 1);
-                star = Some((at, reach + 1));
-            } else {
-                return false;
-            }
-        }
-        pattern[p..].iter().all(|c| *c == '*')
+        fits_pattern(&self.pattern, id)
     }
+}
+
+/// Whether a pattern, in which `*` stands for any characters and `?` for one, fits a whole name.
+pub fn fits_pattern(pattern: &str, name: &str) -> bool {
+    let (pattern, id): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut p, mut i) = (0, 0);
+    // Where the last star stands, and how far it reaches.
+    let mut star: Option<(usize, usize)> = None;
+    while i < id.len() {
+        if pattern.get(p) == Some(&'*') {
+            star = Some((p, i));
+            p += 1;
+        } else if pattern.get(p).is_some_and(|c| *c == '?' || *c == id[i]) {
+            (p, i) = (p + 1, i + 1);
+        } else if let Some((at, reach)) = star {
+            (p, i) = (at + 1, reach + 1);
+            star = Some((at, reach + 1));
+        } else {
+            return false;
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
 }
 
 /// How players are divided into unions.

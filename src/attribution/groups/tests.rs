@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
+use crate::attribution::coalition::insert;
 use crate::attribution::{
     CoalitionTable, ConvergenceRequest, Game, GameError, GameKey, GameResult, InteractionEngine,
     InteractionIndex, InteractionSettings, MethodRequest, MissingPolicy, Orientation, PermutationDesign,
@@ -238,4 +239,52 @@ fn interactions_within_unions_are_those_of_the_inner_games() {
     let expected = 0.5 * pair(0) + 0.5 * pair(4);
     let place = names.iter().position(|name| name == "r0c0+r0c1").expect("the pair");
     assert!((found.values[place].value - expected).abs() < 1e-13);
+}
+
+/// An additive game of 65 players and one pair that lies in two unions and two words: each of the pair takes half of it.
+#[test]
+fn owen_values_of_wide_games_by_their_closed_form() {
+    let (n, n_unions) = (65, 8);
+    let worth = |player: usize| (player % 16) as f64 / 64.0 - 0.125;
+    let union_of = |player: usize| player % n_unions;
+    let mut rows: BTreeMap<Vec<u64>, f64> = BTreeMap::new();
+    for union in 0..n_unions {
+        let members: Vec<usize> = (0..n).filter(|player| union_of(*player) == union).collect();
+        for others in (0..1usize << n_unions).filter(|others| others >> union & 1 == 0) {
+            for own in 0..1usize << members.len() {
+                let is_on = |player: usize| match members.iter().position(|member| *member == player) {
+                    Some(place) => own >> place & 1 == 1,
+                    None => others >> union_of(player) & 1 == 1,
+                };
+                let mut mask = vec![0; 2];
+                (0..n).filter(|player| is_on(*player)).for_each(|player| insert(&mut mask, player));
+                let value = (0..n).filter(|player| is_on(*player)).map(worth).sum::<f64>();
+                rows.insert(mask, value + if is_on(1) && is_on(64) { 0.5 } else { 0.0 });
+            }
+        }
+    }
+    let (masks, values): (Vec<Vec<u64>>, Vec<f64>) = rows.into_iter().unzip();
+    let players: Vec<String> = (0..n).map(|player| format!("u{}p{player}", union_of(player))).collect();
+    let mut named: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (player, id) in players.iter().enumerate() {
+        named.entry(format!("u{}", union_of(player))).or_default().push(id.clone());
+    }
+    let game = Game {
+        table: CoalitionTable::from_wide_rows(n, &masks.concat(), &values, Repeats::Mean).expect("a table"),
+        players: players.into(),
+        ..complete(1)
+    };
+    let unions = Unions::new(Partition::named(named).expect("a partition"));
+    let settings = InteractionSettings {
+        index: InteractionIndex::Sii,
+        order: 1,
+        among: Vec::new(),
+        confidence: level(),
+        regime: RegimeRule { threshold: 0.0, orientation: Orientation::Higher },
+    };
+    let result = InteractionEngine::within(settings, unions).game(&game).expect("values");
+    for (player, value) in result.values.iter().enumerate() {
+        let expected = worth(player) + if player == 1 || player == 64 { 0.25 } else { 0.0 };
+        assert!((value.value - expected).abs() < 1e-12, "{player}: {} {expected}", value.value);
+    }
 }

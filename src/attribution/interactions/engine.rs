@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::fitted::{FITTED_ORDER, FittedTerms};
+use super::fitted::{FITTED_ORDER, FittedTerms, LONG_PLAYERS, PAIR_PLAYERS};
 use super::indices::CardinalWeights;
 use super::kernel::InteractionKernel;
 use super::regime::Regime;
@@ -106,6 +106,13 @@ impl InteractionEngine {
             self.fitted(game, named)
         }?;
         if result.values.iter().all(is_sound) { Ok(result) } else { Err(GameError::Overflow) }
+    }
+
+    /// Whether a game's terms are a fit of so many pairs that it takes its time.
+    pub fn is_long_fit(&self, game: &Game) -> bool {
+        let n = game.table.n_players();
+        let is_fitted = self.unions.is_none() && self.settings.order == FITTED_ORDER && !self.is_local(n);
+        is_fitted && (LONG_PLAYERS..=PAIR_PLAYERS).contains(&n)
     }
 
     /// Refuses orders that a game does not have, and more terms than are of use.
@@ -247,13 +254,13 @@ impl InteractionEngine {
                 part.fill(0);
                 own().for_each(|player| insert(&mut part, player));
                 let met = own().count();
-                match game.table.position(&part) {
-                    Some(position) => recorded.push((position, weights.coefficient(met, met))),
-                    None => {
-                        let members: Vec<usize> = own().collect();
-                        missing.insert((met, members.into_iter().rev().collect::<Vec<usize>>()));
-                    }
-                }
+                let Some(position) = game.table.position(&part) else {
+                    let mut members: Vec<usize> = own().collect();
+                    members.reverse();
+                    missing.insert((met, members));
+                    continue;
+                };
+                recorded.push((position, weights.coefficient(met, met)));
             }
             values.push(pairwise_sum(
                 &recorded.iter().map(|(position, c)| c * game.table.values()[*position]).collect::<Vec<_>>(),

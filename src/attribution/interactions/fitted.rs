@@ -9,6 +9,9 @@ use crate::attribution::least_squares::{EffectSum, Effects, pair_values};
 /// Players up to which pairs are fitted: 5,050 effects.
 pub(super) const PAIR_PLAYERS: usize = 100;
 
+/// Players from which on the user is told that a fit of pairs takes its time: 2,485 effects.
+pub(super) const LONG_PLAYERS: usize = 70;
+
 /// Most players of an effect.
 pub(super) const FITTED_ORDER: usize = 2;
 

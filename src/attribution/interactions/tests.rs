@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::indices::CardinalWeights;
 use super::sets::subsets;
 use super::*;
+use crate::attribution::coalition::{insert, words_for};
 use crate::attribution::noise::{Degrees, NoiseVariances};
 use crate::attribution::{CoalitionTable, ExactKernel, Game, GameError, GameKey, Method, Repeats};
 use crate::stats::ConfidenceLevel;
@@ -304,6 +305,97 @@ fn efficient_indices_close_and_terms_come_in_order() {
         );
         assert!(found.values[0].regime.is_none() && found.values[6].regime.is_some());
     }
+}
+
+/// A game of six players whose places lie in two words among `n`, the others worth nothing: each recorded coalition of the six
+/// stands for itself, and for itself with all others.
+fn embedded(n: usize, values: &[f64], places: [usize; 6]) -> CoalitionTable {
+    let (mut masks, mut all) = (Vec::new(), Vec::new());
+    for (small, value) in values.iter().enumerate() {
+        for with_others in [false, true] {
+            let mut mask = vec![0; words_for(n)];
+            for player in 0..n {
+                let is_on = match places.iter().position(|place| *place == player) {
+                    Some(own) => small >> own & 1 == 1,
+                    None => with_others,
+                };
+                if is_on {
+                    insert(&mut mask, player);
+                }
+            }
+            masks.extend(mask);
+            all.push(*value);
+        }
+    }
+    CoalitionTable::from_wide_rows(n, &masks, &all, Repeats::Mean).expect("a table")
+}
+
+#[test]
+fn terms_of_wide_games_are_those_of_the_game_within() {
+    let (n, places) = (70, [1, 5, 62, 63, 64, 69]);
+    let values = scrambled(6);
+    let small = moebius(&values);
+    let place_of = |term: &Term| -> Option<u64> {
+        let players = term.players().iter().map(|name| name[1..].parse::<usize>().expect("a number"));
+        let own = players.map(|player| places.iter().position(|place| *place == player));
+        own.map(|place| Some(1u64 << place?)).sum()
+    };
+    // Terms among the six alone, of every size.
+    let mut asked = settings(InteractionIndex::Moebius, 6);
+    asked.among = places.iter().map(|place| format!("p{place}")).collect();
+    let found = solve(embedded(n, &values, places), asked).expect("values");
+    assert_eq!(found.values.len(), 63);
+    for (term, value) in found.terms.iter().zip(&found.values) {
+        let place = place_of(term).expect("players of the six");
+        let expected = small[usize::try_from(place).expect("small")];
+        assert!((value.value - expected).abs() < 1e-12, "{term:?}: {} {expected}", value.value);
+    }
+    // All six as players of a quotient game, and the rest as one that is worth nothing: the fast transforms.
+    let rules: Vec<crate::attribution::GroupRule> = (0..n)
+        .filter(|player| !places.contains(player))
+        .map(|player| format!("p{player}=rest").parse().expect("a rule"))
+        .collect();
+    let wide = game(embedded(n, &values, places));
+    let grouped = crate::attribution::Quotient::new(rules).of(&wide).expect("a quotient");
+    for index in [InteractionIndex::Sii, InteractionIndex::KSii, InteractionIndex::Fsii] {
+        let found = InteractionEngine::new(settings(index, 2)).game(&grouped).expect("values");
+        let own = solve(CoalitionTable::complete(values.clone()), settings(index, 2)).expect("values");
+        for (term, value) in own.terms.iter().zip(&own.values) {
+            let names: Vec<String> = term
+                .players()
+                .iter()
+                .map(|name| format!("p{}", places[name[1..].parse::<usize>().expect("a number")]))
+                .collect();
+            let place = found.terms.iter().position(|other| other.players() == names).expect("the term");
+            assert!((found.values[place].value - value.value).abs() < 1e-12, "{index:?} {names:?}");
+        }
+    }
+}
+
+/// What is missing of wide games is told in the order of coalitions, and terms that are too many by their number.
+#[test]
+fn wide_games_tell_what_they_lack() {
+    let n = 1000;
+    let mut masks = vec![vec![0; words_for(n)]];
+    for player in 0..n {
+        let mut mask = vec![0; words_for(n)];
+        insert(&mut mask, player);
+        masks.push(mask);
+    }
+    let values: Vec<f64> = (0..masks.len()).map(|row| row as f64).collect();
+    let table = CoalitionTable::from_wide_rows(n, &masks.concat(), &values, Repeats::Mean).expect("a table");
+    let singles = solve(table.clone(), settings(InteractionIndex::Moebius, 1)).expect("values");
+    assert_eq!(singles.values.len(), n);
+    assert_eq!(singles.values[999].value, 1000.0);
+    let error = solve(table.clone(), settings(InteractionIndex::Pair, 2)).err();
+    let Some(GameError::MissingSmall { missing: 499_500, spelled, .. }) = error else { panic!("{error:?}") };
+    assert_eq!(spelled, ["{p0,p1}", "{p0,p2}", "{p1,p2}", "{p0,p3}"]);
+    let error = solve(table, settings(InteractionIndex::Pair, 3)).expect_err("too many");
+    assert_eq!(
+        error.to_string(),
+        "--order 3 of 1000 players makes 166667500 terms of 1331336000 coalitions: at most 16777216 can be gone through, as \
+         of order 5 of 30 players or order 2 of 2896"
+    );
 }
 
 /// Moebius coefficients of small terms do not need the rest of the table; other indices do, or a fit.

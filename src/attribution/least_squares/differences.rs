@@ -55,8 +55,8 @@ impl Differences {
         let mut matrix = DMatrix::zeros(n_rows, columns.len());
         for_matrix(&mut matrix, |first, mut own| {
             for (mut cells, column) in own.column_iter_mut().zip(&columns[first..]) {
-                let [a, b] = self.effects.sets()[column + 1];
-                let of_set = on.column(a).into_iter().zip(on.column(b).into_iter()).map(|(a, b)| a * b);
+                let [a, b] = self.effects.sets()[column + 1].map(|player| on.column(player));
+                let of_set = a.iter().zip(b.iter()).map(|(a, b)| a * b);
                 cells.iter_mut().zip(of_set).zip(&shifts).for_each(|((cell, z), shift)| *cell = z - shift);
             }
         });

@@ -1,6 +1,7 @@
 //! `simic analyze interactions`.
 
 use std::collections::BTreeSet;
+use std::sync::Once;
 
 use clap::{Args, ValueEnum};
 
@@ -230,7 +231,11 @@ pub(in crate::commands) fn measure(
             Some(partition) => InteractionEngine::within(settled.engine(), Unions::new(partition)),
             None => InteractionEngine::new(settled.engine()),
         };
+        let told = Once::new();
         columns.push(measure_column(&measuring, column, |game: &Game| {
+            if quotient.is_trivial() && engine.is_long_fit(game) {
+                told.call_once(|| console.note(LONG_FIT));
+            }
             if quotient.is_trivial() { engine.game(game) } else { engine.game(&quotient.of(game)?) }
         })?);
         // The columns of one recording have the same games.
@@ -284,6 +289,9 @@ fn check_among(analysis: &InteractionAnalysis, games: &[InteractionResult]) -> R
         None => Ok(()),
     }
 }
+
+/// What is said before pairs of many slots are fitted.
+const LONG_FIT: &str = "pairs of 70 slots and more are a fit of thousands of effects: it takes up to minutes and 3 GB for each game";
 
 /// The factor on errors of recorded values from which on a fit comes with a warning.
 const LARGEST_CONDITION: f64 = 1e6;

@@ -7,8 +7,8 @@ use crate::commands::{CommandError, refuse_doubled};
 /// Columns named as players, and as parts of a game's key.
 #[derive(Debug, Clone, Args)]
 pub struct RoleArgs {
-    /// Two-state columns that are the players: true and false, 0 and 1, on and off, yes and no [default: what the rows
-    /// say, else the Boolean columns]
+    /// Two-state columns that are the players: true and false, 0 and 1, on and off, yes and no; * and ? make patterns
+    /// [default: what the rows say, else the Boolean columns]
     #[arg(long, value_name = "A,B,C", value_delimiter = ',')]
     pub players: Vec<String>,
     /// Columns whose values make groups: their games are kept apart, each group has a summary of its own

@@ -178,7 +178,9 @@ fn check_width(
 ) {
     for row in 0..n_rows {
         let (mask, slots) = (masks.first_word(row), width(row));
-        if slots < WORD_BITS && mask >> slots != 0 {
+        if slots > WORD_BITS {
+            bad.push(row, column, Problem::MaskTooShort { slots });
+        } else if slots < WORD_BITS && mask >> slots != 0 {
             bad.push(row, column, Problem::MaskTooWide { mask, slots });
         }
     }

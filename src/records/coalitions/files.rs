@@ -182,9 +182,9 @@ fn find_encoding(table: &Table, columns: &ColumnMap) -> Result<CoalitionEncoding
         )
     };
     if !columns.players().is_empty() {
-        return match columns.players().iter().find(|name| !table.has_column(name)) {
-            Some(column) => Err(missing(table, "players", column)),
-            None => Ok(players(columns.players().to_vec())),
+        return match columns.named_players(table) {
+            Ok(names) => Ok(players(names)),
+            Err(column) => Err(missing(table, "players", &column)),
         };
     }
     let slot_ids = find("slot_ids")?;

@@ -1,5 +1,7 @@
 //! Figures of ablations.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::model::{Axis, Figure, IntervalMark, Layer, Panel, Tone};
 use crate::attribution::Measure;
 use crate::results::text::short;
@@ -9,6 +11,7 @@ use crate::results::{AblationDocument, MeasureValue};
 const SHOWN: usize = 80;
 
 struct Row {
+    slot_id: String,
     name: String,
     value: f64,
     interval: Option<(f64, f64)>,
@@ -17,9 +20,10 @@ struct Row {
 
 /// Every measure of every slot with its interval: over units where there are several games, else of the only one.
 pub(super) fn measures(document: &AblationDocument) -> Figure {
-    let mut rows = rows(document);
-    let hidden = rows.len().saturating_sub(SHOWN);
-    rows.truncate(SHOWN);
+    let rows = rows(document);
+    let n_rows = rows.len();
+    let rows = drawn(rows);
+    let hidden = n_rows - rows.len();
     let mark = |(row, shown): (usize, &Row)| {
         let interval = shown
             .interval
@@ -38,7 +42,7 @@ pub(super) fn measures(document: &AblationDocument) -> Figure {
         short(100.0 * document.confidence)
     )];
     if hidden > 0 {
-        caption.push(format!("{hidden} more rows are not drawn."));
+        caption.push(format!("{hidden} more rows, of slots of smaller values, are not drawn."));
     }
     Figure {
         name: format!("ablation-{}", document.value),
@@ -54,10 +58,37 @@ pub(super) fn measures(document: &AblationDocument) -> Figure {
     }
 }
 
+/// The rows of the slots whose largest value is largest, as many whole slots as there is room for, in their order.
+fn drawn(rows: Vec<Row>) -> Vec<Row> {
+    if rows.len() <= SHOWN {
+        return rows;
+    }
+    let mut slots: BTreeMap<String, (f64, usize)> = BTreeMap::new();
+    for row in &rows {
+        let (largest, n_rows) = slots.entry(row.slot_id.clone()).or_default();
+        (*largest, *n_rows) = (largest.max(row.value.abs()), *n_rows + 1);
+    }
+    let mut ranked: Vec<(&String, f64, usize)> =
+        slots.iter().map(|(slot_id, (largest, n_rows))| (slot_id, *largest, *n_rows)).collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let mut room = SHOWN;
+    let kept: BTreeSet<String> = ranked
+        .into_iter()
+        .take_while(|(_, _, n_rows)| {
+            let fits = *n_rows <= room;
+            room -= if fits { *n_rows } else { room };
+            fits
+        })
+        .map(|(slot_id, ..)| slot_id.clone())
+        .collect();
+    rows.into_iter().filter(|row| kept.contains(&row.slot_id)).collect()
+}
+
 fn rows(document: &AblationDocument) -> Vec<Row> {
     let name = |slot: &str, measure: Measure| format!("{slot}: {}", measure.name().replace('_', " "));
     if document.games.len() > 1 {
         let row = |row: &crate::results::AblationRow| Row {
+            slot_id: row.slot_id.clone(),
             name: name(&row.slot_id, row.measure),
             value: row.numbers.mean,
             interval: row.numbers.ci_low.zip(row.numbers.ci_high),
@@ -66,14 +97,15 @@ fn rows(document: &AblationDocument) -> Vec<Row> {
         return document.summary.iter().map(row).collect();
     }
     let players = document.games.first().into_iter().flat_map(|game| &game.players);
-    let of = |value: &MeasureValue, name: String| {
+    let of = |value: &MeasureValue, slot_id: &str, measure: Measure| {
+        let (slot_id, name) = (slot_id.to_owned(), name(slot_id, measure));
         let interval = value.ci_low.zip(value.ci_high);
         let significant = interval.map(|(low, high)| low > 0.0 || high < 0.0);
-        Row { name, value: value.value, interval, significant }
+        Row { slot_id, name, value: value.value, interval, significant }
     };
     let rows = players.flat_map(|player| {
         let measures = Measure::ALL.into_iter();
-        measures.filter_map(|measure| Some(of(player.measures.get(measure)?, name(&player.slot_id, measure))))
+        measures.filter_map(|measure| Some(of(player.measures.get(measure)?, &player.slot_id, measure)))
     });
     rows.collect()
 }

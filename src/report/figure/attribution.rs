@@ -54,6 +54,27 @@ fn estimates(document: &ShapleyDocument) -> Vec<Estimate> {
     game.players.rows().map(estimate).collect()
 }
 
+/// Slots drawn; beyond, those of the largest values.
+const SLOTS_DRAWN: usize = 80;
+
+/// The slots of the largest values in falling order, and how many others there are; all, in their order, where they are few.
+fn drawn(mut estimates: Vec<Estimate>) -> (Vec<Estimate>, usize) {
+    let n_left_out = estimates.len().saturating_sub(SLOTS_DRAWN);
+    if n_left_out > 0 {
+        estimates.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
+        estimates.truncate(SLOTS_DRAWN);
+    }
+    (estimates, n_left_out)
+}
+
+/// What a caption says of slots that are not drawn.
+fn left_out(n_left_out: usize) -> Option<String> {
+    (n_left_out > 0).then(|| {
+        let (n, slots) = (grouped(n_left_out as u64), if n_left_out == 1 { "slot" } else { "slots" });
+        format!("Largest values first; {n} {slots} of smaller ones not drawn.")
+    })
+}
+
 fn level(document: &ShapleyDocument) -> String {
     format!("{} %", short(100.0 * document.confidence))
 }
@@ -80,7 +101,7 @@ fn spoken(estimate: &Estimate, level: &str) -> String {
 
 /// Values with their intervals on one scale, beside a line at zero.
 pub(super) fn intervals(document: &ShapleyDocument) -> Figure {
-    let estimates = estimates(document);
+    let (estimates, n_left_out) = drawn(estimates(document));
     let level = level(document);
     let marks = estimates.iter().enumerate().map(|(row, estimate)| IntervalMark {
         row,
@@ -96,6 +117,7 @@ pub(super) fn intervals(document: &ShapleyDocument) -> Figure {
     } else {
         "One exact table has no sampling error, so there are no intervals.".to_owned()
     }];
+    caption.extend(left_out(n_left_out));
     caption.extend(units(document));
     Figure {
         name: format!("intervals-{}", document.value),
@@ -122,7 +144,7 @@ fn units(document: &ShapleyDocument) -> Option<String> {
 
 /// Means as bars, each game's value as a dot.
 pub(super) fn bars(document: &ShapleyDocument) -> Figure {
-    let estimates = estimates(document);
+    let (estimates, n_left_out) = drawn(estimates(document));
     let level = level(document);
     let bars = estimates.iter().enumerate().map(|(row, estimate)| BarMark {
         row,
@@ -155,6 +177,7 @@ pub(super) fn bars(document: &ShapleyDocument) -> Figure {
     if has_dots {
         caption.push("Bars: means; dots: the values of single games.".to_owned());
     }
+    caption.extend(left_out(n_left_out));
     caption.extend(units(document));
     Figure {
         name: format!("bars-{}", document.value),
@@ -179,6 +202,9 @@ pub(super) fn waterfall(document: &ShapleyDocument) -> Figure {
     let (empty, full) = (mean(&|game| game.baseline), mean(&|game| game.full));
     let mut estimates = estimates(document);
     estimates.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
+    let small = estimates.split_off(estimates.len().min(SLOTS_DRAWN));
+    let rest: f64 = small.iter().map(|estimate| estimate.value).sum();
+    let others = (!small.is_empty()).then(|| format!("{} smaller ones", grouped(small.len() as u64)));
     let mut names = vec!["nobody".to_owned()];
     let mut marks = vec![BarMark {
         row: 0,
@@ -204,6 +230,16 @@ pub(super) fn waterfall(document: &ShapleyDocument) -> Figure {
             ),
         });
         at += estimate.value;
+    }
+    if let Some(others) = others {
+        names.push(others);
+        marks.push(BarMark {
+            row: names.len() - 1,
+            start: at,
+            end: at + rest,
+            tone: if is_good(rest) { Tone::Good } else { Tone::Bad },
+            title: format!("{}: {}, to {}", names[names.len() - 1], short(rest), short(at + rest)),
+        });
     }
     names.push("all".to_owned());
     marks.push(BarMark {

@@ -1,5 +1,7 @@
 //! Figures of interactions.
 
+use std::collections::BTreeMap;
+
 use super::model::{Axis, CellMark, Figure, IntervalMark, Layer, Panel, Tone};
 use crate::attribution::Regime;
 use crate::results::InteractionDocument;
@@ -48,21 +50,25 @@ fn title(document: &InteractionDocument) -> String {
     format!("What slots add together to {}{group} ({})", document.value, document.index.name())
 }
 
+/// Slots of a matrix; beyond, those in the largest pairs.
+const MATRIX_SLOTS: usize = 64;
+
 /// Pairs as a triangular matrix, on a scale that diverges from zero.
 pub(super) fn heatmap(document: &InteractionDocument) -> Figure {
     let terms = terms(document);
-    let mut names: Vec<String> = Vec::new();
-    for player in terms.iter().flat_map(|term| &term.players) {
-        if !names.contains(player) {
-            names.push(player.clone());
-        }
-    }
-    let place = |name: &String| names.iter().position(|other| other == name).unwrap_or(0);
-    let cells = terms.iter().filter(|term| term.players.len() == 2).map(|term| {
-        let (a, b) = (place(&term.players[0]), place(&term.players[1]));
-        CellMark { row: a.max(b), column: a.min(b), value: term.value, title: spoken(term) }
+    let (names, n_left_out) = matrix_slots(&terms);
+    let places: BTreeMap<&str, usize> =
+        names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+    let place = |name: &String| places.get(name.as_str()).copied();
+    let cells = terms.iter().filter(|term| term.players.len() == 2).filter_map(|term| {
+        let (a, b) = (place(&term.players[0])?, place(&term.players[1])?);
+        Some(CellMark { row: a.max(b), column: a.min(b), value: term.value, title: spoken(term) })
     });
     let cells: Vec<CellMark> = cells.collect();
+    let mut caption = vec!["Positive: worth more together than apart.".to_owned()];
+    if n_left_out > 0 {
+        caption.push(format!("{n_left_out} more slots, of smaller pairs, are not drawn."));
+    }
     Figure {
         name: format!("heatmap-{}", document.value),
         title: title(document),
@@ -73,8 +79,29 @@ pub(super) fn heatmap(document: &InteractionDocument) -> Figure {
             layers: vec![Layer::Cells(cells)],
             height: 0.0,
         }],
-        caption: vec!["Positive: worth more together than apart.".to_owned()],
+        caption,
     }
+}
+
+/// The slots of a matrix in their order, and how many others there are.
+fn matrix_slots(terms: &[Shown]) -> (Vec<String>, usize) {
+    // The largest pair of each slot, and where it first stands.
+    let mut slots: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
+    for term in terms {
+        let size = if term.players.len() == 2 { term.value.abs() } else { 0.0 };
+        for player in &term.players {
+            let next = slots.len();
+            let (largest, _) = slots.entry(player).or_insert((0.0, next));
+            *largest = largest.max(size);
+        }
+    }
+    let n_left_out = slots.len().saturating_sub(MATRIX_SLOTS);
+    let mut kept: Vec<(&str, f64, usize)> =
+        slots.into_iter().map(|(name, (largest, first))| (name, largest, first)).collect();
+    kept.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.2.cmp(&b.2)));
+    kept.truncate(MATRIX_SLOTS);
+    kept.sort_by_key(|(_, _, first)| *first);
+    (kept.into_iter().map(|(name, ..)| name.to_owned()).collect(), n_left_out)
 }
 
 /// Terms drawn with their intervals.
