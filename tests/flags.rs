@@ -201,7 +201,7 @@ fn cases() -> Vec<Case> {
         case("normalize verify", "state", "STEPS", "--state EMA1"),
         case("normalize verify", "tolerance", "ARM", "--tolerance 1e-9"),
         case("normalize verify", "obs", "ARM", "--obs action"),
-        case("normalize stats", "lerobot-stats-out", "ARM", "--lerobot-stats-out OUT.json"),
+        case("normalize stats", "lerobot-stats-out", "ARM", "--lerobot-stats-out OUT.xml"),
         case("inspect", "obs", "VECTOR", "--obs x,xdot"),
         case("normalize verify", "run", "TWO --state WELFORD", "--run run1"),
         case("normalize verify", "tolerance", "STEPS --state EMA1", "--tolerance 100"),

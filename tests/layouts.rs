@@ -281,9 +281,16 @@ fn the_same_content_from_two_sources_is_an_error_that_names_both() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{stderr}");
     assert!(stderr.contains("the same rows") && stderr.contains("arm"), "{stderr}");
-    // Two data sets of one layout, one of other rows, are two runs.
-    let (document, _) =
-        json(&["normalize", "stats", arm, "fixtures/layouts/rllib/cartpole-v1", "--target", "reward"]);
+    // The same episodes in another version of the layout.
+    let output = run(&["normalize", "stats", arm, "fixtures/layouts/lerobot/v2.1/arm"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(3) && stderr.contains("v2.1") && stderr.contains("v3.0"),
+        "{stderr}"
+    );
+    // Other rows beside a log are another run.
+    let other = "fixtures/simulated/steps.parquet";
+    let (document, _) = json(&["normalize", "stats", LOG, other, "--target", "reward"]);
     assert_eq!(document["runs"].as_array().map(Vec::len), Some(2));
 }
 

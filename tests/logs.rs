@@ -53,7 +53,7 @@ fn figures_of_every_kind_of_log_are_those_of_the_reference() {
     let reference = json(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/logs/reference.json"));
     let kinds = [
         ("monitor", "return", None),
-        ("progress", "rollout/ep_rew_mean", Some("train/value_loss")),
+        ("progress", "rollout/ep_rew_mean", None),
         ("result", "env_runners/episode_return_mean", None),
         ("tensorboard", "charts/episodic_return", Some("losses/value_loss")),
     ];

@@ -372,7 +372,7 @@ mod tests {
     fn words_nobody_knows_are_told_with_those_there_are() {
         assert_eq!(
             problem(r#"{"metric": "*", "mode": "near"}"#),
-            "rule for '*': no mode 'near' (there are exact, close, noninferior, equivalent, drift, range)"
+            "rule for '*': no mode 'near' (there are exact, close, noninferior, equivalent, intervals, drift, range)"
         );
         assert_eq!(
             problem(r#"{"metric": "*", "mode": "equivalent", "method": "t"}"#),

@@ -197,7 +197,8 @@ fn damages(table: &Table) -> Vec<RecordError> {
 
 /// Whether cells are numbers, truth values, text, bytes, or lists of them: what is decoded wherever it stands.
 fn is_plain(dtype: &ArrowDataType) -> bool {
-    match dtype {
+    // An extension stores what it is of.
+    match dtype.to_storage() {
         ArrowDataType::List(field)
         | ArrowDataType::LargeList(field)
         | ArrowDataType::FixedSizeList(field, _) => is_plain(&field.dtype),

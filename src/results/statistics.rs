@@ -239,6 +239,10 @@ impl StatisticsSet {
         let feature = self.features.iter().find(|feature| feature.feature == row.feature);
         let names = feature.map_or(&[][..], |feature| &feature.dimensions);
         match names.get(worst.dimension) {
+            // Of which axes the dimension is, is another matter for each source.
+            Some(_) if feature.is_some_and(|feature| feature.of_last_axis) && row.statistic != "count" => {
+                format!("{}[{}]", row.feature, worst.dimension)
+            }
             Some(name) if row.statistic != "count" => name.clone(),
             _ => row.feature.clone(),
         }

@@ -87,21 +87,27 @@ fn compared(
         let columns = set.read(group)?;
         found.rows = columns.episodes.len() as u64;
         for (feature, values) in group.iter().zip(&columns.values) {
-            let of = &recorded.features[&feature.name];
-            let dimensions = dimensions_of(feature, of);
-            let rows = FeatureRows { values, width: feature.width, dimensions, episodes: &columns.episodes };
-            let Some(truth) = rows.truth(&levels(of)) else { continue };
-            found.episodes = truth.episodes.len() as u64;
-            let judged = JudgedFeature { recorded: of, truth: &truth, is_single: feature.is_single() };
-            let checks = judge(judged, tolerances);
-            found.matches &= checks.iter().all(|check| check.n_differing == 0);
-            found.checks.extend(checks.iter().map(|check| StatisticRow::of(&feature.name, check)));
+            let mut widest = 0;
+            let mut of_last_axis = false;
+            for of in &alike(feature, &recorded.features[&feature.name]) {
+                let dimensions = dimensions_of(feature, of);
+                let (width, episodes) = (feature.width, &columns.episodes[..]);
+                let rows = FeatureRows { values, width, dimensions, episodes };
+                let Some(truth) = rows.truth(&levels(of)) else { continue };
+                found.episodes = truth.episodes.len() as u64;
+                let judged = JudgedFeature { recorded: of, truth: &truth, is_single: feature.is_single() };
+                let checks = judge(judged, tolerances);
+                found.matches &= checks.iter().all(|check| check.n_differing == 0);
+                found.checks.extend(checks.iter().map(|check| StatisticRow::of(&feature.name, check)));
+                widest = widest.max(dimensions);
+                of_last_axis |= dimensions < width;
+            }
             found.features.push(ComparedFeature {
                 feature: feature.name.clone(),
                 dtype: feature.dtype.clone(),
                 width: feature.width,
-                dimensions: dimension_names(feature, dimensions),
-                of_last_axis: dimensions < feature.width,
+                dimensions: dimension_names(feature, widest),
+                of_last_axis,
             });
         }
     }
@@ -164,6 +170,18 @@ fn levels(recorded: &RecordedFeature) -> Vec<u8> {
     levels.sort_unstable();
     levels.dedup();
     levels
+}
+
+/// What is recorded, in parts whose statistics are of as many dimensions: over all rows and over episodes, where those differ.
+fn alike(feature: &SetFeature, recorded: &RecordedFeature) -> Vec<RecordedFeature> {
+    let overall = RecordedFeature { overall: recorded.overall.clone(), ..RecordedFeature::default() };
+    let episodes = RecordedFeature { episodes: recorded.episodes.clone(), ..RecordedFeature::default() };
+    let has_both = recorded.overall.is_some() && !recorded.episodes.is_empty();
+    if has_both && dimensions_of(feature, &overall) != dimensions_of(feature, &episodes) {
+        vec![overall, episodes]
+    } else {
+        vec![recorded.clone()]
+    }
 }
 
 /// Dimensions that the recorded statistics are of: all values of a row, or its last axis where as many are recorded.

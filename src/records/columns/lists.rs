@@ -30,12 +30,12 @@ pub(in crate::records) fn is_list(dtype: &ArrowDataType) -> bool {
     matches!(dtype, ArrowDataType::List(_) | ArrowDataType::LargeList(_) | ArrowDataType::FixedSizeList(..))
 }
 
-/// Whether cells of this type are lists of lists.
+/// Whether cells of this type are lists of lists, whatever a writer calls it: an extension stores what it is of.
 fn is_nested(dtype: &ArrowDataType) -> bool {
-    match dtype {
+    match dtype.to_storage() {
         ArrowDataType::List(field)
         | ArrowDataType::LargeList(field)
-        | ArrowDataType::FixedSizeList(field, _) => is_list(&field.dtype),
+        | ArrowDataType::FixedSizeList(field, _) => is_list(field.dtype.to_storage()),
         _ => false,
     }
 }
@@ -50,7 +50,7 @@ pub(in crate::records) fn flattened(array: Box<dyn Array>) -> Box<dyn Array> {
             return flat;
         }
         let Some(outer) = lists(Column::Values(flat.clone()), "", "", &mut bad) else { return flat };
-        if !is_list(outer.values.dtype()) || outer.values.null_count() > 0 {
+        if !is_list(outer.values.dtype().to_storage()) || outer.values.null_count() > 0 {
             return flat;
         }
         let Some(inner) = lists(Column::Values(outer.values), "", "", &mut bad) else { return flat };
