@@ -104,7 +104,6 @@ impl Verb {
             Self::Analyze { .. }
             | Self::Normalize { command: NormalizeCommand::Compare(_) | NormalizeCommand::Stats(_) }
             | Self::Check(_) => OutputHolds::Drawn,
-            Self::Shard { command: ShardCommand::Merge(_) } => OutputHolds::Drawn,
             Self::Inspect(_) | Self::Normalize { .. } | Self::Devices(_) | Self::Shard { .. } => {
                 OutputHolds::Result
             }
@@ -471,7 +470,10 @@ fn threads(context: &Context) -> Result<rayon::ThreadPool, CommandError> {
 }
 
 fn dispatch(verb: &Verb, context: &Context) -> Result<Outcome, CommandError> {
-    let is_for_checks = matches!(context.check_format_flag()?, FormatArg::Junit | FormatArg::Github);
+    // Of what parts come to, the verb of their job knows the formats.
+    let is_merge = matches!(verb, Verb::Shard { command: ShardCommand::Merge(_) });
+    let is_for_checks =
+        !is_merge && matches!(context.check_format_flag()?, FormatArg::Junit | FormatArg::Github);
     if is_for_checks && !matches!(verb, Verb::Check(_)) {
         return Err(CommandError::usage(
             "--format junit and github are formats of simic check",
@@ -498,18 +500,23 @@ fn dispatch(verb: &Verb, context: &Context) -> Result<Outcome, CommandError> {
 }
 
 /// What a command typed for a job asks, with what the environment and the configuration add to it.
-fn asked_for_job(typed: &[String]) -> Result<Asked, CommandError> {
-    let command = with_environment(with_short_help(Cli::command()), &BTreeSet::new());
-    asked(&command, typed, Surroundings::Heeded)
+fn asked_for_job(typed: &[String], without: &BTreeSet<String>) -> Result<Asked, CommandError> {
+    let command = with_environment(with_short_help(Cli::command()), without);
+    asked(&command, typed, Surroundings::Heeded, without)
 }
 
 /// What the arguments of a job ask: nothing is added to them.
 fn asked_by_job(stored: &[String]) -> Result<Asked, CommandError> {
-    asked(&with_short_help(Cli::command()), stored, Surroundings::Ignored)
+    asked(&with_short_help(Cli::command()), stored, Surroundings::Ignored, &BTreeSet::new())
 }
 
-fn asked(command: &Command, typed: &[String], surroundings: Surroundings) -> Result<Asked, CommandError> {
-    let complete = complete(command, typed, surroundings)?;
+fn asked(
+    command: &Command,
+    typed: &[String],
+    surroundings: Surroundings,
+    without: &BTreeSet<String>,
+) -> Result<Asked, CommandError> {
+    let complete = complete(command, typed, surroundings, without)?;
     let cli = Cli::from_arg_matches(&complete.matches)
         .map_err(|error| CommandError::usage(error.to_string(), "simic help"))?;
     let context = Context::new(cli.common, cli.verb.output_holds());
@@ -521,10 +528,7 @@ fn asked(command: &Command, typed: &[String], surroundings: Surroundings) -> Res
             return Err(not_divided(name, "simic shard plan --help says what can"));
         }
     };
-    for added in &complete.added {
-        context.console.note(added);
-    }
-    Ok(Asked { verb, context, arguments: complete.arguments })
+    Ok(Asked { verb, context, arguments: complete.arguments, added: complete.added })
 }
 
 #[cfg(test)]

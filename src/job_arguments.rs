@@ -1,6 +1,6 @@
 //! The command line of a job: what was typed behind `--`, with everything that the environment and the configuration add.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
 use clap::parser::ValueSource;
@@ -15,8 +15,8 @@ pub(crate) struct Complete {
     pub(crate) matches: ArgMatches,
     /// The arguments with everything that was added, without what the verb is to read.
     pub(crate) arguments: Vec<String>,
-    /// Flags that the configuration file added, and the file.
-    pub(crate) added: Vec<String>,
+    /// Flags that were not typed, each with where it comes from.
+    pub(crate) added: BTreeMap<String, String>,
 }
 
 /// Where flags come from besides the arguments.
@@ -28,7 +28,8 @@ pub(crate) enum Surroundings {
     Ignored,
 }
 
-/// Parses the arguments of a command that stand in a job, or are typed for one.
+/// Parses the arguments of a command that stand in a job, or are typed for one; settings `without` are as if the
+/// configuration file did not have them.
 ///
 /// # Errors
 /// Arguments that make no sense, in one line.
@@ -36,6 +37,7 @@ pub(crate) fn complete(
     command: &Command,
     typed: &[String],
     surroundings: Surroundings,
+    without: &BTreeSet<String>,
 ) -> Result<Complete, CommandError> {
     let mut arguments: Vec<OsString> = vec!["simic".into()];
     arguments.extend(typed.iter().map(OsString::from));
@@ -43,12 +45,12 @@ pub(crate) fn complete(
         command.clone().try_get_matches_from(arguments).map_err(|error| told(&error, typed))
     };
     let mut matches = parse(&arguments)?;
-    let mut added = Vec::new();
+    let mut added = BTreeMap::new();
     if surroundings == Surroundings::Heeded {
-        let extra = config::extra_arguments(command, &matches, &BTreeSet::new())
+        let extra = config::extra_arguments(command, &matches, without)
             .map_err(|error| CommandError::usage(error.to_string(), "--no-config runs without it"))?;
-        let file = extra.path.display();
-        added.extend(extra.flags.iter().map(|flag| format!("--{flag}, from {file}")));
+        let file = extra.path.display().to_string();
+        added.extend(extra.flags.into_iter().map(|flag| (flag, file.clone())));
         arguments.extend(extra.arguments);
         matches = parse(&arguments)?;
     }
@@ -56,7 +58,7 @@ pub(crate) fn complete(
     let mut built = command.clone();
     built.build();
     let mut stored = Vec::new();
-    spell(&built, &matches, &mut stored);
+    spell(&built, &matches, &mut stored, &mut added);
     Ok(Complete { matches, arguments: stored, added })
 }
 
@@ -73,21 +75,29 @@ fn told(error: &clap::Error, typed: &[String]) -> CommandError {
 }
 
 /// Spells out everything that was given, wherever it came from: the verb, then its flags.
-fn spell(command: &Command, matches: &ArgMatches, spelled: &mut Vec<String>) {
+fn spell(
+    command: &Command,
+    matches: &ArgMatches,
+    spelled: &mut Vec<String>,
+    added: &mut BTreeMap<String, String>,
+) {
     if let Some((name, inner)) = matches.subcommand() {
         spelled.push(name.to_owned());
         if let Some(command) = command.find_subcommand(name) {
-            spell(command, inner, spelled);
+            spell(command, inner, spelled, added);
         }
         return;
     }
     for argument in command.get_arguments() {
         let Some(long) = argument.get_long() else { continue };
         let id = argument.get_id().as_str();
-        let is_given =
-            matches!(matches.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
+        let source = matches.value_source(id);
+        let is_given = matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable));
         if !is_given || ["config", "no-config"].contains(&long) {
             continue;
+        }
+        if source == Some(ValueSource::EnvVariable) {
+            added.insert(long.to_owned(), "the environment".to_owned());
         }
         if matches!(argument.get_action(), ArgAction::SetTrue) {
             if matches.get_flag(id) {
@@ -121,7 +131,7 @@ mod tests {
 
     fn stored(typed: &[&str]) -> Result<Vec<String>, String> {
         let typed: Vec<String> = typed.iter().map(ToString::to_string).collect();
-        complete(&command(), &typed, Surroundings::Ignored)
+        complete(&command(), &typed, Surroundings::Ignored, &BTreeSet::new())
             .map(|found| found.arguments)
             .map_err(|error| error.to_string())
     }

@@ -42,7 +42,8 @@
 //!
 //! # Files
 //! Read: Parquet, Arrow IPC, NDJSON, CSV, stored normalizer states (docs/formats.md), `simic.toml`. Written: what
-//! `--output`, `--trace`, `--state-out` and `--report` name, baselines (`simic check record|accept`), beside each a
+//! `--output`, `--trace`, `--state-out` and `--report` name, baselines (`simic check record|accept`), the folder of a job
+//! (`simic shard`), beside each a
 //! temporary file while it is under way; and unnamed temporary files where rows have to be put in order.
 
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests compare exact arithmetic exactly"))]

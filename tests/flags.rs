@@ -18,7 +18,13 @@ fn run_in(folder: &Path, arguments: &[String]) -> (i32, String, String) {
             command.env_remove(name);
         }
     }
-    let output = command.args(arguments).env("NO_COLOR", "1").current_dir(folder).output().expect("it runs");
+    let output = command
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .env("TASK_OF_JOB", "1")
+        .current_dir(folder)
+        .output()
+        .expect("it runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().expect("a code"), text(&output.stdout), text(&output.stderr))
 }
@@ -254,6 +260,12 @@ fn cases() -> Vec<Case> {
         case("check accept", "result", "", "--result RESULT"),
         case("check accept", "other-runs", "NOISY", "--other-runs"),
         case("check accept", "regressions", "NOISY --other-runs", "--regressions"),
+        case("shard plan", "target-bytes", "anew --force", "--target-bytes 3KB -- analyze shapley GAMES"),
+        case("shard exec", "task", "half", "--task 1"),
+        case("shard exec", "task-env", "half", "--task-env TASK_OF_JOB"),
+        case("shard exec", "until-stdin-ends", "slow", "--task 0 --until-stdin-ends"),
+        case("shard merge", "allow-missing", "half", "--allow-missing"),
+        case("shard run", "workers", "open", "--workers 2"),
         case("check diff", "strict", "BASE1 BASE2 --other-runs", "--strict"),
         case("check diff", "other-runs", "BASE1 BASE2", "--other-runs"),
     ];
@@ -356,6 +368,10 @@ impl Workplace {
             "simulate coalitions -o noisy1.parquet --n-runs 3 --run-spread 0.1 --seed 1",
             "simulate coalitions -o noisy2.parquet --n-runs 3 --run-spread 0.1 --seed 2",
             "check record noisy1.parquet --name default",
+            "shard plan half --target-bytes 4KB -- analyze shapley GAMES",
+            "shard exec half --task 0",
+            "shard plan open --target-bytes 4KB -- analyze shapley GAMES",
+            "shard plan slow -- analyze shapley GAMES --method permutation --permutations 40000",
         ] {
             let (code, _, stderr) = place.run(setup);
             assert_eq!(code, 0, "{setup}: {stderr}");

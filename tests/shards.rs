@@ -431,7 +431,12 @@ fn settings_are_those_of_the_plan() {
     let (directory, path) = folder();
     let root = directory.path();
     let games = std::fs::canonicalize(GAMES).expect("there").display().to_string();
-    std::fs::write(root.join("simic.toml"), "[analyze.shapley]\nconfidence = 0.8\n").expect("written");
+    // Permutations and a number of games are for other occasions: every game is complete, and JSON is no table.
+    std::fs::write(
+        root.join("simic.toml"),
+        "[analyze.shapley]\nconfidence = 0.8\npermutations = 100\ngames = 1\n",
+    )
+    .expect("written");
     let run = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_simic"));
         command.args(arguments).current_dir(root).env("SIMIC_CLUSTER", "game");
@@ -445,5 +450,168 @@ fn settings_are_those_of_the_plan() {
     assert!(whole.contains("\"confidence\":0.8") && whole.contains("\"cluster\":\"game\""));
     let job = path("job");
     done(&["shard", "run", &job]);
-    assert_eq!(text(&done(&["shard", "merge", &job, "--format", "json"]).stdout), whole);
+    let merged = done(&["shard", "merge", &job, "--format", "json"]);
+    assert_eq!(text(&merged.stdout), whole);
+    assert!(text(&merged.stderr).contains("permutations, from "), "{}", text(&merged.stderr));
+}
+
+/// A folder of recorded steps of several runs.
+fn steps(folder: &str, n_runs: &str) {
+    done(&["simulate", "transitions", "-o", folder, "--n-runs", n_runs, "--n-steps", "700", "--n-envs", "3"]);
+}
+
+#[test]
+fn statistics_of_runs_are_the_same_over_any_number_of_tasks() {
+    let (_directory, path) = folder();
+    let runs = path("runs/");
+    steps(&runs, "7");
+    is_what_one_machine_prints(&runs, "normalize stats", &FORMATS, &[1, 2, 7, 64]);
+    for flags in [
+        "--momentum 0.99",
+        "--scope env --update-every rollout:16",
+        "--target reward --reward-scale return --gamma 0.97",
+        "--update-every episode --preset brax",
+    ] {
+        is_what_one_machine_prints(&runs, &format!("normalize stats {flags}"), &["json", "table"], &[3]);
+    }
+    for flags in ["", "--momentum 0.99 --preset sb3", "--learn-every rollout:64 --order update-first"] {
+        is_what_one_machine_prints(
+            &runs,
+            &format!("normalize replay {flags}"),
+            &["json", "table"],
+            &[1, 4, 64],
+        );
+    }
+    for flags in ["", "--momentum 0.9,0.99 --welford", "--shift-at 300", "--target reward --momentum auto"] {
+        is_what_one_machine_prints(
+            &runs,
+            &format!("normalize compare {flags}"),
+            &["json", "table", "csv"],
+            &[1, 4, 64],
+        );
+    }
+}
+
+/// Rows of several runs that alternate within files and over them, in no order, of several row groups.
+#[test]
+fn runs_that_alternate_are_the_same_over_any_number_of_tasks() {
+    let (_directory, path) = folder();
+    let runs = path("runs");
+    std::fs::create_dir(&runs).expect("made");
+    for file in 0..4 {
+        let mut rows = String::from("run_id,episode,step,env_id,obs_0,obs_1,reward,terminated\n");
+        for step in 0..60 {
+            for env in 0..2 {
+                // Run c begins in the first file and goes on in the last one.
+                let run = match (file, step % 3) {
+                    (0, 0) | (3, 1) => "c".to_owned(),
+                    (file, kind) => format!("r{file}{kind}"),
+                };
+                let step = if file == 2 { 59 - step } else { step } + if file == 3 { 100 } else { 0 };
+                let x = f64::from((step * 37 + env * 11 + file * 5) % 101) / 7.0;
+                let end = step % 20 == 19;
+                rows.push_str(&format!(
+                    "{run},{},{step},{env},{x},{},{},{end}\n",
+                    step / 20,
+                    40.0 - x,
+                    x / 3.0
+                ));
+            }
+        }
+        std::fs::write(format!("{runs}/{file}.csv"), rows).expect("written");
+    }
+    for command in
+        ["normalize stats", "normalize stats --momentum 0.9", "normalize compare", "normalize replay"]
+    {
+        is_what_one_machine_prints(&runs, command, &["json", "table"], &[1, 2, 64]);
+    }
+}
+
+#[test]
+fn a_replay_writes_the_same_files_over_any_number_of_tasks() {
+    let (_directory, path) = folder();
+    let (runs, job) = (path("runs/"), path("job"));
+    steps(&runs, "5");
+    for flags in
+        ["", "--precision f64 --compression lz4 --scope env", "--target reward --reward-scale return"]
+    {
+        let (rows, trace) = (path("rows.parquet"), path("trace.parquet"));
+        let mut line = words("normalize replay");
+        line.extend([runs.as_str(), "-o", &rows, "--trace", &trace, "--force"]);
+        line.extend(words(flags));
+        let whole = done(&line);
+        let files = || [std::fs::read(&rows).expect("written"), std::fs::read(&trace).expect("written")];
+        let expected = files();
+        for target in ["1GB", "70kB", "1"] {
+            let n = planned(&job, target, &line);
+            computed(&job, n);
+            for file in [&rows, &trace] {
+                std::fs::remove_file(file).expect("removed");
+            }
+            let merged = done(&["shard", "merge", &job]);
+            assert_eq!(text(&merged.stdout), text(&whole.stdout));
+            assert!(files() == expected, "{flags}: {n} tasks");
+        }
+    }
+    // Rows that are not what was written are told, and so are rows that nobody planned.
+    let beside = format!("{job}/parts/0.rows.arrow");
+    std::fs::write(&beside, "x").expect("written");
+    assert!(
+        refused(&["shard", "merge", &job, "--force"], 3).contains("0.rows.arrow is not what was written")
+    );
+    assert_eq!(simic(&["shard", "status", &job]).status.code(), Some(1));
+    planned(&job, "1", &["normalize", "replay", &runs]);
+    done(&["shard", "run", &job]);
+    let out = path("other.parquet");
+    assert!(refused(&["shard", "merge", &job, "-o", &out], 3).contains("planned without it"));
+    assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn states_are_stored_and_verified_from_jobs() {
+    let (_directory, path) = folder();
+    let (runs, job, state, again) = (path("runs/"), path("job"), path("state.json"), path("again.json"));
+    steps(&runs, "1");
+    let stats = ["normalize", "stats", runs.as_str(), "--momentum", "0.99", "--state-out"];
+    done(&[&stats[..], &[&state]].concat());
+    planned(&job, "1", &[&stats[..], &[&again]].concat());
+    done(&["shard", "run", &job]);
+    done(&["shard", "merge", &job]);
+    assert_eq!(std::fs::read(&state).expect("a state"), std::fs::read(&again).expect("a state"));
+    for (flags, code) in [("--momentum 0.99", 0), ("--momentum 0.9", 1), ("", 0)] {
+        let mut line = words("normalize verify");
+        line.extend([runs.as_str(), "--state", &state]);
+        line.extend(words(flags));
+        let whole = simic(&line);
+        assert_eq!(whole.status.code(), Some(code), "{flags}: {}", text(&whole.stderr));
+        assert_eq!(planned(&job, "1", &line), 1);
+        done(&["shard", "run", &job]);
+        let merged = simic(&["shard", "merge", &job]);
+        assert_eq!((text(&merged.stdout), merged.status.code()), (text(&whole.stdout), Some(code)));
+    }
+}
+
+/// What only all files together tell: rows left out, files of other kinds, runs that carry over.
+#[test]
+fn recordings_with_faults_are_the_same_over_any_number_of_tasks() {
+    let (_directory, path) = folder();
+    let runs = path("runs");
+    std::fs::create_dir(&runs).expect("made");
+    for file in 0..5 {
+        let mut rows = String::from("episode,step,obs_0,obs_1\n");
+        for step in 0..40 {
+            let x = if (step * 7 + file) % 13 == 0 { "nan".to_owned() } else { format!("{}", step * file) };
+            rows.push_str(&format!("0,{step},{x},{}\n", step - file));
+        }
+        std::fs::write(format!("{runs}/{file}.csv"), rows).expect("written");
+    }
+    std::fs::write(format!("{runs}/games.csv"), "config,val_accuracy\n0,1\n1,2\n").expect("written");
+    for command in ["normalize stats --on-bad skip", "normalize replay --on-bad skip --momentum 0.9"] {
+        is_what_one_machine_prints(&runs, command, &["json", "table"], &[1, 3, 64]);
+    }
+    let job = path("job");
+    let n = planned(&job, "1", &["normalize", "stats", &runs, "--on-bad", "skip", "--carry-over"]);
+    assert_eq!(n, 1);
+    let document = std::fs::read_to_string(format!("{job}/job.json")).expect("a job");
+    assert!(document.contains("--carry-over: every run goes on"), "{document}");
 }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::cusum::{Finding, Series, Shortage, Split, test_split};
 use super::pace::Pace;
 use super::segment::MeanVar;
@@ -21,7 +23,7 @@ const LEAST_RATIO: f64 = 1.4;
 const MOST_CELLS: usize = 512;
 
 /// What a recording's windows say of a change of its distribution.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
     /// Dimensions that are not constant: two tests each.
     pub tested: Vec<usize>,
@@ -32,7 +34,7 @@ pub struct Drift {
 }
 
 /// Where a recording's distribution changed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// First update of the new regime, to the length of a window.
     pub update: u64,
@@ -43,7 +45,7 @@ pub struct Change {
 }
 
 /// How one dimension changed.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DimensionChange {
     /// The dimension.
     pub dimension: usize,
@@ -60,7 +62,7 @@ pub struct DimensionChange {
 }
 
 /// What of a dimension changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChangedStatistic {
     /// Its mean alone.
     Mean,
@@ -82,7 +84,7 @@ impl ChangedStatistic {
 }
 
 /// A test that could say nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Untold {
     /// The dimension.
     pub dimension: usize,
@@ -93,7 +95,7 @@ pub struct Untold {
 }
 
 /// Why nothing can be told of a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum UntoldReason {
     /// Fewer than ten windows.
     FewWindows,
@@ -109,7 +111,7 @@ pub enum UntoldReason {
 }
 
 /// The rows before and after a place in time.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Regimes {
     /// Moments of the rows before.
     pub before: RowMoments,

@@ -1,5 +1,7 @@
 //! What the numbers of a replay hide: clipping, drift, dead dimensions, priors that never fade.
 
+use serde::{Deserialize, Serialize};
+
 use super::change::{Drift, find_drift};
 use super::pace::Pace;
 use super::rule::{Memory, MomentumUnit, Rule};
@@ -7,7 +9,7 @@ use super::window::{StateInUse, Window};
 use crate::stats::RowMoments;
 
 /// Clipping in one phase of a replay.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClipPhase {
     /// First update of the phase.
     pub first_update: u64,
@@ -18,7 +20,7 @@ pub struct ClipPhase {
 }
 
 /// Neighbouring windows taken together.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stretch {
     /// Updates before it.
     pub first_update: u64,
@@ -31,7 +33,7 @@ pub struct Stretch {
 }
 
 /// What there is to know about a replay beyond its state.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Diagnostics {
     /// Moments of all rows that entered the statistics.
     pub rows: RowMoments,

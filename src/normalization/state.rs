@@ -1,5 +1,7 @@
 //! The state of a normalizer and its recurrence.
 
+use serde::{Deserialize, Serialize};
+
 use super::rule::{Correction, Memory, MomentumUnit, Prior, Rule, Warmup};
 use super::segment::{MeanVar, ema_weight, mixed};
 
@@ -12,10 +14,19 @@ pub struct RowsAlone {
     pub var: Vec<f64>,
 }
 
+/// [`Memory`] by its fields alone: where it is carried as bytes, no word tells its kind.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Memory")]
+enum PlainMemory {
+    Welford,
+    Ema { momentum: f64, unit: MomentumUnit },
+}
+
 /// A normalizer's stored state: what a state file holds.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NormalizerState {
     /// How much of the past is remembered.
+    #[serde(with = "PlainMemory")]
     pub memory: Memory,
     /// Welford: the weight of the state, the initial count included. EMA: rows seen.
     pub count: f64,

@@ -1,7 +1,9 @@
 //! Which vector step a run had reached after how many updates.
 
+use serde::{Deserialize, Serialize};
+
 /// One place known on both scales.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownStep {
     /// Updates made.
     pub updates: u64,

@@ -5,6 +5,7 @@ use polars_arrow::datatypes::ArrowDataType;
 
 use super::error::{Problem, RecordError};
 use super::normalized::{NormalizedValues, NormalizedWriter};
+use super::row_sink::RowFormat;
 use super::schema::{ColumnMap, OnBad};
 use super::sources::{InputFile, discover};
 use super::steps::{
@@ -37,7 +38,8 @@ fn replay(path: &str, output: &std::path::Path) -> Result<(), RecordError> {
     let recording = StepRecording::open(&files(path), &options, &Progress::none())?;
     let file = std::fs::File::create(output).expect("created");
     let mut writer =
-        NormalizedWriter::new(&file, &recording, StepTarget::Reward, Compression::Zstd).expect("a writer");
+        NormalizedWriter::new(&file, &recording, StepTarget::Reward, RowFormat::Parquet(Compression::Zstd))
+            .expect("a writer");
     recording.stream(&Progress::none(), |block: StepBlock| {
         let values = match &block.values {
             StepValues::F32(values) => NormalizedValues::F32(values.as_slice().to_vec()),

@@ -168,8 +168,8 @@ impl JobFolder {
             ));
         }
         let failed = |error: io::Error| JobError::io(&path, &error, PLAN_ANEW);
-        let lines = BufReader::new(File::open(&path).map_err(failed)?).split(b'\n');
-        match lines.skip(task).next() {
+        let mut lines = BufReader::new(File::open(&path).map_err(failed)?).split(b'\n');
+        match lines.nth(task) {
             Some(line) => task_of(&path, task, &line.map_err(failed)?),
             None => Err(JobError::wrong(&path, format!("no line of task {task}"), PLAN_ANEW)),
         }
@@ -225,6 +225,20 @@ impl JobFolder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(JobError::io(&path, &error, "simic shard exec makes it anew")),
         }
+    }
+
+    /// Removes parts of tasks beyond so many, which an earlier plan of more tasks has left.
+    ///
+    /// # Errors
+    /// Parts that cannot be removed.
+    pub fn remove_beyond(&self, n_tasks: usize) -> Result<(), JobError> {
+        for name in self.strays(n_tasks)? {
+            if name.starts_with(|first: char| first.is_ascii_digit()) {
+                let path = self.root.join(PARTS).join(name);
+                std::fs::remove_file(&path).map_err(|error| JobError::io(&path, &error, "remove it"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Names of files among the parts that are the part of no task of so many; hidden ones and those beside parts left out.
@@ -293,6 +307,7 @@ mod tests {
             simic: "0.1.0".to_owned(),
             verb: "analyze shapley".to_owned(),
             arguments: Vec::new(),
+            added: BTreeMap::new(),
             settings: serde_json::json!({}),
             settings_hash: String::new(),
             directory: String::new(),
@@ -300,6 +315,7 @@ mod tests {
             n_tasks: 2,
             plan_hash: plan_hash(plan),
             undivided: Vec::new(),
+            beside: Vec::new(),
             recording: JobRecording::default(),
             inputs: BTreeMap::new(),
         }
@@ -344,6 +360,8 @@ mod tests {
         assert_eq!(folder.strays(2).expect("a folder"), ["7", "notes"]);
         assert_eq!(folder.read_part(1).expect("readable"), Some(b"x".to_vec()));
         assert_eq!(folder.read_part(0).expect("readable"), None);
+        folder.remove_beyond(2).expect("removed");
+        assert_eq!(folder.strays(2).expect("a folder"), ["notes"]);
     }
 
     #[test]

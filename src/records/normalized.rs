@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
+use std::path::Path;
 
 use polars_arrow::array::{Array, FixedSizeListArray, ListArray, PrimitiveArray, Utf8ViewArray};
 use polars_arrow::offset::Offsets;
 
-use super::row_groups::RowGroupWriter;
+use super::row_sink::{RowFormat, RowSink, merged};
 use super::steps::{StepBlock, StepRecording, StepTarget, ValuePart};
 use super::write::Compression;
 
@@ -42,7 +43,7 @@ impl NormalizedValues {
 /// Observations take the place of the recorded ones, under the same column names; rewards and returns get a
 /// column of their own (`reward_normalized`, `return_normalized`) beside what was recorded.
 pub struct NormalizedWriter {
-    writer: RowGroupWriter,
+    writer: RowSink,
     values: ValuePlace,
 }
 
@@ -69,7 +70,7 @@ impl NormalizedWriter {
         file: &File,
         recording: &StepRecording,
         target: StepTarget,
-        compression: Compression,
+        format: RowFormat,
     ) -> std::io::Result<Self> {
         let mut names = recording.column_names().to_vec();
         // There may be tens of thousands of columns; of two of one name the first is the one.
@@ -86,9 +87,23 @@ impl NormalizedWriter {
             names.push(format!("{}_normalized", target.field()));
             ValuePlace::Last
         };
-        let bytes_per_row = recording.width() * 4 + 16 * names.len();
-        let writer = RowGroupWriter::new(file, names, bytes_per_row, compression)?;
+        let bytes_per_row = bytes_per_row(recording.width(), names.len());
+        let writer = RowSink::new(file, names, bytes_per_row, format)?;
         Ok(Self { writer, values })
+    }
+
+    /// Writes the rows of parts, of `width` values each, one after the other; `None` where there is no row.
+    ///
+    /// # Errors
+    /// Parts that cannot be read, or a file that cannot be written.
+    pub fn merged(
+        file: &File,
+        width: usize,
+        parts: &[impl AsRef<Path>],
+        compression: Compression,
+    ) -> std::io::Result<Option<Self>> {
+        let writer = merged(file, parts, |n_columns| bytes_per_row(width, n_columns), compression)?;
+        Ok(writer.map(|writer| Self { writer, values: ValuePlace::Last }))
     }
 
     /// Appends the rows of `block` with these values.
@@ -133,6 +148,11 @@ impl NormalizedWriter {
     pub fn finish(self) -> std::io::Result<()> {
         self.writer.finish()
     }
+}
+
+/// Bytes of a row, about.
+fn bytes_per_row(width: usize, n_columns: usize) -> usize {
+    width * 4 + 16 * n_columns
 }
 
 fn flat(values: NormalizedValues) -> Box<dyn Array> {
@@ -192,9 +212,14 @@ pub struct TraceRows {
     pub var: Vec<f64>,
 }
 
+/// Bytes of an update's row, about.
+fn bytes_per_update(width: usize) -> usize {
+    16 * width + 64
+}
+
 /// Writes a trace.
 pub struct TraceWriter {
-    writer: RowGroupWriter,
+    writer: RowSink,
     width: usize,
     has_env: bool,
 }
@@ -204,15 +229,29 @@ impl TraceWriter {
     ///
     /// # Errors
     /// If the file handle cannot be shared.
-    pub fn new(file: &File, width: usize, has_env: bool, compression: Compression) -> std::io::Result<Self> {
+    pub fn new(file: &File, width: usize, has_env: bool, format: RowFormat) -> std::io::Result<Self> {
         let mut names = vec!["run_id"];
         if has_env {
             names.push("env_id");
         }
         names.extend(["episode", "step", "vector_step", "batch_size", "count", "mean", "var"]);
         let names = names.into_iter().map(str::to_owned).collect();
-        let writer = RowGroupWriter::new(file, names, 16 * width + 64, compression)?;
+        let writer = RowSink::new(file, names, bytes_per_update(width), format)?;
         Ok(Self { writer, width, has_env })
+    }
+
+    /// Writes the rows of parts, one after the other; `None` where there is no row.
+    ///
+    /// # Errors
+    /// Parts that cannot be read, or a file that cannot be written.
+    pub fn merged(
+        file: &File,
+        width: usize,
+        parts: &[impl AsRef<Path>],
+        compression: Compression,
+    ) -> std::io::Result<Option<Self>> {
+        let writer = merged(file, parts, |_| bytes_per_update(width), compression)?;
+        Ok(writer.map(|writer| Self { writer, width, has_env: false }))
     }
 
     /// Appends rows.

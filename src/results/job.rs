@@ -36,6 +36,9 @@ pub struct JobDocument {
     pub verb: String,
     /// Its arguments, what the environment and simic.toml added included, RUNS left out.
     pub arguments: Vec<String>,
+    /// Those of them that were not typed, and where they came from: they may be for other occasions, and change nothing here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub added: BTreeMap<String, String>,
     /// Everything the numbers depend on besides the input, as the verb's document has it.
     pub settings: Value,
     /// Hash of the settings.
@@ -51,6 +54,9 @@ pub struct JobDocument {
     /// Why tasks are larger than they were to be, where they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undivided: Vec<String>,
+    /// What tasks leave beside their parts: normalized rows, updates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<String>,
     /// What only the whole recording tells.
     pub recording: JobRecording,
     /// Files with their fingerprints.
@@ -99,6 +105,9 @@ pub struct TaskInput {
     pub name: String,
     /// Length, and a hash of beginning and end.
     pub fingerprint: String,
+    /// Its place among all files.
+    #[serde(default)]
+    pub place: usize,
     /// The run of its rows where they name none.
     pub run: String,
     /// How it was found.

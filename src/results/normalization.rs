@@ -31,7 +31,7 @@ pub struct RollbackCounts {
 }
 
 /// What the analysis gives of one run, or of one environment of one run.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct NormalizedRun {
     /// Run.
     pub run_id: String,
@@ -60,7 +60,7 @@ pub struct NormalizedRun {
 }
 
 /// Where statistics were computed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceUsed {
     /// Its word on the command line.
     pub device: String,
@@ -339,6 +339,13 @@ impl RunRow {
             rollback: run.rollback,
             diagnostics: DiagnosticsRow::of(run),
         }
+    }
+}
+
+impl DeviceUsed {
+    /// The processor, of which there is nothing more to say.
+    pub fn cpu() -> Self {
+        Self { device: "cpu".to_owned(), name: None }
     }
 }
 

@@ -548,7 +548,7 @@ mod tests {
         shapes: Vec<Shape>,
         text: Arc<str>,
         list: Arc<[String]>,
-        option: Option<Option<i64>>,
+        option: Option<(Option<i64>,)>,
         map: BTreeMap<String, (u32, bool)>,
         array: [f32; 2],
     }
@@ -568,7 +568,7 @@ mod tests {
             shapes in proptest::collection::vec(shapes(), 0..5),
             text in any::<String>(),
             list in proptest::collection::vec(any::<String>(), 0..4),
-            option in any::<Option<Option<i64>>>(),
+            option in any::<Option<(Option<i64>,)>>(),
             map in proptest::collection::btree_map(any::<String>(), any::<(u32, bool)>(), 0..4),
             array in any::<[f32; 2]>(),
         ) {

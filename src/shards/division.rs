@@ -191,7 +191,7 @@ fn task(
         runs.extend(runs_of(&files[node.file], &node));
         match (node.part, read.last_mut()) {
             (Some(part), Some(TaskFile { file, parts: Some(parts) })) if *file == node.file => {
-                parts.push(part)
+                parts.push(part);
             }
             (part, _) => read.push(TaskFile { file: node.file, parts: part.map(|part| vec![part]) }),
         }

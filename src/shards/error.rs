@@ -64,6 +64,9 @@ pub enum MergeError {
     /// Observations of several widths.
     #[error("observations have {0} values in one part and {1} in another")]
     OtherWidth(usize, usize),
+    /// Tasks computed on several devices.
+    #[error("parts were computed on {0} and on {1}")]
+    OtherDevice(String, String),
     /// Values read from other columns.
     #[error("parts read their values from other columns: {0}, and {1}")]
     OtherValues(String, String),
@@ -88,6 +91,7 @@ impl MergeError {
             | Self::DoubledRun(_)
             | Self::UnknownRun(_)
             | Self::OtherWidth(..)
+            | Self::OtherDevice(..)
             | Self::OtherValues(..) => "plan the job anew in another folder",
         }
     }

@@ -10,6 +10,7 @@ mod division;
 mod error;
 mod games;
 mod part;
+mod runs;
 
 pub use codec::{CodecError, from_bytes, to_bytes};
 pub use division::{Division, FileUnits, PartUnits, Task, TaskFile, divide};
@@ -19,3 +20,4 @@ pub use games::{
     Shared, Unmatched,
 };
 pub use part::{PART_SCHEMA, PartHeader, open_part, sealed_part};
+pub use runs::{ComparedRun, FoundRuns, RunOrder, RunOutcome, RunSpan, StepFacts};

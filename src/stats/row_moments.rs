@@ -1,5 +1,7 @@
 //! Moments of rows, per dimension.
 
+use serde::{Deserialize, Serialize};
+
 use super::rows::Rows;
 
 /// Rows whose squares are summed before they are merged: their values stay in the first-level cache.
@@ -23,7 +25,7 @@ pub(crate) struct MomentsView<'a> {
 /// Count, mean, sum of squares about the mean and extremes of rows, per dimension.
 ///
 /// The empty value is the identity of [`RowMoments::merge`] on both sides.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RowMoments {
     n: u64,
     mean: Vec<f64>,

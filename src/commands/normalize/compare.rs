@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use super::extent::facts_of;
 use super::grid::AskedMomentum;
 use super::pipeline::{Event, walk};
 use super::plan::Plan;
@@ -12,7 +13,7 @@ use super::replay::{open, settle, settled, tell_skips};
 use super::replayer::{N_WINDOWS, expected_updates, updates_per_step};
 use super::settings::{Base, Memories, RuleArgs, TargetArg};
 use crate::commands::figures::{FigureArgs, FigureKindArgs};
-use crate::commands::{CommandError, Context, Outcome};
+use crate::commands::{CommandError, Completeness, Context, Outcome};
 use crate::normalization::{
     Autoreset, Block, Correction, Diagnostics, EpisodeCount, Granularity, KnownStep, LagWatch, Lanes, Memory,
     Output, Pace, Preset, Replay, Rule, Shift, Target, Timeline, Warmup, WatchedShift, find_drift,
@@ -21,9 +22,10 @@ use crate::progress::Progress;
 use crate::records::{InputFile, StepRecording};
 use crate::report::{comparison_figure, write_comparison, write_divisors};
 use crate::results::{
-    CompareAnalysis, CompareInput, ComparedRunRow, ComparedSettingRow, ComparisonDocument, DivisorDocument,
-    DivisorRow, RuleAnalysis, untold_reason,
+    CompareAnalysis, CompareInput, ComparedRunRow, ComparedSettingRow, ComparisonDocument, DeviceUsed,
+    DivisorDocument, DivisorRow, RuleAnalysis, Skipped, StepInput, untold_reason,
 };
+use crate::shards::{ComparedRun, FoundRuns};
 
 /// Replays many settings over one recording, side by side; batch moments are computed once for all.
 ///
@@ -106,10 +108,35 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
         return divisors(args, context);
     }
     let analysis = args.analysis(context)?;
-    args.figure.check(&args.figure_kind, context)?;
-    context.check_output()?;
+    check_view(args, context)?;
     let files = context.discover(&args.runs)?.files;
-    let document = compute(&analysis, &files, context)?;
+    let found = measure(&analysis, &files, context)?;
+    conclude(args, context, &analysis, found, Completeness::Whole)
+}
+
+/// Refuses flags about what is shown that show nothing, and outputs that are there.
+///
+/// # Errors
+/// The first such flag.
+pub(in crate::commands) fn check_view(args: &CompareArgs, context: &Context) -> Result<(), CommandError> {
+    context.check_table_flag("dimensions", args.dimensions.is_some())?;
+    args.figure.check(&args.figure_kind, context)?;
+    context.check_output()
+}
+
+/// Says what the runs come to.
+///
+/// # Errors
+/// A shift beyond the recording, or an output that cannot be written.
+pub(in crate::commands) fn conclude(
+    args: &CompareArgs,
+    context: &Context,
+    analysis: &CompareAnalysis,
+    found: FoundRuns<ComparedRun>,
+    completeness: Completeness,
+) -> Result<Outcome, CommandError> {
+    let mut document = document(analysis, found)?;
+    completeness.tell(&mut document.verdict);
     if args.figure.write(&args.figure_kind, context, |kind| comparison_figure(&document, kind))? {
         return Ok(Outcome::Clean);
     }
@@ -127,6 +154,18 @@ pub(in crate::commands) fn compute(
     files: &[InputFile],
     context: &Context,
 ) -> Result<ComparisonDocument, CommandError> {
+    document(analysis, measure(analysis, files, context)?)
+}
+
+/// Every setting on single runs.
+///
+/// # Errors
+/// Unreadable input, or settings that cannot share their batches.
+pub(in crate::commands) fn measure(
+    analysis: &CompareAnalysis,
+    files: &[InputFile],
+    context: &Context,
+) -> Result<FoundRuns<ComparedRun>, CommandError> {
     let mut plan = Plan::of(&analysis.rule, false);
     check(&plan)?;
     let recording = open(files, &mut plan, context)?;
@@ -134,7 +173,6 @@ pub(in crate::commands) fn compute(
     check_memory(rules.len(), recording.width(), context)?;
     let progress = context.console.progress();
     let first = first_pass(&recording, &plan, &rules, &progress)?;
-    check_shift(analysis.shift_at, &first)?;
     let shifts = first
         .iter()
         .enumerate()
@@ -172,11 +210,24 @@ pub(in crate::commands) fn compute(
     });
     let runs =
         runs.map(|run| ComparedRunRow { recommended: ComparedRunRow::recommend(&run.settings), ..run });
+    let ends = first.iter().map(|finished| finished.timeline.end());
+    let runs = runs.zip(ends).map(|(row, end)| ComparedRun { row, end }).collect();
     tell_skips(&recording, context);
-    let input = CompareInput::new(recording.n_files(), (&recording.skips().report).into());
-    let settled = CompareAnalysis { rule: settled(&analysis.rule, &recording), ..analysis.clone() };
     Context::check_unchanged(files)?;
-    Ok(ComparisonDocument::new(settled, runs.collect(), input).concluded())
+    Ok(FoundRuns { runs, recording: facts_of(&recording, None, DeviceUsed::cpu()) })
+}
+
+/// What the runs come to.
+fn document(
+    analysis: &CompareAnalysis,
+    found: FoundRuns<ComparedRun>,
+) -> Result<ComparisonDocument, CommandError> {
+    let FoundRuns { runs, recording } = found;
+    check_shift(analysis.shift_at, runs.iter().filter_map(|run| run.end))?;
+    let settled = CompareAnalysis { rule: settled(&analysis.rule, recording.columns()), ..analysis.clone() };
+    let StepInput { files, skipped_by_reason, skipped_files, .. } = recording.input;
+    let input = CompareInput::new(files, Skipped { rows: skipped_by_reason, files: skipped_files });
+    Ok(ComparisonDocument::new(settled, runs.into_iter().map(|run| run.row).collect(), input).concluded())
 }
 
 /// Bytes that one dimension of a window takes under one setting: its moments, the state in use, what was clipped.
@@ -283,7 +334,11 @@ fn divisors(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErr
     let named = rows
         .into_iter()
         .map(|row| DivisorRow { run_id: recording.runs()[row.run].run_id.clone(), ..row.shown });
-    let document = DivisorDocument::new(named.collect(), settled(&asked, &recording)).concluded();
+    let document = DivisorDocument::new(
+        named.collect(),
+        settled(&asked, (recording.value_columns(), &recording.named_dimensions())),
+    )
+    .concluded();
     context.write(|out| write_divisors(&document, context.format(), &context.screen(), out))?;
     Ok(Outcome::Clean)
 }
@@ -360,8 +415,8 @@ fn check(plan: &Plan) -> Result<(), CommandError> {
 }
 
 /// Refuses a shift beyond the end of every run: it would change nothing.
-fn check_shift(shift_at: Option<u64>, finished: &[Finished]) -> Result<(), CommandError> {
-    let longest = finished.iter().filter_map(|run| run.timeline.end()).max_by_key(|end| end.vector_step);
+fn check_shift(shift_at: Option<u64>, ends: impl Iterator<Item = KnownStep>) -> Result<(), CommandError> {
+    let longest = ends.max_by_key(|end| end.vector_step);
     let (Some(step), Some(KnownStep { updates, vector_step: steps })) = (shift_at, longest) else {
         return Ok(());
     };

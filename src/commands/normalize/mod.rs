@@ -3,7 +3,9 @@
 mod autoreset;
 mod candidates;
 pub mod compare;
+mod cutter;
 pub mod device;
+pub(in crate::commands) mod extent;
 mod grid;
 mod inquiry;
 mod magnitude;
@@ -29,6 +31,13 @@ use clap::Subcommand;
 
 pub(in crate::commands) use self::outputs::OutputPaths;
 use super::{CommandError, Context, Outcome};
+use crate::records::StepOptions;
+use crate::results::RuleAnalysis;
+
+/// How steps are read under a rule, what they carry besides left out.
+pub(in crate::commands) fn step_options(rule: &RuleAnalysis) -> StepOptions {
+    plan::Plan::of(rule, false).options
+}
 
 /// What to do with running statistics.
 #[derive(Debug, Clone, Subcommand)]

@@ -11,10 +11,11 @@ use super::stored::reward_scale;
 use crate::commands::simulate::CompressionArg;
 use crate::commands::{CommandError, Context};
 use crate::records::{
-    AtomicFile, Compression, InputFile, NormalizedValues, NormalizedWriter, StateSpan, StepRecording,
+    AtomicFile, InputFile, NormalizedValues, NormalizedWriter, RowFormat, StateSpan, StepRecording,
     StoredState, TraceRows, TraceWriter,
 };
 use crate::results::{NormalizedRun, Precision, RuleAnalysis, StatePlace, fnv1a};
+use crate::shards::RunSpan;
 
 /// Stored states.
 #[derive(Debug, Clone, Args)]
@@ -90,13 +91,14 @@ pub(in crate::commands) struct OutputPaths {
     pub(super) trace: Option<PathBuf>,
     /// The final state.
     pub(super) state: Option<PathBuf>,
-    compression: Compression,
+    format: RowFormat,
     force: bool,
 }
 
 impl Default for OutputPaths {
     fn default() -> Self {
-        Self { steps: None, trace: None, state: None, compression: CompressionArg::Zstd.into(), force: false }
+        let format = RowFormat::Parquet(CompressionArg::Zstd.into());
+        Self { steps: None, trace: None, state: None, format, force: false }
     }
 }
 
@@ -110,7 +112,7 @@ impl OutputPaths {
             steps: context.common.output.clone(),
             trace: args.trace.clone(),
             state: args.states.state_out.clone(),
-            compression: args.compression.unwrap_or(CompressionArg::Zstd).into(),
+            format: RowFormat::Parquet(args.compression.unwrap_or(CompressionArg::Zstd).into()),
             force: context.common.force,
         };
         let idle = if args.precision.is_some() && paths.steps.is_none() {
@@ -187,6 +189,25 @@ impl OutputPaths {
         Ok(())
     }
 
+    /// Where the rows of a task go: to the batches of its part.
+    pub(in crate::commands) fn of_part(steps: Option<PathBuf>, trace: Option<PathBuf>) -> Self {
+        Self { steps, trace, state: None, format: RowFormat::Batches, force: true }
+    }
+
+    /// Refuses outputs that are there.
+    ///
+    /// # Errors
+    /// The first of them.
+    pub(super) fn check_there(&self) -> Result<(), CommandError> {
+        for path in [&self.steps, &self.trace, &self.state].into_iter().flatten() {
+            if path.is_dir() || (path.exists() && !self.force) {
+                let hint = if path.is_dir() { "name a file in it" } else { "--force replaces it" };
+                return Err(CommandError::usage(format!("{} exists", path.display()), hint));
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the final state where that was asked, beside its place.
     ///
     /// # Errors
@@ -194,18 +215,17 @@ impl OutputPaths {
     pub(super) fn prepare_state(
         &self,
         runs: &[NormalizedRun],
-        recording: &StepRecording,
+        spans: &[RunSpan],
         analysis: &RuleAnalysis,
         device: &str,
     ) -> Result<Option<PreparedState>, CommandError> {
         let Some(path) = &self.state else { return Ok(None) };
         let shown = only_state(path, runs, analysis)?;
         let mut stored = StoredState::of(&shown.state, analysis.epsilon, analysis.clip);
-        let (first, last) = (&recording.runs()[0], &recording.runs()[recording.runs().len() - 1]);
         let place = |run_id: &str, (episode, step)| StatePlace { run_id: run_id.to_owned(), episode, step };
-        stored.span = Some(StateSpan {
-            first: place(&first.run_id, first.span.0),
-            last: place(&last.run_id, last.span.1),
+        stored.span = spans.first().zip(spans.last()).map(|(first, last)| StateSpan {
+            first: place(&first.run_id, first.first),
+            last: place(&last.run_id, last.last),
         });
         // Moments of another device differ in their last digits: no fingerprint is better than one that never fits.
         stored.fingerprint = (device == "cpu").then(|| fingerprint(shown));
@@ -307,6 +327,7 @@ fn fingerprint(run: &NormalizedRun) -> String {
 }
 
 /// The files under way.
+#[derive(Default)]
 pub(super) struct Outputs {
     pub(super) steps: Option<(AtomicFile, NormalizedWriter, String)>,
     pub(super) trace: Option<(AtomicFile, TraceWriter, String)>,
@@ -319,13 +340,8 @@ impl Outputs {
         recording: &StepRecording,
     ) -> Result<Self, CommandError> {
         let force = paths.force;
-        for path in [&paths.steps, &paths.trace, &paths.state].into_iter().flatten() {
-            if path.is_dir() || (path.exists() && !force) {
-                let hint = if path.is_dir() { "name a file in it" } else { "--force replaces it" };
-                return Err(CommandError::usage(format!("{} exists", path.display()), hint));
-            }
-        }
-        let compression = paths.compression;
+        paths.check_there()?;
+        let format = paths.format;
         let failed = |path: &Path| {
             let target = path.display().to_string();
             move |source| CommandError::Output { target, source }
@@ -333,8 +349,7 @@ impl Outputs {
         let steps = paths.steps.as_deref().map(|path| {
             let create = || -> std::io::Result<_> {
                 let mut file = AtomicFile::create(path, force)?;
-                let writer =
-                    NormalizedWriter::new(file.as_file(), recording, plan.options.target, compression)?;
+                let writer = NormalizedWriter::new(file.as_file(), recording, plan.options.target, format)?;
                 Ok((file, writer, path.display().to_string()))
             };
             create().map_err(failed(path))
@@ -342,12 +357,43 @@ impl Outputs {
         let trace = paths.trace.as_deref().map(|path| {
             let create = || -> std::io::Result<_> {
                 let mut file = AtomicFile::create(path, force)?;
-                let writer = TraceWriter::new(file.as_file(), recording.width(), plan.per_env, compression)?;
+                let writer = TraceWriter::new(file.as_file(), recording.width(), plan.per_env, format)?;
                 Ok((file, writer, path.display().to_string()))
             };
             create().map_err(failed(path))
         });
         Ok(Self { steps: steps.transpose()?, trace: trace.transpose()? })
+    }
+
+    /// The rows of parts, each in a file under way.
+    ///
+    /// # Errors
+    /// Parts that cannot be read, or files that cannot be written.
+    pub(super) fn of_parts(
+        paths: &OutputPaths,
+        width: usize,
+        rows: &[PathBuf],
+        trace: &[PathBuf],
+    ) -> Result<Self, CommandError> {
+        let RowFormat::Parquet(compression) = paths.format else { return Ok(Self::default()) };
+        let mut outputs = Self::default();
+        let failed = |path: &Path| {
+            let target = path.display().to_string();
+            move |source| CommandError::Output { target, source }
+        };
+        if let Some(path) = &paths.steps {
+            let mut file = AtomicFile::create(path, paths.force).map_err(failed(path))?;
+            let writer = NormalizedWriter::merged(file.as_file(), width, rows, compression);
+            let writer = writer.map_err(failed(path))?.ok_or(CommandError::NothingLeft)?;
+            outputs.steps = Some((file, writer, path.display().to_string()));
+        }
+        if let Some(path) = &paths.trace {
+            let mut file = AtomicFile::create(path, paths.force).map_err(failed(path))?;
+            let writer = TraceWriter::merged(file.as_file(), width, trace, compression);
+            let writer = writer.map_err(failed(path))?.ok_or(CommandError::NothingLeft)?;
+            outputs.trace = Some((file, writer, path.display().to_string()));
+        }
+        Ok(outputs)
     }
 
     pub(super) fn write(

@@ -1,11 +1,13 @@
 //! `simic normalize replay`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::autoreset;
 use super::device::{DeviceArg, tell_device};
+use super::extent::facts_of;
 use super::outputs::{OutputArgs, OutputPaths, Outputs, TableArgs, state_fingerprint};
 use super::pipeline::{Event, walk};
 use super::plan::Plan;
@@ -14,13 +16,14 @@ use super::replayer::{Replayer, ValuesWanted};
 use super::settings::{Base, MomentumArgs, RuleArgs};
 use super::stored::{check_resumable, stored_start};
 use crate::commands::figures::{FigureArgs, FigureKindArgs};
-use crate::commands::{CommandError, Context, Outcome};
+use crate::commands::{CommandError, Completeness, Context, Outcome};
 use crate::normalization::{AutoresetRule, Granularity, ReturnReset, UpdatesTold, open_device};
 use crate::records::{InputFile, StepRecording, StepSizes, TraceRows};
 use crate::report::{normalization_figure, write_normalization};
 use crate::results::{
-    DeviceUsed, NormalizationDocument, Precision, REPLAY_SCHEMA, ReplayAnalysis, RuleAnalysis,
+    DeviceUsed, NormalizationDocument, NormalizedRun, Precision, REPLAY_SCHEMA, ReplayAnalysis, RuleAnalysis,
 };
+use crate::shards::{FoundRuns, StepFacts};
 
 /// Recomputes the running statistics training normalized with, and normalizes the recording exactly as it did.
 ///
@@ -58,6 +61,11 @@ pub struct ReplayArgs {
 }
 
 impl ReplayArgs {
+    /// Whether one row per update is written.
+    pub(in crate::commands) fn writes_trace(&self) -> bool {
+        self.outputs.trace.is_some()
+    }
+
     /// What is asked, as a value.
     ///
     /// # Errors
@@ -87,17 +95,55 @@ impl ReplayArgs {
 /// # Errors
 /// Unreadable input, a state that does not fit, or outputs that cannot be written.
 pub fn run(args: &ReplayArgs, context: &Context) -> Result<Outcome, CommandError> {
-    let dimensions = args.table.dimensions(context)?;
+    args.table.dimensions(context)?;
     let analysis = args.analysis(context)?;
     args.figure.check(&FigureKindArgs::default(), context)?;
     let paths = OutputPaths::of_replay(&args.outputs, context)?;
     let files = context.discover(&args.runs)?.files;
-    let document = compute(&analysis, &files, &paths, context)?;
-    args.figure.write(&FigureKindArgs::default(), context, |_| normalization_figure(&document))?;
+    show(args, context, &compute(&analysis, &files, &paths, context)?)
+}
+
+/// Refuses flags about what is shown that show nothing, and outputs that are there.
+///
+/// # Errors
+/// The first such flag.
+pub(in crate::commands) fn check_view(args: &ReplayArgs, context: &Context) -> Result<(), CommandError> {
+    args.table.dimensions(context)?;
+    args.figure.check(&FigureKindArgs::default(), context)?;
+    OutputPaths::of_replay(&args.outputs, context)?.check_there()
+}
+
+/// Says what the runs come to, whose normalized rows and updates stand in these files.
+///
+/// # Errors
+/// Several states for one file, or an output that cannot be written.
+pub(in crate::commands) fn conclude(
+    args: &ReplayArgs,
+    context: &Context,
+    analysis: &ReplayAnalysis,
+    found: FoundRuns<NormalizedRun>,
+    (rows, trace): (&[PathBuf], &[PathBuf]),
+    completeness: Completeness,
+) -> Result<Outcome, CommandError> {
+    let paths = OutputPaths::of_replay(&args.outputs, context)?;
+    paths.check_there()?;
+    let outputs = Outputs::of_parts(&paths, found.recording.width, rows, trace)?;
+    let mut document = document(analysis, found, &paths, outputs)?;
+    completeness.tell(&mut document.verdict);
+    show(args, context, &document)
+}
+
+fn show(
+    args: &ReplayArgs,
+    context: &Context,
+    document: &NormalizationDocument,
+) -> Result<Outcome, CommandError> {
+    let dimensions = args.table.dimensions(context)?;
+    args.figure.write(&FigureKindArgs::default(), context, |_| normalization_figure(document))?;
     context
         .console
         .output(None, false, |out| {
-            write_normalization(&document, context.format(), &context.screen(), dimensions, out)
+            write_normalization(document, context.format(), &context.screen(), dimensions, out)
         })
         .map_err(|source| CommandError::Output { target: "the result".to_owned(), source })?;
     Ok(Outcome::Clean)
@@ -110,6 +156,38 @@ pub(in crate::commands) fn compute(
     paths: &OutputPaths,
     context: &Context,
 ) -> Result<NormalizationDocument, CommandError> {
+    paths.check_inputs(files)?;
+    let Replayed { found, outputs } = measure(analysis, files, paths, context)?;
+    document(analysis, found, paths, outputs)
+}
+
+/// The replay of single runs, and the files it has written beside their places.
+pub(in crate::commands) struct Replayed {
+    pub(in crate::commands) found: FoundRuns<NormalizedRun>,
+    pub(super) outputs: Outputs,
+}
+
+impl Replayed {
+    /// Moves what was written into its place.
+    ///
+    /// # Errors
+    /// A file that cannot be finished or moved.
+    pub(in crate::commands) fn committed(self) -> Result<FoundRuns<NormalizedRun>, CommandError> {
+        self.outputs.commit(None)?;
+        Ok(self.found)
+    }
+}
+
+/// Replays every run; what it writes is not yet in its place.
+///
+/// # Errors
+/// Unreadable input, a state that does not fit, or outputs that cannot be written.
+pub(in crate::commands) fn measure(
+    analysis: &ReplayAnalysis,
+    files: &[InputFile],
+    paths: &OutputPaths,
+    context: &Context,
+) -> Result<Replayed, CommandError> {
     check_resumable(analysis)?;
     let mut plan = Plan::of(&analysis.rule, paths.steps.is_some());
     if paths.trace.is_some() {
@@ -118,7 +196,6 @@ pub(in crate::commands) fn compute(
         let (slice_bytes, wave_bytes) = (sizes.slice_bytes / 8, sizes.wave_bytes / 4);
         plan.options.sizes = StepSizes { slice_bytes, wave_bytes, ..sizes };
     }
-    paths.check_inputs(files)?;
     let engine = open_device(analysis.device)?;
     tell_device(analysis.device, engine.as_ref(), context);
     let recording = open(files, &mut plan, context)?;
@@ -151,9 +228,6 @@ pub(in crate::commands) fn compute(
     })?;
     drop(progress);
     let mut runs = replayer.done;
-    if runs.iter().all(|run| run.rows == 0) {
-        return Err(CommandError::NothingLeft);
-    }
     let numbers: BTreeMap<&str, usize> =
         recording.runs().iter().enumerate().map(|(number, info)| (info.run_id.as_str(), number)).collect();
     for run in &mut runs {
@@ -162,17 +236,32 @@ pub(in crate::commands) fn compute(
         }
     }
     let device = match &engine {
-        None => DeviceUsed { device: "cpu".to_owned(), name: None },
+        None => DeviceUsed::cpu(),
         Some(engine) => {
             DeviceUsed { device: engine.choice().name().to_owned(), name: Some(engine.name().to_owned()) }
         }
     };
     Context::check_unchanged(files)?;
-    let state = paths.prepare_state(&runs, &recording, &analysis.rule, &device.device)?;
-    let written = outputs.commit(state)?;
     tell_skips(&recording, context);
-    let settled = ReplayAnalysis { rule: settled(&analysis.rule, &recording), ..analysis.clone() };
-    let input = recording.skips().document(recording.n_files());
+    Ok(Replayed { found: FoundRuns { runs, recording: facts_of(&recording, None, device) }, outputs })
+}
+
+/// What the runs come to; moves what was written into its place.
+fn document(
+    analysis: &ReplayAnalysis,
+    found: FoundRuns<NormalizedRun>,
+    paths: &OutputPaths,
+    outputs: Outputs,
+) -> Result<NormalizationDocument, CommandError> {
+    let FoundRuns { runs, recording } = found;
+    if runs.iter().all(|run| run.rows == 0) {
+        return Err(CommandError::NothingLeft);
+    }
+    let StepFacts { values, dimensions, input, spans, device, .. } = recording;
+    let state = paths.prepare_state(&runs, &spans, &analysis.rule, &device.device)?;
+    let written = outputs.commit(state)?;
+    let settled =
+        ReplayAnalysis { rule: settled(&analysis.rule, (&values, &dimensions)), ..analysis.clone() };
     Ok(NormalizationDocument::new(REPLAY_SCHEMA, settled, device, &runs, input, written).concluded())
 }
 
@@ -234,9 +323,9 @@ pub(super) fn tell_skips(recording: &StepRecording, context: &Context) {
 }
 
 /// What was asked, with what was left open as it was found: the columns the values were read from.
-pub(super) fn settled(asked: &RuleAnalysis, recording: &StepRecording) -> RuleAnalysis {
+pub(super) fn settled(asked: &RuleAnalysis, (values, dimensions): (&[String], &[String])) -> RuleAnalysis {
     let mut settled = asked.clone();
-    settled.reading.values = recording.value_columns().to_vec();
-    settled.reading.dimensions = recording.named_dimensions();
+    settled.reading.values = values.to_vec();
+    settled.reading.dimensions = dimensions.to_vec();
     settled
 }

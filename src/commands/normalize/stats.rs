@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::cutter::{CutPiece, WindowCutter};
+use super::extent::{Extent, facts_of};
 use super::magnitude::check_extremes;
 use super::outputs::{OutputPaths, PreparedState, StateArgs, TableArgs, state_fingerprint};
+use super::pieces::PIECE;
 use super::pipeline::{Event, walk};
 use super::plan::Plan;
 use super::presets::PresetArgs;
@@ -15,7 +18,7 @@ use super::replayer::{N_WINDOWS, begin_lanes, expected_updates, rows_per_step};
 use super::settings::{Base, MomentumArgs, RuleArgs};
 use super::stored::{check_resumable, stored_start};
 use crate::commands::figures::{FigureArgs, FigureKindArgs};
-use crate::commands::{CommandError, Context, Outcome};
+use crate::commands::{CommandError, Completeness, Context, Outcome};
 use crate::normalization::{
     DeviceChoice, Diagnostics, EpisodeCount, Granularity, Lanes, Memory, Normalizer, NormalizerState, Output,
     Pace, Window, moments_of,
@@ -27,6 +30,7 @@ use crate::results::{
     DeviceUsed, NormalizationDocument, NormalizedRun, Precision, ReplayAnalysis, Rollback, RollbackCounts,
     STATS_SCHEMA,
 };
+use crate::shards::{FoundRuns, StepFacts};
 use crate::stats::RowMoments;
 
 /// Computes the final running statistics of recorded steps.
@@ -83,17 +87,54 @@ impl StatsArgs {
 /// # Errors
 /// Unreadable input, a state that does not fit, or outputs that cannot be written.
 pub fn run(args: &StatsArgs, context: &Context) -> Result<Outcome, CommandError> {
-    let dimensions = args.table.dimensions(context)?;
+    check_view(args, context)?;
     let analysis = args.analysis(context)?;
+    let files = context.discover(&args.runs)?.files;
+    OutputPaths::of_state(&args.states, context)?.check_inputs(&files)?;
+    let statistics = args.lerobot_stats_out.as_deref();
+    let force = context.common.force;
+    let statistics = statistics.map(|path| PreparedStatistics::of(path, &files, force)).transpose()?;
+    let found = measure(&analysis, &files, context, Extent::Whole)?;
+    conclude_beside(args, context, &analysis, (found, statistics), Completeness::Whole)
+}
+
+/// Refuses flags about what is shown that show nothing, and outputs that are there.
+///
+/// # Errors
+/// The first such flag.
+pub(in crate::commands) fn check_view(args: &StatsArgs, context: &Context) -> Result<(), CommandError> {
+    args.table.dimensions(context)?;
     args.figure.check(&FigureKindArgs::default(), context)?;
     context.check_output()?;
-    let paths = OutputPaths::of_state(&args.states, context)?;
-    let files = context.discover(&args.runs)?.files;
-    let force = context.common.force;
-    let statistics = args.lerobot_stats_out.as_deref();
-    let statistics = statistics.map(|path| PreparedStatistics::of(path, &files, force)).transpose()?;
-    let mut document = compute(&analysis, &files, &paths, context)?;
+    OutputPaths::of_state(&args.states, context).map(|_| ())
+}
+
+/// Says what the runs come to.
+///
+/// # Errors
+/// Several states for one file, or an output that cannot be written.
+pub(in crate::commands) fn conclude(
+    args: &StatsArgs,
+    context: &Context,
+    analysis: &ReplayAnalysis,
+    found: FoundRuns<NormalizedRun>,
+    completeness: Completeness,
+) -> Result<Outcome, CommandError> {
+    conclude_beside(args, context, analysis, (found, None), completeness)
+}
+
+/// The same with statistics of a data set to be written.
+fn conclude_beside(
+    args: &StatsArgs,
+    context: &Context,
+    analysis: &ReplayAnalysis,
+    (found, statistics): (FoundRuns<NormalizedRun>, Option<PreparedStatistics>),
+    completeness: Completeness,
+) -> Result<Outcome, CommandError> {
+    let dimensions = args.table.dimensions(context)?;
+    let mut document = document(analysis, found, &OutputPaths::of_state(&args.states, context)?)?;
     document.written.extend(statistics.map(PreparedStatistics::commit).transpose()?);
+    completeness.tell(&mut document.verdict);
     let drawn = |_| normalization_figure(&document);
     if args.figure.write(&FigureKindArgs::default(), context, drawn)? {
         return Ok(Outcome::Clean);
@@ -110,30 +151,60 @@ pub(in crate::commands) fn compute(
     paths: &OutputPaths,
     context: &Context,
 ) -> Result<NormalizationDocument, CommandError> {
+    paths.check_inputs(files)?;
+    document(analysis, measure(analysis, files, context, Extent::Whole)?, paths)
+}
+
+/// The final statistics of single runs.
+///
+/// # Errors
+/// Unreadable input, or a state that does not fit.
+pub(in crate::commands) fn measure(
+    analysis: &ReplayAnalysis,
+    files: &[InputFile],
+    context: &Context,
+    extent: Extent,
+) -> Result<FoundRuns<NormalizedRun>, CommandError> {
     check_resumable(analysis)?;
     let mut plan = Plan::of(&analysis.rule, false);
-    paths.check_inputs(files)?;
     let recording = open(files, &mut plan, context)?;
     let start = stored_start(analysis, &plan, recording.width())?;
     let progress = context.console.progress();
-    let runs = if is_order_free(&plan, &recording) {
-        merged_runs(&recording, &plan, start.as_ref(), &progress)?
+    let is_order_free = is_order_free(&plan, &recording);
+    let runs = if is_order_free {
+        merged_runs(&recording, &plan, start.as_ref(), extent, &progress)?
     } else {
         replayed_runs(&recording, &plan, start.as_ref(), &progress)?
     };
     drop(progress);
+    Context::check_unchanged(files)?;
+    tell_skips(&recording, context);
+    let is_ordered = is_order_free.then(|| recording.is_ordered());
+    Ok(FoundRuns { runs, recording: facts_of(&recording, is_ordered, DeviceUsed::cpu()) })
+}
+
+/// What the runs come to; stores the state where that is asked.
+fn document(
+    analysis: &ReplayAnalysis,
+    found: FoundRuns<NormalizedRun>,
+    paths: &OutputPaths,
+) -> Result<NormalizationDocument, CommandError> {
+    let FoundRuns { mut runs, recording } = found;
     if runs.is_empty() {
-        tell_skips(&recording, context);
         return Err(CommandError::NothingLeft);
     }
-    let device = DeviceUsed { device: "cpu".to_owned(), name: None };
-    Context::check_unchanged(files)?;
-    let state = paths.prepare_state(&runs, &recording, &analysis.rule, &device.device)?;
+    if recording.is_ordered == Some(false) {
+        for run in &mut runs {
+            // Windows in file order say nothing about time.
+            run.diagnostics.drift = run.diagnostics.drift.clone().unordered();
+            run.diagnostics.stretches.clear();
+        }
+    }
+    let state = paths.prepare_state(&runs, &recording.spans, &analysis.rule, &recording.device.device)?;
     let state = state.map(PreparedState::commit).transpose()?;
-    tell_skips(&recording, context);
-    let settled = ReplayAnalysis { rule: settled(&analysis.rule, &recording), ..analysis.clone() };
-    let input = recording.skips().document(recording.n_files());
+    let settled = ReplayAnalysis { rule: settled(&analysis.rule, recording.columns()), ..analysis.clone() };
     let written = state.into_iter().collect();
+    let StepFacts { input, device, .. } = recording;
     Ok(NormalizationDocument::new(STATS_SCHEMA, settled, device, &runs, input, written).concluded())
 }
 
@@ -155,11 +226,12 @@ fn merged_runs(
     recording: &StepRecording,
     plan: &Plan,
     start: Option<&NormalizerState>,
+    extent: Extent,
     progress: &Progress,
 ) -> Result<Vec<NormalizedRun>, CommandError> {
-    let width = recording.width();
     let mut windows: Vec<Vec<Window>> = vec![Vec::new(); recording.runs().len()];
-    if let Some(first) = recording.runs().first().filter(|run| recording.has_told_episodes(run))
+    let only = recording.runs().first().filter(|_| extent.n_runs(recording) == 1);
+    if let Some(first) = only.filter(|run| recording.has_told_episodes(run))
         && let Some(pieces) = recording.column_moments(rows_per_window(first), progress)?
     {
         // Vector steps before a row, as far as even environments tell.
@@ -175,27 +247,40 @@ fn merged_runs(
         let pace = Pace { vector_steps: first.n_vector_steps, episodes };
         return Ok(finish_merged(recording, plan, start, windows, &[pace]));
     }
-    let mut seen = vec![0u64; recording.runs().len()];
+    let mut cutters: Vec<WindowCutter> = (recording.runs().iter())
+        .map(|run| WindowCutter::new(rows_per_window(run), PIECE.rows_of(recording.width())))
+        .collect();
     let mut episodes: Vec<EpisodeCount> =
         recording.runs().iter().map(|run| EpisodeCount::new(run.envs.len())).collect();
     recording.stream_as_recorded(progress, |block| -> Result<(), CommandError> {
-        let rows = block.values.rows();
-        let n_rows = block.n_rows();
-        episodes[block.run].add(&block.lane, &block.episode, block.ended.as_deref());
-        // Windows of the diagnostics; a large block makes several.
-        let per_window = rows_per_window(&recording.runs()[block.run]);
-        for from in (0..n_rows).step_by(per_window) {
-            let part = from..n_rows.min(from + per_window);
-            let moments = moments_of(rows.slice(part.clone(), width), width);
-            check_extremes(recording, block.run, &moments)?;
-            let first_update = expected_updates(plan, seen[block.run], block.vector_step[from], 1);
-            windows[block.run].push(Window::of_rows(first_update, moments));
-            seen[block.run] += part.len() as u64;
-        }
-        Ok(())
+        let run = block.run;
+        episodes[run].add(&block.lane, &block.episode, block.ended.as_deref());
+        cutters[run].push(&block, |piece| add_piece(recording, plan, run, &mut windows[run], piece))
     })?;
+    for (run, cutter) in cutters.into_iter().enumerate() {
+        cutter.finish(|piece| add_piece(recording, plan, run, &mut windows[run], piece))?;
+    }
     let paces = episodes.iter().zip(recording.runs()).map(|(count, run)| count.pace(run.n_vector_steps));
     Ok(finish_merged(recording, plan, start, windows, &paces.collect::<Vec<_>>()))
+}
+
+/// Adds the rows of a piece to the window that they belong to.
+fn add_piece(
+    recording: &StepRecording,
+    plan: &Plan,
+    run: usize,
+    windows: &mut Vec<Window>,
+    piece: &CutPiece<'_>,
+) -> Result<(), CommandError> {
+    let moments = moments_of(piece.rows, recording.width());
+    check_extremes(recording, run, &moments)?;
+    if let Some(window) = windows.last_mut().filter(|_| !piece.begins_window) {
+        window.moments.merge(&moments);
+    } else {
+        let first_update = expected_updates(plan, piece.first_row, piece.vector_step, 1);
+        windows.push(Window::of_rows(first_update, moments));
+    }
+    Ok(())
 }
 
 /// Rows of a window of the diagnostics: whole vector steps.
@@ -213,7 +298,6 @@ fn finish_merged(
     paces: &[Pace],
 ) -> Vec<NormalizedRun> {
     let width = recording.width();
-    let ordered = recording.is_ordered();
     let runs = recording.runs().iter().zip(windows).zip(paces).map(|((info, windows), pace)| {
         let mut whole = RowMoments::empty(width);
         windows.iter().for_each(|window| whole.merge(&window.moments));
@@ -225,12 +309,7 @@ fn finish_merged(
         let mut state = normalizer.state();
         let before = start.map_or(0, |state| state.batches);
         state.batches = before + expected_updates(plan, info.n_rows, info.n_vector_steps, 1);
-        let mut diagnostics = Diagnostics::of(&plan.rule, &windows, &state, *pace);
-        if !ordered {
-            // Windows in file order say nothing about time.
-            diagnostics.drift = diagnostics.drift.unordered();
-            diagnostics.stretches.clear();
-        }
+        let diagnostics = Diagnostics::of(&plan.rule, &windows, &state, *pace);
         finished(info.run_id.clone(), None, whole.n(), state, diagnostics, &normalizer)
     });
     runs.collect()

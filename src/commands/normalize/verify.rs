@@ -5,18 +5,18 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::PossibleValue;
 
-use super::candidates::Sources;
+use super::candidates::{Candidates, Sources};
 use super::inquiry::Subject;
-use super::outputs::TableArgs;
+use super::outputs::{TableArgs, state_fingerprint};
 use super::presets::PresetArg;
 use super::recorded;
 use super::recordings::Recordings;
 use super::replay::{settled, tell_skips};
 use super::settings::{MomentumArgs, RuleArgs, TargetArg};
 use super::trial::Trial;
-use crate::commands::{CommandError, Context, Outcome};
+use crate::commands::{CommandError, Completeness, Context, Outcome};
 use crate::normalization::{Claim, Preset};
-use crate::records::{StateWanted, StepRecording, StoredState};
+use crate::records::{InputFile, StateWanted, StepOptions, StepRecording, StoredState};
 use crate::report::write_verification;
 use crate::results::{AskedRule, StateComparison, VerificationDocument, VerifyAnalysis};
 
@@ -159,61 +159,142 @@ fn claimed(stored: &StoredState) -> Claim {
 /// # Errors
 /// Unreadable input or state, or an output that cannot be written.
 pub fn run(args: &VerifyArgs, context: &Context) -> Result<Outcome, CommandError> {
-    let dimensions = args.table.dimensions(context)?;
-    context.check_output()?;
-    if args.tolerance.is_nan() || args.tolerance < 0.0 {
-        return Err(CommandError::usage("--tolerance must be at least 0", "for instance --tolerance 1e-4"));
-    }
-    let Some(state) = &args.state else {
+    check_view(args, context)?;
+    if args.state.is_none() {
+        check_tolerance(args)?;
         args.refuse_state_flags(context)?;
         let (runs, features) = (&args.runs[..], &args.rule.obs[..]);
-        let asked = recorded::Asked { runs, features, tolerance: args.tolerance, n_rows: dimensions };
+        let n_rows = args.table.dimensions(context)?;
+        let asked = recorded::Asked { runs, features, tolerance: args.tolerance, n_rows };
         return recorded::run(&asked, context);
-    };
-    let (asked, preset) = args.asked()?;
-    let stored = StoredState::read_wanted_claim(
-        state,
-        StateWanted { target: args.state_target(), features: &args.rule.obs },
-    )?;
-    let sources =
-        Sources { args: &args.rule, momentum: args.momentum.momentum, path: state, stored: &stored, context };
-    let mut candidates = sources.candidates(asked, preset)?;
-    if candidates.rules.iter().any(|candidate| candidate.plan.per_env) {
-        return Err(CommandError::usage(
-            "--scope env has one state per environment, a file one",
-            "verify a recording of one environment",
-        ));
     }
+    let asked = Asked::of(args, context)?;
     let files = context.discover(&args.runs)?.files;
-    let mut recordings = Recordings::open(&files, &mut candidates.rules[0].plan, context)?;
-    check_run(args.run.as_deref(), recordings.plain())?;
-    let claim = claimed(&stored);
-    let subject = Subject { claim: &claim, run: args.run.as_deref(), tolerance: args.tolerance };
-    let verified = Trial::new(subject, &mut candidates, &mut recordings).verify()?;
-    let rule = &candidates.rules[verified.candidate];
-    let recording = recordings.of(&rule.plan);
-    tell_skips(recording, context);
-    let analysis = VerifyAnalysis {
-        rule: settled(&rule.rule, recording),
-        asked: Some(asked),
-        run: args.run.clone(),
-        tolerance: args.tolerance,
-    };
-    let comparison = StateComparison {
-        state: &state.display().to_string(),
-        format: stored.format,
-        claim: &claim,
-        run_id: &recording.runs()[verified.run].run_id,
-        expected: &verified.expected,
-        diagnosis: verified.diagnosis.as_ref(),
-        preset: verified.preset,
-        tried: verified.tried,
-    };
-    Context::check_unchanged(&files)?;
-    let document = VerificationDocument::new(analysis, comparison).concluded();
+    conclude(args, context, asked.verified(args, &files, context)?, Completeness::Whole)
+}
+
+/// Refuses flags about what is shown that show nothing, and outputs that are there.
+///
+/// # Errors
+/// The first such flag.
+pub(in crate::commands) fn check_view(args: &VerifyArgs, context: &Context) -> Result<(), CommandError> {
+    args.table.dimensions(context)?;
+    context.check_output()
+}
+
+/// Says what came of it.
+///
+/// # Errors
+/// An output that cannot be written.
+pub(in crate::commands) fn conclude(
+    args: &VerifyArgs,
+    context: &Context,
+    mut document: VerificationDocument,
+    completeness: Completeness,
+) -> Result<Outcome, CommandError> {
+    let dimensions = args.table.dimensions(context)?;
+    completeness.tell(&mut document.verdict);
     context
         .write(|out| write_verification(&document, context.format(), &context.screen(), dimensions, out))?;
     Ok(if document.matches { Outcome::Clean } else { Outcome::Findings })
+}
+
+/// A stored state and the rules it is compared with.
+pub(in crate::commands) struct Asked {
+    rule: AskedRule,
+    stored: StoredState,
+    candidates: Candidates,
+}
+
+impl Asked {
+    /// What the arguments ask.
+    ///
+    /// # Errors
+    /// Arguments that contradict each other, and a state that cannot be read.
+    pub(in crate::commands) fn of(args: &VerifyArgs, context: &Context) -> Result<Self, CommandError> {
+        check_tolerance(args)?;
+        let Some(path) = &args.state else {
+            return Err(CommandError::usage(
+                "without --state the statistics that one data set records are compared, which is work for one machine",
+                "name the state with --state FILE, or run the command as it is",
+            ));
+        };
+        let (asked, preset) = args.asked()?;
+        let wanted = StateWanted { target: args.state_target(), features: &args.rule.obs };
+        let stored = StoredState::read_wanted_claim(path, wanted)?;
+        let momentum = args.momentum.momentum;
+        let sources = Sources { args: &args.rule, momentum, path, stored: &stored, context };
+        let candidates = sources.candidates(asked, preset)?;
+        if candidates.rules.iter().any(|candidate| candidate.plan.per_env) {
+            return Err(CommandError::usage(
+                "--scope env has one state per environment, a file one",
+                "verify a recording of one environment",
+            ));
+        }
+        Ok(Self { rule: asked, stored, candidates })
+    }
+
+    /// How steps are read.
+    pub(in crate::commands) fn options(&self) -> &StepOptions {
+        &self.candidates.rules[0].plan.options
+    }
+
+    /// Everything that decides on the numbers besides the input: the rule asked for, what else is, and the state itself.
+    pub(in crate::commands) fn analysis(&self, args: &VerifyArgs) -> (VerifyAnalysis, Option<String>) {
+        let analysis = VerifyAnalysis {
+            rule: self.candidates.rules[0].rule.clone(),
+            asked: Some(self.rule),
+            run: args.run.clone(),
+            tolerance: args.tolerance,
+        };
+        (analysis, args.state.as_deref().and_then(state_fingerprint))
+    }
+
+    /// What became of the state.
+    ///
+    /// # Errors
+    /// Unreadable input.
+    pub(in crate::commands) fn verified(
+        mut self,
+        args: &VerifyArgs,
+        files: &[InputFile],
+        context: &Context,
+    ) -> Result<VerificationDocument, CommandError> {
+        let (stored, candidates) = (&self.stored, &mut self.candidates);
+        let mut recordings = Recordings::open(files, &mut candidates.rules[0].plan, context)?;
+        check_run(args.run.as_deref(), recordings.plain())?;
+        let claim = claimed(stored);
+        let subject = Subject { claim: &claim, run: args.run.as_deref(), tolerance: args.tolerance };
+        let verified = Trial::new(subject, candidates, &mut recordings).verify()?;
+        let rule = &candidates.rules[verified.candidate];
+        let recording = recordings.of(&rule.plan);
+        tell_skips(recording, context);
+        let analysis = VerifyAnalysis {
+            rule: settled(&rule.rule, (recording.value_columns(), &recording.named_dimensions())),
+            asked: Some(self.rule),
+            run: args.run.clone(),
+            tolerance: args.tolerance,
+        };
+        let comparison = StateComparison {
+            state: &args.state.as_deref().map_or_else(String::new, |path| path.display().to_string()),
+            format: stored.format,
+            claim: &claim,
+            run_id: &recording.runs()[verified.run].run_id,
+            expected: &verified.expected,
+            diagnosis: verified.diagnosis.as_ref(),
+            preset: verified.preset,
+            tried: verified.tried,
+        };
+        Context::check_unchanged(files)?;
+        Ok(VerificationDocument::new(analysis, comparison).concluded())
+    }
+}
+
+fn check_tolerance(args: &VerifyArgs) -> Result<(), CommandError> {
+    if args.tolerance.is_nan() || args.tolerance < 0.0 {
+        return Err(CommandError::usage("--tolerance must be at least 0", "for instance --tolerance 1e-4"));
+    }
+    Ok(())
 }
 
 /// Refuses a run that was not recorded.

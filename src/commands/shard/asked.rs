@@ -1,15 +1,17 @@
 //! The command that a job is of.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use super::games::{self, GameVerb};
+use super::steps;
+use super::task::{Divisible, Find, Finds, JobTask};
 use crate::commands::analyze::{AnalyzeCommand, ablation, interactions, shapley};
-use crate::commands::normalize::NormalizeCommand;
-use crate::commands::{CommandError, Context, Outcome};
+use crate::commands::normalize::{NormalizeCommand, compare, replay, stats, verify};
+use crate::commands::{CommandError, Context, FormatArg, Outcome};
 use crate::records::InputFile;
-use crate::results::{JobDocument, JobRecording, TaskRow};
-use crate::shards::{Division, FileUnits};
 
 /// A command line that a job is of, taken apart.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Asked {
     pub(crate) context: Context,
     /// The arguments with everything that was added to them, without RUNS.
     pub(crate) arguments: Vec<String>,
+    /// Flags that were not typed, each with where it comes from.
+    pub(crate) added: BTreeMap<String, String>,
 }
 
 /// A verb whose work is that of its runs or games, one by one.
@@ -31,30 +35,14 @@ pub(crate) enum ShardedVerb {
     Interactions(Box<interactions::InteractionArgs>),
     /// `analyze ablation`.
     Ablation(Box<ablation::AblationArgs>),
-}
-
-/// A recording, and how it can be divided.
-#[derive(Debug)]
-pub(super) struct Divisible {
-    /// Files that are read, in order.
-    pub(super) files: Vec<InputFile>,
-    /// The runs of each.
-    pub(super) units: Vec<FileUnits>,
-    /// How they can be divided.
-    pub(super) how: Division,
-    /// Why they cannot be divided further.
-    pub(super) undivided: Vec<String>,
-    /// What only the whole recording tells.
-    pub(super) recording: JobRecording,
-    /// Runs in the order that results have them; empty where their names decide.
-    pub(super) order: Vec<String>,
-}
-
-/// A job with what a task of it needs.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct JobTask<'a> {
-    pub(super) job: &'a JobDocument,
-    pub(super) task: &'a TaskRow,
+    /// `normalize stats`.
+    Stats(Box<stats::StatsArgs>),
+    /// `normalize replay`.
+    Replay(Box<replay::ReplayArgs>),
+    /// `normalize compare`.
+    Compare(Box<compare::CompareArgs>),
+    /// `normalize verify`.
+    Verify(Box<verify::VerifyArgs>),
 }
 
 impl ShardedVerb {
@@ -72,13 +60,20 @@ impl ShardedVerb {
     /// # Errors
     /// One that cannot be divided.
     pub(crate) fn of_normalize(command: &NormalizeCommand) -> Result<Self, CommandError> {
-        let (verb, hint) = match command {
-            NormalizeCommand::Merge(_) => {
-                ("normalize merge", "it combines states that are there: run it on one machine")
+        Ok(match command {
+            NormalizeCommand::Stats(args) if args.lerobot_stats_out.is_some() => {
+                let hint = "statistics of a data set are those of all its rows: write them on one machine";
+                return Err(not_divided("normalize stats --lerobot-stats-out", hint));
             }
-            _ => ("normalize", "analyze shapley, interactions and ablation can be divided"),
-        };
-        Err(not_divided(verb, hint))
+            NormalizeCommand::Stats(args) => Self::Stats(Box::new(args.clone())),
+            NormalizeCommand::Replay(args) => Self::Replay(Box::new(args.clone())),
+            NormalizeCommand::Compare(args) => Self::Compare(Box::new(args.clone())),
+            NormalizeCommand::Verify(args) => Self::Verify(Box::new(args.clone())),
+            NormalizeCommand::Merge(_) => {
+                let hint = "it combines states that are there: run it on one machine";
+                return Err(not_divided("normalize merge", hint));
+            }
+        })
     }
 
     /// Its words on the command line.
@@ -87,6 +82,10 @@ impl ShardedVerb {
             Self::Shapley(_) => "analyze shapley",
             Self::Interactions(_) => "analyze interactions",
             Self::Ablation(_) => "analyze ablation",
+            Self::Stats(_) => "normalize stats",
+            Self::Replay(_) => "normalize replay",
+            Self::Compare(_) => "normalize compare",
+            Self::Verify(_) => "normalize verify",
         }
     }
 
@@ -96,6 +95,10 @@ impl ShardedVerb {
             Self::Shapley(args) => args.runs(),
             Self::Interactions(args) => args.runs(),
             Self::Ablation(args) => args.runs(),
+            Self::Stats(args) => &args.runs,
+            Self::Replay(args) => &args.runs,
+            Self::Compare(args) => &args.runs,
+            Self::Verify(args) => &args.runs,
         }
     }
 
@@ -108,6 +111,13 @@ impl ShardedVerb {
             Self::Shapley(args) => as_value(&args.asked(context)?),
             Self::Interactions(args) => as_value(&args.asked(context)?),
             Self::Ablation(args) => as_value(&args.asked(context)?),
+            Self::Stats(args) => as_value(&args.analysis(context)?),
+            Self::Replay(args) => as_value(&args.analysis(context)?),
+            Self::Compare(args) => as_value(&args.analysis(context)?),
+            Self::Verify(args) => {
+                let (analysis, state) = verify::Asked::of(args, context)?.analysis(args);
+                Ok(serde_json::json!({ "analysis": as_value(&analysis)?, "state": state }))
+            }
         }
     }
 
@@ -116,11 +126,23 @@ impl ShardedVerb {
     /// # Errors
     /// The first such flag.
     pub(super) fn check_view(&self, context: &Context) -> Result<(), CommandError> {
-        context.check_format_flag()?;
+        if matches!(context.check_format_flag()?, FormatArg::Junit | FormatArg::Github) {
+            return Err(CommandError::usage(
+                "--format junit and github are formats of simic check",
+                "table, json, ndjson, csv, markdown, parquet and arrow are everybody's",
+            ));
+        }
         match self {
             Self::Shapley(args) => args.check_view(context),
             Self::Interactions(args) => args.check_view(context),
             Self::Ablation(args) => args.check_view(context),
+            Self::Stats(args) => stats::check_view(args, context),
+            Self::Replay(args) => replay::check_view(args, context),
+            Self::Compare(args) => {
+                steps::check_comparison(args)?;
+                compare::check_view(args, context)
+            }
+            Self::Verify(args) => verify::check_view(args, context),
         }
     }
 
@@ -137,10 +159,22 @@ impl ShardedVerb {
             Self::Shapley(args) => games::divisible(&**args, files, context),
             Self::Interactions(args) => games::divisible(&**args, files, context),
             Self::Ablation(args) => games::divisible(&**args, files, context),
+            Self::Stats(args) => steps::divisible(&args.analysis(context)?.rule, files, context),
+            Self::Replay(args) => steps::replayable(args, files, context),
+            Self::Compare(args) => steps::divisible(&args.analysis(context)?.rule, files, context),
+            Self::Verify(args) => steps::verifiable(args, files, context),
         }
     }
 
-    /// What a task finds, as bytes.
+    /// Files that tasks leave beside their parts.
+    pub(super) fn beside(&self, context: &Context) -> Vec<String> {
+        match self {
+            Self::Replay(args) => steps::beside(args, context),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What a task finds.
     ///
     /// # Errors
     /// Those of the verb.
@@ -149,27 +183,32 @@ impl ShardedVerb {
         place: JobTask<'_>,
         files: &[InputFile],
         context: &Context,
-    ) -> Result<Vec<u8>, CommandError> {
-        match self {
-            Self::Shapley(args) => games::find(&**args, place, files, context),
-            Self::Interactions(args) => games::find(&**args, place, files, context),
-            Self::Ablation(args) => games::find(&**args, place, files, context),
-        }
+    ) -> Result<Find, CommandError> {
+        let bytes = match self {
+            Self::Shapley(args) => games::find(&**args, place, files, context)?,
+            Self::Interactions(args) => games::find(&**args, place, files, context)?,
+            Self::Ablation(args) => games::find(&**args, place, files, context)?,
+            Self::Stats(args) => steps::find_stats(args, place, files, context)?,
+            Self::Replay(args) => return steps::find_replay(args, place, files, context),
+            Self::Compare(args) => steps::find_comparison(args, files, context)?,
+            Self::Verify(args) => steps::find_verification(args, files, context)?,
+        };
+        Ok(bytes.into())
     }
 
     /// Prints what the finds of all tasks come to.
     ///
     /// # Errors
     /// Finds that do not belong together, and those of the verb.
-    pub(super) fn conclude(
-        &self,
-        finds: super::merge::Finds<'_>,
-        context: &Context,
-    ) -> Result<Outcome, CommandError> {
+    pub(super) fn conclude(&self, finds: &Finds<'_>, context: &Context) -> Result<Outcome, CommandError> {
         match self {
             Self::Shapley(args) => games::conclude(&**args, finds, context),
             Self::Interactions(args) => games::conclude(&**args, finds, context),
             Self::Ablation(args) => games::conclude(&**args, finds, context),
+            Self::Stats(args) => steps::conclude_stats(args, finds, context),
+            Self::Replay(args) => steps::conclude_replay(args, finds, context),
+            Self::Compare(args) => steps::conclude_comparison(args, finds, context),
+            Self::Verify(args) => steps::conclude_verification(args, finds, context),
         }
     }
 }

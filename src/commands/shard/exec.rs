@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::asked::{Asked, JobTask};
-use super::merge::{check_settings, check_version, sound_part};
+use super::asked::Asked;
+use super::merge::{check_settings, check_version};
+use super::task::{BUG, JobTask, sound_part};
 use super::{Parser, VERSION};
 use crate::commands::{CommandError, CommonArgs, Context, Outcome};
 use crate::records::{InputFile, JobFolder, ListedFile, fingerprints_of, listed_files};
@@ -83,7 +84,7 @@ fn compute(
     check_inputs(&job, &task)?;
     let own = task_context(&asked, context);
     let files = files_of(&task, &own)?;
-    let find = asked.verb.find(JobTask { job: &job, task: &task }, &files, &own)?;
+    let find = asked.verb.find(JobTask { job: &job, task: &task, folder }, &files, &own)?;
     check_inputs(&job, &task)?;
     let header = PartHeader {
         schema: PART_SCHEMA.to_owned(),
@@ -92,15 +93,21 @@ fn compute(
         settings_hash: job.settings_hash.clone(),
         plan_hash: job.plan_hash.clone(),
         inputs: task.inputs.iter().map(|input| (input.name.clone(), input.fingerprint.clone())).collect(),
-        beside: Vec::new(),
+        beside: beside(folder, task.id, &find.beside)?,
         bytes: 0,
         hash: String::new(),
     };
-    let part = sealed_part(header, &find)
-        .map_err(|error| CommandError::State(error.to_string(), super::merge::BUG.to_owned()))?;
+    let part = sealed_part(header, &find.bytes)
+        .map_err(|error| CommandError::State(error.to_string(), BUG.to_owned()))?;
     folder.write_part(task.id, &part)?;
     context.console.detail(&format!("task {}: {} bytes written", task.id, part.len()));
     Ok(())
+}
+
+/// Files beside a part with their fingerprints.
+fn beside(folder: &JobFolder, task: usize, names: &[String]) -> Result<Vec<(String, String)>, CommandError> {
+    let one = |name: &String| Ok((name.clone(), folder.fingerprint_beside(task, name)?.unwrap_or_default()));
+    names.iter().map(one).collect()
 }
 
 /// The common flags of the job's command, with those about how this task works.

@@ -3,8 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::asked::{Divisible, JobTask};
-use super::merge::Finds;
+use super::task::{BUG, Divisible, Finds, JobTask};
 use crate::attribution::{AblationResult, GameResult, InteractionResult};
 use crate::commands::analyze::ablation::{self, AblationArgs};
 use crate::commands::analyze::games::{Share, coalition_options, read_games, warn_of_twins};
@@ -150,7 +149,7 @@ pub(super) fn units_of(file: &FileRuns) -> FileUnits {
 /// Unreadable input, and games without a value.
 pub(super) fn find<V: GameVerb>(
     verb: &V,
-    JobTask { job, task }: JobTask<'_>,
+    JobTask { job, task, .. }: JobTask<'_>,
     files: &[InputFile],
     context: &Context,
 ) -> Result<Vec<u8>, CommandError> {
@@ -163,7 +162,7 @@ pub(super) fn find<V: GameVerb>(
         let runs = recording.run_contents().into_iter();
         found.recording.runs = runs.map(|(run_id, contents)| RunContents { run_id, contents }).collect();
     }
-    to_bytes(&found).map_err(|error| CommandError::State(error.to_string(), super::merge::BUG.to_owned()))
+    to_bytes(&found).map_err(|error| CommandError::State(error.to_string(), BUG.to_owned()))
 }
 
 /// Prints what the games of all tasks come to.
@@ -172,7 +171,7 @@ pub(super) fn find<V: GameVerb>(
 /// Finds that do not belong together, and those of the verb.
 pub(super) fn conclude<V: GameVerb>(
     verb: &V,
-    finds: Finds<'_>,
+    finds: &Finds<'_>,
     context: &Context,
 ) -> Result<Outcome, CommandError> {
     let analysis = verb.asked(context)?;

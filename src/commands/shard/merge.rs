@@ -7,12 +7,13 @@ use clap::Args;
 use rayon::prelude::*;
 
 use super::asked::Asked;
+use super::task::Finds;
 use super::{Parser, VERSION};
 use crate::commands::common::ColorArg;
-use crate::commands::{CommandError, CommonArgs, Completeness, Context, Outcome};
+use crate::commands::{CommandError, CommonArgs, Context, Outcome};
 use crate::records::JobFolder;
-use crate::results::{JobDocument, TaskInput, TaskRow, settings_hash};
-use crate::shards::{CodecError, Counted, MergeError, PartHeader, open_part};
+use crate::results::{JobDocument, settings_hash};
+use crate::shards::MergeError;
 
 /// Prints what one machine would print: the same bytes, whatever the number of tasks and their order.
 ///
@@ -36,20 +37,6 @@ pub struct MergeArgs {
     pub flags: Vec<String>,
 }
 
-/// What to do where this program has contradicted itself.
-pub(super) const BUG: &str = "this is a mistake of simic's: run the command on one machine, and report it";
-
-/// The finds of a job's tasks.
-#[derive(Debug)]
-pub(super) struct Finds<'a> {
-    /// The job.
-    pub(super) job: &'a JobDocument,
-    folder: &'a JobFolder,
-    /// Its tasks that have a part.
-    pub(super) tasks: Vec<TaskRow>,
-    missing: BTreeSet<usize>,
-}
-
 /// Reads, checks, puts together, reports.
 ///
 /// # Errors
@@ -58,12 +45,8 @@ pub(super) fn run(args: &MergeArgs, parser: &Parser<'_>, context: &Context) -> R
     let folder = JobFolder::at(&args.job);
     let job = folder.job()?;
     check_version(&job)?;
-    let mut arguments = job.arguments.clone();
-    arguments.extend(args.flags.iter().cloned());
-    let asked = (parser.stored)(&arguments)?;
-    let own = merged_context(&asked, context)?;
-    check_settings(&asked, &job)?;
-    asked.verb.check_view(&own)?;
+    let arguments = [&job.arguments[..], &args.flags[..]].concat();
+    check_settings(&(parser.stored)(&arguments)?, &job)?;
     let tasks = folder.tasks(&job)?;
     let missing: BTreeSet<usize> =
         tasks.par_iter().map(|task| task.id).filter(|task| !folder.part(*task).is_file()).collect();
@@ -74,114 +57,35 @@ pub(super) fn run(args: &MergeArgs, parser: &Parser<'_>, context: &Context) -> R
         return Err(MergeError::Missing { missing: missing.into_iter().collect(), of: tasks.len() }.into());
     }
     let tasks = tasks.into_iter().filter(|task| !missing.contains(&task.id)).collect();
-    let finds = Finds { job: &job, folder: &folder, tasks, missing };
+    let finds = Finds::new(&job, &folder, tasks, missing);
     if let Some(sentence) = finds.completeness().sentence() {
         context.console.warn(sentence.trim_end_matches('.'));
     }
-    asked.verb.conclude(finds, &own)
-}
-
-impl Finds<'_> {
-    /// Whether all of them are there.
-    pub(super) fn completeness(&self) -> Completeness {
-        Completeness::of(&self.missing, self.job.n_tasks)
-    }
-
-    /// How the rows of each task count beside those of the tasks before it.
-    pub(super) fn counted(&self) -> Vec<Counted> {
-        let mut readings: BTreeSet<Vec<(&str, &Option<Vec<usize>>)>> = BTreeSet::new();
-        let mut files: BTreeSet<&str> = BTreeSet::new();
-        let mut counted = Vec::with_capacity(self.tasks.len());
-        for TaskRow { inputs, .. } in &self.tasks {
-            let reading = inputs.iter().map(|input| (input.name.as_str(), &input.parts)).collect();
-            let is_first_reading = readings.insert(reading);
-            let files_known = inputs.iter().filter(|input| !files.insert(input.name.as_str())).count();
-            counted.push(Counted { is_first_reading, files_known });
-        }
-        counted
-    }
-
-    /// What the parts carry, in order of their tasks.
-    ///
-    /// # Errors
-    /// Parts that are damaged or not those of the job, the first in order.
-    pub(super) fn read<T: Send>(
-        &self,
-        decode: impl Fn(&[u8]) -> Result<T, CodecError> + Sync,
-    ) -> Result<Vec<T>, CommandError> {
-        let one = |task: &TaskRow| -> Result<T, CommandError> {
-            let bytes = self.folder.read_part(task.id)?;
-            let missing = || MergeError::Missing { missing: vec![task.id], of: self.job.n_tasks };
-            let bytes = bytes.ok_or_else(missing)?;
-            let find = sound_part(self.folder, self.job, task, &bytes)?;
-            let damaged = |error: CodecError| MergeError::Damaged(task.id, error.to_string());
-            Ok(decode(find).map_err(damaged)?)
-        };
-        let read: Vec<Result<T, CommandError>> = self.tasks.par_iter().map(one).collect();
-        read.into_iter().collect()
-    }
-}
-
-/// What a part carries, if it is that of this task of this job.
-///
-/// # Errors
-/// What it is instead.
-pub(super) fn sound_part<'a>(
-    folder: &JobFolder,
-    job: &JobDocument,
-    task: &TaskRow,
-    bytes: &'a [u8],
-) -> Result<&'a [u8], CommandError> {
-    let (header, find) = open_part(task.id, bytes)?;
-    check_header(&header, job, task)?;
-    for (what, expected) in &header.beside {
-        let path = folder.beside(task.id, what);
-        let found = folder.fingerprint_beside(task.id, what)?;
-        if found.as_ref() != Some(expected) {
-            let problem = if found.is_some() { "is not what was written" } else { "is missing" };
-            return Err(MergeError::Damaged(task.id, format!("{} {problem}", path.display())).into());
+    let mut without: BTreeSet<&str> = BTreeSet::new();
+    loop {
+        let arguments = [&kept(&job.arguments, &without)[..], &args.flags[..]].concat();
+        let asked = (parser.stored)(&arguments)?;
+        let own = merged_context(&asked, context)?;
+        match asked.verb.check_view(&own).and_then(|()| asked.verb.conclude(&finds, &own)) {
+            // A setting that stands there for other occasions is no mistake of this one.
+            Err(CommandError::Idle { flag, reason, .. })
+                if job.added.contains_key(flag) && !without.contains(flag) =>
+            {
+                context.console.note(&format!("{flag}, from {}, {reason}: left out", job.added[flag]));
+                without.insert(flag);
+            }
+            outcome => return outcome,
         }
     }
-    Ok(find)
 }
 
-fn check_header(header: &PartHeader, job: &JobDocument, task: &TaskRow) -> Result<(), MergeError> {
-    if header.task != task.id {
-        return Err(MergeError::Overlap { name: task.id.to_string(), task: header.task });
-    }
-    if header.simic != job.simic {
-        let (found, expected) = (header.simic.clone(), job.simic.clone());
-        return Err(MergeError::OtherVersion { task: task.id, found, expected });
-    }
-    if header.settings_hash != job.settings_hash {
-        return Err(MergeError::OtherSettings(task.id));
-    }
-    if let Some(what) = other_input(&header.inputs, &task.inputs) {
-        return Err(MergeError::OtherInput { task: task.id, what });
-    }
-    if header.plan_hash != job.plan_hash {
-        return Err(MergeError::OtherPlan(task.id));
-    }
-    Ok(())
-}
-
-/// What differs between the files a part was made of and those of its task.
-fn other_input(found: &[(String, String)], expected: &[TaskInput]) -> Option<String> {
-    let names = |mut names: Vec<&str>| {
-        names.dedup();
-        names.join(", ")
+/// Arguments without some flags.
+fn kept(arguments: &[String], without: &BTreeSet<&str>) -> Vec<String> {
+    let flag = |argument: &String| {
+        let name = argument.strip_prefix("--").unwrap_or_default();
+        name.split('=').next().unwrap_or_default().to_owned()
     };
-    let changed = found
-        .iter()
-        .zip(expected)
-        .filter(|((name, print), input)| *name == input.name && *print != input.fingerprint);
-    let changed: Vec<&str> = changed.map(|((name, _), _)| name.as_str()).collect();
-    if !changed.is_empty() {
-        return Some(format!("{} changed", names(changed)));
-    }
-    let is_same = found.len() == expected.len()
-        && found.iter().zip(expected).all(|((name, _), input)| *name == input.name);
-    (!is_same).then(|| format!("{} were read", names(found.iter().map(|(name, _)| name.as_str()).collect())))
+    arguments.iter().filter(|argument| !without.contains(flag(argument).as_str())).cloned().collect()
 }
 
 /// Refuses a job of another version of the program.

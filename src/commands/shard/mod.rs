@@ -7,7 +7,10 @@ mod merge;
 mod plan;
 mod run;
 mod status;
+mod steps;
+mod task;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -47,10 +50,13 @@ pub struct StatusArgs {
 /// How arguments are read: what is asked, and everything that was added to it.
 pub(crate) struct Parser<'a> {
     /// As they were typed, with what the environment and simic.toml add.
-    pub(crate) typed: &'a dyn Fn(&[String]) -> Result<Asked, CommandError>,
+    pub(crate) typed: &'a TypedParser,
     /// As a job stores them, with nothing added.
     pub(crate) stored: &'a dyn Fn(&[String]) -> Result<Asked, CommandError>,
 }
+
+/// Reads arguments as they were typed; settings of the second kind are as if the surroundings did not have them.
+type TypedParser = dyn Fn(&[String], &BTreeSet<String>) -> Result<Asked, CommandError>;
 
 /// Runs the subcommand.
 ///

@@ -1,11 +1,12 @@
 //! `simic shard plan`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::asked::Divisible;
+use super::asked::Asked;
+use super::task::Divisible;
 use super::{Parser, VERSION};
 use crate::commands::memory::parse_bytes;
 use crate::commands::{CommandError, Context, Outcome};
@@ -47,14 +48,12 @@ pub(super) fn run(args: &PlanArgs, parser: &Parser<'_>, context: &Context) -> Re
     if folder.has_job() && !context.common.force {
         return Err(CommandError::usage(
             format!("{} holds a job", args.job.display()),
-            "--force replaces it; its parts stay and are made anew where they do not fit",
+            "--force replaces it; parts that fit the new plan stay, others are made anew",
         ));
     }
     context.check_output()?;
-    let asked = (parser.typed)(&args.command)?;
+    let (asked, settings) = understood(args, parser, context)?;
     let own = &asked.context;
-    asked.verb.check_view(own)?;
-    let settings = asked.verb.settings(own)?;
     let files = own.discover(asked.verb.runs())?.files;
     if let Some(file) = files.iter().find(|file| file.path_on_disk().is_none_or(|path| !path.is_file())) {
         return Err(CommandError::usage(
@@ -72,11 +71,13 @@ pub(super) fn run(args: &PlanArgs, parser: &Parser<'_>, context: &Context) -> Re
     let mut runs: Vec<&String> = rows.iter().flat_map(|row| &row.units).collect();
     runs.sort_unstable();
     runs.dedup();
+    let n_runs = (!divisible.order.is_empty()).then_some(divisible.order.len());
     let job = JobDocument {
         schema: JOB_SCHEMA.to_owned(),
         simic: VERSION.to_owned(),
         verb: asked.verb.name().to_owned(),
         arguments: asked.arguments.clone(),
+        added: asked.added.clone(),
         settings_hash: settings_hash(&settings),
         settings,
         directory: std::env::current_dir().map_or_else(|_| String::new(), |path| path.display().to_string()),
@@ -84,16 +85,45 @@ pub(super) fn run(args: &PlanArgs, parser: &Parser<'_>, context: &Context) -> Re
         n_tasks: rows.len(),
         plan_hash: plan_hash(&plan),
         undivided: undivided(&rows, target_bytes, &divisible),
-        recording: JobRecording { n_runs: runs.len(), ..divisible.recording.clone() },
+        beside: asked.verb.beside(own),
+        recording: JobRecording { n_runs: n_runs.unwrap_or(runs.len()), ..divisible.recording.clone() },
         inputs,
     };
     folder.write(&job, &plan)?;
+    folder.remove_beyond(job.n_tasks)?;
     for reason in &job.undivided {
         context.console.note(reason);
     }
     let place = args.job.display().to_string();
     context.write(|out| write_job(&job, &place, context.format(), &context.screen(), out))?;
     Ok(Outcome::Clean)
+}
+
+/// What is asked, and its settings: those of the surroundings that would change nothing are left out.
+fn understood(
+    args: &PlanArgs,
+    parser: &Parser<'_>,
+    context: &Context,
+) -> Result<(Asked, serde_json::Value), CommandError> {
+    let mut without = BTreeSet::new();
+    loop {
+        let asked = (parser.typed)(&args.command, &without)?;
+        let settings =
+            asked.verb.check_view(&asked.context).and_then(|()| asked.verb.settings(&asked.context));
+        match settings {
+            Err(CommandError::Idle { flag, reason, .. }) if asked.added.contains_key(flag) => {
+                context.console.note(&format!("{flag}, from {}, {reason}: left out", asked.added[flag]));
+                without.insert(flag.to_owned());
+            }
+            Err(error) => return Err(error),
+            Ok(settings) => {
+                for (flag, origin) in &asked.added {
+                    context.console.note(&format!("--{flag}, from {origin}"));
+                }
+                return Ok((asked, settings));
+            }
+        }
+    }
 }
 
 /// Fingerprints of files by name; one file may be looked at in several ways.
@@ -107,7 +137,8 @@ fn fingerprints(files: &[InputFile]) -> Result<BTreeMap<String, String>, Command
 fn task_rows(tasks: &[Task], divisible: &Divisible, inputs: &BTreeMap<String, String>) -> Vec<TaskRow> {
     let places: BTreeMap<&str, usize> =
         divisible.order.iter().enumerate().map(|(place, run)| (run.as_str(), place)).collect();
-    let input = |file: &InputFile, parts: &Option<Vec<usize>>| TaskInput {
+    let input = |place: usize, file: &InputFile, parts: &Option<Vec<usize>>| TaskInput {
+        place,
         name: file.name.clone(),
         fingerprint: inputs.get(&file.name).cloned().unwrap_or_default(),
         run: file.run.clone(),
@@ -116,8 +147,16 @@ fn task_rows(tasks: &[Task], divisible: &Divisible, inputs: &BTreeMap<String, St
     };
     let row = |(id, task): (usize, &Task)| TaskRow {
         id,
-        inputs: task.files.iter().map(|read| input(&divisible.files[read.file], &read.parts)).collect(),
-        units: task.runs.clone(),
+        inputs: task
+            .files
+            .iter()
+            .map(|read| input(read.file, &divisible.files[read.file], &read.parts))
+            .collect(),
+        // Of a run without a sound row nothing is found.
+        units: (task.runs.iter())
+            .filter(|run| places.is_empty() || places.contains_key(run.as_str()))
+            .cloned()
+            .collect(),
         places: task.runs.iter().filter_map(|run| places.get(run.as_str())).copied().collect(),
         share: task.share,
         bytes: task.n_bytes,

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Args;
 
-use super::merge::{check_version, sound_part};
+use super::merge::check_version;
+use super::task::sound_part;
 use crate::commands::error::AGAIN;
 use crate::commands::{CommandError, Context, Outcome};
 use crate::records::JobFolder;
@@ -130,19 +131,18 @@ fn once(start: &impl Fn() -> std::io::Result<Child>) -> Result<(), Failure> {
     let mut child = start().map_err(failed)?;
     // Open for as long as this process lives, and no longer: a task does not outlive it.
     let stdin = child.stdin.take();
-    let mut text = String::new();
+    let mut told = Vec::new();
     if let Some(mut stderr) = child.stderr.take() {
-        let mut bytes = Vec::new();
-        stderr.read_to_end(&mut bytes).map_err(failed)?;
-        text = String::from_utf8_lossy(&bytes).trim().to_owned();
+        stderr.read_to_end(&mut told).map_err(failed)?;
     }
     let status = child.wait().map_err(failed)?;
     drop(stdin);
     if status.success() {
         return Ok(());
     }
-    if text.is_empty() {
-        text = format!("ended with {status}");
-    }
+    let text = match String::from_utf8_lossy(&told).trim() {
+        "" => format!("ended with {status}"),
+        told => told.to_owned(),
+    };
     Err(Failure { text, may_pass: status.code() == Some(i32::from(AGAIN)) })
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::merge::sound_part;
+use super::task::sound_part;
 use crate::commands::{CommandError, Context, Outcome};
 use crate::records::JobFolder;
 use crate::report::write_job_status;

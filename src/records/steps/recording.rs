@@ -10,6 +10,7 @@ use super::super::columns;
 use super::super::error::RecordError;
 use super::super::sources::InputFile;
 use super::super::table::Table;
+use super::super::units::{FileRuns, RunColumns, runs_of_files};
 use super::assign::Assigner;
 use super::block::StepBlock;
 use super::files::{StepFiles, Wave};
@@ -151,6 +152,25 @@ impl StepRecording {
     /// The columns the values come from: one, or one per dimension.
     pub fn value_columns(&self) -> &[String] {
         &self.files.value_columns
+    }
+
+    /// The files with the runs of their rows: what the recording can be divided by.
+    ///
+    /// # Errors
+    /// Unreadable files.
+    pub fn runs_of_files(&self, progress: &Progress) -> Result<Vec<FileRuns>, RecordError> {
+        let files = self.files.tables.iter().zip(&self.files.names).map(|(table, names)| {
+            (table, RunColumns { run_id: names.run_id.as_ref(), seed: names.seed.as_ref() })
+        });
+        runs_of_files(&files.collect::<Vec<_>>(), progress)
+    }
+
+    /// Whether all files have the same columns, of the same types: else some say of others how their rows are read.
+    pub fn has_uniform_files(&self) -> bool {
+        let columns = self.files.tables.iter().map(Table::described_columns);
+        let mut columns = columns.collect::<Vec<_>>().into_iter();
+        let first = columns.next();
+        columns.all(|other| Some(other) == first)
     }
 
     /// Columns whose rows can be written again, in order. Blocks carry all but the observations, which are written

@@ -1,0 +1,267 @@
+//! Jobs of normalizations: a task finds what single runs come to.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::games::units_of;
+use super::task::{BUG, Divisible, Find, Finds, JobTask};
+use crate::commands::normalize::OutputPaths;
+use crate::commands::normalize::compare::{self, CompareArgs};
+use crate::commands::normalize::extent::Extent;
+use crate::commands::normalize::replay::{self, ReplayArgs};
+use crate::commands::normalize::stats::{self, StatsArgs};
+use crate::commands::normalize::step_options;
+use crate::commands::normalize::verify::{self, VerifyArgs};
+use crate::commands::{CommandError, Context, Outcome};
+use crate::records::{InputFile, StepOptions, StepRecording};
+use crate::results::{JobRecording, RuleAnalysis, Skipped, VerificationDocument};
+use crate::shards::{Division, FoundRuns, RunOutcome, divide, from_bytes, to_bytes};
+
+/// How a recording of steps can be divided under a rule.
+///
+/// # Errors
+/// Files that cannot be read, or have other rows.
+pub(super) fn divisible(
+    rule: &RuleAnalysis,
+    files: &[InputFile],
+    context: &Context,
+) -> Result<Divisible, CommandError> {
+    let why_whole = rule.carry_over.then(|| {
+        "--carry-over: every run goes on from the one before it, and one task goes through all".to_owned()
+    });
+    divided(&step_options(rule), why_whole, files, context)
+}
+
+/// Why a verification is one task.
+const VERIFIED_TOGETHER: &str =
+    "a state is compared with all runs before anything is said of one: one task goes through all";
+
+/// The same for a stored state.
+///
+/// # Errors
+/// Likewise, and a state that cannot be read.
+pub(super) fn verifiable(
+    args: &VerifyArgs,
+    files: &[InputFile],
+    context: &Context,
+) -> Result<Divisible, CommandError> {
+    let asked = verify::Asked::of(args, context)?;
+    divided(asked.options(), Some(VERIFIED_TOGETHER.to_owned()), files, context)
+}
+
+fn divided(
+    options: &StepOptions,
+    why_whole: Option<String>,
+    files: &[InputFile],
+    context: &Context,
+) -> Result<Divisible, CommandError> {
+    let progress = context.console.progress();
+    let recording = StepRecording::open(files, options, &progress)?;
+    let found = recording.runs_of_files(&progress)?;
+    drop(progress);
+    recording.notes().iter().for_each(|note| context.console.note(note));
+    let not_uniform = (!recording.has_uniform_files()).then(|| {
+        "files have different columns, and some say how others are read: one task reads all; simic convert makes them alike"
+            .to_owned()
+    });
+    let undivided: Vec<String> = why_whole.or(not_uniform).into_iter().collect();
+    Ok(Divisible {
+        units: found.iter().map(units_of).collect(),
+        files: found.into_iter().map(|file| file.file).collect(),
+        how: Division {
+            target_bytes: 0,
+            divides_files: false,
+            divides_games: false,
+            is_whole: !undivided.is_empty(),
+        },
+        undivided,
+        recording: JobRecording {
+            is_ordered: Some(recording.is_ordered()),
+            skipped_files: Skipped::from(&recording.skips().report).files,
+            ..JobRecording::default()
+        },
+        order: recording.runs().iter().map(|run| run.run_id.clone()).collect(),
+    })
+}
+
+fn bytes<T: Serialize>(found: &T) -> Result<Vec<u8>, CommandError> {
+    to_bytes(found).map_err(|error| CommandError::State(error.to_string(), BUG.to_owned()))
+}
+
+/// The final statistics of the runs of a task.
+///
+/// # Errors
+/// Those of the verb.
+pub(super) fn find_stats(
+    args: &StatsArgs,
+    JobTask { job, .. }: JobTask<'_>,
+    files: &[InputFile],
+    context: &Context,
+) -> Result<Vec<u8>, CommandError> {
+    let extent = Extent::Task { n_runs: job.recording.n_runs };
+    bytes(&stats::measure(&args.analysis(context)?, files, context, extent)?)
+}
+
+/// Normalized rows beside a part.
+pub(super) const ROWS: &str = "rows.arrow";
+
+/// Updates beside a part.
+pub(super) const TRACE: &str = "trace.arrow";
+
+/// The replay of the runs of a task; rows that are asked for go to files beside its part.
+///
+/// # Errors
+/// Those of the verb.
+pub(super) fn find_replay(
+    args: &ReplayArgs,
+    JobTask { job, task, folder }: JobTask<'_>,
+    files: &[InputFile],
+    context: &Context,
+) -> Result<Find, CommandError> {
+    let place =
+        |what: &str| job.beside.iter().any(|beside| beside == what).then(|| folder.beside(task.id, what));
+    let paths = OutputPaths::of_part(place(ROWS), place(TRACE));
+    let found = replay::measure(&args.analysis(context)?, files, &paths, context)?.committed()?;
+    Ok(Find { bytes: bytes(&found)?, beside: job.beside.clone() })
+}
+
+/// Every setting on the runs of a task.
+///
+/// # Errors
+/// Those of the verb.
+pub(super) fn find_comparison(
+    args: &CompareArgs,
+    files: &[InputFile],
+    context: &Context,
+) -> Result<Vec<u8>, CommandError> {
+    bytes(&compare::measure(&args.analysis(context)?, files, context)?)
+}
+
+/// What became of a state.
+///
+/// # Errors
+/// Those of the verb.
+pub(super) fn find_verification(
+    args: &VerifyArgs,
+    files: &[InputFile],
+    context: &Context,
+) -> Result<Vec<u8>, CommandError> {
+    let document = verify::Asked::of(args, context)?.verified(args, files, context)?;
+    serde_json::to_vec(&document).map_err(|error| CommandError::State(error.to_string(), BUG.to_owned()))
+}
+
+/// What the runs of all tasks come to, put together.
+fn merged<R: RunOutcome + DeserializeOwned + Send>(finds: &Finds<'_>) -> Result<FoundRuns<R>, CommandError> {
+    let parts = finds.read(from_bytes::<FoundRuns<R>>)?;
+    let found = FoundRuns::merged(parts, &finds.order())?.ok_or(CommandError::NothingLeft)?;
+    Ok(found.with_skipped_files(finds.job.recording.skipped_files.clone()))
+}
+
+/// Prints the final statistics of all runs.
+///
+/// # Errors
+/// Finds that do not belong together, and those of the verb.
+pub(super) fn conclude_stats(
+    args: &StatsArgs,
+    finds: &Finds<'_>,
+    context: &Context,
+) -> Result<Outcome, CommandError> {
+    let analysis = args.analysis(context)?;
+    stats::conclude(args, context, &analysis, merged(finds)?, finds.completeness())
+}
+
+/// Prints the replay of all runs.
+///
+/// # Errors
+/// Likewise.
+pub(super) fn conclude_replay(
+    args: &ReplayArgs,
+    finds: &Finds<'_>,
+    context: &Context,
+) -> Result<Outcome, CommandError> {
+    let analysis = args.analysis(context)?;
+    let missing = [("-o", ROWS, context.common.output.is_some()), ("--trace", TRACE, args.writes_trace())];
+    if let Some((flag, ..)) = missing.iter().find(|(_, what, is_asked)| *is_asked && !finds.has_beside(what))
+    {
+        return Err(CommandError::State(
+            format!("{flag}: the job was planned without it, and its parts hold no such rows"),
+            format!("plan it with {flag}: simic shard plan --force"),
+        ));
+    }
+    let (rows, trace) = (finds.beside(ROWS), finds.beside(TRACE));
+    replay::conclude(args, context, &analysis, merged(finds)?, (&rows, &trace), finds.completeness())
+}
+
+/// Prints every setting on all runs.
+///
+/// # Errors
+/// Likewise.
+pub(super) fn conclude_comparison(
+    args: &CompareArgs,
+    finds: &Finds<'_>,
+    context: &Context,
+) -> Result<Outcome, CommandError> {
+    let analysis = args.analysis(context)?;
+    compare::conclude(args, context, &analysis, merged(finds)?, finds.completeness())
+}
+
+/// Prints what became of a state.
+///
+/// # Errors
+/// Likewise.
+pub(super) fn conclude_verification(
+    args: &VerifyArgs,
+    finds: &Finds<'_>,
+    context: &Context,
+) -> Result<Outcome, CommandError> {
+    let documents = finds.read(|bytes| {
+        serde_json::from_slice::<VerificationDocument>(bytes).map_err(serde::de::Error::custom)
+    })?;
+    let document = documents.into_iter().next().ok_or(CommandError::NothingLeft)?;
+    verify::conclude(args, context, document, finds.completeness())
+}
+
+/// Files that a replay leaves beside its parts.
+pub(super) fn beside(args: &ReplayArgs, context: &Context) -> Vec<String> {
+    let asked = [(ROWS, context.common.output.is_some()), (TRACE, args.writes_trace())];
+    asked.into_iter().filter(|(_, is_asked)| *is_asked).map(|(what, _)| what.to_owned()).collect()
+}
+
+/// How a recording whose rows are written can be divided: only so that the rows of parts come one after the other.
+///
+/// # Errors
+/// Those of [`divisible`].
+pub(super) fn replayable(
+    args: &ReplayArgs,
+    files: &[InputFile],
+    context: &Context,
+) -> Result<Divisible, CommandError> {
+    let rule = args.analysis(context)?.rule;
+    let found = divisible(&rule, files, context)?;
+    if beside(args, context).is_empty() || found.how.is_whole {
+        return Ok(found);
+    }
+    let each = Division { target_bytes: 1, ..found.how };
+    let runs: Vec<String> = divide(&found.units, each).into_iter().flat_map(|task| task.runs).collect();
+    if runs == found.order {
+        return Ok(found);
+    }
+    let reason =
+        "the runs of several files alternate, and their rows are written in one order: one task writes all";
+    let how = Division { is_whole: true, ..found.how };
+    Ok(Divisible { how, undivided: vec![reason.to_owned()], ..found })
+}
+
+/// Refuses what cannot be divided, before anything is read.
+///
+/// # Errors
+/// As said.
+pub(super) fn check_comparison(args: &CompareArgs) -> Result<(), CommandError> {
+    if args.divisors {
+        return Err(CommandError::usage(
+            "normalize compare --divisors cannot be divided into tasks",
+            "run it on one machine: it is one pass for each framework",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! What a task of a job is, what it finds, and what the finds of all tasks are.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+
+use crate::commands::{CommandError, Completeness};
+use crate::records::{InputFile, JobFolder};
+use crate::results::{JobDocument, JobRecording, TaskInput, TaskRow};
+use crate::shards::{CodecError, Counted, Division, FileUnits, MergeError, PartHeader, RunOrder, open_part};
+
+/// A recording, and how it can be divided.
+#[derive(Debug)]
+pub(super) struct Divisible {
+    /// Files that are read, in order.
+    pub(super) files: Vec<InputFile>,
+    /// The runs of each.
+    pub(super) units: Vec<FileUnits>,
+    /// How they can be divided.
+    pub(super) how: Division,
+    /// Why they cannot be divided further.
+    pub(super) undivided: Vec<String>,
+    /// What only the whole recording tells.
+    pub(super) recording: JobRecording,
+    /// Runs in the order that results have them; empty where their names decide.
+    pub(super) order: Vec<String>,
+}
+
+/// A job with what a task of it needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct JobTask<'a> {
+    pub(super) job: &'a JobDocument,
+    pub(super) task: &'a TaskRow,
+    pub(super) folder: &'a JobFolder,
+}
+
+/// What a task found.
+#[derive(Debug)]
+pub(super) struct Find {
+    /// As its part carries it.
+    pub(super) bytes: Vec<u8>,
+    /// Files beside the part.
+    pub(super) beside: Vec<String>,
+}
+
+impl From<Vec<u8>> for Find {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, beside: Vec::new() }
+    }
+}
+
+/// What to do where this program has contradicted itself.
+pub(super) const BUG: &str = "this is a mistake of simic's: run the command on one machine, and report it";
+
+/// A file and the parts of it that are read.
+type ReadPlace<'a> = (&'a str, Option<&'a [usize]>);
+
+/// The finds of a job's tasks.
+#[derive(Debug)]
+pub(super) struct Finds<'a> {
+    /// The job.
+    pub(super) job: &'a JobDocument,
+    folder: &'a JobFolder,
+    /// Its tasks that have a part.
+    pub(super) tasks: Vec<TaskRow>,
+    missing: BTreeSet<usize>,
+}
+
+impl<'a> Finds<'a> {
+    /// Those of `tasks`; `missing` have no part.
+    pub(super) fn new(
+        job: &'a JobDocument,
+        folder: &'a JobFolder,
+        tasks: Vec<TaskRow>,
+        missing: BTreeSet<usize>,
+    ) -> Self {
+        Self { job, folder, tasks, missing }
+    }
+}
+
+impl Finds<'_> {
+    /// Whether all of them are there.
+    pub(super) fn completeness(&self) -> Completeness {
+        Completeness::of(&self.missing, self.job.n_tasks)
+    }
+
+    /// How the rows of each task count beside those of the tasks before it.
+    pub(super) fn counted(&self) -> Vec<Counted> {
+        let mut readings: BTreeSet<Vec<ReadPlace<'_>>> = BTreeSet::new();
+        let mut files: BTreeSet<&str> = BTreeSet::new();
+        let mut counted = Vec::with_capacity(self.tasks.len());
+        for TaskRow { inputs, .. } in &self.tasks {
+            let reading = inputs.iter().map(|input| (input.name.as_str(), input.parts.as_deref())).collect();
+            let is_first_reading = readings.insert(reading);
+            let files_known = inputs.iter().filter(|input| !files.insert(input.name.as_str())).count();
+            counted.push(Counted { is_first_reading, files_known });
+        }
+        counted
+    }
+
+    /// Where runs and files stand in the whole recording.
+    pub(super) fn order(&self) -> RunOrder {
+        let mut order =
+            RunOrder { is_ordered: self.job.recording.is_ordered.unwrap_or(true), ..RunOrder::default() };
+        for task in &self.tasks {
+            order.runs.extend(task.units.iter().cloned().zip(task.places.iter().copied()));
+            order.files.extend(task.inputs.iter().map(|input| (input.name.clone(), input.place)));
+        }
+        order
+    }
+
+    /// Whether tasks left such files beside their parts.
+    pub(super) fn has_beside(&self, what: &str) -> bool {
+        self.job.beside.iter().any(|beside| beside == what)
+    }
+
+    /// Files beside the parts that hold this, in order of their tasks; none where tasks left none.
+    pub(super) fn beside(&self, what: &str) -> Vec<PathBuf> {
+        let tasks = self.tasks.iter().filter(|_| self.has_beside(what));
+        tasks.map(|task| self.folder.beside(task.id, what)).collect()
+    }
+
+    /// What the parts carry, in order of their tasks.
+    ///
+    /// # Errors
+    /// Parts that are damaged or not those of the job, the first in order.
+    pub(super) fn read<T: Send>(
+        &self,
+        decode: impl Fn(&[u8]) -> Result<T, CodecError> + Sync,
+    ) -> Result<Vec<T>, CommandError> {
+        let one = |task: &TaskRow| -> Result<T, CommandError> {
+            let bytes = self.folder.read_part(task.id)?;
+            let missing = || MergeError::Missing { missing: vec![task.id], of: self.job.n_tasks };
+            let bytes = bytes.ok_or_else(missing)?;
+            let find = sound_part(self.folder, self.job, task, &bytes)?;
+            let damaged = |error: CodecError| MergeError::Damaged(task.id, error.to_string());
+            Ok(decode(find).map_err(damaged)?)
+        };
+        let read: Vec<Result<T, CommandError>> = self.tasks.par_iter().map(one).collect();
+        read.into_iter().collect()
+    }
+}
+
+/// What a part carries, if it is that of this task of this job.
+///
+/// # Errors
+/// What it is instead.
+pub(super) fn sound_part<'a>(
+    folder: &JobFolder,
+    job: &JobDocument,
+    task: &TaskRow,
+    bytes: &'a [u8],
+) -> Result<&'a [u8], CommandError> {
+    let (header, find) = open_part(task.id, bytes)?;
+    check_header(&header, job, task)?;
+    for (what, expected) in &header.beside {
+        let path = folder.beside(task.id, what);
+        let found = folder.fingerprint_beside(task.id, what)?;
+        if found.as_ref() != Some(expected) {
+            let problem = if found.is_some() { "is not what was written" } else { "is missing" };
+            return Err(MergeError::Damaged(task.id, format!("{} {problem}", path.display())).into());
+        }
+    }
+    Ok(find)
+}
+
+fn check_header(header: &PartHeader, job: &JobDocument, task: &TaskRow) -> Result<(), MergeError> {
+    if header.task != task.id {
+        return Err(MergeError::Overlap { name: task.id.to_string(), task: header.task });
+    }
+    if header.simic != job.simic {
+        let (found, expected) = (header.simic.clone(), job.simic.clone());
+        return Err(MergeError::OtherVersion { task: task.id, found, expected });
+    }
+    if header.settings_hash != job.settings_hash {
+        return Err(MergeError::OtherSettings(task.id));
+    }
+    if let Some(what) = other_input(&header.inputs, &task.inputs) {
+        return Err(MergeError::OtherInput { task: task.id, what });
+    }
+    if header.plan_hash != job.plan_hash {
+        return Err(MergeError::OtherPlan(task.id));
+    }
+    Ok(())
+}
+
+/// What differs between the files a part was made of and those of its task.
+fn other_input(found: &[(String, String)], expected: &[TaskInput]) -> Option<String> {
+    let names = |mut names: Vec<&str>| {
+        names.dedup();
+        names.join(", ")
+    };
+    let changed = found
+        .iter()
+        .zip(expected)
+        .filter(|((name, print), input)| *name == input.name && *print != input.fingerprint);
+    let changed: Vec<&str> = changed.map(|((name, _), _)| name.as_str()).collect();
+    if !changed.is_empty() {
+        return Some(format!("{} changed", names(changed)));
+    }
+    let is_same = found.len() == expected.len()
+        && found.iter().zip(expected).all(|((name, _), input)| *name == input.name);
+    (!is_same).then(|| format!("{} were read", names(found.iter().map(|(name, _)| name.as_str()).collect())))
+}
