@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 /// What is measured in the page, once it is laid out.
-const PROBE: &str = r#"<script>
+const PROBE: &str = r"<script>
 addEventListener('load', () => {
   const problems = [], width = document.documentElement.clientWidth;
   const box = (element) => element.getBoundingClientRect();
@@ -32,7 +32,7 @@ addEventListener('load', () => {
   probe.textContent = JSON.stringify({ figures: document.querySelectorAll('figure svg').length, problems, ground, width });
   document.body.appendChild(probe);
 });
-</script>"#;
+</script>";
 
 /// A page as wide as a phone: windows have a least width, frames have none.
 const PHONE: &str = r#"<!doctype html><body><iframe src="PAGE" style="width:360px;height:4000px;border:0"></iframe><script>

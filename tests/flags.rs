@@ -511,7 +511,7 @@ fn flags_without_effect_are_refused_with_the_reason() {
         ("analyze shapley GAMES --sampling balanced", "values are exact"),
         ("analyze shapley GAMES --convergence", "values are exact"),
         ("analyze shapley WALKS --sampling stratified", "walks of its own"),
-        ("analyze shapley GLOVE --ranking", "needs 2 slots and 4 units; here are 5 slots and 1 unit"),
+        ("analyze shapley GLOVE --ranking", "needs 2 slots and 4 units; here are 3 slots and 1 unit"),
         ("analyze shapley GLOVE --trend", "no run has a slot in two episodes"),
         ("analyze shapley LOG --compare-recorded --partition by-prefix", "leave --partition out"),
         ("analyze shapley GAMES --missing skip", "values are exact"),

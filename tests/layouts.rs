@@ -334,7 +334,7 @@ fn problems_of_a_data_set_are_found_in_every_column() {
     // Rows lost from the beginning of the second episode.
     let rows = "action,episode_index,frame_index\n1,0,0\n2,0,1\n3,1,2\n4,1,3\n";
     let folder = folder(&[
-        ("set/meta/info.json", &INFO.replace("6", "4").replace("observation.state", "action")),
+        ("set/meta/info.json", &INFO.replace('6', "4").replace("observation.state", "action")),
         ("set/data/chunk-000/file-000.csv", rows),
     ]);
     let path = folder.path().join("set").to_string_lossy().into_owned();

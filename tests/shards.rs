@@ -151,6 +151,8 @@ fn estimates_of_a_trainer_stand_beside_merged_values() {
     let tables = "fixtures/esper/shapley_tables.parquet";
     let log = "--compare-recorded=fixtures/esper/run_s_s11/events.jsonl.gz";
     is_what_one_machine_prints(tables, &format!("analyze shapley {log}"), &["json", "table"], &[1, 2]);
+    let folder = "fixtures/esper/run_s_s11";
+    is_what_one_machine_prints(folder, "analyze shapley --compare-recorded", &["json"], &[1]);
 }
 
 #[test]

@@ -155,7 +155,8 @@ mod tests {
         };
         for seed in 0..40u64 {
             let n = 1 + (seed % 5) as usize;
-            let kept = |mask: u64| mask.wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ seed).count_ones() % 3 > 0;
+            let kept =
+                |mask: u64| !mask.wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ seed).count_ones().is_multiple_of(3);
             let rows: Vec<(u64, f64)> =
                 (0..1u64 << n).filter(|mask| kept(*mask)).map(|mask| (mask, 1.0)).collect();
             let table = |rows: &[(u64, f64)]| {

@@ -106,8 +106,16 @@ impl Convergence {
 fn looks(n_units: usize) -> Vec<usize> {
     let mut at = Vec::new();
     let mut next = 2.0f64;
-    while (next as usize) < n_units {
+    loop {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "from two to the number of units"
+        )]
         let units = next as usize;
+        if units >= n_units {
+            break;
+        }
         if at.last() != Some(&units) {
             at.push(units);
         }

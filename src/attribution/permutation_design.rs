@@ -109,9 +109,9 @@ mod tests {
     fn each_permutation_of_a_block_is_uniform() {
         for design in [PermutationDesign::Balanced, PermutationDesign::Stratified] {
             let mut counts = std::collections::BTreeMap::new();
-            for unit in 0..6000 {
+            for unit in 0..6000u32 {
                 // The row by chance: in a balanced block a fixed row has a fixed first player.
-                let drawn = block(design, 3, unit);
+                let drawn = block(design, 3, u64::from(unit));
                 *counts.entry(drawn[unit as usize % 3].clone()).or_insert(0u32) += 1;
             }
             assert_eq!(counts.len(), 6);

@@ -258,7 +258,11 @@ impl UnitValues {
         let mut start = 0;
         while start < order.len() {
             let best = means[order[start]];
-            let is_equal = |player: &&usize| best == means[**player] || best - means[**player] <= floor;
+            // Those that play in no unit are equal, and their difference is no number.
+            let is_equal = |player: &&usize| {
+                let other = means[**player];
+                best.total_cmp(&other).is_eq() || best - other <= floor
+            };
             let end = start + order[start..].iter().take_while(is_equal).count();
             order[start..end].iter().for_each(|player| places[*player] = (start, end - 1));
             start = end;

@@ -319,17 +319,15 @@ impl ShapleyEngine {
             blank_result(game, Method::Bounds)
         };
         result.method = Method::Bounds;
-        let bounds = match self.settings.monotone {
-            Some(direction) => monotone_bounds(&game.table, &game.players, direction, self.settings.range)?,
-            None => {
-                let next = most_telling(&game.table);
-                result.next_evaluation = next.map(|(mask, weight)| NextEvaluation {
-                    players_on: coalition::members(&mask, &game.players),
-                    narrows: weight * (range.high - range.low),
-                });
-                result.next_evaluation = result.next_evaluation.filter(|next| next.narrows.is_finite());
-                shapley_bounds(&game.table, range)
-            }
+        let bounds = if let Some(direction) = self.settings.monotone {
+            monotone_bounds(&game.table, &game.players, direction, self.settings.range)?
+        } else {
+            let next = most_telling(&game.table).map(|(mask, weight)| NextEvaluation {
+                players_on: coalition::members(&mask, &game.players),
+                narrows: weight * (range.high - range.low),
+            });
+            result.next_evaluation = next.filter(|next| next.narrows.is_finite());
+            shapley_bounds(&game.table, range)
         };
         for (player, bounds) in result.players.iter_mut().zip(bounds) {
             player.bounds = Some(bounds);

@@ -477,7 +477,8 @@ mod tests {
     fn the_probability_of_improvement_is_the_share_of_pairs() {
         let settings = Judgement { alpha: 0.05, strict: false, other_runs: true, seed: 0 };
         let (old, new) = (metric("a/b", &[1.0, 3.0, 2.0]), metric("a/b", &[2.5, 0.5]));
-        let result = judge(&[old.clone()], &[new.clone()], &Rules::default(), &settings);
+        let result =
+            judge(std::slice::from_ref(&old), std::slice::from_ref(&new), &Rules::default(), &settings);
         assert_eq!(result.findings[0].improvement, Some(2.0 / 6.0));
         let lower = |metric: Metric| Metric { direction: Some(Direction::Lower), ..metric };
         let result = judge(&[lower(old)], &[lower(new)], &Rules::default(), &settings);

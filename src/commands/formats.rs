@@ -59,8 +59,12 @@ impl From<FormatArg> for Format {
     fn from(format: FormatArg) -> Self {
         match format {
             // Those of checks alone are refused elsewhere before anything is written.
-            FormatArg::Table | FormatArg::Junit | FormatArg::Github => Self::Table,
-            FormatArg::Svg | FormatArg::Png | FormatArg::VegaLite => Self::Table,
+            FormatArg::Table
+            | FormatArg::Junit
+            | FormatArg::Github
+            | FormatArg::Svg
+            | FormatArg::Png
+            | FormatArg::VegaLite => Self::Table,
             FormatArg::Json => Self::Json,
             FormatArg::Ndjson => Self::Ndjson,
             FormatArg::Csv => Self::Csv,

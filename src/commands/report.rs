@@ -59,7 +59,11 @@ pub fn run(args: &ReportArgs, context: &Context) -> Result<Outcome, CommandError
         return Err(CommandError::usage("report writes a page", "name it: -o report.html"));
     }
     context.check_output()?;
-    let is_result = |name: &&String| name.ends_with(".json") || name.ends_with(".json.gz");
+    let has_ending = |name: &Path| name.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    let is_result = |name: &&String| {
+        let unpacked = name.strip_suffix(".gz").unwrap_or(name.as_str());
+        has_ending(Path::new(unpacked))
+    };
     let (results, runs): (Vec<&String>, Vec<&String>) = args.inputs.iter().partition(is_result);
     let mut documents = Vec::new();
     for name in &results {

@@ -40,17 +40,17 @@ pub struct LookRow {
 }
 
 impl ConvergenceRow {
-    pub(super) fn of(found: Convergence) -> Self {
+    pub(super) fn of(found: &Convergence) -> Self {
         Self {
             stopped_at: found.stop.map(|stop| stop.n_permutations),
             stopping_looks: found.stop.map(|stop| stop.n_looks),
-            looks: found.looks.into_iter().map(LookRow::of).collect(),
+            looks: found.looks.iter().map(LookRow::of).collect(),
         }
     }
 }
 
 impl LookRow {
-    fn of(look: Look) -> Self {
+    fn of(look: &Look) -> Self {
         let interval = |end: fn(&crate::stats::ConfidenceInterval) -> f64| {
             look.players.iter().map(|(_, interval)| interval.as_ref().map(end)).collect::<Vec<_>>()
         };

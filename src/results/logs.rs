@@ -124,16 +124,16 @@ fn of_figure(analysis: &LogsAnalysis, finals: &Finals<'_>, seed: u64) -> Vec<Met
     let tag = finals.tag;
     let direction = logged_direction(tag);
     let has_tasks = finals.tasks.len() > 1;
-    let path = |task: &Option<&str>| match task.filter(|_| has_tasks) {
+    let path = |task: Option<&str>| match task.filter(|_| has_tasks) {
         Some(task) => format!("logs/{task}/{tag}"),
         None => format!("logs/{tag}"),
     };
     let mut metrics = Vec::new();
     for (task, runs) in &finals.tasks {
-        metrics.extend(Metric::mean(format!("{}/mean", path(task)), "run", direction, (*runs).clone()));
+        metrics.extend(Metric::mean(format!("{}/mean", path(*task)), "run", direction, (*runs).clone()));
         for threshold in &analysis.profile {
             let above = runs.iter().map(|(run, x)| (run.clone(), f64::from(u8::from(x > threshold))));
-            let id = format!("{}/above/{threshold}", path(task));
+            let id = format!("{}/above/{threshold}", path(*task));
             let scores: Vec<f64> = runs.values().copied().collect();
             let point = Metric::mean(id, "run", direction, above.collect());
             metrics.extend(

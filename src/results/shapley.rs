@@ -564,7 +564,7 @@ impl GameRow {
             biased: game.biased,
             antithetic: game.antithetic,
             relative_efficiency: game.relative_efficiency,
-            convergence: game.convergence.map(ConvergenceRow::of),
+            convergence: game.convergence.as_ref().map(ConvergenceRow::of),
             walks_recorded: game.n_recorded_walks,
             walks_unpaired: game.unpaired_walks,
             walks_bad: game.bad_walks,

@@ -44,6 +44,7 @@ impl ConfidenceLevel {
     }
 
     /// The level of each of `n` intervals that together miss with at most 1 - level (Bonferroni).
+    #[must_use]
     pub fn among(self, n: usize) -> Self {
         // The most there is a level for.
         Self((1.0 - (1.0 - self.0) / n.max(1) as f64).min(1.0 - 1e-9))

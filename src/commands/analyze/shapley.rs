@@ -406,6 +406,7 @@ fn logged_of(
     let named = Some(&**named).filter(|file| !file.is_empty());
     Ok(Some(match files {
         Some(files) => read_logged(named, files, context)?,
+        None if named.is_some() => read_logged(named, &[], context)?,
         None => read_logged(named, &context.discover(&args.runs)?.files, context)?,
     }))
 }

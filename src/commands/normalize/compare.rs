@@ -263,7 +263,7 @@ fn check_momenta(args: &CompareArgs) -> Result<(), CommandError> {
     if n_autos == 0 {
         let mut momenta = args.asked().0;
         momenta.sort_by(f64::total_cmp);
-        if let Some(pair) = momenta.windows(2).find(|pair| pair[0] == pair[1]) {
+        if let Some(pair) = momenta.windows(2).find(|pair| pair[0].total_cmp(&pair[1]).is_eq()) {
             return Err(twice(pair[0].to_string()));
         }
     }

@@ -12,6 +12,7 @@ use crate::commands::analyze::{AnalyzeCommand, ablation, interactions, shapley};
 use crate::commands::normalize::{NormalizeCommand, compare, replay, stats, verify};
 use crate::commands::{CommandError, Context, FormatArg, Outcome};
 use crate::records::InputFile;
+use crate::results::JobDocument;
 
 /// A command line that a job is of, taken apart.
 #[derive(Debug)]
@@ -99,6 +100,13 @@ impl ShardedVerb {
             Self::Replay(args) => &args.runs,
             Self::Compare(args) => &args.runs,
             Self::Verify(args) => &args.runs,
+        }
+    }
+
+    /// Names the files whose finds are put together, where the verb looks at them once more then.
+    pub(super) fn name_inputs(&mut self, job: &JobDocument) {
+        if let Self::Shapley(args) = self {
+            args.runs = job.inputs.keys().cloned().collect();
         }
     }
 

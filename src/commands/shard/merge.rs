@@ -64,7 +64,8 @@ pub(super) fn run(args: &MergeArgs, parser: &Parser<'_>, context: &Context) -> R
     let mut without: BTreeSet<&str> = BTreeSet::new();
     loop {
         let arguments = [&kept(&job.arguments, &without)[..], &args.flags[..]].concat();
-        let asked = (parser.stored)(&arguments)?;
+        let mut asked = (parser.stored)(&arguments)?;
+        asked.verb.name_inputs(&job);
         let own = merged_context(&asked, context)?;
         match asked.verb.check_view(&own).and_then(|()| asked.verb.conclude(&finds, &own)) {
             // A setting that stands there for other occasions is no mistake of this one.

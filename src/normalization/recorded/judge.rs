@@ -535,6 +535,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::cast_possible_truncation, reason = "what 32 bits make of it is the point")]
     fn deviations_tell_how_they_were_computed() {
         let (values, episodes) = rows();
         let truth = truth(&values, &episodes);

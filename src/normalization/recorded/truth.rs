@@ -91,7 +91,7 @@ fn column(values: &[f64], levels: &[u8], sorted: &mut Vec<f64>) -> Column {
     }
 }
 
-fn truth(n_rows: u64, columns: Vec<Column>, levels: &[u8]) -> Truth {
+fn truth(n_rows: u64, columns: &[Column], levels: &[u8]) -> Truth {
     let moments: Vec<RowMoments> = columns.iter().map(|column| column.moments.clone()).collect();
     let at = |place: usize| columns.iter().map(|column| column.quantiles[place]).collect();
     Truth {
@@ -142,11 +142,11 @@ impl FeatureRows<'_> {
         let (overall, episodes): (Vec<Column>, Vec<Vec<Column>>) = columns.into_iter().unzip();
         let mut by_dimension: Vec<_> = episodes.into_iter().map(Vec::into_iter).collect();
         let episodes = stretches.iter().map(|(episode, rows)| {
-            let columns = by_dimension.iter_mut().filter_map(Iterator::next).collect();
-            (*episode, truth(rows.len() as u64, columns, levels))
+            let columns: Vec<Column> = by_dimension.iter_mut().filter_map(Iterator::next).collect();
+            (*episode, truth(rows.len() as u64, &columns, levels))
         });
         let episodes = episodes.collect();
-        Some(FeatureTruth { overall: truth(self.episodes.len() as u64, overall, levels), episodes })
+        Some(FeatureTruth { overall: truth(self.episodes.len() as u64, &overall, levels), episodes })
     }
 }
 

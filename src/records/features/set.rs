@@ -75,6 +75,7 @@ impl FeatureSet {
     }
 
     /// What its run is called.
+    #[expect(clippy::misnamed_getters, reason = "a set is called as its run is")]
     pub fn name(&self) -> &str {
         &self.files[0].run
     }

@@ -36,7 +36,7 @@ pub(super) fn member(file: &Path, files: &mut BTreeMap<PathBuf, Vec<PathBuf>>) -
     let folder = file.parent()?;
     let (worker, _) = numbers(folder)?;
     let root = folder.parent()?;
-    if !file.extension().is_some_and(|extension| extension == "parquet") || !has_columns(file) {
+    if file.extension().is_none_or(|extension| extension != "parquet") || !has_columns(file) {
         return None;
     }
     let all = files.entry(root.to_owned()).or_insert_with(|| listed(root));

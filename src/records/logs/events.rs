@@ -146,6 +146,7 @@ fn event(record: &[u8], log: &mut Log) -> Option<()> {
 }
 
 /// Tag and number of a summary's value; the inner `None` for a picture, a text, a histogram.
+#[expect(clippy::option_option, reason = "damaged, or sound and no number")]
 fn scalar(value: &[u8]) -> Option<Option<(String, f64)>> {
     let (mut tag, mut number) = (String::new(), None);
     for (field_number, field) in fields(value)? {
@@ -160,6 +161,7 @@ fn scalar(value: &[u8]) -> Option<Option<(String, f64)>> {
 }
 
 /// The number of a tensor of one 32- or 64-bit number.
+#[expect(clippy::option_option, reason = "damaged, or sound and no number")]
 fn single(tensor: &[u8]) -> Option<Option<f64>> {
     let (mut dtype, mut numbers) = (0, Vec::new());
     let mut contents: &[u8] = &[];

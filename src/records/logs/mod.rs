@@ -9,6 +9,7 @@ mod lines;
 mod monitor;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 pub use discovery::{LogFiles, discover_logs};
 
@@ -90,7 +91,7 @@ fn read_log(file: &InputFile) -> Result<Log, RecordError> {
         events::read(&file.name, &bytes)
     } else if bytes.starts_with(b"#{") {
         monitor::read(&file.name, &bytes)
-    } else if name.ends_with(".json") {
+    } else if Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json")) {
         lines::read(&file.name, &bytes)
     } else {
         monitor::read_progress(&file.name, &bytes)

@@ -50,24 +50,24 @@ impl ShapleyDocument {
 
 fn sentences(document: &ShapleyDocument) -> Vec<String> {
     let mut sentences = of_values(document);
-    sentences.extend(document.recorded.as_deref().and_then(of_recorded));
+    sentences.extend(document.recorded.as_deref().map(of_recorded));
     sentences
 }
 
 /// How far the trainer's own estimates are off.
-fn of_recorded(rows: &[RecordedRow]) -> Option<String> {
+fn of_recorded(rows: &[RecordedRow]) -> String {
     let off: Vec<f64> = rows.iter().filter_map(RecordedRow::largest_difference).collect();
     let (n, are) = match rows.len() {
         1 => ("estimate".to_owned(), "is"),
         n => (counted(n as u64, "estimate"), "are"),
     };
     let Some(most) = off.iter().copied().reduce(f64::max) else {
-        return Some(format!("The trainer's own {n} cannot be compared with the recording."));
+        return format!("The trainer's own {n} cannot be compared with the recording.");
     };
     let count = |reason: LoggedReason| rows.iter().filter(|row| row.reasons.contains(&reason)).count();
     if count(LoggedReason::Agrees) == rows.len() {
         let agree = if rows.len() == 1 { "agrees" } else { "agree" };
-        return Some(format!("The trainer's own {n} {agree} with the recording."));
+        return format!("The trainer's own {n} {agree} with the recording.");
     }
     let explained = count(LoggedReason::Agrees) + count(LoggedReason::Sampling);
     let others = [
@@ -99,7 +99,7 @@ fn of_recorded(rows: &[RecordedRow]) -> Option<String> {
     });
     let mut told = vec![format!("sampling explains {explained} of {}", off.len())];
     told.extend(others);
-    Some(format!("The trainer's own {n} {are} off by up to {}: {}.", short(most), told.join("; ")))
+    format!("The trainer's own {n} {are} off by up to {}: {}.", short(most), told.join("; "))
 }
 
 fn of_values(document: &ShapleyDocument) -> Vec<String> {
