@@ -260,6 +260,11 @@ fn setting(
     as_arguments(argument, key, value)
 }
 
+/// Whether a flag stands with a value and without one.
+fn has_optional_value(argument: &Arg) -> bool {
+    argument.get_num_args().is_some_and(|number| number.min_values() == 0)
+}
+
 /// A flag's value as the command line would have it.
 fn as_arguments(argument: &Arg, key: &str, value: &Value) -> Result<Vec<OsString>, String> {
     let flag = OsString::from(format!("--{key}"));
@@ -271,7 +276,9 @@ fn as_arguments(argument: &Arg, key: &str, value: &Value) -> Result<Vec<OsString
         other => Err(format!("a {} is no value for --{key}", other.type_str())),
     };
     match value {
-        Value::Boolean(is_on) if !takes_value => Ok(if *is_on { vec![flag] } else { Vec::new() }),
+        Value::Boolean(is_on) if !takes_value || has_optional_value(argument) => {
+            Ok(if *is_on { vec![flag] } else { Vec::new() })
+        }
         _ if !takes_value => Err(format!("--{key} is true or false")),
         // A pair or list that the flag takes as one text, LO,HI for instance.
         Value::Array(values) if !matches!(argument.get_action(), ArgAction::Append) => {

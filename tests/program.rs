@@ -489,6 +489,21 @@ fn a_misspelt_table_in_the_settings_is_an_error() {
 }
 
 #[test]
+fn a_flag_whose_value_may_be_left_out_is_true_or_false_in_the_settings() {
+    let (directory, _) = file_of("g.csv", "mask,val_accuracy\n0,1\n1,2\n");
+    let run = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/esper/run_s_s11");
+    for (value, is_compared) in [("true", true), ("false", false)] {
+        let text = format!("[analyze.shapley]\ncompare-recorded = {value}\n");
+        std::fs::write(directory.path().join("simic.toml"), text).expect("written");
+        let output =
+            simic().current_dir(&directory).args(["analyze", "shapley", run]).output().expect("runs");
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let table = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(table.contains("The trainer's own"), is_compared, "{table}");
+    }
+}
+
+#[test]
 fn control_characters_never_reach_the_terminal() {
     let (_directory, path) = file_of("g.csv", "mask,val_accuracy\n0,1\n1,2\n");
     let table = stdout(&["analyze", "shapley", &path, "--slots", "\u{1b}[31mred\u{202e}"]);
