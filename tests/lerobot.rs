@@ -280,3 +280,46 @@ fn without_a_state_and_without_recorded_statistics_it_is_said_what_is_missing() 
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(3) && stderr.contains("says it has 205 rows"), "{stderr}");
 }
+
+#[test]
+fn what_is_not_recorded_is_never_right() {
+    let (_folder, root) = copy(OLD_ARM);
+    std::fs::remove_file(root.join("meta/episodes_stats.jsonl")).expect("removed");
+    let root_text = root.to_string_lossy().into_owned();
+    let stats = json(&format!("{FIXTURES}/v2.1.reference.json"));
+    let with = |value: &Value, arguments: &[&str]| {
+        std::fs::write(root.join("meta/stats.json"), value.to_string()).expect("written");
+        run(&[&["normalize", "verify", &root_text, "--format", "json"], arguments].concat())
+    };
+    for (value, arguments, code) in [
+        (&Value::Array(Vec::new()), &[][..], 3),
+        (&serde_json::json!({}), &[], 3),
+        (&serde_json::json!({"other": {"mean": [1]}}), &[], 3),
+        (&stats, &["--obs", "note"], 2),
+    ] {
+        let output = with(value, arguments);
+        assert_eq!(output.status.code(), Some(code), "{value}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    // A statistic that other features have is missing, one of whose features is named.
+    let mut fewer = stats.clone();
+    fewer["action"].as_object_mut().expect("statistics").remove("std");
+    let document: Value = serde_json::from_slice(&with(&fewer, &[]).stdout).expect("JSON");
+    let missing = ["action", "set", "std", "not_finite"].map(str::to_owned);
+    assert_eq!(differing(&document), [missing.into()]);
+    fewer.as_object_mut().expect("features").remove("action");
+    let document: Value = serde_json::from_slice(&with(&fewer, &[]).stdout).expect("JSON");
+    let left_out = document["sets"][0]["left_out"].as_array().expect("features");
+    assert!(left_out.iter().any(|left| left["feature"] == "action"), "{left_out:?}");
+}
+
+#[test]
+fn an_episode_recorded_twice_is_an_error() {
+    let (_folder, root) = copy(OLD_ARM);
+    let path = root.join("meta/episodes_stats.jsonl");
+    let text = std::fs::read_to_string(&path).expect("readable");
+    let first = text.lines().next().expect("a line");
+    std::fs::write(&path, format!("{first}\n{text}")).expect("written");
+    let output = run(&["normalize", "verify", &root.to_string_lossy()]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(3) && stderr.contains("once more"), "{stderr}");
+}

@@ -457,6 +457,59 @@ fn settings_are_those_of_the_plan() {
     assert!(text(&merged.stderr).contains("permutations, from "), "{}", text(&merged.stderr));
 }
 
+/// Common flags stand with the command that they are of; those of simic.toml are no others when parts are merged.
+#[test]
+fn settings_before_the_command_are_not_passed_over() {
+    let (directory, path) = folder();
+    let (runs, job) = (path("runs/"), path("job"));
+    games(&runs, "2");
+    let command = ["--", "analyze", "shapley", &runs, "--method", "permutation", "--permutations", "8"];
+    for flag in [["--seed", "7"], ["--column", "run_id=episode"]] {
+        let stderr = refused(&[&["shard", "plan", &job][..], &flag, &command].concat(), 2);
+        assert!(stderr.contains(flag[0]) && stderr.contains("behind --"), "{stderr}");
+    }
+    std::fs::write(directory.path().join("simic.toml"), "seed = 7\n").expect("written");
+    let run = |arguments: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_simic"));
+        let output = program.args(arguments).current_dir(directory.path()).output().expect("it runs");
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    run(&[&["shard", "plan", &job][..], &command].concat());
+    run(&["shard", "run", &job]);
+    let merged = run(&["shard", "merge", &job, "--format", "json"]);
+    assert_eq!(merged, run(&[&command[1..], &["--format", "json"]].concat()));
+    assert!(merged.contains("\"seed\":7"));
+}
+
+#[test]
+fn a_merge_destroys_neither_its_input_nor_its_job() {
+    let (_directory, path) = folder();
+    let (runs, job) = (path("runs/"), path("job"));
+    games(&runs, "2");
+    let n = planned(&job, "64MB", &["analyze", "shapley", &runs]);
+    computed(&job, n);
+    let input = std::fs::read_dir(&runs).expect("there").next().expect("a file").expect("readable").path();
+    for place in [input.display().to_string(), format!("{job}/job.json")] {
+        let before = std::fs::read(&place).expect("there");
+        refused(&["shard", "merge", &job, "-o", &place, "--force"], 2);
+        assert_eq!(std::fs::read(&place).expect("there"), before, "{place}");
+    }
+}
+
+#[test]
+fn a_job_among_recordings_is_no_recording() {
+    let (_directory, path) = folder();
+    let (runs, rows) = (path("runs/"), path("rows.arrow"));
+    steps(&runs, "2");
+    let alone = done(&["normalize", "stats", &runs, "--format", "json"]).stdout;
+    let job = format!("{runs}/job");
+    let n = planned(&job, "1", &["normalize", "replay", &runs, "-o", &rows]);
+    computed(&job, n);
+    let beside = done(&["normalize", "stats", &runs, "--format", "json"]).stdout;
+    assert_eq!(text(&alone), text(&beside));
+}
+
 /// A folder of recorded steps of several runs.
 fn steps(folder: &str, n_runs: &str) {
     done(&["simulate", "transitions", "-o", folder, "--n-runs", n_runs, "--n-steps", "700", "--n-envs", "3"]);

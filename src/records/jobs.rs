@@ -90,6 +90,11 @@ impl JobFolder {
         Self { root: root.to_owned() }
     }
 
+    /// Whether `folder` is that of a job: what lies in it is no recording.
+    pub(super) fn is_at(folder: &Path) -> bool {
+        [JOB, PLAN].iter().all(|name| folder.join(name).is_file())
+    }
+
     /// Where it is.
     pub fn root(&self) -> &Path {
         &self.root

@@ -52,6 +52,8 @@ impl AtomicFile {
 
     fn begin(directory: &Path, destination: PathBuf, force: bool) -> io::Result<Self> {
         remove_strays(directory);
+        // Held meanwhile: an interrupt never finds a file that is made and not yet known.
+        let mut unfinished = unfinished();
         let file = tempfile::Builder::new()
             .prefix(&format!("{PREFIX}{}-", std::process::id()))
             .suffix(SUFFIX)
@@ -64,7 +66,8 @@ impl AtomicFile {
                 };
                 io::Error::new(error.kind(), format!("{}: {what}", directory.display()))
             })?;
-        unfinished().push(file.path().to_owned());
+        unfinished.push(file.path().to_owned());
+        drop(unfinished);
         // Held until the file is closed: other processes see that this one is at work. Where a file system has no
         // locks, its files are left alone.
         let _ = file.as_file().try_lock();
@@ -159,12 +162,15 @@ fn is_unlocked(path: &Path) -> bool {
         && File::open(path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
-/// Removes the temporary files of outputs under way: for an interrupt handler.
+/// Removes the temporary files of outputs under way: for whoever ends the program. No output begins afterwards.
 pub fn remove_unfinished_outputs() {
-    for path in unfinished().drain(..) {
+    let mut unfinished = unfinished();
+    for path in unfinished.drain(..) {
         // It may have been removed already; there is nobody left to tell.
         let _ = std::fs::remove_file(path);
     }
+    // Never given back: what waits for it would leave a file behind.
+    std::mem::forget(unfinished);
 }
 
 fn unfinished() -> std::sync::MutexGuard<'static, Vec<PathBuf>> {

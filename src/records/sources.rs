@@ -12,6 +12,7 @@ use walkdir::WalkDir;
 
 use super::budget::PartBudget;
 use super::error::{Problem, RecordError};
+use super::jobs::JobFolder;
 use super::layouts::{Datasets, Layout, Member, Role, is_worth_naming, views};
 use super::on_disk::{FileOnDisk, is_device, is_pipe, open_pipe};
 use super::run_names::{self, unpacked_path};
@@ -422,11 +423,12 @@ fn unreadable(folder: &Path) -> Option<PathBuf> {
     entries.map(walkdir::DirEntry::into_path).find(|path| is_worth_naming(path) && path.is_file())
 }
 
-/// Files with a known extension below `directory`, hidden ones left out.
+/// Files with a known extension below `directory`, hidden ones and those of jobs left out.
 fn search(directory: &Path, name: &str, notes: &mut Vec<String>) -> Result<Vec<PathBuf>, RecordError> {
     let mut found = Vec::new();
     let visible = |entry: &walkdir::DirEntry| {
-        entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
+        entry.depth() == 0
+            || !entry.file_name().to_string_lossy().starts_with('.') && !JobFolder::is_at(entry.path())
     };
     for entry in
         WalkDir::new(directory).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible)

@@ -134,7 +134,10 @@ impl<'a> AnalysisCache<'a> {
             result
         } else {
             self.compute(&request)?.map_err(|problem| {
-                CommandError::usage(format!("check {}: {problem}", plan.name), "see docs/formats.md")
+                CommandError::State(
+                    format!("check {}: {problem}", plan.name),
+                    "see docs/checks.md".to_owned(),
+                )
             })?
         };
         if let Some(kept) = kept {

@@ -1,5 +1,6 @@
 //! `simic normalize verify` without a state: what data sets record of themselves.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,9 @@ use crate::results::{
 
 /// Largest distance of a quantile that is no difference: what bins and conventions make.
 const QUANTILE_TOLERANCE: f64 = 0.05;
+
+/// Reasons that a message lists.
+const MOST_REASONS: usize = 4;
 
 /// What is asked.
 pub(super) struct Asked<'a> {
@@ -56,11 +60,54 @@ pub(super) fn run(asked: &Asked<'_>, context: &Context) -> Result<Outcome, Comma
             ),
         });
     }
+    check_compared(&found, asked.features)?;
     Context::check_unchanged(&files)?;
     let document = StatisticsDocument::new(settings, found).concluded();
     context
         .write(|out| write_statistics(&document, context.format(), &context.screen(), asked.n_rows, out))?;
     Ok(if document.matches { Outcome::Clean } else { Outcome::Findings })
+}
+
+/// Refuses a comparison of nothing.
+///
+/// # Errors
+/// Features that have no statistics that could be compared.
+fn check_compared(found: &[StatisticsSet], asked: &[String]) -> Result<(), CommandError> {
+    if found.iter().flat_map(|set| &set.checks).any(|check| check.n_compared > 0) {
+        return Ok(());
+    }
+    let names: Vec<&str> = found.iter().map(|set| &set.run_id[..]).collect();
+    let message = format!("nothing is compared: {} records no statistics of such features", names.join(", "));
+    let reasons = found.iter().flat_map(|set| &set.left_out);
+    let reasons: Vec<String> =
+        reasons.map(|left| format!("{}: {}", left.feature, left.reason)).take(MOST_REASONS).collect();
+    let hint = if reasons.is_empty() {
+        "look at meta/stats.json and meta/episodes".to_owned()
+    } else {
+        reasons.join("; ")
+    };
+    Err(if asked.is_empty() {
+        CommandError::State(message, hint)
+    } else {
+        CommandError::Usage { message, hint: Some(hint) }
+    })
+}
+
+/// Statistics that the set's file of all rows has of any feature.
+fn statistics_of_file(recorded: &RecordedSet) -> BTreeSet<Statistic> {
+    let overall = recorded.features.values().filter_map(|feature| feature.overall.as_ref());
+    overall.flat_map(|overall| overall.keys().copied()).collect()
+}
+
+/// A feature's statistics with those that the file of all rows has of other features and not of it: without numbers.
+fn with_missing(recorded: &RecordedFeature, of_file: &BTreeSet<Statistic>) -> RecordedFeature {
+    let mut recorded = recorded.clone();
+    if let Some(overall) = &mut recorded.overall {
+        for statistic in of_file {
+            overall.entry(*statistic).or_default();
+        }
+    }
+    recorded
 }
 
 /// Compares one data set.
@@ -82,6 +129,7 @@ fn compared(
         checks: Vec::new(),
         left_out,
     };
+    let of_file = statistics_of_file(recorded);
     let tolerances = Tolerances { moments: settings.tolerance, quantiles: settings.quantile_tolerance };
     for group in set.groups(&features)? {
         let columns = set.read(group)?;
@@ -89,7 +137,7 @@ fn compared(
         for (feature, values) in group.iter().zip(&columns.values) {
             let mut widest = 0;
             let mut of_last_axis = false;
-            for of in &alike(feature, &recorded.features[&feature.name]) {
+            for of in &alike(feature, &with_missing(&recorded.features[&feature.name], &of_file)) {
                 let dimensions = dimensions_of(feature, of);
                 let (width, episodes) = (feature.width, &columns.episodes[..]);
                 let rows = FeatureRows { values, width, dimensions, episodes };
@@ -132,25 +180,26 @@ fn chosen(set: &FeatureSet, recorded: &RecordedSet, asked: &[String]) -> Result<
     }
     let is_asked = |name: &str| asked.is_empty() || asked.iter().any(|other| other == name);
     let mut chosen = Chosen { features: Vec::new(), left_out: Vec::new() };
-    let mut leave = |feature: &str, reason: String| {
-        chosen.left_out.push(LeftOutFeature { feature: feature.to_owned(), reason });
-    };
+    let left_out = |feature: &str, reason: String| LeftOutFeature { feature: feature.to_owned(), reason };
     for feature in known.iter().filter(|feature| is_asked(&feature.name)) {
         let is_recorded = recorded.features.contains_key(&feature.name);
         if !feature.is_numeric {
-            leave(&feature.name, format!("{}: its rows are no numbers of the data files", feature.dtype));
+            let reason = format!("{}: its rows are no numbers of the data files", feature.dtype);
+            chosen.left_out.push(left_out(&feature.name, reason));
         } else if !is_recorded {
-            leave(&feature.name, "no statistics are recorded of it".to_owned());
+            chosen.left_out.push(left_out(&feature.name, "no statistics are recorded of it".to_owned()));
         } else {
+            if let (Some(file), None) = (recorded.overall, &recorded.features[&feature.name].overall) {
+                let reason = format!("{file} has no statistics of it");
+                chosen.left_out.push(left_out(&feature.name, reason));
+            }
             chosen.features.push(feature.clone());
         }
     }
     for name in recorded.features.keys().filter(|name| is_asked(name)) {
         if known.iter().all(|feature| feature.name != *name) {
-            chosen.left_out.push(LeftOutFeature {
-                feature: name.clone(),
-                reason: "recorded, and no feature of the description".to_owned(),
-            });
+            let reason = "recorded, and no feature of the description".to_owned();
+            chosen.left_out.push(left_out(name, reason));
         }
     }
     Ok(chosen)

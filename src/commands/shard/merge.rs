@@ -1,7 +1,7 @@
 //! `simic shard merge`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rayon::prelude::*;
@@ -67,6 +67,7 @@ pub(super) fn run(args: &MergeArgs, parser: &Parser<'_>, context: &Context) -> R
         let mut asked = (parser.stored)(&arguments)?;
         asked.verb.name_inputs(&job);
         let own = merged_context(&asked, context)?;
+        check_place(own.common.output.as_deref(), &job, &args.job)?;
         match asked.verb.check_view(&own).and_then(|()| asked.verb.conclude(&finds, &own)) {
             // A setting that stands there for other occasions is no mistake of this one.
             Err(CommandError::Idle { flag, reason, .. })
@@ -131,17 +132,52 @@ fn changed_settings(now: &serde_json::Value, then: &serde_json::Value) -> String
     changed.join(", ")
 }
 
-/// The common flags of the job's command, with those about output that are given now.
-fn merged_context(asked: &Asked, context: &Context) -> Result<Context, CommandError> {
-    let given = &context.common;
-    let settings =
-        [("seed", given.seed != 0), ("column", !given.column.is_empty()), ("layout", given.layout.is_some())];
-    if let Some((flag, _)) = settings.into_iter().find(|(_, is_given)| *is_given) {
+/// Refuses common flags before -- that say otherwise than the job's command how it is read and computed.
+///
+/// # Errors
+/// The first such flag.
+pub(super) fn check_same_reading(asked: &Asked, context: &Context) -> Result<(), CommandError> {
+    let (given, own) = (&context.common, &asked.context.common);
+    let others = [
+        ("seed", given.seed != 0 && given.seed != own.seed),
+        ("column", !given.column.is_empty() && given.column != own.column),
+        ("layout", given.layout.is_some() && given.layout != own.layout),
+    ];
+    match others.into_iter().find(|(_, is_other)| *is_other) {
+        None => Ok(()),
+        Some((flag, _)) => Err(CommandError::usage(
+            format!("--{flag} is a setting of the command of the job, which has another one"),
+            "name it behind -- where the job is planned: simic shard plan JOB -- VERB RUNS [flags]",
+        )),
+    }
+}
+
+/// Refuses an output in the place of what the job was computed from, or of the job.
+///
+/// # Errors
+/// As said.
+fn check_place(output: Option<&Path>, job: &JobDocument, folder: &Path) -> Result<(), CommandError> {
+    let Some(output) = output.and_then(|path| path.canonicalize().ok()) else { return Ok(()) };
+    let is_there = |path: &Path| path.canonicalize().is_ok_and(|path| path == output);
+    if let Some(name) = job.inputs.keys().find(|name| is_there(Path::new(name))) {
         return Err(CommandError::usage(
-            format!("--{flag} is a setting of the job, which was planned without it"),
-            "name it where the job is planned: simic shard plan JOB -- VERB RUNS [flags]",
+            format!("--output {name} is one of the files read"),
+            "write the result elsewhere",
         ));
     }
+    if folder.canonicalize().is_ok_and(|folder| output.starts_with(folder)) {
+        return Err(CommandError::usage(
+            format!("--output {} is a file of the job", output.display()),
+            "write the result elsewhere",
+        ));
+    }
+    Ok(())
+}
+
+/// The common flags of the job's command, with those about output that are given now.
+fn merged_context(asked: &Asked, context: &Context) -> Result<Context, CommandError> {
+    check_same_reading(asked, context)?;
+    let given = &context.common;
     let own = asked.context.common.clone();
     let when = |given: ColorArg, own: ColorArg| if given == ColorArg::Auto { own } else { given };
     let is_narrowed = given.width.is_some();

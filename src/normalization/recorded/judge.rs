@@ -262,7 +262,8 @@ impl<'a> Check<'a> {
                 }
                 let is_rounding = |d: usize| {
                     let (mean, var) = (truth.moments.mean()[d], truth.moments.var(d));
-                    (numbers[d] * numbers[d] - var).abs() <= SQUARE_ROUNDING * mean * mean
+                    numbers[d] >= 0.0
+                        && (numbers[d] * numbers[d] - var).abs() <= SQUARE_ROUNDING * mean * mean
                 };
                 (is_single && off.all(is_rounding)).then_some(Cause::SinglePrecisionSquares)
             }

@@ -48,7 +48,11 @@ impl FeatureSet {
         let mut found = RecordedSet::default();
         if let Some(value) = json(&self.beside(OVERALL))? {
             found.overall = Some(OVERALL);
-            for (feature, statistics) in value.as_object().into_iter().flatten() {
+            let Some(features) = value.as_object() else {
+                let what = "an object of features was expected".to_owned();
+                return Err(damaged(&self.beside(OVERALL), what));
+            };
+            for (feature, statistics) in features {
                 found.features.entry(feature.clone()).or_default().overall = Some(statistics_of(statistics));
             }
             found.text = Some(value);
@@ -78,7 +82,9 @@ impl FeatureSet {
             let episode = episode.ok_or_else(|| failed("no episode_index".to_owned()))?;
             for (feature, statistics) in value.get("stats").and_then(Value::as_object).into_iter().flatten() {
                 let feature = found.features.entry(feature.clone()).or_default();
-                feature.episodes.insert(episode, statistics_of(statistics));
+                if feature.episodes.insert(episode, statistics_of(statistics)).is_some() {
+                    return Err(failed(format!("episode {episode} comes once more")));
+                }
             }
         }
         Ok(())
@@ -121,7 +127,11 @@ fn read_table(table: &Table, found: &mut RecordedSet) -> Result<(), RecordError>
             let Some(rows) = arrays.first().and_then(|array| rows_of(&**array, n_rows)) else { continue };
             let feature = found.features.entry(feature.to_owned()).or_default();
             for (row, numbers) in rows.into_iter().enumerate().filter(|(_, numbers)| !numbers.is_empty()) {
-                feature.episodes.entry(episodes.get(row)).or_default().insert(statistic, numbers);
+                let episode = episodes.get(row);
+                if feature.episodes.entry(episode).or_default().insert(statistic, numbers).is_some() {
+                    let what = format!("episode {episode} comes once more");
+                    return Err(RecordError::file(table.name(), Problem::DamagedDescription(what)));
+                }
             }
         }
     }

@@ -34,6 +34,8 @@ pub(super) fn read(name: &str, bytes: &[u8]) -> Result<Log, RecordError> {
             Err(error) => return Err(damaged(name, FORMAT, format!("line {}: {error}", number + 1))),
         }
     }
+    // What never is a number is no figure.
+    log.points.retain(|_, points| points.iter().any(|point| !point.value.is_nan()));
     Ok(log)
 }
 
@@ -44,6 +46,10 @@ fn add(log: &mut Log, prefix: &str, object: &Map<String, Value>, line: usize, de
             Value::Number(number) => {
                 let value = number.as_f64().unwrap_or(f64::NAN);
                 log.points.entry(tag).or_default().push(Point { place: line as f64, value });
+            }
+            // NaN and infinities: figures that are not finite.
+            Value::Null => {
+                log.points.entry(tag).or_default().push(Point { place: line as f64, value: f64::NAN });
             }
             Value::Object(inner) if depth < MAX_DEPTH && !LEFT_OUT.contains(&&tag[..]) => {
                 add(log, &tag, inner, line, depth + 1);
@@ -70,5 +76,14 @@ mod tests {
             log.points["env_runners/episode_return_mean"].iter().map(|p| p.value).collect();
         assert_eq!((values, log.notes.len()), (vec![10.5, 12.0], 1));
         assert!(read("r", b"{\"a\": \n{\"a\": 1}\n").is_err());
+    }
+
+    #[test]
+    fn figures_that_are_not_finite_are_kept_where_there_are_others() {
+        let log = read("r", b"{\"a\": 1, \"b\": null}\n{\"a\": NaN, \"b\": NaN}\n{\"a\": -Infinity}\n");
+        let log = log.expect("figures");
+        assert_eq!(log.points.keys().collect::<Vec<_>>(), ["a"]);
+        let is_finite: Vec<bool> = log.points["a"].iter().map(|point| point.value.is_finite()).collect();
+        assert_eq!(is_finite, [true, false, false]);
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn read(name: &str, bytes: &[u8]) -> Result<Log, RecordError> {
         ..Log::default()
     };
     let table = Table { name, format: MONITOR, first_line: 2 };
-    let columns = table.read(&rest[rest.len().min(1)..])?;
+    let columns = table.read(&rest[rest.len().min(1)..], &mut log.notes)?;
     let of = |column: &str| columns.iter().find(|(name, _)| name == column).map(|(_, cells)| cells);
     let (Some(returns), Some(lengths)) = (of("r"), of("l")) else {
         return Err(damaged(name, MONITOR, "no columns r and l"));
@@ -43,7 +43,7 @@ pub(super) fn read(name: &str, bytes: &[u8]) -> Result<Log, RecordError> {
 pub(super) fn read_progress(name: &str, bytes: &[u8]) -> Result<Log, RecordError> {
     let table = Table { name, format: PROGRESS, first_line: 1 };
     let mut log = Log::default();
-    for (tag, cells) in table.read(bytes)? {
+    for (tag, cells) in table.read(bytes, &mut log.notes)? {
         let points: Vec<Point> =
             cells.into_iter().map(|(row, value)| Point { place: row as f64, value }).collect();
         if !points.is_empty() {
@@ -65,13 +65,22 @@ type Cells = Vec<(usize, f64)>;
 
 impl Table<'_> {
     /// Columns of numbers; cells that are empty are left out, a column with text in it is none.
-    fn read(&self, bytes: &[u8]) -> Result<Vec<(String, Cells)>, RecordError> {
+    ///
+    /// A last line without its end and with too few cells is one that the trainer did not get to write.
+    fn read(&self, bytes: &[u8], notes: &mut Vec<String>) -> Result<Vec<(String, Cells)>, RecordError> {
+        let n_whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
         let headers = reader.headers().map_err(|error| damaged(self.name, self.format, error.to_string()))?;
         let names: Vec<String> = headers.iter().map(|name| name.trim().to_owned()).collect();
         let mut columns: Vec<Option<Cells>> = vec![Some(Vec::new()); names.len()];
         for (row, record) in reader.records().enumerate() {
             let record = record.map_err(|error| damaged(self.name, self.format, error.to_string()))?;
+            let start = record.position().map_or(0, csv::Position::byte);
+            if start >= n_whole as u64 && record.len() < names.len() {
+                let line = row + self.first_line + 1;
+                notes.push(format!("{}: line {line} is cut off, as a stopped trainer leaves it", self.name));
+                break;
+            }
             if record.len() > names.len() {
                 let detail = format!(
                     "line {}: {} cells under {} columns",
@@ -117,6 +126,8 @@ mod tests {
         assert_eq!(log.task.as_deref(), Some("CartPole-v1"));
         assert_eq!((values(&log, "return"), values(&log, "length")), (vec![10.0, 21.5], vec![10.0, 21.0]));
         assert_eq!(log.points["return"][1].place, 101.5);
+        let cut = read("m", format!("{text}1").as_bytes()).expect("figures");
+        assert_eq!((&cut.points, cut.notes.len()), (&log.points, 1));
         assert!(read("m", b"#{nothing\nr,l,t\n1,1,1\n").is_err());
         assert!(read("m", b"#{}\na,b\n1,2\n").is_err());
         assert!(read("m", b"#{}\nr,l,t\n").is_err());

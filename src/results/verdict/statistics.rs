@@ -84,12 +84,18 @@ fn worst(set: &StatisticsSet) -> Option<String> {
     let row = rows.max_by(|a, b| by_distance(a).unwrap_or(0.0).total_cmp(&by_distance(b).unwrap_or(0.0)))?;
     let worst = row.worst.as_ref()?;
     let episode = worst.episode.map_or_else(String::new, |episode| format!(" in episode {episode}"));
+    let shown = |format: fn(f64) -> String| {
+        (worst.recorded.map_or_else(|| "no number".to_owned(), format), format(worst.expected))
+    };
+    // Digits enough to see that they differ.
+    let (recorded, expected) = match shown(brief) {
+        (recorded, expected) if recorded == expected => shown(|value| value.to_string()),
+        both => both,
+    };
     Some(format!(
-        "Farthest off is {} of {}{episode}: {} where the rows have {}.",
+        "Farthest off is {} of {}{episode}: {recorded} where the rows have {expected}.",
         row.statistic,
         set.place(row),
-        worst.recorded.map_or_else(|| "no number".to_owned(), brief),
-        brief(worst.expected)
     ))
 }
 
