@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::task::{BUG, Divisible, Finds, JobTask};
+use super::task::{BUG, Divisible, Finds, JobTask, SKIPS_TOGETHER};
 use crate::attribution::{AblationResult, GameResult, InteractionResult};
 use crate::commands::analyze::ablation::{self, AblationArgs};
 use crate::commands::analyze::games::{Share, coalition_options, read_games, warn_of_twins};
@@ -116,17 +116,13 @@ pub(super) fn divisible<V: GameVerb>(
     let found = DivisibleCoalitions::open(files, &coalition_options(values, reading), &progress)?;
     drop(progress);
     found.notes.iter().for_each(|note| context.console.note(note));
-    let mut undivided = Vec::new();
-    // A file that none of its parts could be read of is left out as a file: one task has to know all of them.
-    let divides_files = reading.on_bad == OnBad::Error;
-    if !divides_files && found.files.iter().any(|file| file.parts.len() > 1) {
-        undivided.push("--on-bad skip tells of whole files: each is read by one task".to_owned());
-    }
+    let is_whole = reading.on_bad == OnBad::Skip;
+    let undivided = if is_whole { vec![SKIPS_TOGETHER.to_owned()] } else { Vec::new() };
     let units = found.files.iter().map(units_of).collect();
     Ok(Divisible {
         files: found.files.into_iter().map(|file| file.file).collect(),
         units,
-        how: Division { target_bytes: 0, divides_files, divides_games: true, is_whole: false },
+        how: Division { target_bytes: 0, divides_files: !is_whole, divides_games: !is_whole, is_whole },
         undivided,
         recording: JobRecording {
             values: found.values,

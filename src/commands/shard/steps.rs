@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::games::units_of;
-use super::task::{BUG, Divisible, Find, Finds, JobTask};
+use super::task::{BUG, Divisible, Find, Finds, JobTask, SKIPS_TOGETHER};
 use crate::commands::normalize::OutputPaths;
 use crate::commands::normalize::compare::{self, CompareArgs};
 use crate::commands::normalize::extent::Extent;
@@ -14,7 +14,7 @@ use crate::commands::normalize::step_options;
 use crate::commands::normalize::verify::{self, VerifyArgs};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::records::{InputFile, StepOptions, StepRecording};
-use crate::results::{JobRecording, RuleAnalysis, Skipped, VerificationDocument};
+use crate::results::{JobRecording, OnBad, RuleAnalysis, Skipped, VerificationDocument};
 use crate::shards::{Division, FoundRuns, RunOutcome, divide, from_bytes, to_bytes};
 
 /// How a recording of steps can be divided under a rule.
@@ -64,7 +64,8 @@ fn divided(
         "files have different columns, and some say how others are read: one task reads all; simic convert makes them alike"
             .to_owned()
     });
-    let undivided: Vec<String> = why_whole.or(not_uniform).into_iter().collect();
+    let skips = (options.on_bad == OnBad::Skip).then(|| SKIPS_TOGETHER.to_owned());
+    let undivided: Vec<String> = why_whole.or(skips).or(not_uniform).into_iter().collect();
     Ok(Divisible {
         units: found.iter().map(units_of).collect(),
         files: found.into_iter().map(|file| file.file).collect(),

@@ -50,6 +50,11 @@ impl From<Vec<u8>> for Find {
     }
 }
 
+/// Why a recording is read by one task where bad rows are left out: which they are, and whether anything is left of a file, the
+/// files beside it decide.
+pub(super) const SKIPS_TOGETHER: &str =
+    "--on-bad skip: what is left out of a file depends on the files beside it, one task reads all";
+
 /// What to do where this program has contradicted itself.
 pub(super) const BUG: &str = "this is a mistake of simic's: run the command on one machine, and report it";
 
