@@ -503,7 +503,7 @@ fn a_merge_destroys_neither_its_input_nor_its_job() {
 #[test]
 fn a_job_among_recordings_is_no_recording() {
     let (_directory, path) = folder();
-    let (runs, rows) = (path("runs/"), path("rows.arrow"));
+    let (runs, rows) = (path("runs/"), path("rows.parquet"));
     steps(&runs, "2");
     let alone = done(&["normalize", "stats", &runs, "--format", "json"]).stdout;
     let job = format!("{runs}/job");
@@ -668,9 +668,16 @@ fn recordings_with_faults_are_the_same_over_any_number_of_tasks() {
         is_what_one_machine_prints(&runs, command, &["json", "table"], &[1, 3, 64]);
     }
     // Files of other widths, and one that nothing is left of.
-    std::fs::write(format!("{runs}/5.csv"), "episode,step,obs_0,obs_1,obs_2\n0,0,1,2,3\n").expect("written");
-    std::fs::write(format!("{runs}/6.csv"), "episode,step,obs_0,obs_1\n0,0,nan,nan\n").expect("written");
-    is_what_one_machine_prints(&runs, "normalize stats --on-bad skip", &["json"], &[1, 64]);
+    let mixed = path("mixed");
+    std::fs::create_dir(&mixed).expect("made");
+    for (name, observation) in [("a", "[1,2,3]"), ("b", "[1,2,3,4]"), ("c", "null")] {
+        let row = |step: usize| {
+            format!("{{\"run_id\":\"{name}\",\"episode\":0,\"step\":{step},\"obs\":{observation}}}\n")
+        };
+        std::fs::write(format!("{mixed}/{name}.ndjson"), (0..9).map(row).collect::<String>())
+            .expect("written");
+    }
+    is_what_one_machine_prints(&mixed, "normalize stats --on-bad skip", &["json"], &[1, 64]);
     let job = path("job");
     let n = planned(&job, "1", &["normalize", "stats", &runs, "--on-bad", "skip", "--carry-over"]);
     assert_eq!(n, 1);

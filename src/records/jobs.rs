@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::baselines::fingerprint;
+use super::job_files::{JOB, PLAN};
 use super::output::AtomicFile;
 use crate::results::{JOB_SCHEMA, JobDocument, TaskRow, fnv1a};
 
@@ -15,8 +16,6 @@ use crate::results::{JOB_SCHEMA, JobDocument, TaskRow, fnv1a};
 /// end of most tells where everything in them lies.
 const FINGERPRINT_BYTES: u64 = 64 << 10;
 
-const JOB: &str = "job.json";
-const PLAN: &str = "plan.jsonl";
 const PARTS: &str = "parts";
 /// Where parts are written before they are moved into place: a folder of a hundred thousand parts need not be searched for
 /// what killed tasks have left.
@@ -88,11 +87,6 @@ impl JobFolder {
     /// The folder at `root`, whatever is there.
     pub fn at(root: &Path) -> Self {
         Self { root: root.to_owned() }
-    }
-
-    /// Whether `folder` is that of a job: what lies in it is no recording.
-    pub(super) fn is_at(folder: &Path) -> bool {
-        [JOB, PLAN].iter().all(|name| folder.join(name).is_file())
     }
 
     /// Where it is.

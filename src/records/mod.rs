@@ -23,6 +23,7 @@ mod inspect;
 mod ipc;
 mod ipc_dictionaries;
 mod ipc_sizes;
+mod job_files;
 mod jobs;
 mod layouts;
 mod listed;

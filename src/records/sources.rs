@@ -12,7 +12,7 @@ use walkdir::WalkDir;
 
 use super::budget::PartBudget;
 use super::error::{Problem, RecordError};
-use super::jobs::JobFolder;
+use super::job_files::is_job;
 use super::layouts::{Datasets, Layout, Member, Role, is_worth_naming, views};
 use super::on_disk::{FileOnDisk, is_device, is_pipe, open_pipe};
 use super::run_names::{self, unpacked_path};
@@ -427,8 +427,7 @@ fn unreadable(folder: &Path) -> Option<PathBuf> {
 fn search(directory: &Path, name: &str, notes: &mut Vec<String>) -> Result<Vec<PathBuf>, RecordError> {
     let mut found = Vec::new();
     let visible = |entry: &walkdir::DirEntry| {
-        entry.depth() == 0
-            || !entry.file_name().to_string_lossy().starts_with('.') && !JobFolder::is_at(entry.path())
+        entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.') && !is_job(entry.path())
     };
     for entry in
         WalkDir::new(directory).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible)

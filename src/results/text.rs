@@ -187,6 +187,8 @@ pub fn short(value: f64) -> String {
         let decimals = decimals(std::iter::once(value));
         let text = fixed(Some(value), decimals);
         if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    } else if !value.is_finite() {
+        value.to_string()
     } else {
         let text = format!("{value:.3e}");
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));

@@ -1,0 +1,14 @@
+//! Files that make a folder that of a job.
+
+use std::path::Path;
+
+/// What is asked, and of which input.
+pub(super) const JOB: &str = "job.json";
+
+/// Its tasks, one a line.
+pub(super) const PLAN: &str = "plan.jsonl";
+
+/// Whether `folder` is that of a job: what lies in it is no recording.
+pub(super) fn is_job(folder: &Path) -> bool {
+    [JOB, PLAN].iter().all(|name| folder.join(name).is_file())
+}
