@@ -34,7 +34,7 @@ class ShardedJob(unittest.TestCase):
 
     def plan(self) -> bytes:
         """Plans several tasks; gives the bytes that their merge has to be."""
-        command = ["analyze", "shapley", CAMPAIGN, DIGITS, "--on-bad", "skip"]
+        command = ["analyze", "shapley", CAMPAIGN, DIGITS]
         simic.run(["shard", "plan", self.job, "--target-bytes", "1KB", "--", *command])
         return simic.run([*command, "--format", "json"]).stdout
 
