@@ -5,6 +5,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::folders::copied;
+
 const FIXTURES: &str = "fixtures/layouts/lerobot";
 const ARM: &str = "fixtures/layouts/lerobot/v3.0/arm";
 const OLD_ARM: &str = "fixtures/layouts/lerobot/v2.1/arm";
@@ -28,19 +30,6 @@ fn verified(arguments: &[&str]) -> (i32, Value) {
 fn json(path: &str) -> Value {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     serde_json::from_str(&text).expect("JSON")
-}
-
-fn copied(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("created");
-    for entry in std::fs::read_dir(from).expect("readable") {
-        let entry = entry.expect("readable").path();
-        let to = to.join(entry.file_name().expect("a name"));
-        if entry.is_dir() {
-            copied(&entry, &to);
-        } else {
-            std::fs::copy(&entry, &to).expect("copied");
-        }
-    }
 }
 
 /// A copy of a data set that can be changed.

@@ -12,6 +12,7 @@ mod documents;
 mod drift;
 mod engines;
 mod flags;
+mod folders;
 mod full_disk;
 mod gallery;
 mod honest_records;

@@ -54,47 +54,10 @@ pub fn summarize_players(games: &[GameResult], inference: &Inference) -> Summary
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::sync::Arc;
 
     use super::*;
+    use crate::attribution::Method;
     use crate::attribution::slot_order::natural_order;
-    use crate::attribution::{GameKey, Method, PlayerValue};
-
-    fn game(run: &str, episode: i64, env_id: i64, values: &[(&str, f64)]) -> GameResult {
-        GameResult {
-            key: GameKey { group: Arc::default(), run_id: Arc::from(run), episode, env_id, batch: None },
-            slot_ids: values.iter().map(|(id, _)| (*id).to_owned()).collect(),
-            n_coalitions: 4,
-            method: Method::Exact,
-            baseline: Some(0.0),
-            full: Some(1.0),
-            efficiency_gap: Some(0.0),
-            biased: false,
-            antithetic: None,
-            relative_efficiency: None,
-            convergence: None,
-            unpaired_walks: 0,
-            bad_walks: 0,
-            n_copies: 0,
-            n_recorded_walks: 0,
-            scale: 1.0,
-            marginal_deviations: None,
-            next_evaluation: None,
-            kernel: None,
-            players: values
-                .iter()
-                .map(|(_, value)| PlayerValue {
-                    shapley: Some(*value),
-                    sd: None,
-                    standard_error: None,
-                    noise_error: None,
-                    n_samples: 1,
-                    interval: None,
-                    bounds: None,
-                })
-                .collect(),
-        }
-    }
 
     fn level() -> ConfidenceLevel {
         ConfidenceLevel::new(0.95).expect("a level")
@@ -103,8 +66,11 @@ mod tests {
     #[test]
     fn games_of_one_episode_are_averaged_first() {
         // Episode means 2 and 6: mean 4, sd sqrt(8), stderr 2, t = 2 with one degree: p = 0.29516723530086653.
-        let games =
-            [game("a", 0, 0, &[("x", 1.0)]), game("a", 0, 1, &[("x", 3.0)]), game("a", 1, 0, &[("x", 6.0)])];
+        let games = [
+            GameResult::of_values("a", 0, 0, &[("x", 1.0)]),
+            GameResult::of_values("a", 0, 1, &[("x", 3.0)]),
+            GameResult::of_values("a", 1, 0, &[("x", 6.0)]),
+        ];
         let summary =
             &summarize(&games, ClusterRequest::Episode, level(), IntervalMethod::StudentT).players[0];
         assert_eq!((summary.mean, summary.n_units, summary.n_games), (4.0, 2, 3));
@@ -123,7 +89,7 @@ mod tests {
             let games: Vec<GameResult> = values
                 .iter()
                 .zip(0..)
-                .map(|(value, episode)| game("a", episode, 0, &[("x", *value)]))
+                .map(|(value, episode)| GameResult::of_values("a", episode, 0, &[("x", *value)]))
                 .collect();
             summarize(&games, ClusterRequest::Episode, level(), IntervalMethod::StudentT).players.remove(0)
         };
@@ -137,8 +103,11 @@ mod tests {
 
     #[test]
     fn a_biased_mean_has_no_interval_and_no_test() {
-        let mut games =
-            [game("a", 0, 0, &[("x", 1.0)]), game("a", 1, 0, &[("x", 2.0)]), game("a", 2, 0, &[("x", 4.0)])];
+        let mut games = [
+            GameResult::of_values("a", 0, 0, &[("x", 1.0)]),
+            GameResult::of_values("a", 1, 0, &[("x", 2.0)]),
+            GameResult::of_values("a", 2, 0, &[("x", 4.0)]),
+        ];
         games[1].biased = true;
         games[1].method = Method::Kernel;
         let found =
@@ -151,9 +120,9 @@ mod tests {
     #[test]
     fn an_absent_slot_is_not_zero() {
         let games = [
-            game("a", 0, 0, &[("x", 1.0), ("y", 5.0)]),
-            game("a", 1, 0, &[("x", 2.0)]),
-            game("a", 2, 0, &[("x", 3.0), ("y", 7.0)]),
+            GameResult::of_values("a", 0, 0, &[("x", 1.0), ("y", 5.0)]),
+            GameResult::of_values("a", 1, 0, &[("x", 2.0)]),
+            GameResult::of_values("a", 2, 0, &[("x", 3.0), ("y", 7.0)]),
         ];
         let summaries = summarize(&games, ClusterRequest::Episode, level(), IntervalMethod::StudentT).players;
         assert_eq!((summaries[1].term.as_str(), summaries[1].mean, summaries[1].n_units), ("y", 6.0, 2));

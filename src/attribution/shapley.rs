@@ -158,6 +158,44 @@ pub struct GameResult {
     pub players: Vec<PlayerValue>,
 }
 
+#[cfg(test)]
+impl GameResult {
+    /// A game of exact values, which nothing else is known of.
+    pub(super) fn of_values(run: &str, episode: i64, env_id: i64, values: &[(&str, f64)]) -> Self {
+        let value = |(_, value): &(&str, f64)| PlayerValue {
+            shapley: Some(*value),
+            sd: None,
+            standard_error: None,
+            noise_error: None,
+            n_samples: 1,
+            interval: None,
+            bounds: None,
+        };
+        Self {
+            key: GameKey { group: Arc::default(), run_id: Arc::from(run), episode, env_id, batch: None },
+            slot_ids: values.iter().map(|(id, _)| (*id).to_owned()).collect(),
+            n_coalitions: 4,
+            method: Method::Exact,
+            baseline: Some(0.0),
+            full: Some(1.0),
+            efficiency_gap: Some(0.0),
+            biased: false,
+            antithetic: None,
+            relative_efficiency: None,
+            convergence: None,
+            unpaired_walks: 0,
+            bad_walks: 0,
+            n_copies: 0,
+            n_recorded_walks: 0,
+            scale: 1.0,
+            marginal_deviations: None,
+            next_evaluation: None,
+            kernel: None,
+            players: values.iter().map(value).collect(),
+        }
+    }
+}
+
 /// An evaluation that was not recorded, and what it would bring.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NextEvaluation {

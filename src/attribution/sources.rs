@@ -259,13 +259,11 @@ fn fewest(is_enough: impl Fn(u64) -> bool) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use rand::RngExt;
 
     use super::*;
     use crate::attribution::inference::summarize_players;
-    use crate::attribution::{ClusterRequest, PlayerValue, Summary};
+    use crate::attribution::{ClusterRequest, Summary};
     use crate::stats::{ConfidenceLevel, IntervalMethod, StreamKey, random_stream};
 
     fn inference(cluster: ClusterRequest) -> Inference {
@@ -273,36 +271,9 @@ mod tests {
     }
 
     fn game(run: &str, episode: i64, env_id: i64, value: f64, error: Option<f64>) -> GameResult {
-        GameResult {
-            key: GameKey { run_id: run.into(), episode, env_id, batch: None, group: Arc::new([]) },
-            slot_ids: ["x".to_owned()].into(),
-            n_coalitions: 2,
-            method: Method::Exact,
-            baseline: Some(0.0),
-            full: Some(value),
-            efficiency_gap: Some(0.0),
-            biased: false,
-            antithetic: None,
-            relative_efficiency: None,
-            convergence: None,
-            unpaired_walks: 0,
-            bad_walks: 0,
-            n_copies: 0,
-            n_recorded_walks: 0,
-            scale: 1.0,
-            marginal_deviations: None,
-            next_evaluation: None,
-            kernel: None,
-            players: vec![PlayerValue {
-                shapley: Some(value),
-                sd: None,
-                standard_error: error,
-                noise_error: None,
-                n_samples: 1,
-                interval: None,
-                bounds: None,
-            }],
-        }
+        let mut game = GameResult::of_values(run, episode, env_id, &[("x", value)]);
+        game.players[0].standard_error = error;
+        GameResult { n_coalitions: 2, full: Some(value), ..game }
     }
 
     fn found(games: &[GameResult], asked: &Inference) -> (PlayerSources, Summary) {

@@ -156,40 +156,12 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribution::{ClusterRequest, GameKey, Method, PlayerValue};
+    use crate::attribution::ClusterRequest;
     use crate::stats::ConfidenceLevel;
 
     fn game(run: &str, episode: i64, env_id: i64, value: f64) -> GameResult {
-        GameResult {
-            key: GameKey { run_id: run.into(), episode, env_id, batch: None, group: [].into() },
-            slot_ids: ["x".to_owned()].into(),
-            n_coalitions: 2,
-            method: Method::Exact,
-            baseline: Some(0.0),
-            full: Some(value),
-            efficiency_gap: Some(0.0),
-            biased: false,
-            antithetic: None,
-            relative_efficiency: None,
-            convergence: None,
-            unpaired_walks: 0,
-            bad_walks: 0,
-            n_copies: 0,
-            n_recorded_walks: 0,
-            scale: 10.0,
-            marginal_deviations: None,
-            next_evaluation: None,
-            kernel: None,
-            players: vec![PlayerValue {
-                shapley: Some(value),
-                sd: None,
-                standard_error: None,
-                noise_error: None,
-                n_samples: 1,
-                interval: None,
-                bounds: None,
-            }],
-        }
+        let game = GameResult::of_values(run, episode, env_id, &[("x", value)]);
+        GameResult { n_coalitions: 2, full: Some(value), scale: 10.0, ..game }
     }
 
     fn of(games: &[GameResult]) -> Trend {
