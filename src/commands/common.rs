@@ -168,6 +168,26 @@ pub struct Context {
     holds: OutputHolds,
 }
 
+/// Files on disk with their names.
+pub(super) fn on_disk(files: &[InputFile]) -> impl Iterator<Item = (&str, &Path)> {
+    files.iter().filter_map(|file| Some((&file.name[..], file.path_on_disk()?)))
+}
+
+/// The name of the file among `read` that an output would replace.
+pub(super) fn read_at<'a>(
+    output: &Path,
+    read: impl IntoIterator<Item = (&'a str, &'a Path)>,
+) -> Option<&'a str> {
+    let output = output.canonicalize().ok()?;
+    let is_there = |path: &Path| path.canonicalize().is_ok_and(|path| path == output);
+    read.into_iter().find(|(_, path)| is_there(path)).map(|(name, _)| name)
+}
+
+/// An output in the place of a file that is read.
+pub(super) fn is_read(what: &str) -> CommandError {
+    CommandError::usage(format!("{what} is one of the files read"), "write the result elsewhere")
+}
+
 impl Context {
     /// A context for these flags of a command whose `--output` is to hold this.
     pub fn new(common: CommonArgs, holds: OutputHolds) -> Self {
@@ -289,15 +309,10 @@ impl Context {
         for note in &discovered.notes {
             self.console.note(note);
         }
-        let output = self.common.output.as_deref().and_then(|path| path.canonicalize().ok());
-        let is_output = |file: &&InputFile| {
-            output.is_some() && file.path_on_disk().and_then(|path| path.canonicalize().ok()) == output
-        };
-        if let Some(file) = discovered.files.iter().find(is_output) {
-            return Err(CommandError::usage(
-                format!("--output {} is one of the files read", file.name),
-                "write the result elsewhere",
-            ));
+        if let Some(output) = &self.common.output
+            && let Some(name) = read_at(output, on_disk(&discovered.files))
+        {
+            return Err(is_read(&format!("--output {name}")));
         }
         Ok(discovered)
     }

@@ -19,8 +19,8 @@ pub mod shard;
 pub mod simulate;
 mod terminal;
 
-use common::refuse_doubled;
 pub use common::{ColorArg, CommonArgs, Context};
+use common::{is_read, on_disk, read_at, refuse_doubled};
 use completeness::Completeness;
 pub use error::{CommandError, Outcome};
 pub use formats::{FormatArg, OutputHolds};

@@ -9,7 +9,7 @@ use super::pipeline::BatchedBlock;
 use super::plan::Plan;
 use super::stored::reward_scale;
 use crate::commands::simulate::CompressionArg;
-use crate::commands::{CommandError, Context};
+use crate::commands::{CommandError, Context, is_read, on_disk, read_at};
 use crate::records::{
     AtomicFile, InputFile, NormalizedValues, NormalizedWriter, RowFormat, StateSpan, StepRecording,
     StoredState, TraceRows, TraceWriter,
@@ -174,17 +174,9 @@ impl OutputPaths {
     /// # Errors
     /// A trace or a state that is one of the files.
     pub(super) fn check_inputs(&self, files: &[InputFile]) -> Result<(), CommandError> {
-        let place = |path: &Path| path.canonicalize().ok();
-        for output in [&self.trace, &self.state].into_iter().flatten() {
-            let clash = files
-                .iter()
-                .find(|file| place(output).is_some() && file.path_on_disk().and_then(place) == place(output));
-            if let Some(file) = clash {
-                return Err(CommandError::usage(
-                    format!("{} is one of the files read", file.name),
-                    "write the result elsewhere",
-                ));
-            }
+        let outputs = [&self.trace, &self.state].into_iter().flatten();
+        if let Some(name) = outputs.into_iter().find_map(|output| read_at(output, on_disk(files))) {
+            return Err(is_read(name));
         }
         Ok(())
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::commands::{CommandError, Context, Outcome};
+use crate::commands::{CommandError, Context, Outcome, is_read, on_disk, read_at};
 use crate::normalization::{
     FeatureRows, FeatureTruth, JudgedFeature, RecordedFeature, Statistic, Tolerances, USUAL_LEVELS, judge,
 };
@@ -272,9 +272,8 @@ impl PreparedStatistics {
                 "name the folder of one data set, the one with meta/info.json",
             ));
         };
-        if files.iter().any(|file| file.path_on_disk().is_some_and(|read| is_same(read, path))) {
-            let message = format!("--lerobot-stats-out {} is one of the files read", path.display());
-            return Err(CommandError::usage(message, "write the result elsewhere"));
+        if read_at(path, on_disk(files)).is_some() {
+            return Err(is_read(&format!("--lerobot-stats-out {}", path.display())));
         }
         let recorded = set.recorded()?;
         let all = set.features();
@@ -314,9 +313,4 @@ impl PreparedStatistics {
         self.file.commit().map_err(|source| CommandError::Output { target, source })?;
         Ok(self.name)
     }
-}
-
-fn is_same(a: &Path, b: &Path) -> bool {
-    let place = |path: &Path| -> Option<PathBuf> { path.canonicalize().ok() };
-    place(a).is_some_and(|a| place(b) == Some(a))
 }

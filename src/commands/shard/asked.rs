@@ -27,6 +27,28 @@ pub(crate) struct Asked {
     pub(crate) added: BTreeMap<String, String>,
 }
 
+impl Asked {
+    /// Refuses common flags before -- that say otherwise than the job's command how it is read and computed.
+    ///
+    /// # Errors
+    /// The first such flag.
+    pub(super) fn check_same_reading(&self, context: &Context) -> Result<(), CommandError> {
+        let (given, own) = (&context.common, &self.context.common);
+        let others = [
+            ("seed", given.seed != 0 && given.seed != own.seed),
+            ("column", !given.column.is_empty() && given.column != own.column),
+            ("layout", given.layout.is_some() && given.layout != own.layout),
+        ];
+        match others.into_iter().find(|(_, is_other)| *is_other) {
+            None => Ok(()),
+            Some((flag, _)) => Err(CommandError::usage(
+                format!("--{flag} is a setting of the command of the job, which has another one"),
+                "name it behind -- where the job is planned: simic shard plan JOB -- VERB RUNS [flags]",
+            )),
+        }
+    }
+}
+
 /// A verb whose work is that of its runs or games, one by one.
 #[derive(Debug)]
 pub(crate) enum ShardedVerb {

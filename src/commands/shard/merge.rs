@@ -10,7 +10,7 @@ use super::asked::Asked;
 use super::task::Finds;
 use super::{Parser, VERSION};
 use crate::commands::common::ColorArg;
-use crate::commands::{CommandError, CommonArgs, Context, Outcome};
+use crate::commands::{CommandError, CommonArgs, Context, Outcome, is_read, read_at};
 use crate::records::JobFolder;
 use crate::results::{JobDocument, settings_hash};
 use crate::shards::MergeError;
@@ -132,39 +132,16 @@ fn changed_settings(now: &serde_json::Value, then: &serde_json::Value) -> String
     changed.join(", ")
 }
 
-/// Refuses common flags before -- that say otherwise than the job's command how it is read and computed.
-///
-/// # Errors
-/// The first such flag.
-pub(super) fn check_same_reading(asked: &Asked, context: &Context) -> Result<(), CommandError> {
-    let (given, own) = (&context.common, &asked.context.common);
-    let others = [
-        ("seed", given.seed != 0 && given.seed != own.seed),
-        ("column", !given.column.is_empty() && given.column != own.column),
-        ("layout", given.layout.is_some() && given.layout != own.layout),
-    ];
-    match others.into_iter().find(|(_, is_other)| *is_other) {
-        None => Ok(()),
-        Some((flag, _)) => Err(CommandError::usage(
-            format!("--{flag} is a setting of the command of the job, which has another one"),
-            "name it behind -- where the job is planned: simic shard plan JOB -- VERB RUNS [flags]",
-        )),
-    }
-}
-
 /// Refuses an output in the place of what the job was computed from, or of the job.
 ///
 /// # Errors
 /// As said.
 fn check_place(output: Option<&Path>, job: &JobDocument, folder: &Path) -> Result<(), CommandError> {
-    let Some(output) = output.and_then(|path| path.canonicalize().ok()) else { return Ok(()) };
-    let is_there = |path: &Path| path.canonicalize().is_ok_and(|path| path == output);
-    if let Some(name) = job.inputs.keys().find(|name| is_there(Path::new(name))) {
-        return Err(CommandError::usage(
-            format!("--output {name} is one of the files read"),
-            "write the result elsewhere",
-        ));
+    let Some(output) = output else { return Ok(()) };
+    if let Some(name) = read_at(output, job.inputs.keys().map(|name| (&name[..], Path::new(name)))) {
+        return Err(is_read(&format!("--output {name}")));
     }
+    let Ok(output) = output.canonicalize() else { return Ok(()) };
     if folder.canonicalize().is_ok_and(|folder| output.starts_with(folder)) {
         return Err(CommandError::usage(
             format!("--output {} is a file of the job", output.display()),
@@ -176,7 +153,7 @@ fn check_place(output: Option<&Path>, job: &JobDocument, folder: &Path) -> Resul
 
 /// The common flags of the job's command, with those about output that are given now.
 fn merged_context(asked: &Asked, context: &Context) -> Result<Context, CommandError> {
-    check_same_reading(asked, context)?;
+    asked.check_same_reading(context)?;
     let given = &context.common;
     let own = asked.context.common.clone();
     let when = |given: ColorArg, own: ColorArg| if given == ColorArg::Auto { own } else { given };

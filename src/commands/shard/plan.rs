@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::asked::Asked;
-use super::merge::check_same_reading;
 use super::task::Divisible;
 use super::{Parser, VERSION};
 use crate::commands::memory::parse_bytes;
@@ -109,7 +108,7 @@ fn understood(
     let mut without = BTreeSet::new();
     loop {
         let asked = (parser.typed)(&args.command, &without)?;
-        check_same_reading(&asked, context)?;
+        asked.check_same_reading(context)?;
         let settings =
             asked.verb.check_view(&asked.context).and_then(|()| asked.verb.settings(&asked.context));
         match settings {
