@@ -112,7 +112,7 @@ pub struct PlayerValue {
     pub bounds: Option<ShapleyBounds>,
 }
 
-/// The values of one game.
+/// The values of one game: there may be millions, so what few of them have lies elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GameResult {
     /// Which game.
@@ -136,7 +136,7 @@ pub struct GameResult {
     /// Variance of as many independent permutations over that of the units; `None` where units are single permutations.
     pub relative_efficiency: Option<f64>,
     /// How sampled values settle, where it is asked for.
-    pub convergence: Option<Convergence>,
+    pub convergence: Option<Box<Convergence>>,
     /// Recorded walks left out because they have no partner.
     pub unpaired_walks: usize,
     /// Recorded permutations left out because they are none.
@@ -151,9 +151,9 @@ pub struct GameResult {
     /// every coalition is recorded.
     pub marginal_deviations: Option<Vec<f64>>,
     /// The evaluation that would narrow bounds most; `None` under other methods, of complete tables and of monotone games.
-    pub next_evaluation: Option<NextEvaluation>,
+    pub next_evaluation: Option<Box<NextEvaluation>>,
     /// How well the coalitions determine the values, under [`Method::Kernel`].
-    pub kernel: Option<KernelQuality>,
+    pub kernel: Option<Box<KernelQuality>>,
     /// Values in player order.
     pub players: Vec<PlayerValue>,
 }
@@ -364,7 +364,7 @@ impl ShapleyEngine {
                 players_on: coalition::members(&mask, &game.players),
                 narrows: weight * (range.high - range.low),
             });
-            result.next_evaluation = next.filter(|next| next.narrows.is_finite());
+            result.next_evaluation = next.filter(|next| next.narrows.is_finite()).map(Box::new);
             shapley_bounds(&game.table, range)
         };
         for (player, bounds) in result.players.iter_mut().zip(bounds) {
@@ -553,7 +553,7 @@ fn kernel(game: &Game, settings: &ShapleySettings) -> Result<GameResult, GameErr
     let fit = kernel_values(&game.table, &game.players)?;
     let mut result =
         linear_result(game, Method::Kernel, &fit.values, fit.errors.as_deref(), settings.confidence);
-    result.kernel = Some(fit.quality);
+    result.kernel = Some(Box::new(fit.quality));
     // Over fewer than all coalitions the fit is an approximation whose error no interval here covers.
     result.biased = game.table.complete_values().is_none();
     result.drop_biased_intervals();
@@ -603,12 +603,12 @@ fn sampled_result(
             IntervalMethod::Normal => IntervalMethod::Normal,
             IntervalMethod::StudentT | IntervalMethod::Bootstrap(_) => IntervalMethod::StudentT,
         };
-        Convergence::of(
+        Box::new(Convergence::of(
             settings.convergence,
             (n_players, n_units, marginals.per_unit),
             settings.confidence,
             |player, units, level| estimate(player, units, level, method),
-        )
+        ))
     });
     if !game.walks.is_empty() {
         // The ends of the walks that were used: those of a walk without partner were not.

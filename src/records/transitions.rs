@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
+
+use super::budget::groups_within;
 use super::columns::{self, BadCells, Ints, Texts};
 use super::error::{Problem, RecordError};
 use super::part::{Column, Part};
 use super::schema::{ColumnMap, numbered_obs};
-use super::table::{Table, describe_type};
+use super::table::{PartSlice, Table, describe_type};
 
 /// What the transition rows of one file hold.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -36,6 +39,10 @@ pub struct TransitionSummary {
 /// Decoded bytes of the rows looked at at once, and their number where a file does not tell.
 const SLICE_BYTES: u64 = 32 << 20;
 const SLICE_ROWS: usize = 1 << 20;
+
+/// Decoded bytes of slices that are looked at together, whatever the number of threads.
+const TOGETHER_BYTES: u64 = 4 * SLICE_BYTES;
+
 /// Roles of the columns of steps, observations apart.
 const STEP_ROLES: [&str; 12] = [
     "run_id",
@@ -63,6 +70,19 @@ struct TransitionColumns {
     obs: Option<String>,
     /// Columns of one value each, where there is no column of lists.
     numbered: Vec<String>,
+}
+
+/// The range that holds both.
+fn widest<T>(
+    a: Option<(T, T)>,
+    b: Option<(T, T)>,
+    least: fn(T, T) -> T,
+    greatest: fn(T, T) -> T,
+) -> Option<(T, T)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((least(a.0, b.0), greatest(a.1, b.1))),
+        (a, b) => a.or(b),
+    }
 }
 
 impl TransitionColumns {
@@ -120,30 +140,90 @@ impl TransitionSummary {
         let columns = TransitionColumns::find(table, map)?;
         let names = columns.names();
         let mut summary = Self { roles: columns.roles(table, map)?, ..Self::default() };
-        for slice in table.slices(&names, SLICE_BYTES, SLICE_ROWS) {
-            let part = table.parts()[slice.part];
-            let place =
-                &Part { first_row: part.first_row + slice.rows.start as u64, n_rows: slice.rows.len() };
-            let mut read = if place.n_rows == part.n_rows {
-                table.read(slice.part, &names)?.into_iter()
-            } else {
-                let arrays = table.read_arrays(slice.part, &slice.rows, &names)?;
-                arrays.into_iter().map(Column::Values).collect::<Vec<_>>().into_iter()
-            };
-            summary.add_keys(table, &columns, place, &mut read)?;
-            if let (Some(name), Some(column)) =
-                (&columns.reward, columns.reward.as_ref().and_then(|_| read.next()))
-            {
-                summary.add_rewards(column, name, place.n_rows);
+        let slices = table.slices(&names, SLICE_BYTES, SLICE_ROWS);
+        let most = TOGETHER_BYTES.min(table.file().budget.bytes());
+        for together in groups_within(&slices, most, |slice| table.slice_bytes(slice, &names)) {
+            let read: Vec<_> =
+                together.par_iter().map(|slice| Self::of_slice(table, &columns, &names, slice)).collect();
+            for (slice, (found, outcome)) in together.iter().zip(read) {
+                summary.add(table, &columns, slice, found)?;
+                outcome?;
             }
-            for name in columns.obs.iter().chain(&columns.numbered) {
-                if let Some(Column::Values(array)) = read.next() {
-                    summary.add_obs(table, name, place, array, columns.numbered.len())?;
-                }
-            }
-            summary.n_rows += place.n_rows as u64;
         }
         Ok(summary)
+    }
+
+    /// What the rows of one slice hold, up to what ends its reading.
+    fn of_slice(
+        table: &Table,
+        columns: &TransitionColumns,
+        names: &[String],
+        slice: &PartSlice,
+    ) -> (Self, Result<(), RecordError>) {
+        let mut summary = Self::default();
+        let outcome = summary.read_slice(table, columns, names, slice);
+        (summary, outcome)
+    }
+
+    fn read_slice(
+        &mut self,
+        table: &Table,
+        columns: &TransitionColumns,
+        names: &[String],
+        slice: &PartSlice,
+    ) -> Result<(), RecordError> {
+        let part = table.parts()[slice.part];
+        let place = &Part { first_row: part.first_row + slice.rows.start as u64, n_rows: slice.rows.len() };
+        let mut read = if place.n_rows == part.n_rows {
+            table.read(slice.part, names)?.into_iter()
+        } else {
+            let arrays = table.read_arrays(slice.part, &slice.rows, names)?;
+            arrays.into_iter().map(Column::Values).collect::<Vec<_>>().into_iter()
+        };
+        self.add_keys(table, columns, place, &mut read)?;
+        if let (Some(name), Some(column)) =
+            (&columns.reward, columns.reward.as_ref().and_then(|_| read.next()))
+        {
+            self.add_rewards(column, name, place.n_rows);
+        }
+        for name in columns.obs.iter().chain(&columns.numbered) {
+            if let Some(Column::Values(array)) = read.next() {
+                self.add_obs(table, name, place, array, columns.numbered.len())?;
+            }
+        }
+        self.n_rows += place.n_rows as u64;
+        Ok(())
+    }
+
+    /// Adds what the rows of the next slice hold.
+    ///
+    /// # Errors
+    /// Its observations are of another width.
+    fn add(
+        &mut self,
+        table: &Table,
+        columns: &TransitionColumns,
+        slice: &PartSlice,
+        next: Self,
+    ) -> Result<(), RecordError> {
+        if let (Some(expected), Some(found)) = (self.obs_width, next.obs_width)
+            && expected != found
+        {
+            let row = table.parts()[slice.part].first_row + slice.rows.start as u64;
+            let problem = Problem::ObservationWidth { found, expected };
+            let name = columns.obs.as_deref().unwrap_or_default();
+            return Err(RecordError::cell(table.name(), row, name, problem));
+        }
+        self.n_rows += next.n_rows;
+        self.runs.extend(next.runs);
+        self.episodes.extend(next.episodes);
+        self.envs.extend(next.envs);
+        self.steps = widest(self.steps, next.steps, i64::min, i64::max);
+        self.obs_width = self.obs_width.or(next.obs_width);
+        self.n_bad_obs += next.n_bad_obs;
+        self.rewards = widest(self.rewards, next.rewards, f64::min, f64::max);
+        self.n_bad_rewards += next.n_bad_rewards;
+        Ok(())
     }
 
     fn add_keys(

@@ -200,7 +200,7 @@ fn write_one(document: &ShapleyDocument, view: &ShapleyRows, page: &mut Page<'_>
 
 /// How additive fitted games are over what was recorded, and how well that determines the fit.
 fn fit_note(games: &[GameRow]) -> Option<String> {
-    let fits: Vec<_> = games.iter().filter_map(|game| game.kernel.as_ref()).collect();
+    let fits: Vec<_> = games.iter().filter_map(|game| game.kernel.as_deref()).collect();
     let condition = short(fits.iter().map(|fit| fit.condition).reduce(f64::max)?);
     let shares: Vec<f64> = fits.iter().filter_map(|fit| fit.r_squared).collect();
     let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
@@ -309,7 +309,7 @@ fn design_words(document: &ShapleyDocument, game: &GameRow) -> String {
 
 /// The widest interval by number of permutations, and where they could have stopped: of one game, or of several together.
 fn write_convergence(document: &ShapleyDocument, games: &[GameRow], page: &mut Page<'_>) -> io::Result<()> {
-    let courses: Vec<&ConvergenceRow> = games.iter().filter_map(|game| game.convergence.as_ref()).collect();
+    let courses: Vec<&ConvergenceRow> = games.iter().filter_map(|game| game.convergence.as_deref()).collect();
     let mut widths: BTreeMap<u64, f64> = BTreeMap::new();
     for look in courses.iter().flat_map(|course| &course.looks) {
         let Some(width) = look.half_width else { continue };

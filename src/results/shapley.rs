@@ -192,7 +192,7 @@ pub struct GameRow {
     pub relative_efficiency: Option<f64>,
     /// How values settle as permutations come in; absent where not asked for, and under other methods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub convergence: Option<ConvergenceRow>,
+    pub convergence: Option<Box<ConvergenceRow>>,
     /// Rows left out because they agree to the bit with an evaluation of their coalition among fresh ones.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub copies: u64,
@@ -207,10 +207,10 @@ pub struct GameRow {
     pub walks_bad: usize,
     /// The evaluation that would narrow bounds most; absent where none is missing, and under other methods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_evaluation: Option<NextEvaluationRow>,
+    pub next_evaluation: Option<Box<NextEvaluationRow>>,
     /// How far to believe a fit; absent under other methods, and in documents written before there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kernel: Option<KernelRow>,
+    pub kernel: Option<Box<KernelRow>>,
     /// Values in player order.
     #[schemars(with = "Vec<PlayerRow>")]
     pub players: Players,
@@ -564,15 +564,15 @@ impl GameRow {
             biased: game.biased,
             antithetic: game.antithetic,
             relative_efficiency: game.relative_efficiency,
-            convergence: game.convergence.as_ref().map(ConvergenceRow::of),
+            convergence: game.convergence.map(|course| Box::new(ConvergenceRow::of(&course))),
             walks_recorded: game.n_recorded_walks,
             walks_unpaired: game.unpaired_walks,
             walks_bad: game.bad_walks,
             copies: game.n_copies,
-            next_evaluation: game
-                .next_evaluation
-                .map(|next| NextEvaluationRow { players_on: next.players_on, narrows: next.narrows }),
-            kernel: game.kernel.map(KernelRow::of),
+            next_evaluation: game.next_evaluation.map(|next| {
+                Box::new(NextEvaluationRow { players_on: next.players_on, narrows: next.narrows })
+            }),
+            kernel: game.kernel.map(|fit| Box::new(KernelRow::of(*fit))),
             players: Players { slot_ids: game.slot_ids, values: game.players },
         }
     }

@@ -222,6 +222,10 @@ where
 {
     /// The games by group, in order of their keys.
     pub fn into_groups(self) -> Vec<GroupGames<R>> {
+        let is_one_group = self.games.windows(2).all(|pair| pair[0].key().group == pair[1].key().group);
+        if is_one_group && self.left_out.is_empty() && !self.games.is_empty() {
+            return vec![GroupGames { results: self.games, n_left_out: 0 }];
+        }
         let mut groups: BTreeMap<Arc<[String]>, GroupGames<R>> = BTreeMap::new();
         let empty = || GroupGames { results: Vec::new(), n_left_out: 0 };
         for key in &self.left_out {

@@ -120,6 +120,9 @@ pub(super) struct Measuring<'a> {
     pub(super) progress: &'a Progress,
 }
 
+/// Games computed together: enough for all threads, few beside those of a large recording.
+const TOGETHER: usize = 1 << 14;
+
 /// Computes every game of a share by a value column.
 ///
 /// # Errors
@@ -132,33 +135,31 @@ pub(super) fn measure_column<R: Send>(
     let Measuring { recording, progress, .. } = *measuring;
     let games = measuring.share.games(recording);
     progress.begin("computing", games.len() as u64);
-    let computed: Vec<Result<R, CommandError>> = games
-        .clone()
-        .into_par_iter()
-        .map(|index| {
-            let game = recording.game(index, value)?;
-            let result = compute(&game).map_err(|source| CommandError::Game {
-                file: recording.file_of(index).to_owned(),
-                key: game.key.clone(),
-                source,
-            });
-            progress.advance(1);
-            result
-        })
-        .collect();
-    let mut found = ColumnGames {
-        name: name.to_owned(),
-        games: Vec::with_capacity(computed.len()),
-        left_out: Vec::new(),
+    let measured = |index: usize| {
+        let game = recording.game(index, value)?;
+        let result = compute(&game).map_err(|source| CommandError::Game {
+            file: recording.file_of(index).to_owned(),
+            key: game.key.clone(),
+            source,
+        });
+        progress.advance(1);
+        result
     };
-    for (index, result) in games.zip(computed) {
-        match result {
-            Ok(game) => found.games.push(game),
-            Err(error @ CommandError::Game { .. }) if measuring.on_bad == OnBad::Skip => {
-                measuring.console.detail(&format!("left out: {error}"));
-                found.left_out.push(recording.key(index).clone());
+    let mut found =
+        ColumnGames { name: name.to_owned(), games: Vec::with_capacity(games.len()), left_out: Vec::new() };
+    for start in games.clone().step_by(TOGETHER) {
+        let together = start..games.end.min(start + TOGETHER);
+        let computed: Vec<Result<R, CommandError>> =
+            together.clone().into_par_iter().map(&measured).collect();
+        for (index, result) in together.zip(computed) {
+            match result {
+                Ok(game) => found.games.push(game),
+                Err(error @ CommandError::Game { .. }) if measuring.on_bad == OnBad::Skip => {
+                    measuring.console.detail(&format!("left out: {error}"));
+                    found.left_out.push(recording.key(index).clone());
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
         }
     }
     Ok(found)

@@ -161,6 +161,7 @@ pub fn run(args: &InteractionArgs, context: &Context) -> Result<Outcome, Command
     let files = context.discover(&args.games.runs)?.files;
     let recording = read_games(&analysis.games.value, &analysis.games.reading, &context.console, &files)?;
     let found = measure(&analysis, &context.console, &recording, Share::ALL)?;
+    drop(recording);
     conclude(args, context, &analysis, found, Completeness::Whole)
 }
 

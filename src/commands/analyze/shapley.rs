@@ -392,6 +392,7 @@ pub fn run(args: &ShapleyArgs, context: &Context) -> Result<Outcome, CommandErro
     let files = context.discover(&args.runs)?.files;
     let recording = read_games(&analysis.value, &analysis.reading, &context.console, &files)?;
     let found = measure(&analysis, &context.console, &recording, Share::ALL)?;
+    drop(recording);
     let logged = logged_of(args, Some(&files), context)?;
     conclude_beside(args, context, &analysis, (found, logged), Completeness::Whole)
 }
