@@ -114,11 +114,18 @@ const TOKENS: [&str; 44] = [
     "\u{feff}",
 ];
 
+/// Bytes from which on a file is not changed further.
+const MOST_BYTES: usize = 4 << 20;
+
 /// A case's bytes: `good` changed in one place, or in a few. `other` is another file of the same kind.
 pub(super) fn mutated(good: &[u8], other: &[u8], structure: Structure, random: &mut Random) -> Vec<u8> {
     let mut bytes = good.to_vec();
     let n_changes = [1, 1, 1, 1, 1, 2, 3, 8][random.below(8)];
     for _ in 0..n_changes {
+        // What is repeated of what was repeated soon is gigabytes, which would be this test's own.
+        if bytes.len() > MOST_BYTES {
+            break;
+        }
         bytes = match structure {
             Structure::Binary => changed_bytes(bytes, other, random),
             Structure::Text => changed_text(&bytes, other, random),
@@ -212,7 +219,8 @@ fn changed_text(bytes: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
         3 => replaced(token, b""),
         4 => replaced(token.start..token.start, random.one_of(&TOKENS).as_bytes()),
         5 => {
-            let again = bytes[token.clone()].repeat([1, 2, 100, 3000][random.below(4)]);
+            let times = [1, 2, 100, 3000][random.below(4)];
+            let again = bytes[token.clone()].repeat(times.min(MOST_BYTES / token.len().max(1)));
             replaced(token.end..token.end, &again)
         }
         6 => replaced(token, &bytes[second]),
