@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""`simic normalize replay` on every device present, whole commands against `--device cpu` in the same minutes.
+"""`simic normalize replay` and a sweep of `simic normalize compare` on every device present, whole commands against
+`--device cpu` in the same minutes.
 
     cargo build --release --features wgpu        (or cuda, or both: docs/build_cuda.sh)
     python benches/devices.py target/release/simic [ROWS [FOLDER FOR THE FILES]]
     cargo bench --bench devices --features wgpu  (the kernels alone, against a copy of the same values)
 
 Eight environments, a million rows of 64 and of 348 32-bit observations, momentum 0.99, an update at every vector step.
+The sweep compares 1,000 momenta (SETTINGS=N: as many) on the rows of 64.
 Prints seconds and ratios, and how far normalized values and states are apart; docs/performance.md has one such run.
 """
 
@@ -48,6 +50,25 @@ def main():
             took = statistics.median(seconds[name])
             print(f"{width} dimensions, {n_rows} rows, {name}: {took:.2f} s, {took / cpu:.2f} of cpu; "
                   f"variances within {apart:.1e}")
+        if width == 64:
+            sweep(simic, steps, names, n_rows)
+
+
+def sweep(simic, steps, names, n_rows):
+    """Many settings at once: what a card is for."""
+    n_settings = int(os.environ.get("SETTINGS", "1000"))
+    seconds, found = {}, {}
+    for name in names:
+        start = time.perf_counter()
+        done = subprocess.run([simic, "normalize", "compare", steps, "--momentum", f"0.5..0.99999:{n_settings}",
+                               "--device", name, "--max-memory", "64GiB", "--format", "json"], capture_output=True, check=True)
+        seconds[name] = time.perf_counter() - start
+        found[name] = json.loads(done.stdout)["runs"][0]["settings"]
+    for name in names:
+        apart = max(abs(a - b) / abs(b) for own, cpu in zip(found[name], found["cpu"])
+                    for a, b in zip(own["var"], cpu["var"]))
+        print(f"compare, {n_settings} settings, 64 dimensions, {n_rows} rows, {name}: {seconds[name]:.2f} s, "
+              f"{seconds[name] / seconds['cpu']:.2f} of cpu; variances within {apart:.1e}")
 
 
 if __name__ == "__main__":

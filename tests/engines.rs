@@ -20,12 +20,12 @@ const PRESETS: [&[&str]; 6] = [
 ];
 
 /// Relative to the variance, or to the larger of mean and deviation.
-const STATE_BOUND: f64 = 1e-5;
+pub(crate) const STATE_BOUND: f64 = 1e-5;
 /// Absolute, of normalized values.
 const VALUE_BOUND: f64 = 1e-4;
 
 /// Devices present; what is not is said.
-fn engines() -> Vec<Engine> {
+pub(crate) fn engines() -> Vec<Engine> {
     [DeviceChoice::Flex, DeviceChoice::Wgpu, DeviceChoice::Cuda]
         .into_iter()
         .filter_map(|choice| match open_device(choice) {
@@ -39,19 +39,19 @@ fn engines() -> Vec<Engine> {
 }
 
 /// Rows of a recording, with the ends of its batches in blocks.
-struct Recording {
-    width: usize,
-    values: Vec<f64>,
-    input: Option<Vec<f64>>,
+pub(crate) struct Recording {
+    pub(crate) width: usize,
+    pub(crate) values: Vec<f64>,
+    pub(crate) input: Option<Vec<f64>>,
     /// Whether rows are stored as singles (then `values` hold singles).
-    is_single: bool,
+    pub(crate) is_single: bool,
     /// One past the last row of each block, with the ends of batches in it.
-    blocks: Vec<(usize, Vec<usize>)>,
+    pub(crate) blocks: Vec<(usize, Vec<usize>)>,
 }
 
 impl Recording {
     /// Batches of these sizes, blocks that end where batches do.
-    fn of(
+    pub(crate) fn of(
         width: usize,
         values: Vec<f64>,
         sizes: impl Iterator<Item = usize>,
@@ -82,7 +82,7 @@ impl Recording {
         self.values.len() / self.width
     }
 
-    fn n_updates(&self) -> u64 {
+    pub(crate) fn n_updates(&self) -> u64 {
         self.blocks.iter().map(|(_, ends)| ends.len() as u64).sum()
     }
 }
@@ -93,7 +93,7 @@ fn single(x: f64) -> f64 {
 }
 
 /// Standard normal values by sums of uniforms, dimension d about d with deviation 2^d.
-fn normal(n_rows: usize, width: usize, seed: u64) -> Vec<f64> {
+pub(crate) fn normal(n_rows: usize, width: usize, seed: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut values = Vec::with_capacity(n_rows * width);
     for _ in 0..n_rows {
@@ -106,7 +106,7 @@ fn normal(n_rows: usize, width: usize, seed: u64) -> Vec<f64> {
 }
 
 struct Outcome {
-    values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
     mean: Vec<f64>,
     var: Vec<f64>,
     count: f64,
@@ -187,7 +187,7 @@ fn check(name: &str, rule: Rule, recording: &Recording, engine: &Engine) {
     }
 }
 
-fn check_windows(at: &str, found: &[Window], expected: &[Window], width: usize) {
+pub(crate) fn check_windows(at: &str, found: &[Window], expected: &[Window], width: usize) {
     assert_eq!(found.len(), expected.len(), "{at}");
     for (found, expected) in found.iter().zip(expected) {
         assert_eq!(
@@ -254,7 +254,7 @@ fn rules() -> Vec<(&'static str, Rule)> {
 }
 
 /// Rows as recordings have them, easy and hard.
-fn recordings() -> Vec<(&'static str, Recording)> {
+pub(crate) fn recordings() -> Vec<(&'static str, Recording)> {
     let steady = |n, width| normal(n, width, 7);
     let mut constant = steady(900, 3);
     constant.chunks_exact_mut(3).for_each(|row| row[1] = 0.3);
@@ -470,7 +470,7 @@ fn values_beyond_32_bits_are_refused() {
     }
 }
 
-fn simic(arguments: &[&str], environment: &[(&str, &str)]) -> std::process::Output {
+pub(crate) fn simic(arguments: &[&str], environment: &[(&str, &str)]) -> std::process::Output {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_simic"));
     command.env("NO_COLOR", "1").envs(environment.iter().copied()).args(arguments);
     command.output().expect("the program starts")

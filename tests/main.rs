@@ -10,6 +10,7 @@ mod convert;
 mod dependencies;
 mod documents;
 mod drift;
+mod engine_sweeps;
 mod engines;
 mod flags;
 mod folders;

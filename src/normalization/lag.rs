@@ -1,17 +1,20 @@
 //! How long statistics lag behind a shift of the distribution.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use super::engine::{DeviceError, Engine, SweepSeen};
 use super::pass::Pass;
 use super::replay::{Block, Replay};
 use super::segment::MeanVar;
 use super::shift::{LocatedBlock, Shift};
 use super::state::Normalizer;
+use super::sweep::SweepWatch;
 use super::timeline::KnownStep;
 use crate::stats::Rows;
 
 /// Share of the shift (mean) or of the new value (variance) that may be left.
-const CLOSE: f64 = 0.1;
+pub(super) const CLOSE: f64 = 0.1;
 
 /// Least shift of the mean, in new standard deviations, for which a lag has a meaning.
 const LEAST_SHIFT: f64 = 0.25;
@@ -41,10 +44,10 @@ pub struct Lag {
 /// Watches one normalizer after a shift.
 #[derive(Debug, Clone)]
 pub struct LagProbe {
-    place: KnownStep,
-    before: Vec<MeanVar>,
-    after: Vec<MeanVar>,
-    lag: Lag,
+    pub(super) place: KnownStep,
+    pub(super) before: Vec<MeanVar>,
+    pub(super) after: Vec<MeanVar>,
+    pub(super) lag: Lag,
 }
 
 impl LagProbe {
@@ -110,6 +113,33 @@ impl LagProbe {
         }
     }
 
+    /// Takes what a device saw of this setting, the dimensions `own` of all settings', up to `updates`; `at` gives the updates
+    /// and vector steps begun by the end of a batch.
+    pub(super) fn take_seen(
+        &mut self,
+        seen: &SweepSeen,
+        own: Range<usize>,
+        updates: u64,
+        at: impl Fn(usize) -> (u64, u64),
+    ) {
+        let KnownStep { updates: shift, vector_step } = self.place;
+        let lag = &mut self.lag;
+        lag.watched = updates - shift;
+        let behind = |batch: usize| {
+            let (updates, steps) = at(batch);
+            (Some(updates - shift), Some(steps.saturating_sub(vector_step)))
+        };
+        for (d, i) in own.enumerate() {
+            if let Some(batch) = seen.mean_at[i] {
+                (lag.mean[d], lag.mean_steps[d]) = behind(batch);
+            }
+            if let Some(batch) = seen.var_at[i] {
+                (lag.var[d], lag.var_steps[d]) = behind(batch);
+            }
+            (lag.least_var_ratio[d], lag.greatest_var_ratio[d]) = (seen.least[i], seen.greatest[i]);
+        }
+    }
+
     /// What was seen.
     pub fn finish(self) -> Lag {
         self.lag
@@ -125,6 +155,8 @@ pub struct LagWatch {
     shift: Shift,
     /// Vector steps begun so far.
     steps: u64,
+    /// Where the replays run; `None` for here.
+    engine: Option<Engine>,
 }
 
 /// A shift, to the batch where it was found, with the lag of each setting behind it.
@@ -138,14 +170,25 @@ pub struct WatchedShift {
 
 impl LagWatch {
     /// Watches replays that have not begun.
-    pub fn new(replays: Vec<Replay>, shift: Shift) -> Self {
+    pub fn new(replays: Vec<Replay>, shift: Shift, engine: Option<Engine>) -> Self {
+        // Only their states are looked at.
+        let replays: Vec<Replay> = replays.into_iter().map(Replay::states_only).collect();
         let probe = |_: &Replay| LagProbe::new(shift.place(), &shift.before, &shift.after).into();
-        Self { probes: replays.iter().map(probe).collect(), replays, shift, steps: 0 }
+        Self { probes: replays.iter().map(probe).collect(), replays, shift, steps: 0, engine }
     }
 
     /// Replays a block whose batches end at `ends`, with the vector step of each row.
-    pub fn process(&mut self, rows: Rows<'_>, ends: &[usize], vector_step: &[u64], pass: Pass) {
-        let Some(first) = self.replays.first() else { return };
+    ///
+    /// # Errors
+    /// A failing device, or values too large for one.
+    pub fn process(
+        &mut self,
+        rows: Rows<'_>,
+        ends: &[usize],
+        vector_step: &[u64],
+        pass: Pass,
+    ) -> Result<(), DeviceError> {
+        let Some(first) = self.replays.first() else { return Ok(()) };
         let (width, updates_before) = (first.normalizer().width(), first.normalizer().updates());
         if pass.has_moments()
             && self.shift.look(&LocatedBlock { rows, width, ends, vector_step, updates_before })
@@ -155,14 +198,23 @@ impl LagWatch {
             }
         }
         let block = Block { rows, input: None, ends };
-        let (probes, before) = (&self.probes, self.steps);
+        let before = self.steps;
+        if pass.has_moments() {
+            self.steps = vector_step.last().map_or(before, |step| step + 1);
+        }
+        if let Some(engine) = &self.engine {
+            let probes = self.probes.iter_mut();
+            let probes =
+                probes.map(|probe| probe.get_mut().unwrap_or_else(PoisonError::into_inner)).collect();
+            let watch = SweepWatch { probes, vector_step, steps_before: before };
+            return Replay::sweep_watched(&mut self.replays, engine, &block, pass, Some(watch));
+        }
+        let probes = &self.probes;
         Replay::run_together(&mut self.replays, &block, pass, |i, update| {
             let steps = update.last_row.map_or(before, |row| vector_step[row] + 1);
             probes[i].lock().unwrap_or_else(PoisonError::into_inner).watch(update.normalizer, steps);
         });
-        if pass.has_moments() {
-            self.steps = vector_step.last().map_or(before, |step| step + 1);
-        }
+        Ok(())
     }
 
     /// The run is over.

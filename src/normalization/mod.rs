@@ -35,6 +35,7 @@ mod scaling;
 mod segment;
 mod shift;
 mod state;
+mod sweep;
 mod tiles;
 mod timeline;
 mod update;
@@ -72,6 +73,7 @@ pub use rule::{Correction, Divisor, Memory, MomentumUnit, Order, Prior, Rule, Wa
 pub use segment::{MeanVar, Segment, largest_magnitude};
 pub use shift::{LocatedBlock, Shift};
 pub use state::{Normalizer, NormalizerState, RowsAlone};
+pub use sweep::sweep_obstacle;
 pub use timeline::{KnownStep, Timeline};
 pub use update::{Update, UpdatesTold};
 pub use verify::{Claim, Diagnosis, Difference, StaleProbe, StoredPrecision, finer_grid, momentum_grid};

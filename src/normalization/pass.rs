@@ -87,7 +87,12 @@ impl Replay {
     }
 
     /// Rows of one batch with these moments; an end makes the update.
-    fn measured(&mut self, moments: &RowMoments, ends: &[usize], on_update: &mut impl FnMut(Update<'_>)) {
+    pub(super) fn measured(
+        &mut self,
+        moments: &RowMoments,
+        ends: &[usize],
+        on_update: &mut impl FnMut(Update<'_>),
+    ) {
         self.open.merge(moments);
         let Some(end) = ends.last() else { return };
         let batch = std::mem::replace(&mut self.open, RowMoments::empty(self.normalizer.width()));

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::engine::{DeviceError, Engine};
 use super::output::Output;
 use super::rule::{Order, Rule};
-use super::scaling::{ScaledBatches, normalize_batches};
+use super::scaling::{ScaledBatches, count_clipped, normalize_batches};
 use super::state::{Normalizer, NormalizerState};
 use super::update::{Update, UpdatesTold};
 use super::window::{Window, Windows};
@@ -37,6 +37,8 @@ pub struct Replay {
     pub(super) open: RowMoments,
     /// Where rows are gone through; `None` for here.
     engine: Option<Engine>,
+    /// Whether rows are normalized, not only seen by the statistics.
+    pub(super) normalizes: bool,
     /// Updates a device tells.
     pub(super) told: UpdatesTold,
     moments: BatchesTogether,
@@ -61,6 +63,7 @@ impl Replay {
         Self {
             open: RowMoments::empty(width),
             engine: None,
+            normalizes: true,
             told: UpdatesTold::Every,
             normalizer,
             windows: Windows::new(expected_updates, n_windows),
@@ -75,6 +78,12 @@ impl Replay {
     pub fn in_steps_of(mut self, updates: u64) -> Self {
         self.windows = self.windows.in_steps_of(updates);
         self
+    }
+
+    /// Without normalizing anything: nobody looks at what is clipped.
+    #[must_use]
+    pub fn states_only(self) -> Self {
+        Self { normalizes: false, ..self }
     }
 
     /// Goes through rows on a device, at 32 bits; the state stays at 64.
@@ -244,6 +253,65 @@ impl Replay {
         self.windows.end_if_full(&self.normalizer);
     }
 
+    /// The same where nothing is put out and settings run side by side: values are looked at only where they may reach
+    /// the clip, right when their state is there.
+    fn advance_counting(
+        &mut self,
+        block: &Block<'_>,
+        moments: &BatchesTogether,
+        on_update: &mut impl FnMut(Update<'_>),
+    ) {
+        let width = self.normalizer.width();
+        if self.open.n() > 0 {
+            self.open = RowMoments::empty(width);
+        }
+        self.windows.begin(&self.normalizer);
+        if let Some(window) = self.windows.current() {
+            window.moments.merge(&moments.whole);
+        }
+        let mut clipped = vec![0; width];
+        let (mut center, mut inverse) = (vec![0.0; width], vec![0.0; width]);
+        let order = self.normalizer.rule().order;
+        let clip = self.normalizer.rule().clip.unwrap_or(f64::INFINITY);
+        let mut before = 0;
+        for (batch, end) in moments.ends.iter().enumerate() {
+            let view = moments.table.view(batch);
+            let n_rows = end - before;
+            let range = moments.start + before..moments.start + end;
+            before = *end;
+            let mut normalize = |normalizer: &Normalizer, windows: &mut Windows| {
+                if !self.normalizes || n_rows == 0 {
+                    return;
+                }
+                windows.use_state(normalizer, n_rows as u64);
+                if normalizer.may_clip(view.min, view.max) {
+                    normalizer.scaling(&mut center, &mut inverse);
+                    count_clipped(
+                        block.rows.slice(range.clone(), width),
+                        (&center, &inverse),
+                        clip,
+                        &mut clipped,
+                    );
+                }
+            };
+            if order == Order::NormalizeFirst {
+                normalize(&self.normalizer, &mut self.windows);
+            }
+            self.normalizer.update(moments.table.n[batch], view.mean, view.var);
+            if order == Order::UpdateFirst {
+                normalize(&self.normalizer, &mut self.windows);
+            }
+            if moments.table.n[batch] > 0 {
+                let last_row = (moments.start + end).checked_sub(1);
+                on_update(Update { last_row, n: moments.table.n[batch], normalizer: &self.normalizer });
+            }
+        }
+        if self.normalizes {
+            self.windows.count_clipped(&clipped, moments.n_rows() as u64);
+        }
+        self.windows.end_if_full(&self.normalizer);
+    }
+
     /// Replays a block under several rules at once: batch moments are computed once.
     ///
     /// All replays began together; their rules may differ in everything but the batches.
@@ -263,7 +331,11 @@ impl Replay {
             let ends = &block.ends[next..last];
             moments.fill(block, width, row, ends, &first.open);
             replays.par_iter_mut().enumerate().for_each(|(i, replay)| {
-                replay.advance(block, &moments, Output::None, &mut |update| on_update(i, update));
+                let mut told = |update: Update<'_>| on_update(i, update);
+                match block.input {
+                    None => replay.advance_counting(block, &moments, &mut told),
+                    Some(_) => replay.advance(block, &moments, Output::None, &mut told),
+                }
             });
             (row, next) = (ends[ends.len() - 1], last);
         }
@@ -318,7 +390,7 @@ impl Replay {
         range: std::ops::Range<usize>,
         output: Output<'_>,
     ) {
-        if range.is_empty() {
+        if range.is_empty() || !self.normalizes {
             return;
         }
         let width = self.normalizer.width();
@@ -347,23 +419,30 @@ impl Replay {
 
 /// Consecutive batches handled together, by their moments.
 #[derive(Debug, Clone, Default)]
-struct BatchesTogether {
+pub(super) struct BatchesTogether {
     /// First row within the block.
-    start: usize,
+    pub(super) start: usize,
     /// Ends of batches, from their first row on.
-    ends: Vec<usize>,
-    table: BatchTable,
+    pub(super) ends: Vec<usize>,
+    pub(super) table: BatchTable,
     /// All rows of the batches together.
-    whole: RowMoments,
+    pub(super) whole: RowMoments,
 }
 
 impl BatchesTogether {
-    fn n_rows(&self) -> usize {
+    pub(super) fn n_rows(&self) -> usize {
         self.ends.last().copied().unwrap_or(0)
     }
 
     /// Moments of the batches that end at `ends`; rows gathered before belong to the first.
-    fn fill(&mut self, block: &Block<'_>, width: usize, start: usize, ends: &[usize], open: &RowMoments) {
+    pub(super) fn fill(
+        &mut self,
+        block: &Block<'_>,
+        width: usize,
+        start: usize,
+        ends: &[usize],
+        open: &RowMoments,
+    ) {
         self.start = start;
         self.ends.clear();
         self.ends.extend(ends.iter().map(|end| end - start));

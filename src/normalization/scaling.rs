@@ -63,6 +63,16 @@ pub(super) fn normalize_batches(
     clipped
 }
 
+/// Adds the values of one batch at or beyond the clip to `clipped`, its scaling being known.
+pub(super) fn count_clipped(
+    rows: Rows<'_>,
+    (center, inverse): (&[f64], &[f64]),
+    clip: f64,
+    clipped: &mut [u64],
+) {
+    Scale { center, inverse, clip: Some(clip) }.run(rows, Output::None, clipped);
+}
+
 /// One batch's scaling.
 struct Scale<'a> {
     center: &'a [f64],

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::engine::BatchWeights;
 use super::rule::{Correction, Memory, MomentumUnit, Prior, Rule, Warmup};
 use super::segment::{MeanVar, ema_weight, mixed};
 
@@ -136,6 +137,24 @@ impl Clock {
     }
 }
 
+impl Clock {
+    /// Counts updates of these numbers of rows (none of 0) and gives their weights, 0 where the rule leaves the state alone.
+    fn advance_all(&mut self, rule: &Rule, n: &[u64]) -> BatchWeights {
+        let is_plain = rule.warmup == Warmup::None && rule.until.is_none() && rule.skip_first <= self.updates;
+        if let Memory::Ema { momentum, unit: MomentumUnit::Update } = rule.memory
+            && is_plain
+            && n.iter().all(|n| *n > 0)
+        {
+            self.rows += n.iter().sum::<u64>();
+            self.updates += n.len() as u64;
+            self.prior *= momentum.powf(n.len() as f64);
+            return BatchWeights::Constant(ema_weight(momentum, MomentumUnit::Update, 1));
+        }
+        let mut weight = |n: u64| if n == 0 { None } else { self.advance(rule, n) };
+        BatchWeights::Each(n.iter().map(|n| weight(*n).unwrap_or(0.0)).collect())
+    }
+}
+
 /// A normalizer between updates.
 #[derive(Debug, Clone)]
 pub struct Normalizer {
@@ -264,6 +283,19 @@ impl Normalizer {
         }
     }
 
+    /// What batches of these numbers of rows weigh, and how far they lead.
+    pub(super) fn weigh(&self, n: &[u64]) -> (BatchWeights, Clock) {
+        let mut clock = self.clock;
+        (clock.advance_all(&self.rule, n), clock)
+    }
+
+    /// The state is one found elsewhere.
+    pub(super) fn move_to(&mut self, mean: &[f64], var: &[f64], clock: Clock) {
+        self.mean.copy_from_slice(mean);
+        self.var.copy_from_slice(var);
+        self.clock = clock;
+    }
+
     /// The state becomes a mixture of itself and moments of weight `w`.
     fn mix(&mut self, w: f64, mean: &[f64], var: &[f64]) {
         let state = self.mean.iter_mut().zip(self.var.iter_mut());
@@ -304,6 +336,31 @@ impl Normalizer {
             *center = if rule.center { mean } else { 0.0 };
             *inverse = 1.0 / rule.divisor.of(var * unbias);
         }
+    }
+
+    /// Means and variances as they are used, where those are the state's own.
+    pub(super) fn own_in_use(&self) -> Option<(&[f64], &[f64])> {
+        let rule = &self.rule;
+        let is_own =
+            rule.correction == Correction::None && rule.ddof == 0 && self.clock.rows >= rule.raw_below;
+        is_own.then_some((&self.mean, &self.var))
+    }
+
+    /// Whether values between these extremes may reach the clip: false where none does, whatever the divisor's last digits.
+    pub(super) fn may_clip(&self, min: &[f64], max: &[f64]) -> bool {
+        let Some(clip) = self.rule.clip else { return false };
+        let Some((mean, var)) = self.own_in_use().filter(|_| self.rule.center) else { return true };
+        // Squares need no root and no division; near the clip the values themselves are looked at.
+        let divisor = self.rule.divisor;
+        let (near, least, greatest) = (0.999 * clip * clip, divisor.min.powi(2), divisor.max.powi(2));
+        let states = mean.iter().zip(var).zip(min.iter().zip(max));
+        let reaches = states.map(|((mean, var), (min, max))| {
+            let reach = (max - mean).max(mean - min);
+            let bound = near * (var + divisor.inside_root).max(least).min(greatest);
+            // What is no number reaches it.
+            u8::from(reach * reach < bound) ^ 1
+        });
+        reaches.fold(0, |any, reaches| any | reaches) != 0
     }
 
     /// The state as it is used: corrected, variances divided by n - ddof; nothing where values are left as they are.

@@ -58,6 +58,21 @@ impl StateInUse {
         }
     }
 
+    /// The same of a state that is there as it is.
+    fn add_own(&mut self, n: u64, mean: &[f64], var: &[f64]) {
+        if n == 0 || mean.is_empty() {
+            return;
+        }
+        if self.n == 0 {
+            (self.n, self.mean, self.var) = (n, mean.to_vec(), var.to_vec());
+            return;
+        }
+        self.n += n;
+        let share = n as f64 / self.n as f64;
+        self.mean.iter_mut().zip(mean).for_each(|(mean, own)| *mean += share * (own - *mean));
+        self.var.iter_mut().zip(var).for_each(|(var, own)| *var += share * (own - *var));
+    }
+
     /// Means and variances, one pair per dimension.
     pub(super) fn pairs(&self) -> impl Iterator<Item = MeanVar> {
         self.mean.iter().zip(&self.var).map(|(mean, var)| MeanVar { mean: *mean, var: *var })
@@ -169,7 +184,17 @@ impl Windows {
     /// Rows of the last window are normalized with the state as it is.
     pub(super) fn use_state(&mut self, normalizer: &Normalizer, n_rows: u64) {
         if let Some(window) = self.windows.last_mut() {
-            window.in_use.add(n_rows, normalizer.in_use());
+            match normalizer.own_in_use() {
+                Some((mean, var)) => window.in_use.add_own(n_rows, mean, var),
+                None => window.in_use.add(n_rows, normalizer.in_use()),
+            }
+        }
+    }
+
+    /// Rows of the last window are normalized with states whose averages are these.
+    pub(super) fn use_states(&mut self, mean: &[f64], var: &[f64], n_rows: u64) {
+        if let Some(window) = self.windows.last_mut() {
+            window.in_use.add_own(n_rows, mean, var);
         }
     }
 

@@ -45,10 +45,11 @@ pub fn write_comparison(
 fn write_compared(report: &ComparisonDocument, n_dimensions: usize, page: &mut Page<'_>) -> io::Result<()> {
     page.verdict(&report.verdict, Tone::Neutral)?;
     page.title(&format!(
-        "{} under {}, updated every {}",
+        "{} under {}, updated every {}{}",
         report.target,
         counted(setting_count(report) as u64, "setting"),
-        report.update_every
+        report.update_every,
+        report.device_name.as_ref().map_or_else(String::new, |name| format!(", on {name}"))
     ))?;
     for run in &report.runs {
         page.blank()?;

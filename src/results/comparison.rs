@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::normalization::dimension_names;
+use super::normalization::{DeviceUsed, dimension_names};
 use super::normalization_analysis::{CompareAnalysis, RuleAnalysis};
 use super::numbers::{self, finite};
 use super::skips::Skipped;
@@ -31,6 +31,12 @@ pub struct ComparisonDocument {
     pub target: String,
     /// Rows of one update.
     pub update_every: String,
+    /// Where settings went through the batches; documents written before there was a choice lack it.
+    #[serde(default = "cpu")]
+    pub device: String,
+    /// The device's own name, where it is not the CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_name: Option<String>,
     /// Runs.
     pub runs: Vec<ComparedRunRow>,
     /// What was read and what was left out.
@@ -38,6 +44,10 @@ pub struct ComparisonDocument {
     /// Everything the numbers depend on besides the input; documents written before 0.2 lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<CompareAnalysis>,
+}
+
+fn cpu() -> String {
+    DeviceUsed::cpu().device
 }
 
 /// What was read.
@@ -321,12 +331,19 @@ impl ComparedSettingRow {
 
 impl ComparisonDocument {
     /// The document of a comparison.
-    pub fn new(settings: CompareAnalysis, runs: Vec<ComparedRunRow>, input: CompareInput) -> Self {
+    pub fn new(
+        settings: CompareAnalysis,
+        device: DeviceUsed,
+        runs: Vec<ComparedRunRow>,
+        input: CompareInput,
+    ) -> Self {
         Self {
             schema: COMPARE_SCHEMA.to_owned(),
             verdict: Vec::new(),
             target: settings.rule.target.name().to_owned(),
             update_every: settings.rule.update_every.describe(),
+            device: device.device,
+            device_name: device.name,
             runs,
             input,
             settings: Some(settings),

@@ -13,7 +13,7 @@ use super::numbers::{self, finite};
 use super::settings::{Settings, by_name};
 use super::skips::StepInput;
 use super::windows::WindowsRow;
-use crate::normalization::{ActLearnDifference, Autoreset, Diagnostics, NormalizerState};
+use crate::normalization::{ActLearnDifference, Autoreset, Diagnostics, Engine, NormalizerState};
 
 /// Schema of the final statistics.
 pub const STATS_SCHEMA: &str = "simic.normalize.stats/1";
@@ -343,6 +343,14 @@ impl RunRow {
 }
 
 impl DeviceUsed {
+    /// A device that was opened; none is the processor.
+    pub fn of(engine: Option<&Engine>) -> Self {
+        engine.map_or_else(Self::cpu, |engine| Self {
+            device: engine.choice().name().to_owned(),
+            name: Some(engine.name().to_owned()),
+        })
+    }
+
     /// The processor, of which there is nothing more to say.
     pub fn cpu() -> Self {
         Self { device: "cpu".to_owned(), name: None }

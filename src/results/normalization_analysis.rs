@@ -138,6 +138,18 @@ pub struct CompareAnalysis {
     pub welford: bool,
     /// Vector step of the shift, where it was given.
     pub shift_at: Option<u64>,
+    /// Where settings go through the batches; absent for the cpu.
+    #[serde(default = "cpu", skip_serializing_if = "is_cpu")]
+    pub device: DeviceChoice,
+}
+
+fn cpu() -> DeviceChoice {
+    DeviceChoice::Cpu
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
+fn is_cpu(device: &DeviceChoice) -> bool {
+    *device == DeviceChoice::Cpu
 }
 
 /// What a stored state is compared with.

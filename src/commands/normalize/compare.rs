@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use super::device::{DeviceArg, tell_device};
 use super::extent::facts_of;
 use super::grid::AskedMomentum;
 use super::pipeline::{Event, walk};
@@ -15,8 +16,9 @@ use super::settings::{Base, Memories, RuleArgs, TargetArg};
 use crate::commands::figures::{FigureArgs, FigureKindArgs};
 use crate::commands::{CommandError, Completeness, Context, Outcome};
 use crate::normalization::{
-    Autoreset, Block, Correction, Diagnostics, EpisodeCount, Granularity, KnownStep, LagWatch, Lanes, Memory,
-    Output, Pace, Preset, Replay, Rule, Shift, Target, Timeline, Warmup, WatchedShift, find_drift,
+    Autoreset, Block, Correction, Diagnostics, Engine, EpisodeCount, Granularity, KnownStep, LagWatch, Lanes,
+    Memory, Output, Pace, Preset, Replay, Rule, Shift, Target, Timeline, Warmup, WatchedShift, find_drift,
+    open_device, sweep_obstacle,
 };
 use crate::progress::Progress;
 use crate::records::{InputFile, StepRecording};
@@ -34,6 +36,7 @@ use crate::shards::{ComparedRun, FoundRuns};
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   simic normalize compare --momentum 0.9,0.99,0.999 --welford
+  simic normalize compare runs/ --momentum 0.5..0.99999:1000 --device auto
   simic normalize compare runs/ --momentum 0.99 --welford --shift-at 120 --format json
   simic normalize compare runs/ --target reward --divisors")]
 pub struct CompareArgs {
@@ -57,6 +60,10 @@ pub struct CompareArgs {
     /// What every framework would divide these rewards by, side by side (--target reward)
     #[arg(long, conflicts_with_all = ["momentum", "welford", "shift_at", "preset", "dimensions"])]
     pub divisors: bool,
+    /// Where settings go through the batches: cpu at 64 bits, every other device at 32, all settings together (simic devices
+    /// lists them)
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub device: DeviceArg,
     /// Dimensions to list for each setting in a table [default: none]
     #[arg(long, value_name = "N")]
     pub dimensions: Option<usize>,
@@ -75,7 +82,8 @@ impl CompareArgs {
         check_momenta(self)?;
         let (momentum, welford) = self.asked();
         let rule = self.rule.analysis(context, self.base())?;
-        Ok(CompareAnalysis { rule, momentum, welford, shift_at: self.shift_at })
+        let device = self.device.into();
+        Ok(CompareAnalysis { rule, momentum, welford, shift_at: self.shift_at, device })
     }
 
     /// The momenta asked for, and whether full history is.
@@ -102,6 +110,9 @@ impl CompareArgs {
 pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandError> {
     context.check_table_flag("dimensions", args.dimensions.is_some())?;
     if args.divisors {
+        if args.device != DeviceArg::Cpu {
+            return Err(CommandError::usage("--divisors runs on the cpu alone", "leave --device out"));
+        }
         if context.is_drawn() || args.figure.figure.is_some() {
             return Err(CommandError::usage("there is no picture of --divisors", "leave the picture out"));
         }
@@ -168,17 +179,22 @@ pub(in crate::commands) fn measure(
 ) -> Result<FoundRuns<ComparedRun>, CommandError> {
     let mut plan = Plan::of(&analysis.rule, false);
     check(&plan)?;
-    let recording = open(files, &mut plan, context)?;
     let rules = rules(analysis);
+    let engine = open_device(analysis.device)?;
+    if let Some(engine) = &engine {
+        check_device(engine, &plan, &rules)?;
+    }
+    tell_device(analysis.device, engine.as_ref(), context);
+    let recording = open(files, &mut plan, context)?;
     check_memory(rules.len(), recording.width(), context)?;
     let progress = context.console.progress();
-    let first = first_pass(&recording, &plan, &rules, &progress)?;
+    let first = first_pass(&recording, &plan, &rules, engine.as_ref(), &progress)?;
     let shifts = first
         .iter()
         .enumerate()
         .map(|(run, finished)| shift_of(analysis.shift_at, &recording, run, finished));
     let shifts: Vec<Option<Shift>> = shifts.collect();
-    let watched = lag_pass(&recording, &plan, &rules, shifts, &progress)?;
+    let watched = lag_pass(&recording, &plan, &rules, (shifts, engine.as_ref()), &progress)?;
     drop(progress);
     let runs = first.iter().enumerate().map(|(run, finished)| {
         let watched = watched[run].as_ref();
@@ -214,7 +230,7 @@ pub(in crate::commands) fn measure(
     let runs = runs.zip(ends).map(|(row, end)| ComparedRun { row, end }).collect();
     tell_skips(&recording, context);
     Context::check_unchanged(files)?;
-    Ok(FoundRuns { runs, recording: facts_of(&recording, None, DeviceUsed::cpu()) })
+    Ok(FoundRuns { runs, recording: facts_of(&recording, None, DeviceUsed::of(engine.as_ref())) })
 }
 
 /// What the runs come to.
@@ -225,9 +241,11 @@ fn document(
     let FoundRuns { runs, recording } = found;
     check_shift(analysis.shift_at, runs.iter().filter_map(|run| run.end))?;
     let settled = CompareAnalysis { rule: settled(&analysis.rule, recording.columns()), ..analysis.clone() };
+    let device = recording.device;
     let StepInput { files, skipped_by_reason, skipped_files, .. } = recording.input;
     let input = CompareInput::new(files, Skipped { rows: skipped_by_reason, files: skipped_files });
-    Ok(ComparisonDocument::new(settled, runs.into_iter().map(|run| run.row).collect(), input).concluded())
+    let runs = runs.into_iter().map(|run| run.row).collect();
+    Ok(ComparisonDocument::new(settled, device, runs, input).concluded())
 }
 
 /// Bytes that one dimension of a window takes under one setting: its moments, the state in use, what was clipped.
@@ -414,6 +432,17 @@ fn check(plan: &Plan) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Refuses what no device takes through batches.
+fn check_device(engine: &Engine, plan: &Plan, rules: &[Rule]) -> Result<(), CommandError> {
+    let of_returns = plan.return_scale.map(|_| "rewards are divided by the deviation of their returns");
+    let obstacle = of_returns.or_else(|| rules.iter().find_map(sweep_obstacle));
+    let Some(obstacle) = obstacle else { return Ok(()) };
+    Err(CommandError::usage(
+        format!("--device {} compares no such settings: {obstacle}", engine.choice().name()),
+        "leave --device out: the cpu compares all of them",
+    ))
+}
+
 /// Refuses a shift beyond the end of every run: it would change nothing.
 fn check_shift(shift_at: Option<u64>, ends: impl Iterator<Item = KnownStep>) -> Result<(), CommandError> {
     let longest = ends.max_by_key(|end| end.vector_step);
@@ -499,6 +528,7 @@ fn first_pass(
     recording: &StepRecording,
     plan: &Plan,
     rules: &[Rule],
+    engine: Option<&Engine>,
     progress: &Progress,
 ) -> Result<Vec<Finished>, CommandError> {
     let mut finished: Vec<Finished> = Vec::new();
@@ -519,7 +549,10 @@ fn first_pass(
                 let lane_rows = rows.lane_rows();
                 let block = Block { rows: lane_rows.rows, input: lane_rows.input, ends: lane_rows.ends };
                 let before = replays[0].normalizer().updates();
-                Replay::run_together(replays, &block, rows.pass, |_, _| {});
+                match engine {
+                    Some(engine) => Replay::sweep(replays, engine, &block, rows.pass)?,
+                    None => Replay::run_together(replays, &block, rows.pass, |_, _| {}),
+                }
                 let after = replays[0].normalizer().updates();
                 let steps = &rows.block.vector_step;
                 if let (Some(first), Some(last)) = (steps.first(), steps.last())
@@ -556,7 +589,7 @@ fn lag_pass(
     recording: &StepRecording,
     plan: &Plan,
     rules: &[Rule],
-    mut shifts: Vec<Option<Shift>>,
+    (mut shifts, engine): (Vec<Option<Shift>>, Option<&Engine>),
     progress: &Progress,
 ) -> Result<Vec<Option<WatchedShift>>, CommandError> {
     let mut watched = vec![None; shifts.len()];
@@ -567,13 +600,13 @@ fn lag_pass(
     walk(recording, plan, progress, &mut |event| {
         match event {
             Event::Begin(run) => {
-                watch =
-                    shifts[run].take().map(|shift| LagWatch::new(begin(recording, plan, rules, run), shift));
+                let begun = || begin(recording, plan, rules, run);
+                watch = shifts[run].take().map(|shift| LagWatch::new(begun(), shift, engine.cloned()));
             }
             Event::Rows(rows) => {
                 if let Some(watch) = &mut watch {
                     let lane_rows = rows.lane_rows();
-                    watch.process(lane_rows.rows, lane_rows.ends, &rows.block.vector_step, rows.pass);
+                    watch.process(lane_rows.rows, lane_rows.ends, &rows.block.vector_step, rows.pass)?;
                 }
             }
             Event::End(run) => watched[run] = watch.take().map(LagWatch::finish),

@@ -235,12 +235,7 @@ pub(in crate::commands) fn measure(
             left_out[*number].tell(run);
         }
     }
-    let device = match &engine {
-        None => DeviceUsed::cpu(),
-        Some(engine) => {
-            DeviceUsed { device: engine.choice().name().to_owned(), name: Some(engine.name().to_owned()) }
-        }
-    };
+    let device = DeviceUsed::of(engine.as_ref());
     Context::check_unchanged(files)?;
     tell_skips(&recording, context);
     Ok(Replayed { found: FoundRuns { runs, recording: facts_of(&recording, None, device) }, outputs })

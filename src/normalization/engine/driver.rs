@@ -23,7 +23,7 @@ pub struct Engine {
     is_software: bool,
     /// Whether kernels of our own run there; otherwise the same in tensor operations.
     #[cfg(any(feature = "wgpu", feature = "cuda"))]
-    has_kernels: bool,
+    pub(super) has_kernels: bool,
 }
 
 /// Rows on a device, with their layout.
@@ -109,7 +109,12 @@ impl Engine {
         DeviceError::Failed { device: self.name.clone(), cause: first_line(&cause.to_string()) }
     }
 
-    fn guarded<T>(&self, work: impl FnOnce() -> Result<T, DeviceError>) -> Result<T, DeviceError> {
+    /// Values too large for 32 bits.
+    pub(super) fn out_of_range(&self) -> DeviceError {
+        DeviceError::Range { device: self.name.clone() }
+    }
+
+    pub(super) fn guarded<T>(&self, work: impl FnOnce() -> Result<T, DeviceError>) -> Result<T, DeviceError> {
         guarded(work).unwrap_or_else(|cause| Err(self.failure(cause)))
     }
 
@@ -122,7 +127,7 @@ impl Engine {
     ) -> Result<DeviceRows, DeviceError> {
         let (values, shifts) = singles(rows, width, layout);
         if matches!(rows, Rows::F64(_)) && values.iter().any(|x| !x.is_finite()) {
-            return Err(DeviceError::Range { device: self.name.clone() });
+            return Err(self.out_of_range());
         }
         let origins = (0..layout.n_tiles())
             .flat_map(|tile| {
@@ -171,7 +176,7 @@ impl Engine {
         let found = self.read(pending.0)?;
         let size = rows.n_tiles * rows.width;
         if found.iter().any(|x| !x.is_finite()) {
-            return Err(DeviceError::Range { device: self.name.clone() });
+            return Err(self.out_of_range());
         }
         let part = |k: usize| found[k * size..(k + 1) * size].iter().map(|x| f64::from(*x));
         let at = |i: usize| f64::from(rows.origins[i]) + rows.shifts[i];
@@ -263,7 +268,7 @@ impl Engine {
         Ok((values, self.read(pending.clipped)?))
     }
 
-    fn read(&self, tensor: Tensor<1>) -> Result<Vec<f32>, DeviceError> {
+    pub(super) fn read(&self, tensor: Tensor<1>) -> Result<Vec<f32>, DeviceError> {
         self.guarded(|| {
             let data = tensor.try_into_data().map_err(|error| self.failure(error))?;
             data.try_into_vec::<f32>().map_err(|error| self.failure(format!("{error:?}")))

@@ -27,7 +27,7 @@ const AHEAD: usize = 8;
 const N_MOMENTS: usize = 6;
 
 /// Threads of a cube.
-const CUBE: u32 = 256;
+pub(super) const CUBE: u32 = 256;
 
 /// Cubes in one direction: what every driver allows.
 const MOST_CUBES: u32 = 65_535;
@@ -222,7 +222,7 @@ fn tile_moments(
 
 /// The divisor's parts and the clip.
 #[derive(CubeType, Clone, Copy)]
-struct Divisor {
+pub(super) struct Divisor {
     inside_root: f32,
     outside_root: f32,
     min: f32,
@@ -231,7 +231,11 @@ struct Divisor {
 
 #[cube]
 impl Divisor {
-    fn inverse(&self, var: f32) -> f32 {
+    pub(super) fn new(inside_root: f32, outside_root: f32, min: f32, max: f32) -> Divisor {
+        Divisor { inside_root, outside_root, min, max }
+    }
+
+    pub(super) fn inverse(&self, var: f32) -> f32 {
         let root = f32::sqrt(var + self.inside_root);
         let divisor = min(max(root, self.min), self.max) + self.outside_root;
         // Nothing to divide by: values pass through.
@@ -298,7 +302,7 @@ fn tile_values(
     let d = at % width;
     let start = starts[tile] as usize;
     let end = starts[tile + 1] as usize;
-    let divisor = Divisor { inside_root, outside_root, min: least, max: greatest };
+    let divisor = Divisor::new(inside_root, outside_root, least, greatest);
     let origin = carried[at];
     let mut state = Running {
         mean: carried[size + at],
@@ -413,23 +417,23 @@ fn tile_row(
 
 /// Cubes for `n` threads, in two directions where one does not reach.
 #[expect(clippy::cast_possible_truncation, reason = "a group of tiles has fewer than 2^32 threads")]
-fn cubes(n: usize) -> CubeCount {
+pub(super) fn cubes(n: usize) -> CubeCount {
     let cubes = (n as u32).div_ceil(CUBE).max(1);
     let columns = cubes.min(MOST_CUBES);
     CubeCount::Static(columns, cubes.div_ceil(columns), 1)
 }
 
 #[expect(clippy::expect_used, reason = "kernels run on devices of this backend alone")]
-fn primitive<const D: usize>(tensor: &Tensor<D>) -> FloatTensor<Cube> {
+pub(super) fn primitive<const D: usize>(tensor: &Tensor<D>) -> FloatTensor<Cube> {
     tensor.clone().try_into_primitive::<Cube>().expect("a tensor of a device that runs kernels")
 }
 
 #[expect(clippy::expect_used, reason = "kernels run on devices of this backend alone")]
-fn int_primitive(tensor: &Tensor<1, Int>) -> IntTensor<Cube> {
+pub(super) fn int_primitive(tensor: &Tensor<1, Int>) -> IntTensor<Cube> {
     tensor.clone().try_into_primitive::<Cube>().expect("a tensor of a device that runs kernels")
 }
 
-fn integers(values: &[u32], device: &Device) -> Tensor<1, Int> {
+pub(super) fn integers(values: &[u32], device: &Device) -> Tensor<1, Int> {
     let values: Vec<i32> = values.iter().map(|x| x.cast_signed()).collect();
     let n = values.len();
     Tensor::from_data(TensorData::new(values, [n]), device)

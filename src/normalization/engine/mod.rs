@@ -12,6 +12,10 @@ mod failure;
 mod gradient;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod kernels;
+mod sweep;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod sweep_kernel;
+mod sweep_tensors;
 mod tensors;
 mod timing;
 
@@ -22,4 +26,5 @@ pub(super) use driver::{DeviceRows, PendingMoments, PendingValues};
 pub(super) use exchange::{Scaling, TileMoments, TileOutput, TileStates};
 pub use failure::{DeviceError, is_device_failure};
 pub use gradient::normalize_tensor;
+pub(super) use sweep::{BatchWeights, SweepBatches, SweepSeen, SweepShift, SweepStates, SweepTask, Swept};
 pub use timing::KernelTimes;
