@@ -219,6 +219,7 @@ fn cases() -> Vec<Case> {
         case("normalize replay", "device", "STEPS", "--device flex"),
         case("normalize compare", "momentum", "STEPS", "--momentum 0.9"),
         case("normalize compare", "welford", "STEPS --momentum 0.9", "--welford"),
+        case("normalize compare", "device", "STEPS", "--device flex"),
         case("normalize compare", "shift-at", "STEPS", "--shift-at 100"),
         case("normalize compare", "divisors", "STEPS --target reward", "--divisors"),
         case("convert", "value", "DIGITS -o OUT", "--value val_loss"),

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use super::engine::{DeviceError, Engine, SweepSeen};
+use super::engine::{DeviceError, Engine, SweepSeen, SweepShift};
 use super::pass::Pass;
 use super::replay::{Block, Replay};
 use super::segment::MeanVar;
@@ -11,10 +11,11 @@ use super::shift::{LocatedBlock, Shift};
 use super::state::Normalizer;
 use super::sweep::SweepWatch;
 use super::timeline::KnownStep;
-use crate::stats::Rows;
+use super::update::Update;
+use crate::stats::{BatchTable, Rows};
 
 /// Share of the shift (mean) or of the new value (variance) that may be left.
-pub(super) const CLOSE: f64 = 0.1;
+const CLOSE: f64 = 0.1;
 
 /// Least shift of the mean, in new standard deviations, for which a lag has a meaning.
 const LEAST_SHIFT: f64 = 0.25;
@@ -44,10 +45,10 @@ pub struct Lag {
 /// Watches one normalizer after a shift.
 #[derive(Debug, Clone)]
 pub struct LagProbe {
-    pub(super) place: KnownStep,
-    pub(super) before: Vec<MeanVar>,
-    pub(super) after: Vec<MeanVar>,
-    pub(super) lag: Lag,
+    place: KnownStep,
+    before: Vec<MeanVar>,
+    after: Vec<MeanVar>,
+    lag: Lag,
 }
 
 impl LagProbe {
@@ -115,7 +116,7 @@ impl LagProbe {
 
     /// Takes what a device saw of this setting, the dimensions `own` of all settings', up to `updates`; `at` gives the updates
     /// and vector steps begun by the end of a batch.
-    pub(super) fn take_seen(
+    fn take_seen(
         &mut self,
         seen: &SweepSeen,
         own: Range<usize>,
@@ -206,8 +207,8 @@ impl LagWatch {
             let probes = self.probes.iter_mut();
             let probes =
                 probes.map(|probe| probe.get_mut().unwrap_or_else(PoisonError::into_inner)).collect();
-            let watch = SweepWatch { probes, vector_step, steps_before: before };
-            return Replay::sweep_watched(&mut self.replays, engine, &block, pass, Some(watch));
+            let mut watch = SweptProbes { probes, vector_step, steps_before: before };
+            return Replay::sweep_watched(&mut self.replays, engine, &block, pass, Some(&mut watch));
         }
         let probes = &self.probes;
         Replay::run_together(&mut self.replays, &block, pass, |i, update| {
@@ -222,6 +223,66 @@ impl LagWatch {
         let finished =
             |probe: Mutex<LagProbe>| probe.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
         WatchedShift { shift: self.shift, lags: self.probes.into_iter().map(finished).collect() }
+    }
+}
+
+/// Probes of settings that go through a device, each its own.
+struct SweptProbes<'a> {
+    probes: Vec<&'a mut LagProbe>,
+    /// Vector step of each row of the block.
+    vector_step: &'a [u64],
+    /// Vector steps begun before the block.
+    steps_before: u64,
+}
+
+impl SweptProbes<'_> {
+    fn steps_at(&self, last_row: Option<usize>) -> u64 {
+        last_row.map_or(self.steps_before, |row| self.vector_step[row] + 1)
+    }
+}
+
+impl SweepWatch for SweptProbes<'_> {
+    fn shift(&self, table: &BatchTable, updates: u64) -> Option<SweepShift> {
+        let probe = self.probes.first()?;
+        let mut updates = updates;
+        let first_batch = table.n.iter().position(|n| {
+            updates += u64::from(*n > 0);
+            *n > 0 && updates > probe.place.updates
+        })?;
+        let mut seen = SweepSeen::default();
+        for probe in &self.probes {
+            seen.has_mean.extend(probe.lag.mean.iter().map(Option::is_some));
+            seen.has_var.extend(probe.lag.var.iter().map(Option::is_some));
+            seen.least.extend(&probe.lag.least_var_ratio);
+            seen.greatest.extend(&probe.lag.greatest_var_ratio);
+        }
+        let moments = probe.before.iter().zip(&probe.after);
+        Some(SweepShift {
+            first_batch,
+            mean: probe.after.iter().map(|after| after.mean).collect(),
+            tolerance: moments.map(|(before, after)| CLOSE * (after.mean - before.mean).abs()).collect(),
+            var: probe.after.iter().map(|after| after.var).collect(),
+            shifted: probe.lag.shifted.clone(),
+            close: CLOSE,
+            seen,
+        })
+    }
+
+    fn look(&mut self, setting: usize, update: Update<'_>) {
+        let steps = self.steps_at(update.last_row);
+        self.probes[setting].watch(update.normalizer, steps);
+    }
+
+    fn take(&mut self, seen: &SweepSeen, updates: u64, at: &dyn Fn(usize) -> (u64, Option<usize>)) {
+        let (vector_step, before) = (self.vector_step, self.steps_before);
+        let known = |batch: usize| {
+            let (updates, last_row) = at(batch);
+            (updates, last_row.map_or(before, |row| vector_step[row] + 1))
+        };
+        for (setting, probe) in self.probes.iter_mut().enumerate() {
+            let width = probe.after.len();
+            probe.take_seen(seen, setting * width..(setting + 1) * width, updates, known);
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::engine::BatchWeights;
 use super::rule::{Correction, Memory, MomentumUnit, Prior, Rule, Warmup};
 use super::segment::{MeanVar, ema_weight, mixed};
 
@@ -134,6 +133,24 @@ impl Clock {
                 }
             }
         })
+    }
+}
+
+/// What the batches weigh, setting by setting; 0 where a batch leaves a state alone.
+pub(super) enum BatchWeights {
+    /// The same weight for every batch.
+    Constant(f64),
+    /// One weight for each.
+    Each(Vec<f64>),
+}
+
+impl BatchWeights {
+    /// What is left of a state after all of `n` batches, by what each leaves.
+    pub(super) fn kept(&self, n: usize, left_by: impl Fn(f64) -> f64) -> f64 {
+        match self {
+            Self::Constant(weight) => left_by(*weight).powf(n as f64),
+            Self::Each(weights) => weights.iter().map(|weight| left_by(*weight)).product(),
+        }
     }
 }
 
@@ -355,11 +372,15 @@ impl Normalizer {
         let (near, least, greatest) = (0.999 * clip * clip, divisor.min.powi(2), divisor.max.powi(2));
         let states = mean.iter().zip(var).zip(min.iter().zip(max));
         let reaches = states.map(|((mean, var), (min, max))| {
-            let reach = (max - mean).max(mean - min);
-            let bound = near * (var + divisor.inside_root).max(least).min(greatest);
+            let (above, below) = (max - mean, mean - min);
+            let reach = if above > below { above } else { below };
+            let inside = var + divisor.inside_root;
+            let inside = if inside > least { inside } else { least };
+            let inside = if inside < greatest { inside } else { greatest };
             // What is no number reaches it.
-            u8::from(reach * reach < bound) ^ 1
+            u64::from(reach * reach < near * inside) ^ 1
         });
+        // All of them, as wide as numbers are: many at a time.
         reaches.fold(0, |any, reaches| any | reaches) != 0
     }
 

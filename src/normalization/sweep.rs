@@ -6,13 +6,12 @@
 use rayon::prelude::*;
 
 use super::engine::{
-    BatchWeights, DeviceError, Engine, Scaling, SweepBatches, SweepSeen, SweepShift, SweepStates, SweepTask,
-    Swept,
+    DeviceError, Engine, Scaling, SweepBatches, SweepSeen, SweepShift, SweepStates, SweepTask, Swept,
 };
-use super::lag::{CLOSE, LagProbe};
 use super::pass::Pass;
-use super::replay::{BatchesTogether, Block, Replay};
+use super::replay::{BatchesTogether, Block, Replay, moments_of};
 use super::rule::{Correction, Rule};
+use super::state::BatchWeights;
 use super::update::Update;
 use crate::stats::{BatchTable, RowMoments};
 
@@ -22,24 +21,16 @@ const VALUES_SWEPT: usize = 1 << 22;
 /// Batches that go through together.
 const BATCHES_SWEPT: usize = 1 << 16;
 
-/// Probes that watch the settings of a sweep, each its own.
-pub(super) struct SweepWatch<'a> {
-    pub(super) probes: Vec<&'a mut LagProbe>,
-    /// Vector step of each row of the block.
-    pub(super) vector_step: &'a [u64],
-    /// Vector steps begun before the block.
-    pub(super) steps_before: u64,
-}
+/// What watches the settings of a sweep behind a shift.
+pub(super) trait SweepWatch: Sync {
+    /// The shift as a device takes it, where batches of `table` lie behind it; `updates` were made before them.
+    fn shift(&self, table: &BatchTable, updates: u64) -> Option<SweepShift>;
 
-impl SweepWatch<'_> {
-    fn steps_at(&self, last_row: Option<usize>) -> u64 {
-        last_row.map_or(self.steps_before, |row| self.vector_step[row] + 1)
-    }
+    /// Looks at a setting after an update that the host made.
+    fn look(&mut self, setting: usize, update: Update<'_>);
 
-    fn tell(&mut self, setting: usize, update: Update<'_>) {
-        let steps = self.steps_at(update.last_row);
-        self.probes[setting].watch(update.normalizer, steps);
-    }
+    /// Takes what a device saw of all settings up to `updates`; `at` gives the updates by the end of a batch, and its last row.
+    fn take(&mut self, seen: &SweepSeen, updates: u64, at: &dyn Fn(usize) -> (u64, Option<usize>));
 }
 
 /// What of a rule a device does not take through batches, in words; `None` if it takes all.
@@ -77,12 +68,12 @@ impl Replay {
     }
 
     /// The same, with probes that watch.
-    pub(super) fn sweep_watched(
+    pub(super) fn sweep_watched<'w>(
         replays: &mut [Self],
         engine: &Engine,
         block: &Block<'_>,
         pass: Pass,
-        watch: Option<SweepWatch<'_>>,
+        watch: Option<&'w mut (dyn SweepWatch + 'w)>,
     ) -> Result<(), DeviceError> {
         let Some(first) = replays.first() else { return Ok(()) };
         let is_taken = |replay: &Self| sweep_obstacle(replay.normalizer.rule()).is_none();
@@ -92,11 +83,11 @@ impl Replay {
         match pass {
             Pass::Whole => sweep.whole(replays),
             Pass::Measure => {
-                let moments = super::replay::moments_of(block.rows, width);
+                let moments = moments_of(block.rows, width);
                 for (setting, replay) in replays.iter_mut().enumerate() {
                     replay.measured(&moments, block.ends, &mut |update| {
                         if let Some(watch) = &mut sweep.watch {
-                            watch.tell(setting, update);
+                            watch.look(setting, update);
                         }
                     });
                 }
@@ -114,14 +105,14 @@ impl Replay {
 }
 
 /// One block on its way through a device.
-struct Sweep<'a> {
+struct Sweep<'a, 'w> {
     engine: &'a Engine,
     block: &'a Block<'a>,
     width: usize,
-    watch: Option<SweepWatch<'a>>,
+    watch: Option<&'w mut (dyn SweepWatch + 'w)>,
 }
 
-impl Sweep<'_> {
+impl Sweep<'_, '_> {
     fn whole(&mut self, replays: &mut [Replay]) -> Result<(), DeviceError> {
         let n_rows = self.block.rows.len() / self.width;
         let ends = self.block.ends;
@@ -134,7 +125,7 @@ impl Sweep<'_> {
             (row, next) = (ends[last - 1], last);
         }
         if row < n_rows {
-            let tail = super::replay::moments_of(self.block.rows.slice(row..n_rows, self.width), self.width);
+            let tail = moments_of(self.block.rows.slice(row..n_rows, self.width), self.width);
             replays.iter_mut().for_each(|replay| replay.windows.begin(&replay.normalizer));
             self.open_rows(replays, row..n_rows)?;
             replays.par_iter_mut().for_each(|replay| replay.open.merge(&tail));
@@ -166,7 +157,7 @@ impl Sweep<'_> {
         });
         let before = replays[0].normalizer.updates();
         let updates = |batch: usize| before + table.n[..=batch].iter().filter(|n| **n > 0).count() as u64;
-        let shift = self.watch.as_ref().and_then(|watch| watch.shift(table, before));
+        let shift = self.watch.as_deref().and_then(|watch| watch.shift(table, before));
         let weighed: Vec<_> = replays.par_iter().map(|replay| replay.normalizer.weigh(&table.n)).collect();
         let (weights, clocks): (Vec<BatchWeights>, Vec<_>) = weighed.into_iter().unzip();
         let swept =
@@ -178,12 +169,7 @@ impl Sweep<'_> {
         self.take_uses(replays, &swept, n_rows);
         if let (Some(watch), Some(seen)) = (&mut self.watch, &swept.seen) {
             let last_row = |batch: usize| (start + moments.ends[batch]).checked_sub(1);
-            let steps: Vec<u64> = (0..table.len()).map(|batch| watch.steps_at(last_row(batch))).collect();
-            let all = replays[0].normalizer.updates();
-            let (width, at) = (self.width, |batch: usize| (updates(batch), steps[batch]));
-            for (setting, probe) in watch.probes.iter_mut().enumerate() {
-                probe.take_seen(seen, setting * width..(setting + 1) * width, all, at);
-            }
+            watch.take(seen, replays[0].normalizer.updates(), &|batch| (updates(batch), last_row(batch)));
         }
         replays.iter_mut().for_each(|replay| replay.windows.end_if_full(&replay.normalizer));
         Ok(())
@@ -241,34 +227,5 @@ impl Sweep<'_> {
                 replay.windows.count_clipped(&swept.clipped[own], n_rows as u64);
             }
         });
-    }
-}
-
-impl SweepWatch<'_> {
-    /// The shift as a device takes it, where batches of `table` lie behind it.
-    fn shift(&self, table: &BatchTable, before: u64) -> Option<SweepShift> {
-        let probe = self.probes.first()?;
-        let mut updates = before;
-        let first_batch = table.n.iter().position(|n| {
-            updates += u64::from(*n > 0);
-            *n > 0 && updates > probe.place.updates
-        })?;
-        let mut seen = SweepSeen::default();
-        for probe in &self.probes {
-            seen.has_mean.extend(probe.lag.mean.iter().map(Option::is_some));
-            seen.has_var.extend(probe.lag.var.iter().map(Option::is_some));
-            seen.least.extend(&probe.lag.least_var_ratio);
-            seen.greatest.extend(&probe.lag.greatest_var_ratio);
-        }
-        let moments = probe.before.iter().zip(&probe.after);
-        Some(SweepShift {
-            first_batch,
-            mean: probe.after.iter().map(|after| after.mean).collect(),
-            tolerance: moments.map(|(before, after)| CLOSE * (after.mean - before.mean).abs()).collect(),
-            var: probe.after.iter().map(|after| after.var).collect(),
-            shifted: probe.lag.shifted.clone(),
-            close: CLOSE,
-            seen,
-        })
     }
 }

@@ -26,5 +26,5 @@ pub(super) use driver::{DeviceRows, PendingMoments, PendingValues};
 pub(super) use exchange::{Scaling, TileMoments, TileOutput, TileStates};
 pub use failure::{DeviceError, is_device_failure};
 pub use gradient::normalize_tensor;
-pub(super) use sweep::{BatchWeights, SweepBatches, SweepSeen, SweepShift, SweepStates, SweepTask, Swept};
+pub(super) use sweep::{SweepBatches, SweepSeen, SweepShift, SweepStates, SweepTask, Swept};
 pub use timing::KernelTimes;

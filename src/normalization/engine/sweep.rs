@@ -12,6 +12,7 @@ use super::failure::DeviceError;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use super::sweep_kernel;
 use super::sweep_tensors;
+use crate::normalization::state::BatchWeights;
 use crate::stats::{BatchTable, Rows};
 
 /// Numbers handed back for each setting and dimension, and those beside them where a shift is watched.
@@ -35,24 +36,6 @@ pub(in crate::normalization) struct SweepBatches<'a> {
     pub(in crate::normalization) ends: &'a [usize],
     /// What enters the states: rows of a batch that came before are among it.
     pub(in crate::normalization) table: &'a BatchTable,
-}
-
-/// What the batches weigh, setting by setting; 0 where a batch leaves a state alone.
-pub(in crate::normalization) enum BatchWeights {
-    /// The same weight for every batch.
-    Constant(f64),
-    /// One weight for each.
-    Each(Vec<f64>),
-}
-
-impl BatchWeights {
-    /// What is left of a state after all of `n` batches, by what each leaves.
-    fn kept(&self, n: usize, left_by: impl Fn(f64) -> f64) -> f64 {
-        match self {
-            Self::Constant(weight) => left_by(*weight).powf(n as f64),
-            Self::Each(weights) => weights.iter().map(|weight| left_by(*weight)).product(),
-        }
-    }
 }
 
 /// What a batch leaves of the state before it as the device has it: above `large` by the rest at 32 bits, else by the weight.
