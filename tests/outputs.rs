@@ -126,6 +126,29 @@ fn pictures_in_pixels_are_written_or_refused_by_name() {
     }
 }
 
+/// The same of the feature pdf.
+#[test]
+fn pictures_as_pdf_are_written_or_refused_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let line = "analyze shapley fixtures/reference/glove_1_2.parquet --figure-size 85mmx60mm -o out.pdf";
+    let output = simic(folder, line);
+    if cfg!(feature = "pdf") {
+        assert!(output.status.success(), "{output:?}");
+        let bytes = std::fs::read(folder.join("out.pdf")).expect("written");
+        // 85 mm are 240.9 points.
+        assert!(
+            bytes.starts_with(b"%PDF-") && text(&bytes).contains("/MediaBox [0 0 240.9"),
+            "{}",
+            text(&bytes)
+        );
+    } else {
+        let stderr = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && stderr.contains("without the feature pdf"), "{stderr}");
+        assert!(!folder.join("out.pdf").exists());
+    }
+}
+
 #[test]
 fn the_format_follows_the_name_and_contradictions_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::formats::PictureFormat;
 use super::{CommandError, Context};
 use crate::report::{
-    Figure, FigureKind, FigureSize, NoSuchFigure, Theme, write_png, write_svg, write_vega_lite,
+    Figure, FigureKind, FigureSize, NoSuchFigure, Theme, write_pdf, write_png, write_svg, write_vega_lite,
 };
 
 /// What a picture shows.
@@ -75,7 +75,7 @@ impl From<ThemeArg> for Theme {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Picture")]
 pub struct FigureArgs {
-    /// Draw the result to this file as well: .svg, .png or .vl.json (Vega-Lite); -o FILE.svg draws it instead
+    /// Draw the result to this file as well: .svg, .png, .pdf or .vl.json (Vega-Lite); -o FILE.svg draws it instead
     #[arg(long, value_name = "PATH")]
     pub figure: Option<PathBuf>,
     /// Size of the picture: 640x400, 640 or 85mmx60mm [default: 640 pixels wide, as high as its contents]
@@ -105,6 +105,7 @@ fn write(
     match format {
         PictureFormat::Svg => write_svg(figure, size, theme, out),
         PictureFormat::Png => write_png(figure, size, theme, out),
+        PictureFormat::Pdf => write_pdf(figure, size, theme, out),
         PictureFormat::VegaLite => write_vega_lite(figure, out),
     }
 }

@@ -28,6 +28,8 @@ pub enum FormatArg {
     Svg,
     /// The same in pixels (builds with the feature png)
     Png,
+    /// The same as a page, for papers (builds with the feature pdf)
+    Pdf,
     /// The same as a Vega-Lite specification, for notebooks
     VegaLite,
     /// JUnit XML (simic check)
@@ -39,7 +41,7 @@ pub enum FormatArg {
 impl FormatArg {
     /// Whether it is a picture.
     pub(super) fn is_picture(self) -> bool {
-        matches!(self, Self::Svg | Self::Png | Self::VegaLite)
+        matches!(self, Self::Svg | Self::Png | Self::Pdf | Self::VegaLite)
     }
 
     /// The word on the command line.
@@ -49,6 +51,7 @@ impl FormatArg {
             Self::Github => "github",
             Self::Svg => "svg",
             Self::Png => "png",
+            Self::Pdf => "pdf",
             Self::VegaLite => "vega-lite",
             other => Format::from(other).name(),
         }
@@ -64,6 +67,7 @@ impl From<FormatArg> for Format {
             | FormatArg::Github
             | FormatArg::Svg
             | FormatArg::Png
+            | FormatArg::Pdf
             | FormatArg::VegaLite => Self::Table,
             FormatArg::Json => Self::Json,
             FormatArg::Ndjson => Self::Ndjson,
@@ -78,7 +82,9 @@ impl From<FormatArg> for Format {
 impl From<FormatArg> for CheckFormat {
     fn from(format: FormatArg) -> Self {
         match format {
-            FormatArg::Table | FormatArg::Svg | FormatArg::Png | FormatArg::VegaLite => Self::Table,
+            FormatArg::Table | FormatArg::Svg | FormatArg::Png | FormatArg::Pdf | FormatArg::VegaLite => {
+                Self::Table
+            }
             FormatArg::Json => Self::Json,
             FormatArg::Ndjson => Self::Ndjson,
             FormatArg::Csv => Self::Csv,
@@ -96,6 +102,7 @@ impl From<FormatArg> for CheckFormat {
 pub(super) enum PictureFormat {
     Svg,
     Png,
+    Pdf,
     VegaLite,
 }
 
@@ -112,13 +119,18 @@ impl PictureFormat {
             Ok(Self::Svg)
         } else if has_ending(path, "png") {
             Ok(Self::Png)
+        } else if has_ending(path, "pdf") {
+            Ok(Self::Pdf)
         } else if has_ending(path, "json")
             && path.file_stem().is_some_and(|stem| has_ending(Path::new(stem), "vl"))
         {
             Ok(Self::VegaLite)
         } else {
             Err(CommandError::usage(
-                format!("--figure {}: pictures are .svg, .png, or .vl.json for notebooks", path.display()),
+                format!(
+                    "--figure {}: pictures are .svg, .png, .pdf, or .vl.json for notebooks",
+                    path.display()
+                ),
                 "end the name in one of them",
             ))
         }
@@ -127,15 +139,17 @@ impl PictureFormat {
     /// Refuses a format that this build cannot write.
     ///
     /// # Errors
-    /// PNG, without the feature.
+    /// PNG and PDF, without their features.
     pub(super) fn check(self) -> Result<(), CommandError> {
-        if self == Self::Png && !cfg!(feature = "png") {
-            return Err(CommandError::usage(
-                "this program is built without the feature png",
-                "name the picture FILE.svg; released programs write both",
-            ));
-        }
-        Ok(())
+        let lacking = match self {
+            Self::Png if !cfg!(feature = "png") => "png",
+            Self::Pdf if !cfg!(feature = "pdf") => "pdf",
+            _ => return Ok(()),
+        };
+        Err(CommandError::usage(
+            format!("this program is built without the feature {lacking}"),
+            "name the picture FILE.svg; released programs write all",
+        ))
     }
 }
 
@@ -179,6 +193,7 @@ impl Ending {
             Some("xml") => Self::Format(FormatArg::Junit),
             Some("svg") => Self::Format(FormatArg::Svg),
             Some("png") => Self::Format(FormatArg::Png),
+            Some("pdf") => Self::Format(FormatArg::Pdf),
             Some("html" | "htm") => Self::Page,
             _ => Self::Unknown,
         }
@@ -238,6 +253,7 @@ mod tests {
             ("a.feather", FormatArg::Arrow),
             ("a.svg", FormatArg::Svg),
             ("a.png", FormatArg::Png),
+            ("a.pdf", FormatArg::Pdf),
             ("a.vl.json", FormatArg::VegaLite),
         ] {
             assert_eq!(of(None, name), Some(format), "{name}");

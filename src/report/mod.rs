@@ -36,8 +36,8 @@ pub use comparison::{write_comparison, write_divisors};
 pub use devices::write_devices;
 pub use figure::{
     Figure, FigureKind, FigureSize, MarkRow, NoSuchFigure, Theme, ablation_figure, check_figure,
-    comparison_figure, interaction_figure, normalization_figure, shapley_figure, write_png, write_svg,
-    write_vega_lite,
+    comparison_figure, interaction_figure, normalization_figure, shapley_figure, write_pdf, write_png,
+    write_svg, write_vega_lite,
 };
 pub use grid::{Column, Fitted, Grid};
 pub use html::{HtmlPage, HtmlSection, HtmlTable, write_html};

@@ -7,10 +7,14 @@ mod checks;
 mod convergence;
 mod interactions;
 mod model;
+#[cfg(feature = "pdf")]
+mod pdf;
 #[cfg(feature = "png")]
 mod raster;
 mod scale;
 mod settings;
+#[cfg(any(feature = "png", feature = "pdf"))]
+mod shapes;
 mod style;
 mod svg;
 mod text;
@@ -201,6 +205,22 @@ pub fn write_png(figure: &Figure, size: FigureSize, theme: Theme, out: &mut dyn 
     {
         let _ = (figure, size, theme, out);
         Err(io::Error::other("this program is built without the feature png"))
+    }
+}
+
+/// Writes a figure as PDF, a page of its size.
+///
+/// # Errors
+/// If writing fails; always, in a program built without the feature pdf.
+pub fn write_pdf(figure: &Figure, size: FigureSize, theme: Theme, out: &mut dyn Write) -> io::Result<()> {
+    #[cfg(feature = "pdf")]
+    {
+        out.write_all(&pdf::pdf(&svg::draw(figure, size, theme), &figure.title)?)
+    }
+    #[cfg(not(feature = "pdf"))]
+    {
+        let _ = (figure, size, theme, out);
+        Err(io::Error::other("this program is built without the feature pdf"))
     }
 }
 

@@ -1,15 +1,10 @@
-//! Figures in pixels, drawn by resvg from the same SVG with a font of ours: the same bytes on every machine.
-//!
-//! The font is DejaVu Sans (fonts/LICENSE), cut to Latin, Greek, Cyrillic, Hebrew, Arabic and the signs of figures; other
-//! scripts come out as boxes here and right in SVG, where the reader's own fonts draw them.
+//! Figures in pixels, drawn by resvg from the same SVG: the same bytes on every machine.
 
 use std::io;
-use std::sync::Arc;
 
 use resvg::tiny_skia::{Pixmap, Transform};
-use resvg::usvg::{Options, Tree, fontdb};
 
-const FONT: &[u8] = include_bytes!("fonts/DejaVuSans.ttf");
+use super::shapes::shapes;
 
 /// Pixels a side at most: 400 MB of them.
 const MOST_PIXELS: u32 = 10_000;
@@ -19,13 +14,7 @@ const MOST_PIXELS: u32 = 10_000;
 /// # Errors
 /// A picture too large for its pixels.
 pub(super) fn png(svg: &str, scale: f32) -> io::Result<Vec<u8>> {
-    let mut fonts = fontdb::Database::new();
-    fonts.load_font_data(FONT.to_vec());
-    fonts.set_sans_serif_family("DejaVu Sans");
-    let options =
-        Options { font_family: "DejaVu Sans".to_owned(), fontdb: Arc::new(fonts), ..Options::default() };
-    // Its style sheet is about the screens of readers; the colours stand at the marks.
-    let tree = Tree::from_str(&without_style(svg), &options).map_err(io::Error::other)?;
+    let tree = shapes(svg)?;
     let size = tree
         .size()
         .to_int_size()
@@ -36,15 +25,6 @@ pub(super) fn png(svg: &str, scale: f32) -> io::Result<Vec<u8>> {
         pixmap.ok_or_else(|| io::Error::other("the picture is too large for pixels; .svg is not"))?;
     resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixmap.as_mut());
     pixmap.encode_png().map_err(io::Error::other)
-}
-
-fn without_style(svg: &str) -> String {
-    match (svg.find("<style>"), svg.find("</style>")) {
-        (Some(start), Some(end)) if start < end => {
-            format!("{}{}", &svg[..start], &svg[end + "</style>".len()..])
-        }
-        _ => svg.to_owned(),
-    }
 }
 
 #[cfg(test)]
