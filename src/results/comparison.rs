@@ -32,8 +32,8 @@ pub struct ComparisonDocument {
     /// Rows of one update.
     pub update_every: String,
     /// Where settings went through the batches; documents written before there was a choice lack it.
-    #[serde(default = "cpu")]
-    pub device: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// The device's own name, where it is not the CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_name: Option<String>,
@@ -44,10 +44,6 @@ pub struct ComparisonDocument {
     /// Everything the numbers depend on besides the input; documents written before 0.2 lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<CompareAnalysis>,
-}
-
-fn cpu() -> String {
-    DeviceUsed::cpu().device
 }
 
 /// What was read.
@@ -342,7 +338,7 @@ impl ComparisonDocument {
             verdict: Vec::new(),
             target: settings.rule.target.name().to_owned(),
             update_every: settings.rule.update_every.describe(),
-            device: device.device,
+            device: Some(device.device),
             device_name: device.name,
             runs,
             input,

@@ -13,6 +13,7 @@ mod gradient;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod kernels;
 mod sweep;
+mod sweep_buffers;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod sweep_kernel;
 mod sweep_tensors;

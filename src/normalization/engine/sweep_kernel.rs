@@ -16,7 +16,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::exchange::{LARGE_WEIGHT, vector};
 use super::kernels::{CUBE, Divisor, cubes, int_primitive, integers, primitive};
-use super::sweep::{AVERAGED, REPLACES, SharedBatches, SweptTogether};
+use super::sweep_buffers::{AVERAGED, REPLACES, SharedBatches, SweptTogether};
 use crate::normalization::rule::Order;
 
 /// Takes settings through the batches; gives [`SharedBatches::n_found`] numbers for each of them and each dimension, all of

@@ -3,7 +3,7 @@
 use burn::tensor::{Bool, Device, Tensor};
 
 use super::exchange::{LARGE_WEIGHT, Scaling, vector};
-use super::sweep::{AVERAGED, REPLACES, SharedBatches, SweptTogether};
+use super::sweep_buffers::{AVERAGED, REPLACES, SharedBatches, SweptTogether};
 use crate::normalization::rule::Order;
 
 /// Takes settings through the batches, one after the other; gives what the kernel gives, in the same order.
