@@ -70,7 +70,11 @@ fn told(error: &clap::Error, typed: &[String]) -> CommandError {
         typed.iter().map(String::as_str).take_while(|word| !word.starts_with('-')).take(2).collect();
     CommandError::usage(
         format!("behind --: {line}"),
-        format!("simic {} --help says what it takes", words.join(" ")),
+        match words.split_first() {
+            // The verb alone is named behind --.
+            Some((&"simic", verb)) => format!("leave simic out: -- {}", verb.join(" ")),
+            _ => format!("simic {} --help says what it takes", words.join(" ")),
+        },
     )
 }
 

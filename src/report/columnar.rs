@@ -80,7 +80,10 @@ fn write_parquet(table: &TidyTable, out: &mut dyn Write) -> io::Result<()> {
 fn polars_column(name: &str, values: &Values) -> Column {
     let name = PlSmallStr::from_str(name);
     match values {
-        Values::Text(values) => Series::new(name, values.as_slice()).into_column(),
+        Values::Text(values) => {
+            let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
+            Series::new(name, values.as_slice()).into_column()
+        }
         Values::Int(values) => Series::new(name, values.as_slice()).into_column(),
         Values::Float(values) => Series::new(name, values.as_slice()).into_column(),
         Values::Flag(values) => Series::new(name, values.as_slice()).into_column(),

@@ -3,11 +3,14 @@
 //! One row per game and player, per run and dimension, per finding; what does not exist is null (an empty cell of CSV).
 //! Tables for people are made elsewhere (`grid`): they shorten, these do not. `columnar` writes it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 /// A column's values, row after row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {
     /// Text.
-    Text(Vec<Option<String>>),
+    Text(Vec<Option<Arc<str>>>),
     /// Whole numbers.
     Int(Vec<Option<i64>>),
     /// Numbers at full precision.
@@ -39,7 +42,17 @@ impl<'a, R> Tidy<'a, R> {
     /// Adds a text column.
     #[must_use]
     pub fn text(mut self, name: &str, of: impl Fn(&R) -> Option<String>) -> Self {
-        self.columns.push((name.to_owned(), Values::Text(self.rows.iter().map(of).collect())));
+        // A text stands once, however many rows have it: names of runs and slots do, millions of times.
+        let mut known: BTreeSet<Arc<str>> = BTreeSet::new();
+        let mut shared = |text: String| {
+            known.get(text.as_str()).cloned().unwrap_or_else(|| {
+                let text: Arc<str> = text.into();
+                known.insert(Arc::clone(&text));
+                text
+            })
+        };
+        let values = self.rows.iter().map(|row| of(row).map(&mut shared)).collect();
+        self.columns.push((name.to_owned(), Values::Text(values)));
         self
     }
 

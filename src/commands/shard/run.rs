@@ -85,7 +85,8 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandE
     drop(progress);
     let mut failures = failures.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     failures.sort_by_key(|(task, _)| *task);
-    for (task, problem) in &failures {
+    // The first one is the error.
+    for (task, problem) in failures.iter().skip(1) {
         context.console.warn(&format!("task {task}: {}", problem.text));
     }
     match failures.first() {
@@ -140,9 +141,27 @@ fn once(start: &impl Fn() -> std::io::Result<Child>) -> Result<(), Failure> {
     if status.success() {
         return Ok(());
     }
-    let text = match String::from_utf8_lossy(&told).trim() {
-        "" => format!("ended with {status}"),
-        told => told.to_owned(),
+    let text = match one_line(&String::from_utf8_lossy(&told)) {
+        told if told.is_empty() => format!("ended with {status}"),
+        told => told,
     };
     Err(Failure { text, may_pass: status.code() == Some(i32::from(AGAIN)) })
+}
+
+/// What a program said of its end in lines of their own, in one.
+fn one_line(told: &str) -> String {
+    let lines =
+        told.lines().map(|line| line.trim().trim_start_matches("error: ")).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_task_said_is_told_in_one_line() {
+        assert_eq!(one_line("error: a.csv: gone\nhint: look\n"), "a.csv: gone; hint: look");
+        assert_eq!(one_line("\n"), "");
+    }
 }
