@@ -138,7 +138,7 @@ fn pictures_as_pdf_are_written_or_refused_by_name() {
         let bytes = std::fs::read(folder.join("out.pdf")).expect("written");
         // 85 mm are 240.9 points.
         assert!(
-            bytes.starts_with(b"%PDF-") && text(&bytes).contains("/MediaBox [0 0 240.9"),
+            bytes.starts_with(b"%PDF-") && text(&bytes).contains("/MediaBox[0 0 240.9"),
             "{}",
             text(&bytes)
         );

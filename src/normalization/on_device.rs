@@ -109,9 +109,8 @@ impl Replay {
             normalized: if has_state { Normalized::SeenRows } else { Normalized::OtherRows },
         };
         let shape = BlockShape { n_rows, ends: block.ends, n_open: self.open.n() };
-        let groups = plan_tiles(&rule, self.normalizer.clock(), settings, shape);
+        let mut groups = plan_tiles(&rule, self.normalizer.clock(), settings, shape);
         let mut pass = DevicePass::new(engine, block, output);
-        let mut groups = groups.into_iter();
         let mut next = groups.next().map(|group| pass.start(group, width)).transpose()?;
         while let Some(current) = next {
             next = groups.next().map(|group| pass.start(group, width)).transpose()?;

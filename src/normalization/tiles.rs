@@ -4,6 +4,7 @@
 //! the device goes through every tile once more from the state the scan gives it. Which weight every row has is
 //! known beforehand, for it depends on sizes of batches alone.
 
+use std::collections::VecDeque;
 use std::ops::{Range, RangeInclusive};
 
 use super::rule::{Correction, Rule};
@@ -130,7 +131,8 @@ struct TilePlanner<'a> {
     tile_rows: usize,
     group_rows: usize,
     group_tiles: usize,
-    groups: Vec<TileGroup>,
+    /// Those that are whole and were not asked for yet.
+    groups: VecDeque<TileGroup>,
     group: TileGroup,
     /// Rows of the group's longest tile: where tiles are padded to it, that must not get out of hand.
     longest: usize,
@@ -164,36 +166,75 @@ struct OpenTile {
     last_n: u64,
 }
 
-/// Divides the rows of a block into tiles, and the tiles into groups.
-pub(super) fn plan_tiles(
-    rule: &Rule,
+/// Divides the rows of a block into tiles, and the tiles into groups: each is planned when it is asked for, so that a device
+/// works on one while the next is planned.
+pub(super) fn plan_tiles<'a>(
+    rule: &'a Rule,
     clock: Clock,
     settings: TileSettings,
-    block: BlockShape<'_>,
-) -> Vec<TileGroup> {
-    let mut planner = TilePlanner::new(rule, clock, settings, block.n_rows);
+    block: BlockShape<'a>,
+) -> TilePlan<'a> {
     let can_carry = settings.normalized == Normalized::SeenRows
         && settings.told == UpdatesTold::LastOfTile
         && is_mixture(rule);
-    let (mut row, mut before) = (0, block.n_open);
-    for end in block.ends {
-        let n = (end - row) as u64 + before;
+    TilePlan {
+        planner: TilePlanner::new(rule, clock, settings, block.n_rows),
+        block,
+        can_carry,
+        next: 0,
+        row: 0,
+        before: block.n_open,
+        is_over: false,
+    }
+}
+
+/// Groups of tiles, one after the other.
+pub(super) struct TilePlan<'a> {
+    planner: TilePlanner<'a>,
+    block: BlockShape<'a>,
+    can_carry: bool,
+    /// The batch to be planned next.
+    next: usize,
+    /// Its first row, and its rows that came before the block.
+    row: usize,
+    before: u64,
+    is_over: bool,
+}
+
+impl TilePlan<'_> {
+    fn plan_batch(&mut self) {
+        let planner = &mut self.planner;
+        let Some(end) = self.block.ends.get(self.next).copied() else {
+            planner.add_within(self.row..self.block.n_rows);
+            planner.end_tile();
+            planner.end_group(self.block.n_rows);
+            self.is_over = true;
+            return;
+        };
+        let n = (end - self.row) as u64 + self.before;
         if n > 0 {
-            let is_small = before == 0 && end - row <= LARGE_BATCH.min(planner.group_rows);
-            if can_carry && is_small && planner.clock.rows() >= rule.raw_below {
-                planner.add_whole(row..*end);
+            let is_small = self.before == 0 && end - self.row <= LARGE_BATCH.min(planner.group_rows);
+            if self.can_carry && is_small && planner.clock.rows() >= planner.rule.raw_below {
+                planner.add_whole(self.row..end);
             } else {
-                planner.add_within(row..*end);
-                planner.clock.advance(rule, n);
+                planner.add_within(self.row..end);
+                planner.clock.advance(planner.rule, n);
                 planner.group.steps.push(ScanStep::EndOfBatch { last_row: end.checked_sub(1) });
             }
         }
-        (row, before) = (*end, 0);
+        (self.next, self.row, self.before) = (self.next + 1, end, 0);
     }
-    planner.add_within(row..block.n_rows);
-    planner.end_tile();
-    planner.end_group(block.n_rows);
-    planner.groups
+}
+
+impl Iterator for TilePlan<'_> {
+    type Item = TileGroup;
+
+    fn next(&mut self) -> Option<TileGroup> {
+        while self.planner.groups.is_empty() && !self.is_over {
+            self.plan_batch();
+        }
+        self.planner.groups.pop_front()
+    }
 }
 
 impl<'a> TilePlanner<'a> {
@@ -207,7 +248,7 @@ impl<'a> TilePlanner<'a> {
             tile_rows: (in_group / THREADS_WANTED).clamp(*TILE_ROWS.start(), *TILE_ROWS.end()),
             group_rows,
             group_tiles: (GROUP_MOMENTS / settings.width).max(1),
-            groups: Vec::new(),
+            groups: VecDeque::new(),
             group: TileGroup { rows: 0..0, layout: Layout::default(), steps: Vec::new() },
             longest: 0,
             open: None,
@@ -301,7 +342,7 @@ impl<'a> TilePlanner<'a> {
         self.longest = 0;
         done.rows.end = done.rows.start + done.layout.ends.len();
         if !done.steps.is_empty() {
-            self.groups.push(done);
+            self.groups.push_back(done);
         }
     }
 }
@@ -321,7 +362,7 @@ mod tests {
             told: UpdatesTold::LastOfTile,
             normalized: Normalized::SeenRows,
         };
-        plan_tiles(&rule, clock, settings, BlockShape { n_rows, ends, n_open: open })
+        plan_tiles(&rule, clock, settings, BlockShape { n_rows, ends, n_open: open }).collect()
     }
 
     #[test]
@@ -372,7 +413,7 @@ mod tests {
         // A hundred thousand batches of one row, and one of a thousand.
         let ends: Vec<usize> = (1..=100_000).chain([101_000]).chain(101_001..=200_000).collect();
         let block = BlockShape { n_rows: 200_000, ends: &ends, n_open: 0 };
-        let groups = plan_tiles(&rule, clock, settings, block);
+        let groups: Vec<TileGroup> = plan_tiles(&rule, clock, settings, block).collect();
         let rows: usize = groups.iter().map(|group| group.layout.ends.len()).sum();
         let padded = groups.iter().map(|group| {
             let layout = &group.layout;

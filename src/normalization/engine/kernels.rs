@@ -174,7 +174,7 @@ fn tile_moments(
     shares: &[f32],
     share_rests: &[f32],
     found: &mut [f32],
-    #[comptime] width: usize,
+    width: usize,
     size: usize,
 ) {
     let at = ABSOLUTE_POS;
@@ -289,7 +289,7 @@ fn tile_values(
     least: f32,
     greatest: f32,
     clip: f32,
-    #[comptime] width: usize,
+    width: usize,
     size: usize,
     #[comptime] update_first: bool,
     #[comptime] wants_values: bool,
@@ -384,7 +384,7 @@ fn tile_row(
     clip: f32,
     row: usize,
     d: usize,
-    #[comptime] width: usize,
+    width: usize,
     #[comptime] update_first: bool,
     #[comptime] wants_values: bool,
 ) {

@@ -54,7 +54,7 @@ impl Engine {
         };
         let clock = Normalizer::new(*rule, width).clock();
         let block = BlockShape { n_rows: rows.len() / width, ends, n_open: 0 };
-        let groups = plan_tiles(rule, clock, settings, block);
+        let groups: Vec<_> = plan_tiles(rule, clock, settings, block).collect();
         let [group] = &groups[..] else { panic!("one group of tiles") };
         let n_tiles = group.layout.n_tiles();
         let on_device = self.upload(Rows::F32(rows), width, &group.layout)?;

@@ -46,7 +46,7 @@ mod tests {
         let bytes = pdf(svg, "Values <of> slots").expect("drawn");
         assert!(bytes.starts_with(b"%PDF-") && bytes == pdf(svg, "Values <of> slots").expect("drawn"));
         let text = String::from_utf8_lossy(&bytes);
-        assert!(text.contains("/MediaBox [0 0 300 150]"), "{text}");
+        assert!(text.contains("/MediaBox[0 0 300 150]"), "{text}");
         assert!(text.contains("/Font"), "text is text, not outlines");
         assert!(!text.contains("CreationDate"));
     }
