@@ -227,7 +227,7 @@ impl Context {
                 "analyze shapley and interactions, normalize compare and check run draw theirs; simic report draws all",
             ));
         }
-        let is_binary = Format::from(format).is_binary() || format == FormatArg::Png;
+        let is_binary = Format::from(format).is_binary() || matches!(format, FormatArg::Png | FormatArg::Pdf);
         if is_binary && Console::is_terminal(self.result_path()) {
             return Err(CommandError::usage(
                 format!("{} is binary, and the result would go to a terminal", format.name()),
@@ -274,6 +274,7 @@ impl Context {
         match self.format_arg() {
             FormatArg::Svg => Some(PictureFormat::Svg),
             FormatArg::Png => Some(PictureFormat::Png),
+            FormatArg::Pdf => Some(PictureFormat::Pdf),
             FormatArg::VegaLite => Some(PictureFormat::VegaLite),
             _ => None,
         }
