@@ -54,7 +54,7 @@ const IMPORTS: [(&str, &[&str]); 15] = [
 ];
 
 /// Outside crates and the modules (or files below src) they may appear in.
-const HOMES: [(&str, &[&str]); 22] = [
+const HOMES: [(&str, &[&str]); 25] = [
     ("lz4", &["records"]),
     ("clap", &["cli", "config", "commands", "job_arguments"]),
     ("polars", &["records", "report/columnar.rs"]),
@@ -74,6 +74,9 @@ const HOMES: [(&str, &[&str]); 22] = [
     ("flate2", &["records", "report/html.rs"]),
     ("base64", &["report"]),
     ("maud", &["report"]),
+    ("resvg", &["report/figure/shapes.rs", "report/figure/raster.rs"]),
+    ("krilla", &["report/figure/pdf.rs"]),
+    ("krilla_svg", &["report/figure/pdf.rs"]),
     ("zstd", &["records"]),
     ("signal_hook", &["signals"]),
     ("ctrlc", &["signals"]),
