@@ -382,8 +382,8 @@ fn reports_for_every_system() {
     assert_eq!(junit.matches("<failure ").count(), 2);
     let (code, _, stderr) = project.run(&["inspect", "runs", "--format", "junit"]);
     assert!(code == 2 && stderr.contains("simic check"), "{stderr}");
-    let (code, _, stderr) = project.run(&["check", "--report", "pdf=x"]);
-    assert!(code == 2 && stderr.contains("no format 'pdf'"), "{stderr}");
+    let (code, _, stderr) = project.run(&["check", "--report", "docx=x"]);
+    assert!(code == 2 && stderr.contains("no format 'docx'"), "{stderr}");
 }
 
 #[test]
