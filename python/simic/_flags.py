@@ -11,6 +11,7 @@ OWN = {
     "format": "a result has .document, .table and .figure()",
     "figure": "a result has .figure()",
     "help": "see help(simic), or simic help",
+    "version": "see simic.run(['--version'])",
 }
 
 

@@ -54,6 +54,9 @@ def _writer(frame: Any) -> Any:
 
 def _from_pandas(frame: Any, path: str) -> None:
     try:
+        # An index with a name is a column that somebody put there.
+        if any(name is not None for name in frame.index.names):
+            frame = frame.reset_index()
         frame.to_parquet(path, index=False)
     except ImportError as error:
         raise SimicError(

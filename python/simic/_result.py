@@ -36,7 +36,14 @@ class Result:
         self.command = [*verb, *arguments(flags), "--format=json", *self._positional()]
         done = run(self.command)
         self.code: int = done.returncode
-        self.document: Any = json.loads(done.stdout)
+        try:
+            self.document: Any = json.loads(done.stdout)
+        except ValueError as error:
+            raise SimicError(
+                done.returncode,
+                "the program printed no result",
+                "leave output= out where it takes the result itself; find_bin() says which program was run",
+            ) from error
         self.notes: list[str] = done.stderr.decode("utf-8", "replace").splitlines()
         self._rows: list[_arrow.Column] | None = None
         self._bytes: bytes | None = None

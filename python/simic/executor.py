@@ -125,6 +125,10 @@ def submit(
     Raises ``SimicError`` with the words of the first task that failed, when what was in flight has ended; whatever a future
     raises otherwise (a lost worker) comes through.
     """
+    if max_in_flight < 1 or max_retries < 0 or retry_delay_seconds < 0:
+        raise ValueError("max_in_flight is at least 1, max_retries and retry_delay_seconds are at least 0")
+    if not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"{type(executor).__name__} has no submit(function, *arguments)")
     path = os.path.abspath(job)
     status = json.loads(run(["shard", "status", path, "--format=json", "--no-config"]).stdout)
     state = Progress(tasks=status["n_tasks"], done=status["n_done"])

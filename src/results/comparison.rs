@@ -168,6 +168,9 @@ fn error_of_use(diagnostics: &Diagnostics, rows_per_update: f64) -> Option<f64> 
     let memory = diagnostics.effective_batches.map_or(f64::INFINITY, |batches| batches * rows_per_update);
     let jitter = (1.0 / memory).sqrt();
     let rows_per_window = diagnostics.rows_per_window;
+    if rows_per_window < FEWEST_ROWS {
+        return None;
+    }
     let of_window = (1.0 / rows_per_window / (1.0 + rows_per_window / memory)).sqrt();
     let difference = |distance: f64, scale: f64| {
         let lag = (distance.powi(2) - (MEAN_SIZE * scale * of_window).powi(2)).max(0.0).sqrt();
@@ -185,6 +188,10 @@ fn error_of_use(diagnostics: &Diagnostics, rows_per_update: f64) -> Option<f64> 
     let error = errors.into_iter().sum::<f64>() / n as f64;
     (n > 0 && error.is_finite()).then_some(error)
 }
+
+/// Rows of a window from which on its own deviation is known well enough to measure by: of fewer, some windows are as narrow as
+/// chance has it, and what is measured by them is as large.
+const FEWEST_ROWS: f64 = 8.0;
 
 /// One setting's outcome on one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -98,6 +98,14 @@ class Submitting(Job):
         self.assertEqual(max(seen), 3)
         self.assertEqual(seen[-1], 0)
 
+    def test_what_would_wait_for_ever_is_refused(self):
+        self.plan(1)
+        for settings in ({"max_in_flight": 0}, {"max_in_flight": -3}, {"max_retries": -1}):
+            with self.assertRaises(ValueError):
+                self.submit(**settings)
+        with self.assertRaisesRegex(TypeError, "no submit"):
+            simic.submit(self.job, None)
+
     def test_only_what_may_be_tried_again_is(self):
         self.plan(5, _1=[75, 75, 0], _3=[75, 0])
         state = self.submit()

@@ -178,6 +178,14 @@ class Frames(unittest.TestCase):
         expected = simic.shapley(GLOVE).document["games"][0]["players"]
         self.assertEqual(simic.shapley(frame).document["games"][0]["players"], expected)
 
+    @unittest.skipUnless(has("pandas") and has("pyarrow"), "pandas or pyarrow is not installed")
+    def test_an_index_with_a_name_is_a_column(self):
+        import pandas
+
+        frame = pandas.read_parquet(DIGITS)
+        expected = simic.shapley(frame).document["summary"]
+        self.assertEqual(simic.shapley(frame.set_index("run_id")).document["summary"], expected)
+
     def test_frames_are_gone_with_the_result(self):
         class Frame:
             def write_parquet(self, path: str) -> None:
@@ -209,6 +217,11 @@ class Errors(unittest.TestCase):
             simic.shapley(GLOVE, methode="exact")
         self.assertEqual(raised.exception.code, 2)
         self.assertIn("--methode", raised.exception.message)
+
+    def test_a_result_that_went_elsewhere_is_told(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with self.assertRaisesRegex(simic.SimicError, "printed no result"):
+                simic.shapley(GLOVE, output=Path(folder, "result.json"))
 
     def test_notes_before_the_error_are_no_part_of_it(self):
         error = simic.SimicError.of(3, b"", b"note: a\nerror: b: c\nhint: d\n")

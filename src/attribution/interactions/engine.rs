@@ -111,7 +111,11 @@ impl InteractionEngine {
     /// Whether a game's terms are a fit of so many pairs that it takes its time.
     pub fn is_long_fit(&self, game: &Game) -> bool {
         let n = game.table.n_players();
-        let is_fitted = self.unions.is_none() && self.settings.order == FITTED_ORDER && !self.is_local(n);
+        // A game without such terms is refused by its name later.
+        let is_fitted = n >= FITTED_ORDER
+            && self.unions.is_none()
+            && self.settings.order == FITTED_ORDER
+            && !self.is_local(n);
         is_fitted && (LONG_PLAYERS..=PAIR_PLAYERS).contains(&n)
     }
 

@@ -7,6 +7,9 @@ use crate::commands::{CommandError, Context};
 use crate::records::{InputFile, read_logs};
 use crate::results::{LoggedFigure, LogsAnalysis, logged_direction};
 
+/// Resamples of which an interval can be made, and that can be waited for.
+const RESAMPLES: std::ops::RangeInclusive<usize> = 100..=1_000_000;
+
 /// Which figures, and what of them: `[check.NAME.flags]` of a check with `command = "logs"`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct LogsArgs {
@@ -19,7 +22,7 @@ pub(super) struct LogsArgs {
     /// Level of the intervals
     #[arg(long, value_name = "LEVEL", default_value_t = 0.95)]
     confidence: f64,
-    /// Resamples of the stratified bootstrap
+    /// Resamples of the stratified bootstrap, from 100 to 1,000,000
     #[arg(long, value_name = "N", default_value_t = 2000)]
     resamples: usize,
     /// Thresholds of the performance profile: the share of runs above each
@@ -41,6 +44,17 @@ impl LogsArgs {
         }
         if !(self.confidence > 0.0 && self.confidence < 1.0) {
             return Err(CommandError::usage("--confidence lies between 0 and 1", "for instance 0.95"));
+        }
+        if !RESAMPLES.contains(&self.resamples) {
+            return Err(CommandError::usage(
+                format!(
+                    "--resamples {} is not between {} and {}",
+                    self.resamples,
+                    RESAMPLES.start(),
+                    RESAMPLES.end()
+                ),
+                "2000 are usual; intervals at 99 % want more",
+            ));
         }
         self.metric.iter().try_for_each(|pattern| matcher(pattern).map(|_| ()))?;
         Ok(LogsAnalysis {

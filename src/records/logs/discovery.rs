@@ -8,6 +8,7 @@ use walkdir::WalkDir;
 
 use super::super::run_names;
 use super::super::sources::InputFile;
+use super::monitor;
 
 /// Logs, and how many other files lie beside them that could be recordings.
 #[derive(Debug, Clone, Default)]
@@ -72,7 +73,7 @@ pub fn discover_logs(runs: &[String]) -> LogFiles {
 fn is_log(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let is_named = matches!(&name[..], "progress.csv" | "result.json") || name.contains(".tfevents.");
-    is_named || (name.ends_with("monitor.csv") && begins_with(path, b"#{"))
+    is_named || (name.ends_with("monitor.csv") && monitor::is_monitor(&head_of(path)))
 }
 
 /// Whether it may be a recording.
@@ -83,7 +84,9 @@ fn is_recording(path: &Path) -> bool {
     extension.is_some_and(|extension| known.contains(&&extension[..]))
 }
 
-fn begins_with(path: &Path, mark: &[u8]) -> bool {
-    let mut head = vec![0u8; mark.len()];
-    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head == mark
+/// How a file begins: nothing of one that cannot be read, which is told where it is read.
+fn head_of(path: &Path) -> Vec<u8> {
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(64).read_to_end(&mut head));
+    if read.is_ok() { head } else { Vec::new() }
 }

@@ -2,13 +2,14 @@
 //!
 //! A record is its length (64 bits), the masked CRC-32C of that, its bytes, and their masked CRC-32C. Of an event the step (field 2) and
 //! the summary (field 5) are read, of a summary's values (field 1) the tag (1) and the number: `simple_value` (2), or a tensor (8) of one
-//! number. Everything else is passed over.
+//! number. A session log (7) that starts (1) says that training went on from its step: what was logged of that and later steps
+//! before is of a branch that was left, as TensorBoard itself has it. Everything else is passed over.
 
 use super::{Log, Point, damaged};
 use crate::records::error::RecordError;
 
 /// What the files are called in messages.
-const FORMAT: &str = "TensorBoard event file";
+const FORMAT: &str = "TensorBoard event";
 
 /// Bytes of a record: pictures are larger than figures, and none are this large.
 const MAX_RECORD: u64 = 256 << 20;
@@ -126,13 +127,23 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
 
 /// Adds the scalars of an event.
 fn event(record: &[u8], log: &mut Log) -> Option<()> {
-    let (mut step, mut summaries) = (0u64, Vec::new());
+    let (mut step, mut summaries, mut starts) = (0u64, Vec::new(), false);
     for (number, field) in fields(record)? {
         match (number, field) {
             (2, Field::Number(value)) => step = value,
             (5, Field::Bytes(summary)) => summaries.push(summary),
+            (7, Field::Bytes(session)) => {
+                let status =
+                    |(number, field): &(u64, Field<'_>)| matches!((number, field), (1, Field::Number(1)));
+                starts |= fields(session)?.iter().any(status);
+            }
             _ => {}
         }
+    }
+    if starts {
+        let step = step.cast_signed() as f64;
+        log.points.values_mut().for_each(|points| points.retain(|point| point.place < step));
+        log.restarts_at = Some(log.restarts_at.map_or(step, |earlier| earlier.min(step)));
     }
     for summary in summaries {
         for (number, field) in fields(summary)? {
@@ -222,6 +233,16 @@ mod tests {
         let value = [&[0x0a, length(tag.as_bytes())], tag.as_bytes(), &[0x15], &value.to_le_bytes()].concat();
         let summary = [&[0x0a, length(&value)], &value[..]].concat();
         [&[0x10, 7, 0x2a, length(&summary)], &summary[..]].concat()
+    }
+
+    #[test]
+    fn a_start_leaves_out_what_was_logged_of_later_steps_before() {
+        // A start at step 7.
+        let start = [&[0x10u8, 7, 0x3a, 2, 0x08, 1][..]].concat();
+        let [before, after] = [0.5, 0.75].map(|value| framed(&scalar_event("loss", value)));
+        let log = read("e", &[&before[..], &framed(&start), &after].concat()).expect("figures");
+        assert_eq!(log.points["loss"], [Point { place: 7.0, value: 0.75 }]);
+        assert_eq!(log.restarts_at, Some(7.0));
     }
 
     #[test]

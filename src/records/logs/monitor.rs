@@ -1,5 +1,7 @@
 //! Figures in CSV: a monitor's (`#{json}`, then `r,l,t`, a row an episode) and `progress.csv` (a row an iteration).
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{Log, Point, damaged};
@@ -9,11 +11,23 @@ use crate::records::error::{Problem, RecordError};
 const MONITOR: &str = "monitor's CSV";
 const PROGRESS: &str = "progress.csv";
 
+/// Whether a file is a monitor's, by how it begins: `#{`, after a mark of its encoding and with blanks between, as some
+/// writers have it.
+pub(super) fn is_monitor(bytes: &[u8]) -> bool {
+    header(bytes).is_some_and(|rest| rest.starts_with(b"{"))
+}
+
+/// What follows the sign of a comment at the beginning of a file.
+fn header(bytes: &[u8]) -> Option<&[u8]> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    bytes.strip_prefix(b"#").map(<[u8]>::trim_ascii_start)
+}
+
 /// Reads a monitor's file: returns and lengths of episodes, in the order of their ends.
 pub(super) fn read(name: &str, bytes: &[u8]) -> Result<Log, RecordError> {
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let (head, rest) = bytes.split_at(end);
-    let head: Value = serde_json::from_slice(&head[1..])
+    let head: Value = serde_json::from_slice(header(head).unwrap_or_default())
         .map_err(|error| damaged(name, MONITOR, format!("its first line: {error}")))?;
     let start = head.get("t_start").and_then(Value::as_f64).unwrap_or(0.0);
     let mut log = Log {
@@ -24,19 +38,30 @@ pub(super) fn read(name: &str, bytes: &[u8]) -> Result<Log, RecordError> {
     let columns = table.read(&rest[rest.len().min(1)..], &mut log.notes)?;
     let of = |column: &str| columns.iter().find(|(name, _)| name == column).map(|(_, cells)| cells);
     let (Some(returns), Some(lengths)) = (of("r"), of("l")) else {
-        return Err(damaged(name, MONITOR, "no columns r and l"));
+        return Err(damaged(name, MONITOR, "no columns r and l of numbers"));
     };
-    let times = of("t");
-    // Environments of one run go on side by side: time puts their episodes in order.
-    let place = |row: usize| {
-        let time = times.and_then(|cells| cells.iter().find(|(at, _)| *at == row)).map(|(_, time)| *time);
-        start + time.unwrap_or(row as f64)
-    };
+    let places = places(start, of("t"));
+    let place = |row: usize| places.get(&row).copied().unwrap_or(start + row as f64);
     for (tag, cells) in [("return", returns), ("length", lengths)] {
         let points = cells.iter().map(|(row, value)| Point { place: place(*row), value: *value });
         log.points.insert(tag.to_owned(), points.collect());
     }
     Ok(log)
+}
+
+/// Times of rows. Environments of one run go on side by side: time puts their episodes in order. Where it goes back a monitor
+/// went on after a break, with a clock of its own: its episodes come after those before.
+fn places(start: f64, times: Option<&Cells>) -> BTreeMap<usize, f64> {
+    let (mut offset, mut last) = (start, f64::NEG_INFINITY);
+    let mut places = BTreeMap::new();
+    for (row, time) in times.into_iter().flatten() {
+        if offset + time < last {
+            offset = last;
+        }
+        last = offset + time;
+        places.insert(*row, last);
+    }
+    places
 }
 
 /// Reads `progress.csv`: every column of numbers.
@@ -92,7 +117,8 @@ impl Table<'_> {
             }
             for (cell, column) in record.iter().zip(&mut columns) {
                 let cell = cell.trim();
-                if cell.is_empty() {
+                // Loggers of Python write what there is nothing of as None.
+                if cell.is_empty() || cell == "None" {
                     continue;
                 }
                 match (cell.parse::<f64>(), &mut *column) {

@@ -13,6 +13,8 @@ struct Shown {
     value: f64,
     interval: Option<(f64, f64)>,
     regime: Option<Regime>,
+    /// Whether it can be told from none, all terms considered; `None` without a test.
+    significant: Option<bool>,
 }
 
 fn terms(document: &InteractionDocument) -> Vec<Shown> {
@@ -24,6 +26,7 @@ fn terms(document: &InteractionDocument) -> Vec<Shown> {
                 value: row.numbers.mean,
                 interval: row.numbers.ci_low.zip(row.numbers.ci_high),
                 regime: row.regime,
+                significant: row.numbers.significant,
             })
             .collect();
     }
@@ -34,6 +37,7 @@ fn terms(document: &InteractionDocument) -> Vec<Shown> {
         value: row.value,
         interval: row.ci_low.zip(row.ci_high),
         regime: row.regime,
+        significant: None,
     })
     .collect()
 }
@@ -118,6 +122,7 @@ pub(super) fn intervals(document: &InteractionDocument) -> Figure {
         value: term.value,
         interval: term.interval,
         tone: match term.regime {
+            _ if term.significant == Some(false) => Tone::Faint,
             Some(Regime::Synergy) => Tone::Good,
             Some(Regime::Interference) => Tone::Bad,
             Some(Regime::Independent | Regime::Undecided) | None => Tone::Faint,
