@@ -92,7 +92,7 @@ pub(super) fn names_in(_: &Path) -> Vec<String> {
 
 /// A small object.
 pub(super) fn small(_: &Path, _: u64) -> Result<Option<Vec<u8>>, String> {
-    Ok(None)
+    Err(ABSENT.to_owned())
 }
 
 /// An output to an object store: there is none.

@@ -13,7 +13,7 @@ use super::budget::PartBudget;
 use super::error::{Problem, RecordError};
 use super::job_files::is_job;
 use super::layouts::{Datasets, Layout, Member, Role, is_worth_naming, views};
-use super::objects::{self, Object};
+use super::objects;
 use super::on_disk::{FileOnDisk, is_device, is_pipe, open_pipe};
 use super::place::Place;
 use super::run_names::{self, unpacked_path};
@@ -384,13 +384,14 @@ fn add_place(
 
 /// Asks for the beginnings of all files at once where each has to be waited for.
 pub(super) fn begin_reading(files: &[InputFile], budget: PartBudget) {
-    let object = |file: &'_ InputFile| match &file.place {
-        Place::Object(object) => Some(object.clone()),
-        Place::Path(_) | Place::Memory(_) => None,
-    };
-    let all: Vec<Object> = files.iter().filter_map(object).collect();
+    let mut all = Vec::new();
+    for file in files {
+        if let Place::Object(object) = &file.place {
+            all.push(object);
+        }
+    }
     if !all.is_empty() {
-        objects::begin_reading(&all.iter().collect::<Vec<_>>(), budget.bytes());
+        objects::begin_reading(&all, budget.bytes());
     }
 }
 

@@ -10,8 +10,8 @@ use object_store::azure::AzureConfigKey as Azure;
 use object_store::gcp::GoogleConfigKey as Google;
 
 use super::super::error::Problem;
-use super::super::store_url::is_loopback;
 use super::aws_files::{Profile, default_profile};
+use super::url::is_loopback;
 
 /// The environment, as far as stores are concerned.
 #[derive(Default)]

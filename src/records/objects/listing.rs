@@ -10,10 +10,11 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use super::super::error::{Problem, RecordError};
 use super::super::job_files::{JOB, PLAN};
-use super::super::store_url::{StoreUrl, shown_url};
+use super::super::store_url::shown_url;
 use super::failure::Failure;
 use super::object::Object;
 use super::stores::{store_of, wait};
+use super::url::StoreUrl;
 
 /// What a URL names.
 pub(in crate::records) struct Found {

@@ -13,6 +13,7 @@ mod ranges;
 mod reader;
 mod stores;
 mod upload;
+mod url;
 
 pub(super) use listing::{find, names_in, small};
 

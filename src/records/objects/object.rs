@@ -12,10 +12,11 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt
 use polars_buffer::Buffer;
 
 use super::super::error::{Problem, RecordError};
-use super::super::store_url::{StoreKind, StoreUrl, shown_url};
+use super::super::store_url::shown_url;
 use super::failure::Failure;
 use super::ranges::{GAP, LARGEST, joined, pieces};
 use super::stores::{store_of, wait};
+use super::url::{StoreKind, StoreUrl};
 
 /// Bytes that are asked for first: the end of a table, which holds its footer, or the beginning of a text.
 const FIRST: u64 = 64 << 10;

@@ -14,9 +14,9 @@ use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, R
 use tokio::runtime::{Builder, Runtime};
 
 use super::super::error::Problem;
-use super::super::store_url::{StoreKind, StoreUrl, is_loopback};
 use super::credentials::{Environment, aws_options, azure_options, google_options};
 use super::failure::{Failure, TRIES};
+use super::url::{StoreKind, StoreUrl, is_loopback};
 
 /// How long after the first try another one may begin.
 const TRIED_FOR: Duration = Duration::from_mins(1);

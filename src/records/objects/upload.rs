@@ -10,9 +10,9 @@ use futures_util::future::try_join_all;
 use object_store::path::Path as Location;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
-use super::super::store_url::StoreUrl;
 use super::failure::Failure;
 use super::stores::{target_of, wait};
+use super::url::StoreUrl;
 
 /// Bytes that are sent by one request.
 const WHOLE: u64 = 64 << 20;
