@@ -1,8 +1,9 @@
 //! The top-level parser, dispatch, and the way from results to exit codes.
 
+use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::FalseyValueParser;
@@ -278,13 +279,15 @@ fn parse(arguments: &[OsString], without: &BTreeSet<String>) -> Result<Parsed, u
     origins.extend(extra.flags.iter().map(|flag| (flag.clone(), file.clone())));
     let told = |error: clap::Error| print(&error, &mentioned(&error, |flag| origins.get(flag).cloned()));
     if extra.arguments.is_empty() {
+        refuse_urls(&command, &matches)?;
         return parsed(&matches, &origins).map_err(told);
     }
     // Flags from the file go before the end-of-flags marker, where there is one.
     let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
     let mut all = arguments.to_vec();
     all.splice(end..end, extra.arguments);
-    let matches = command.try_get_matches_from(&all).map_err(told)?;
+    let matches = command.clone().try_get_matches_from(&all).map_err(&told)?;
+    refuse_urls(&command, &matches)?;
     parsed(&matches, &origins).map_err(told)
 }
 
@@ -305,6 +308,40 @@ fn add_variables(matches: &ArgMatches, origins: &mut Origins) {
     }
     if let Some((_, inner)) = matches.subcommand() {
         add_variables(inner, origins);
+    }
+}
+
+/// Flags that name outputs, which may lie in an object store.
+const WRITTEN: [&str; 5] = ["output", "figure", "trace", "state_out", "lerobot_stats_out"];
+
+/// Refuses addresses of object stores where only files are read, and those that hold a password; what is said holds none.
+fn refuse_urls(command: &Command, matches: &ArgMatches) -> Result<(), u8> {
+    for argument in command.get_arguments() {
+        let id = argument.get_id().as_str();
+        let values = matches.try_get_raw(id).ok().flatten().into_iter().flatten();
+        for url in values.filter_map(|value| value.to_str()).filter(|value| records::is_url(value)) {
+            let is_path = argument.get_value_parser().type_id() == TypeId::of::<PathBuf>();
+            let is_written = WRITTEN.contains(&id);
+            let (problem, hint) = if records::has_user(url) {
+                (
+                    "a URL with a user or a password in it",
+                    "passwords in URLs are not sent; keys belong into the environment, or use a signed URL",
+                )
+            } else if is_path && is_written && url.to_ascii_lowercase().starts_with("http") {
+                ("https:// is only read", "write to a file, or to s3://, gs:// or az://")
+            } else if is_path && !is_written {
+                ("only RUNS and outputs may lie in an object store", "download it first")
+            } else {
+                continue;
+            };
+            let console = Console::new(When::Auto, When::Never, false, false);
+            console.error(&format!("{}: {problem}", records::shown_url(url)), Some(hint));
+            return Err(USAGE);
+        }
+    }
+    match matches.subcommand().and_then(|(name, inner)| Some((command.find_subcommand(name)?, inner))) {
+        Some((command, inner)) => refuse_urls(command, inner),
+        None => Ok(()),
     }
 }
 

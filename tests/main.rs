@@ -6,6 +6,8 @@
 mod batches;
 mod browser;
 mod checks;
+#[cfg(feature = "cloud")]
+mod cloud;
 mod convert;
 mod dependencies;
 mod documents;

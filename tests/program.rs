@@ -657,3 +657,35 @@ fn values_beyond_squares_have_no_interval() {
     let row = &document["summary"][0];
     assert!(row["ci_low"].is_null() && row["p_value"].is_null() && row["t"].is_null(), "{row}");
 }
+
+/// A URL is never taken for a path, also where no store can be asked.
+#[cfg(not(feature = "cloud"))]
+#[test]
+fn urls_are_refused_where_stores_are_not_built_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let refused = |words: &[&str], code: i32, what: &str| {
+        let output =
+            simic().args(words).arg("--no-config").current_dir(folder.path()).output().expect("it runs");
+        let said = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(what) && said.contains("hint: ") && !said.contains("secret"), "{said}");
+    };
+    let absent = "this build has no object stores";
+    for url in
+        ["s3://bucket/runs/", "gs://bucket/*.parquet", "az://c/x.csv", "https://me:secret@h/x.csv?sig=secret"]
+    {
+        let (code, what) = if url.contains('@') { (2, "a user or a password") } else { (3, absent) };
+        refused(&["inspect", url], code, what);
+    }
+    refused(
+        &["inspect", "https://h/x.csv?sig=secret"],
+        3,
+        "https://h/x.csv: this build has no object stores",
+    );
+    let rows = ["simulate", "transitions", "--n-steps", "10", "-o"];
+    refused(&[&rows[..], &["s3://bucket/x.parquet"]].concat(), 3, absent);
+    refused(&[&rows[..], &["s3://bucket/folder/"]].concat(), 3, absent);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0, "no folder called s3:");
+    let read = ["normalize", "stats", "x.parquet", "--state-in", "s3://bucket/state.json"];
+    refused(&read, 2, "only RUNS and outputs may lie in an object store");
+}

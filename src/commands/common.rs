@@ -10,7 +10,9 @@ use super::formats::{FormatArg, OutputHolds, PictureFormat, format_of};
 use super::memory;
 use super::terminal;
 use crate::console::{Console, When};
-use crate::records::{ColumnMap, Discovered, InputFile, Layout, OnBad, PartBudget, discover_within};
+use crate::records::{
+    ColumnMap, Discovered, InputFile, Layout, OnBad, PartBudget, discover_within, is_url_path,
+};
 use crate::report::{CheckFormat, Format, Glyphs, Paint, Screen, USUAL_WIDTH};
 
 /// When to show something optional.
@@ -168,9 +170,9 @@ pub struct Context {
     holds: OutputHolds,
 }
 
-/// Files on disk with their names.
+/// Files with their names and where they lie, on disk or in a store.
 pub(super) fn on_disk(files: &[InputFile]) -> impl Iterator<Item = (&str, &Path)> {
-    files.iter().filter_map(|file| Some((&file.name[..], file.path_on_disk()?)))
+    files.iter().filter_map(|file| Some((&file.name[..], file.place_read()?)))
 }
 
 /// The name of the file among `read` that an output would replace.
@@ -178,6 +180,9 @@ pub(super) fn read_at<'a>(
     output: &Path,
     read: impl IntoIterator<Item = (&'a str, &'a Path)>,
 ) -> Option<&'a str> {
+    if is_url_path(output) {
+        return read.into_iter().find(|(_, path)| *path == output).map(|(name, _)| name);
+    }
     let output = output.canonicalize().ok()?;
     let is_there = |path: &Path| path.canonicalize().is_ok_and(|path| path == output);
     read.into_iter().find(|(_, path)| is_there(path)).map(|(name, _)| name)

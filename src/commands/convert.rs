@@ -9,7 +9,8 @@ use super::{CommandError, Context, Outcome, refuse_doubled};
 use crate::attribution::Repeats;
 use crate::records::{
     AtomicFile, Clock, CoalitionOptions, CoalitionRecording, ColumnMap, FileKind, InputFile, OnBad,
-    StepConverter, StepOptions, StepRecording, StepSizes, StepTarget, Table, value_columns, write_coalitions,
+    StepConverter, StepOptions, StepRecording, StepSizes, StepTarget, Table, is_url_path, value_columns,
+    write_coalitions,
 };
 
 /// Writes recordings again as canonical Parquet: `coalitions.parquet` and `transitions.parquet` in the directory -o names.
@@ -95,7 +96,9 @@ pub fn run(args: &ConvertArgs, context: &Context) -> Result<Outcome, CommandErro
     refuse_loss(&tables[1], &map, true)?;
     let values = if args.value.is_empty() { value_columns(&tables[0], &map) } else { args.value.clone() };
     drop(tables);
-    std::fs::create_dir_all(folder).map_err(failed(folder))?;
+    if !is_url_path(folder) {
+        std::fs::create_dir_all(folder).map_err(failed(folder))?;
+    }
     let mut finished: Vec<(AtomicFile, PathBuf, String)> = Vec::new();
     let target = |name: &str| -> Result<(AtomicFile, PathBuf), CommandError> {
         let path = folder.join(name);

@@ -142,7 +142,10 @@ impl CommandError {
     pub(super) fn or_again(self) -> Self {
         let passes = match &self {
             Self::Record(RecordError { problem: Problem::Io(error), .. }) => may_pass(error),
-            Self::Record(RecordError { problem: Problem::NoTemporary { .. }, .. }) => true,
+            Self::Record(RecordError {
+                problem: Problem::NoTemporary { .. } | Problem::Store { may_pass: true, .. },
+                ..
+            }) => true,
             Self::Output { source, .. } => may_pass(source),
             Self::Job(error) => error.may_pass(),
             _ => false,

@@ -14,7 +14,8 @@ use super::{CommandError, Context, Outcome};
 use crate::attribution::Repeats;
 use crate::console::{Console, When};
 use crate::records::{
-    CoalitionOptions, FileKind, InputFile, InspectOptions, Table, inspect, read_result_document,
+    CoalitionOptions, FileKind, InputFile, InspectOptions, Table, inspect, is_url, read_result_document,
+    shown_url,
 };
 use crate::report::{page_of, write_html};
 use crate::results::{GameRow, InspectAnalysis, InspectionDocument, OnBad, ResultDocument};
@@ -67,6 +68,12 @@ pub fn run(args: &ReportArgs, context: &Context) -> Result<Outcome, CommandError
     let (results, runs): (Vec<&String>, Vec<&String>) = args.inputs.iter().partition(is_result);
     let mut documents = Vec::new();
     for name in &results {
+        if is_url(name) {
+            return Err(CommandError::usage(
+                format!("{}: stored results are read from disk", shown_url(name)),
+                "download it first",
+            ));
+        }
         documents.extend(read_result_document(Path::new(name.as_str()))?);
     }
     if results.is_empty() || !runs.is_empty() {
@@ -75,7 +82,7 @@ pub fn run(args: &ReportArgs, context: &Context) -> Result<Outcome, CommandError
     }
     let title = args.title.clone().unwrap_or_else(|| match &args.inputs[..] {
         [] => "What the runs say".to_owned(),
-        inputs => inputs.join(", "),
+        inputs => inputs.iter().map(|input| shown_url(input)).collect::<Vec<_>>().join(", "),
     });
     let page = page_of(&title, &documents);
     context.write(|out| write_html(&page, out))?;

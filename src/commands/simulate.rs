@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{CommandError, Context, Outcome};
-use crate::records::{AtomicFile, Compression, ParquetTable, TableWriter};
+use crate::records::{AtomicFile, Compression, ParquetTable, TableWriter, is_url_path};
 use crate::report::write_truth;
 use crate::results::{SimulationDocument, TrueDesign, TruePair, TrueValue};
 use crate::simulation::{CoalitionRow, CoalitionSimulation, Design, Interaction, TransitionSimulation};
@@ -197,7 +197,8 @@ fn targets(context: &Context, n_runs: u32) -> Result<Vec<PathBuf>, CommandError>
         }
     }
     let directory = if is_directory { Some(output.as_path()) } else { output.parent() };
-    if let Some(directory) = directory.filter(|directory| !directory.as_os_str().is_empty()) {
+    let is_made = |directory: &&Path| !directory.as_os_str().is_empty() && !is_url_path(directory);
+    if let Some(directory) = directory.filter(is_made) {
         std::fs::create_dir_all(directory).map_err(|source| unwritable(directory, source))?;
     }
     Ok(paths)

@@ -9,6 +9,7 @@ use std::process::Command;
 use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 
+use super::place::Place;
 use super::sources::InputFile;
 use crate::results::{BASELINE_SCHEMA, Baseline, FIRST_BASELINE_SCHEMA, Measured, ResultDocument, fnv1a};
 
@@ -172,9 +173,16 @@ pub fn fingerprints(files: &[InputFile]) -> Result<BTreeMap<String, String>, Bas
     files
         .iter()
         .map(|file| {
+            let failed = |error: String| BaselineError::new(&file.name, error, "is it still there?");
             let path = file.path_on_disk().unwrap_or(Path::new(&file.name));
-            let fingerprint = fingerprint(path, FINGERPRINT_BYTES)
-                .map_err(|error| BaselineError::new(&file.name, error.to_string(), "is it still there?"))?;
+            let fingerprint = match &file.place {
+                Place::Object(object) => {
+                    object.fingerprint(&file.name).map_err(|error| failed(error.problem.to_string()))?
+                }
+                Place::Path(_) | Place::Memory(_) => {
+                    fingerprint(path, FINGERPRINT_BYTES).map_err(|error| failed(error.to_string()))?
+                }
+            };
             Ok((file.name.clone(), fingerprint))
         })
         .collect()

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use super::error::{Problem, RecordError};
-use super::sources::{InputFile, Place};
+use super::place::Place;
+use super::sources::InputFile;
 
 /// Bytes compared at once.
 const CHUNK: u64 = 1 << 20;
@@ -40,10 +41,16 @@ fn length(file: &InputFile) -> Result<u64, RecordError> {
             .map(|found| found.len())
             .map_err(|error| RecordError::file(&file.name, error)),
         Place::Memory(bytes) => Ok(bytes.len() as u64),
+        Place::Object(object) => object.n_bytes(&file.name),
     }
 }
 
 fn have_same_bytes(a: &InputFile, b: &InputFile) -> Result<bool, RecordError> {
+    if let (Place::Object(a), Place::Object(b)) = (&a.place, &b.place)
+        && a.is_same_version(b)
+    {
+        return Ok(true);
+    }
     let (mut reader_a, mut reader_b) = (a.place.open_reader(&a.name)?, b.place.open_reader(&b.name)?);
     loop {
         let (mut chunk_a, mut chunk_b) = (Vec::new(), Vec::new());

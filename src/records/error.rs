@@ -51,6 +51,16 @@ pub enum Problem {
     /// Nothing was named and nothing is there by default.
     #[error("no runs given: RUNS is empty, SIMIC_RUNS is not set and there is no runs/ directory here")]
     NoRuns,
+    /// A store of objects that was not, or could not be, asked.
+    #[error("{detail}")]
+    Store {
+        /// What is wrong.
+        detail: String,
+        /// What to do.
+        hint: String,
+        /// Whether the same may do another time.
+        may_pass: bool,
+    },
     /// The operating system refused.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -361,6 +371,7 @@ impl RecordError {
                 "map a column with --column FIELD=NAME; docs/formats.md lists the names known"
             }
             Problem::NamedColumnMissing { .. } => "columns are named as the file spells them",
+            Problem::Store { hint, .. } => return Some(hint.clone()),
             Problem::RolesNotNamed { command, .. } => return Some(format!("perhaps {command}")),
             Problem::MappedColumnMissing { .. } => "FIELD is simic's name, NAME the file's",
             Problem::NonFinite(_) | Problem::Null(_) => "--on-bad skip leaves such rows out and counts them",

@@ -13,8 +13,10 @@ use super::budget::PartBudget;
 use super::error::{Problem, RecordError};
 use super::ipc_dictionaries;
 use super::ipc_sizes::{Messages, Wanted, record_batch};
+use super::on_disk::ReadSeek;
 use super::part::{Column, Part, decode};
-use super::sources::{InputFile, Place, ReadSeek};
+use super::place::Place;
+use super::sources::InputFile;
 use super::types::describe_type;
 
 const FORMAT: &str = "Arrow IPC";

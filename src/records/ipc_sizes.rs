@@ -21,7 +21,7 @@ use polars_arrow::io::ipc::format::ipc::{
     RecordBatchRef, TypeRef,
 };
 
-use super::sources::ReadSeek;
+use super::on_disk::ReadSeek;
 
 /// Columns of a file, those within columns included.
 const FIELDS: usize = 1 << 16;

@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::baselines::fingerprint;
+use super::error::{Problem, RecordError};
 use super::job_files::{JOB, PLAN};
+use super::objects::Object;
 use super::output::AtomicFile;
+use super::store_url::is_url;
 use crate::results::{JOB_SCHEMA, JobDocument, TaskRow, fnv1a};
 
 /// Bytes at a file's beginning and end that its fingerprint is made of: a job may have a hundred thousand files, of which the
@@ -33,6 +36,12 @@ pub struct JobError {
 }
 
 impl JobError {
+    fn of_store(place: &Path, error: &RecordError) -> Self {
+        let may_pass = matches!(error.problem, Problem::Store { may_pass: true, .. });
+        let (place, problem) = (place.display().to_string(), error.problem.to_string());
+        Self { place, problem, hint: "is it still there, and may these keys read it?", may_pass }
+    }
+
     fn io(place: &Path, error: &io::Error, hint: &'static str) -> Self {
         let (place, problem) = (place.display().to_string(), error.to_string());
         Self { place, problem, hint, may_pass: may_pass(error) }
@@ -288,8 +297,13 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn fingerprints_of(names: &[&str]) -> Result<BTreeMap<String, String>, JobError> {
     let one = |name: &&str| {
         let path = Path::new(name);
-        let found = fingerprint(path, FINGERPRINT_BYTES)
-            .map_err(|error| JobError::io(path, &error, "is it still there?"))?;
+        let found = if is_url(name) {
+            let found = Object::at(name).and_then(|object| object.fingerprint(name));
+            found.map_err(|error| JobError::of_store(path, &error))?
+        } else {
+            fingerprint(path, FINGERPRINT_BYTES)
+                .map_err(|error| JobError::io(path, &error, "is it still there?"))?
+        };
         Ok(((*name).to_owned(), found))
     };
     names.par_iter().map(one).collect()

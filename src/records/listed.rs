@@ -6,8 +6,11 @@ use std::sync::Arc;
 use super::budget::PartBudget;
 use super::error::RecordError;
 use super::layouts::Layout;
+use super::objects::Object;
 use super::on_disk::FileOnDisk;
-use super::sources::{Discovered, InputFile, Origin, Place, place_in_datasets, views_of};
+use super::place::Place;
+use super::sources::{Discovered, InputFile, Origin, begin_reading, place_in_datasets, views_of};
+use super::store_url::is_url;
 
 /// A file that a search found.
 #[derive(Debug, Clone)]
@@ -33,11 +36,16 @@ pub fn listed_files(
 ) -> Result<Vec<InputFile>, RecordError> {
     let mut found = Discovered::default();
     for file in listed {
-        let place = Place::Path(FileOnDisk::new(PathBuf::from(&file.name)));
+        let place = if is_url(&file.name) {
+            Place::Object(Object::at(&file.name)?)
+        } else {
+            Place::Path(FileOnDisk::new(PathBuf::from(&file.name)))
+        };
         let parts = file.parts.as_ref().map(|parts| Arc::from(parts.as_slice()));
         let run = file.run.clone();
         found.files.push(InputFile { run, parts, ..InputFile::new(file.name.clone(), place, file.origin) });
     }
+    begin_reading(&found.files, budget);
     place_in_datasets(&mut found, layout)?;
     let viewed = found.files.into_iter().flat_map(|file| {
         views_of(&file, layout).into_iter().map(move |view| InputFile { view, ..file.clone() })

@@ -32,6 +32,8 @@ mod logs;
 #[cfg(test)]
 mod mutations;
 mod normalized;
+#[cfg_attr(not(feature = "cloud"), path = "no_objects.rs")]
+mod objects;
 mod on_disk;
 mod opcodes;
 mod opened;
@@ -41,6 +43,7 @@ mod pages;
 mod parquet;
 mod part;
 mod pickle;
+mod place;
 mod problems;
 mod row_groups;
 mod row_sink;
@@ -51,6 +54,7 @@ mod sources;
 mod state_files;
 mod states;
 mod steps;
+mod store_url;
 mod table;
 mod text;
 mod thrift;
@@ -93,6 +97,7 @@ pub use steps::{
     BadPlace, BlockFile, BlockFileWriter, Clock, RunInfo, StepBlock, StepOptions, StepRecording, StepSizes,
     StepSkips, StepTarget, StepValues,
 };
+pub(crate) use store_url::{has_user, is_url, is_url_path, shown_url};
 pub use table::Table;
 pub use transitions::TransitionSummary;
 pub use units::{FileRuns, PartRuns};

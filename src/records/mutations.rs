@@ -15,7 +15,8 @@ use polars_buffer::Buffer;
 
 use super::budget::PartBudget;
 use super::error::RecordError;
-use super::sources::{InputFile, Origin, Place};
+use super::place::Place;
+use super::sources::{InputFile, Origin};
 use super::table::Table;
 use super::view::View;
 

@@ -1,12 +1,17 @@
 //! A file on disk that stays one version of itself for as long as it is read.
 
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, SystemTime};
 
 use super::error::{Problem, RecordError};
+
+/// Bytes that can be read from any place.
+pub(super) trait ReadSeek: Read + Seek {}
+
+impl<T: Read + Seek> ReadSeek for T {}
 
 /// How long a pipe may have no writer.
 const PIPE_PATIENCE: Duration = Duration::from_secs(10);

@@ -7,17 +7,28 @@ use std::sync::{Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
 
+use super::objects::Upload;
+use super::store_url::is_url_path;
+
 /// Temporary files of outputs under way, so that an interrupt can remove them.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// A file written beside its destination and renamed into place when complete.
+/// A file written beside its destination and renamed into place when complete; one for an object store is written where
+/// temporary files are and sent when complete.
 ///
 /// Dropped before [`AtomicFile::commit`], nothing is left behind.
 #[derive(Debug)]
 pub struct AtomicFile {
     file: NamedTempFile,
-    destination: PathBuf,
+    destination: Destination,
     force: bool,
+}
+
+/// Where a finished file goes.
+#[derive(Debug)]
+enum Destination {
+    Path(PathBuf),
+    Object(Upload),
 }
 
 /// Names of temporary files: `.simic-PROCESS-RANDOM.tmp`.
@@ -30,6 +41,10 @@ impl AtomicFile {
     /// # Errors
     /// If the directory cannot be written to, or the destination exists and `force` is not set.
     pub fn create(destination: &Path, force: bool) -> io::Result<Self> {
+        if is_url_path(destination) {
+            let upload = Upload::begin(destination, force)?;
+            return Self::begin(&std::env::temp_dir(), Destination::Object(upload), force);
+        }
         if !force && destination.exists() {
             return Err(exists());
         }
@@ -39,7 +54,7 @@ impl AtomicFile {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        Self::begin(directory, destination.clone(), force)
+        Self::begin(directory, Destination::Path(destination.clone()), force)
     }
 
     /// Starts writing to `destination`, whatever is there, in a file of another folder of the same file system.
@@ -47,10 +62,10 @@ impl AtomicFile {
     /// # Errors
     /// If the folder cannot be written to.
     pub fn create_within(directory: &Path, destination: &Path) -> io::Result<Self> {
-        Self::begin(directory, destination.to_owned(), true)
+        Self::begin(directory, Destination::Path(destination.to_owned()), true)
     }
 
-    fn begin(directory: &Path, destination: PathBuf, force: bool) -> io::Result<Self> {
+    fn begin(directory: &Path, destination: Destination, force: bool) -> io::Result<Self> {
         remove_strays(directory);
         // Held meanwhile: an interrupt never finds a file that is made and not yet known.
         let mut unfinished = unfinished();
@@ -87,7 +102,11 @@ impl AtomicFile {
         if !self.force {
             return Ok(());
         }
-        match std::fs::remove_file(&self.destination) {
+        let destination = match &self.destination {
+            Destination::Path(destination) => destination,
+            Destination::Object(upload) => return upload.remove_replaced(),
+        };
+        match std::fs::remove_file(destination) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -100,17 +119,26 @@ impl AtomicFile {
     pub fn commit(mut self) -> io::Result<()> {
         self.file.flush()?;
         let temporary = self.file.path().to_owned();
+        let destination = match &self.destination {
+            Destination::Path(destination) => destination,
+            Destination::Object(upload) => {
+                let sent = upload.send(self.file.as_file_mut());
+                drop(self.file);
+                unfinished().retain(|path| *path != temporary);
+                return sent;
+            }
+        };
         #[cfg(unix)]
         {
             // A temporary file is private; the result has the mode any new file would have.
             use std::os::unix::fs::PermissionsExt;
-            let mode = std::fs::metadata(&self.destination).map_or(0o644, |m| m.permissions().mode());
+            let mode = std::fs::metadata(destination).map_or(0o644, |m| m.permissions().mode());
             self.file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
         }
         if self.force {
-            self.file.persist(&self.destination).map_err(|error| error.error)?;
+            self.file.persist(destination).map_err(|error| error.error)?;
         } else {
-            self.file.persist_noclobber(&self.destination).map_err(|error| match error.error.kind() {
+            self.file.persist_noclobber(destination).map_err(|error| match error.error.kind() {
                 io::ErrorKind::AlreadyExists => exists(),
                 _ => error.error,
             })?;

@@ -6,13 +6,17 @@ use polars_buffer::Buffer;
 
 use super::budget::PartBudget;
 use super::error::{Problem, RecordError};
-use super::sources::{InputFile, Place};
+use super::place::Place;
+use super::sources::InputFile;
 
 /// The same file with its contents unpacked in memory, if its first bytes say that it is packed.
 ///
 /// # Errors
 /// Damaged contents, and contents beyond the file's budget.
 pub(super) fn unpack(input: &InputFile) -> Result<Option<InputFile>, RecordError> {
+    if input.place.is_plain_table() {
+        return Ok(None);
+    }
     let mut reader = input.place.open_reader(&input.name)?;
     let mut head = [0u8; 4];
     let n_read = read_up_to(&mut reader, &mut head).map_err(|error| RecordError::file(&input.name, error))?;

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use polars_arrow::array::Array;
 use polars_arrow::datatypes::{ArrowDataType, Field};
@@ -28,9 +29,19 @@ use super::even_lists;
 use super::footer;
 use super::pages::{self, PageBytes};
 use super::part::{Column, Part, decode};
-use super::sources::{InputFile, Place};
+use super::place::Place;
+use super::sources::InputFile;
 
 const FORMAT: &str = "Parquet";
+
+/// Bytes at the end of a file that are asked for at once where each request has to be waited for.
+const FAR_TAIL: u64 = 64 << 10;
+
+/// Parts whose bytes are kept between their slices.
+const MOST_KEPT: usize = 2;
+
+/// Bytes of column chunks that are at hand, by where they begin.
+type ChunkBytes = BTreeMap<u64, Buffer<u8>>;
 
 /// An opened Parquet file: its footer.
 pub(super) struct ParquetFile {
@@ -41,6 +52,8 @@ pub(super) struct ParquetFile {
     fields: Vec<Field>,
     /// Where each field is among them.
     places: BTreeMap<String, usize>,
+    /// Bytes of parts that are read slice by slice from a store.
+    kept: Mutex<Vec<(usize, ChunkBytes)>>,
 }
 
 impl ParquetFile {
@@ -64,7 +77,7 @@ impl ParquetFile {
         // Of two fields of one name the first is the one.
         let places = fields.iter().enumerate().rev();
         let places = places.map(|(place, field)| (field.name.to_string(), place)).collect();
-        Ok(Self { name, place, budget, metadata, fields, places })
+        Ok(Self { name, place, budget, metadata, fields, places, kept: Mutex::default() })
     }
 
     pub(super) fn columns(&self) -> Vec<(String, ArrowDataType)> {
@@ -85,15 +98,20 @@ impl ParquetFile {
     pub(super) fn read(&self, part: usize, names: &[String]) -> Result<Vec<Column>, RecordError> {
         let group = &self.metadata.row_groups[part];
         self.check_part(part, &(0..group.num_rows()), names)?;
-        let read = |field: &Field| -> Result<Column, RecordError> {
-            if let [chunk] = self.chunks(part, field)[..]
-                && let Some(constant) = self.constant(chunk, field, group.num_rows())?
-            {
-                return Ok(constant);
-            }
-            self.read_array(part, field, 0..group.num_rows()).map(Column::Values)
+        let constant = |field: &Field| match self.chunks(part, field)[..] {
+            [chunk] => self.constant(chunk, field, group.num_rows()),
+            _ => Ok(None),
         };
-        self.fields_named(names).map(read).collect()
+        let fields: Vec<&Field> = self.fields_named(names).collect();
+        let constants: Vec<Option<Column>> =
+            fields.iter().map(|field| constant(field)).collect::<Result<_, _>>()?;
+        let decoded = fields.iter().zip(&constants).filter(|(_, constant)| constant.is_none());
+        let bytes = self.chunk_bytes(part, decoded.map(|(field, _)| *field), &(0..group.num_rows()))?;
+        let read = |(field, constant): (&Field, Option<Column>)| match constant {
+            Some(constant) => Ok(constant),
+            None => self.read_array(part, field, 0..group.num_rows(), &bytes).map(Column::Values),
+        };
+        fields.into_iter().zip(constants).map(read).collect()
     }
 
     /// The rows `rows` of one part, every column decoded.
@@ -105,7 +123,42 @@ impl ParquetFile {
     ) -> Result<Vec<Box<dyn Array>>, RecordError> {
         self.check_part(part, rows, names)?;
         let fields: Vec<&Field> = self.fields_named(names).collect();
-        fields.par_iter().map(|field| self.read_array(part, field, rows.clone())).collect()
+        let bytes = self.chunk_bytes(part, fields.iter().copied(), rows)?;
+        fields.par_iter().map(|field| self.read_array(part, field, rows.clone(), &bytes)).collect()
+    }
+
+    /// The bytes of the chunks of `fields` by where they begin, if they are better read together than one by one; those
+    /// of rows that come after `rows`, and of columns that others have asked for, are kept.
+    fn chunk_bytes<'a>(
+        &self,
+        part: usize,
+        fields: impl Iterator<Item = &'a Field>,
+        rows: &Range<usize>,
+    ) -> Result<ChunkBytes, RecordError> {
+        if !self.place.is_far() {
+            return Ok(ChunkBytes::new());
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept.iter().position(|(of, _)| *of == part).map(|place| kept.remove(place).1);
+        drop(kept);
+        let mut bytes = known.unwrap_or_default();
+        let ranges = fields.flat_map(|field| self.chunks(part, field)).map(ColumnChunkMetadata::byte_range);
+        let ranges: Vec<Range<u64>> = ranges.collect();
+        let missing: Vec<Range<u64>> =
+            ranges.iter().filter(|range| !bytes.contains_key(&range.start)).cloned().collect();
+        let read = self.place.read_ranges(&self.name, &missing)?;
+        bytes.extend(missing.iter().map(|range| range.start).zip(read));
+        let mut later = bytes.clone();
+        if rows.end == self.metadata.row_groups[part].num_rows() {
+            later.retain(|start, _| ranges.iter().all(|range| range.start != *start));
+        }
+        if !later.is_empty() {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.push((part, later));
+            let n_old = kept.len().saturating_sub(MOST_KEPT);
+            kept.drain(..n_old);
+        }
+        Ok(bytes)
     }
 
     /// Bytes of the named columns of one part: decompressed, or decoded where that is more, as runs and dictionaries
@@ -134,11 +187,18 @@ impl ParquetFile {
         part: usize,
         field: &Field,
         rows: Range<usize>,
+        at_hand: &ChunkBytes,
     ) -> Result<Box<dyn Array>, RecordError> {
         let group = &self.metadata.row_groups[part];
         let chunks = self.chunks(part, field);
         let filter = (rows.len() < group.num_rows()).then(|| Filter::new_ranged(rows.start, rows.end));
-        let read_bytes = |chunk: &ColumnChunkMetadata| self.place.read_range(&self.name, chunk.byte_range());
+        let read_bytes = |chunk: &ColumnChunkMetadata| {
+            let range = chunk.byte_range();
+            match at_hand.get(&range.start) {
+                Some(bytes) => Ok(bytes.clone()),
+                None => self.place.read_range(&self.name, range),
+            }
+        };
         let mut bytes_of = chunks.iter().map(|chunk| read_bytes(chunk)).collect::<Result<Vec<_>, _>>()?;
         self.check_pages(part, field, &bytes_of)?;
         if let ([chunk], [bytes]) = (&chunks[..], &bytes_of[..]) {
@@ -285,18 +345,24 @@ fn read_footer(name: &str, place: &Place) -> Result<Buffer<u8>, RecordError> {
     if n_bytes < 12 {
         return Err(damaged(name, "it is too short to hold a footer".to_owned()));
     }
-    let end = place.read_range(name, n_bytes - 8..n_bytes)?;
-    if !end.ends_with(b"PAR1") {
+    let n_tail = if place.is_far() { FAR_TAIL.min(n_bytes) } else { 8 };
+    let tail = place.read_range(name, n_bytes - n_tail..n_bytes)?;
+    if !tail.ends_with(b"PAR1") {
         return Err(damaged(
             name,
             "it does not end with PAR1: it is cut off, or of another format".to_owned(),
         ));
     }
-    let claimed = end.first_chunk::<4>().map_or(0, |raw| u64::from(u32::from_le_bytes(*raw)));
+    let length = tail.len().checked_sub(8).and_then(|start| tail[start..].first_chunk::<4>());
+    let claimed = length.map_or(0, |raw| u64::from(u32::from_le_bytes(*raw)));
     if claimed > n_bytes - 12 {
         return Err(damaged(name, format!("its footer claims {claimed} bytes of {n_bytes}")));
     }
-    place.read_range(name, n_bytes - 8 - claimed..n_bytes)
+    match usize::try_from(claimed + 8).ok().and_then(|n| tail.len().checked_sub(n)) {
+        // Copied: what is kept of the footer is not to keep all that came with it.
+        Some(start) => Ok(Buffer::from_vec(tail[start..].to_vec())),
+        None => place.read_range(name, n_bytes - 8 - claimed..n_bytes),
+    }
 }
 
 fn is_nested(chunks: &[&ColumnChunkMetadata]) -> bool {

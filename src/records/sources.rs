@@ -1,8 +1,7 @@
 //! From what the user names to a list of files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Cursor, Read, Seek, SeekFrom};
-use std::ops::Range;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,8 +13,11 @@ use super::budget::PartBudget;
 use super::error::{Problem, RecordError};
 use super::job_files::is_job;
 use super::layouts::{Datasets, Layout, Member, Role, is_worth_naming, views};
+use super::objects;
 use super::on_disk::{FileOnDisk, is_device, is_pipe, open_pipe};
+use super::place::Place;
 use super::run_names::{self, unpacked_path};
+use super::store_url::{is_url, split_runs};
 use super::view::View;
 use crate::printable::path_text;
 pub use crate::results::Origin;
@@ -48,88 +50,6 @@ pub struct InputFile {
     pub(super) parts: Option<Arc<[usize]>>,
 }
 
-/// Where the bytes of a file are.
-#[derive(Debug, Clone)]
-pub enum Place {
-    /// On disk.
-    Path(FileOnDisk),
-    /// Read from standard input.
-    Memory(Buffer<u8>),
-}
-
-/// Bytes that can be read from any place.
-pub(super) trait ReadSeek: Read + Seek {}
-
-impl<T: Read + Seek> ReadSeek for T {}
-
-impl Place {
-    /// A seekable reader; errors tell the file as `name`.
-    pub(super) fn open_reader(&self, name: &str) -> Result<Box<dyn ReadSeek>, RecordError> {
-        Ok(match self {
-            Self::Path(file) => Box::new(std::io::BufReader::new(file.open(name)?)),
-            Self::Memory(bytes) => Box::new(Cursor::new(bytes.clone())),
-        })
-    }
-
-    /// Bytes there are.
-    pub(super) fn n_bytes(&self, name: &str) -> Result<u64, RecordError> {
-        match self {
-            Self::Memory(bytes) => Ok(bytes.len() as u64),
-            Self::Path(file) => {
-                let metadata = file.open(name)?.metadata();
-                Ok(metadata.map_err(|error| RecordError::file(name, error))?.len())
-            }
-        }
-    }
-
-    /// The bytes `range`.
-    pub(super) fn read_range(&self, name: &str, range: Range<u64>) -> Result<Buffer<u8>, RecordError> {
-        let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
-        let ends_early = || {
-            let error = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the file ends early");
-            RecordError::file(name, error)
-        };
-        match self {
-            Self::Memory(bytes) => {
-                let start = usize::try_from(range.start).unwrap_or(usize::MAX);
-                let end = start.saturating_add(length);
-                if end > bytes.len() {
-                    return Err(ends_early());
-                }
-                Ok(bytes.clone().sliced(start..end))
-            }
-            Self::Path(file) => {
-                let mut file = file.open(name)?;
-                // A damaged footer must not ask for memory that the file cannot fill.
-                let size = file.metadata().map_err(|error| RecordError::file(name, error))?.len();
-                if range.start.saturating_add(length as u64) > size {
-                    return Err(ends_early());
-                }
-                let mut bytes = Vec::with_capacity(length);
-                file.seek(SeekFrom::Start(range.start))
-                    .and_then(|_| file.take(length as u64).read_to_end(&mut bytes))
-                    .map_err(|error| RecordError::file(name, error))?;
-                if bytes.len() < length {
-                    return Err(ends_early());
-                }
-                Ok(Buffer::from_vec(bytes))
-            }
-        }
-    }
-
-    /// All bytes.
-    pub(super) fn read_whole(&self, name: &str) -> Result<Buffer<u8>, RecordError> {
-        match self {
-            Self::Memory(bytes) => Ok(bytes.clone()),
-            Self::Path(file) => {
-                let mut bytes = Vec::new();
-                file.open(name)?.read_to_end(&mut bytes).map_err(|error| RecordError::file(name, error))?;
-                Ok(Buffer::from_vec(bytes))
-            }
-        }
-    }
-}
-
 impl InputFile {
     /// Refuses a file that has become another one since it was opened: what was read is of no single version.
     ///
@@ -138,6 +58,8 @@ impl InputFile {
     pub fn check_unchanged(&self) -> Result<(), RecordError> {
         match &self.place {
             Place::Path(file) => file.check_unchanged(&self.name),
+            // Every answer is held against the first; what is left to say is what a reader took for damage.
+            Place::Object(object) => object.check_sound(&self.name),
             Place::Memory(_) => Ok(()),
         }
     }
@@ -170,14 +92,35 @@ impl InputFile {
     pub fn path_on_disk(&self) -> Option<&Path> {
         match &self.place {
             Place::Path(file) => Some(file.path()),
+            Place::Memory(_) | Place::Object(_) => None,
+        }
+    }
+
+    /// What tells whether an output would replace it: its path or its URL, if it has one.
+    pub fn place_read(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Path(file) => Some(file.path()),
+            Place::Object(object) => Some(object.path()),
             Place::Memory(_) => None,
+        }
+    }
+
+    /// Whether its name leads to it again, at another time and on another machine.
+    pub fn can_be_named_again(&self) -> bool {
+        match &self.place {
+            Place::Path(file) => file.path().is_file(),
+            Place::Object(object) => !object.has_query(),
+            Place::Memory(_) => false,
         }
     }
 
     /// What a copy of it would be called wherever it lies: its stem, in a data set the rest of its path.
     pub(super) fn name_anywhere(&self) -> String {
         let Some(member) = &self.member else { return run_names::stem(self.path()) };
-        let path = std::path::absolute(self.path()).unwrap_or_else(|_| self.path().to_owned());
+        let path = match &self.place {
+            Place::Object(object) => object.path().to_owned(),
+            _ => std::path::absolute(self.path()).unwrap_or_else(|_| self.path().to_owned()),
+        };
         path.strip_prefix(&member.dataset.root).unwrap_or(&path).to_string_lossy().into_owned()
     }
 
@@ -185,6 +128,7 @@ impl InputFile {
     pub(super) fn path(&self) -> &Path {
         match &self.place {
             Place::Path(file) => file.path(),
+            Place::Object(object) => object.path(),
             Place::Memory(_) => Path::new("stdin"),
         }
     }
@@ -233,9 +177,7 @@ pub fn discover_within(
     let from_environment: Vec<String>;
     let runs = if runs.is_empty() {
         from_environment = match default_runs.filter(|value| !value.is_empty()) {
-            Some(value) => {
-                std::env::split_paths(value).map(|path| path.to_string_lossy().into_owned()).collect()
-            }
+            Some(value) => split_runs(value),
             None if Path::new(DEFAULT_DIRECTORY).is_dir() => vec![DEFAULT_DIRECTORY.to_owned()],
             None => return Err(RecordError::file("", Problem::NoRuns)),
         };
@@ -246,6 +188,7 @@ pub fn discover_within(
     for run in runs {
         discover_one(run, budget, &mut discovered, &mut seen)?;
     }
+    begin_reading(&discovered.files, budget);
     place_in_datasets(&mut discovered, layout)?;
     let views: Vec<Vec<View>> = discovered.files.iter().map(|file| views_of(file, layout)).collect();
     let is_of = |(file, views): (&InputFile, &Vec<View>)| file.member.is_some() || views[0] != View::Whole;
@@ -287,7 +230,10 @@ fn named_after(file: &InputFile, view: View) -> PathBuf {
     if view == View::Whole {
         return file.path().to_owned();
     }
-    let found = file.path().canonicalize().ok();
+    let found = match &file.place {
+        Place::Object(object) => Some(object.path().to_owned()),
+        _ => file.path().canonicalize().ok(),
+    };
     found.as_deref().and_then(Path::parent).map_or_else(|| file.path().to_owned(), of_folder)
 }
 
@@ -301,7 +247,7 @@ pub(super) fn place_in_datasets(discovered: &mut Discovered, layout: Layout) -> 
     let mut placed = Vec::with_capacity(discovered.files.len());
     for mut file in std::mem::take(&mut discovered.files) {
         let role = match &file.place {
-            Place::Path(_) => datasets.place(file.path())?,
+            Place::Path(_) | Place::Object(_) => datasets.place(file.path())?,
             Place::Memory(_) => None,
         };
         match role {
@@ -359,6 +305,14 @@ fn discover_one(
         discovered.files.push(read_once("standard input", std::io::stdin(), budget)?);
         return Ok(());
     }
+    if is_url(run) {
+        let found = objects::find(run, &|key| is_known(Path::new(key)))?;
+        let origin = if found.is_searched { Origin::Searched } else { Origin::Named };
+        for object in found.objects {
+            add_place(discovered, seen, object.identity().to_owned(), Place::Object(object), origin);
+        }
+        return Ok(());
+    }
     let path = Path::new(run);
     if is_device(path) {
         return Err(RecordError::file(run, Problem::Device));
@@ -408,13 +362,44 @@ fn read_once(name: &str, source: impl Read, budget: PartBudget) -> Result<InputF
 fn add(discovered: &mut Discovered, seen: &mut BTreeSet<PathBuf>, paths: Vec<PathBuf>, origin: Origin) {
     for path in paths {
         let identity = path.canonicalize().unwrap_or_else(|_| path.clone());
-        let name = path_text(&path);
-        if seen.insert(identity) {
-            discovered.files.push(InputFile::new(name, Place::Path(FileOnDisk::new(path)), origin));
-        } else {
-            discovered.notes.push(format!("{name} is named more than once and read once"));
+        add_place(discovered, seen, identity, Place::Path(FileOnDisk::new(path)), origin);
+    }
+}
+
+fn add_place(
+    discovered: &mut Discovered,
+    seen: &mut BTreeSet<PathBuf>,
+    identity: PathBuf,
+    place: Place,
+    origin: Origin,
+) {
+    let file = InputFile::new(String::new(), place, origin);
+    let name = path_text(file.path());
+    if seen.insert(identity) {
+        discovered.files.push(InputFile { name, ..file });
+    } else {
+        discovered.notes.push(format!("{name} is named more than once and read once"));
+    }
+}
+
+/// Asks for the beginnings of all files at once where each has to be waited for.
+pub(super) fn begin_reading(files: &[InputFile], budget: PartBudget) {
+    let mut all = Vec::new();
+    for file in files {
+        if let Place::Object(object) = &file.place {
+            all.push(object);
         }
     }
+    if !all.is_empty() {
+        objects::begin_reading(&all, budget.bytes());
+    }
+}
+
+/// Whether a path has one of the extensions that folders are searched for.
+fn is_known(path: &Path) -> bool {
+    let extension =
+        unpacked_path(path).extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
 
 /// A recording of a format that is not read, in a folder with nothing else.
@@ -443,10 +428,7 @@ fn search(directory: &Path, name: &str, notes: &mut Vec<String>) -> Result<Vec<P
             }
             Err(error) => return Err(RecordError::file(name, std::io::Error::other(error))),
         };
-        let path = unpacked_path(entry.path());
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        let is_known = extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()));
-        if entry.file_type().is_file() && is_known {
+        if entry.file_type().is_file() && is_known(entry.path()) {
             found.push(entry.into_path());
         }
     }

@@ -19,8 +19,9 @@ use super::layouts;
 use super::packed;
 use super::parquet::ParquetFile;
 use super::part::{Column, Part, decode};
+use super::place::Place;
 use super::run_names::unpacked_path;
-use super::sources::{InputFile, Place};
+use super::sources::InputFile;
 use super::text;
 pub(super) use super::types::describe_type;
 
@@ -85,6 +86,7 @@ impl Table {
                 std::fs::metadata(file.path()).is_ok_and(|found| found.is_file() && found.len() == 0)
             }
             Place::Memory(bytes) => bytes.is_empty(),
+            Place::Object(object) => object.n_bytes(&input.name)? == 0,
         };
         if is_empty {
             return Err(RecordError::file(&input.name, Problem::NoRows));
@@ -109,6 +111,12 @@ impl Table {
                     return Err(RecordError::file(&input.name, RLLIB_EPISODES));
                 }
                 if layouts::is_rllib(&file.columns()) {
+                    if matches!(input.place, Place::Object(_)) {
+                        return Err(RecordError::file(
+                            &input.name,
+                            layouts::in_store("a recording of RLlib"),
+                        ));
+                    }
                     return Self::of_rllib(input, &file);
                 }
                 Ok(Self::new(input, file.columns(), file.parts(), Contents::Parquet(file)))

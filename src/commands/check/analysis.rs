@@ -260,7 +260,7 @@ fn request(plan: &CheckPlan, context: &Context) -> Result<Request, CommandError>
         return Ok(request);
     }
     let files = context.discover(&plan.runs)?.files;
-    if files.iter().any(|file| file.path_on_disk().is_none_or(|path| !path.is_file())) {
+    if files.iter().any(|file| !file.can_be_named_again()) {
         return Err(CommandError::usage(
             format!("check {}: a check reads files, not stdin", plan.name),
             "name the files, or hand in a result: --result FILE",

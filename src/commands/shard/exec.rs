@@ -9,7 +9,7 @@ use super::merge::{check_settings, check_version};
 use super::task::{BUG, JobTask, sound_part};
 use super::{Parser, VERSION};
 use crate::commands::{CommandError, CommonArgs, Context, Outcome};
-use crate::records::{InputFile, JobFolder, ListedFile, fingerprints_of, listed_files};
+use crate::records::{InputFile, JobFolder, ListedFile, fingerprints_of, is_url, listed_files};
 use crate::results::{JobDocument, TaskInput, TaskRow};
 use crate::shards::{PART_SCHEMA, PartHeader, sealed_part};
 use crate::signals;
@@ -129,7 +129,7 @@ fn task_context(asked: &Asked, context: &Context) -> Context {
 /// Refuses input that is not what the plan was made of.
 fn check_inputs(job: &JobDocument, task: &TaskRow) -> Result<(), CommandError> {
     let names: Vec<&str> = task.inputs.iter().map(|input| input.name.as_str()).collect();
-    if let Some(name) = names.iter().find(|name| !std::path::Path::new(name).exists()) {
+    if let Some(name) = names.iter().find(|name| !is_url(name) && !std::path::Path::new(name).exists()) {
         return Err(CommandError::State(
             format!("{name}: no such file; the job was planned in {}", job.directory),
             "run tasks in that folder, or plan with paths that hold everywhere".to_owned(),

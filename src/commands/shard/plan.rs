@@ -55,9 +55,12 @@ pub(super) fn run(args: &PlanArgs, parser: &Parser<'_>, context: &Context) -> Re
     let (asked, settings) = understood(args, parser, context)?;
     let own = &asked.context;
     let files = own.discover(asked.verb.runs())?.files;
-    if let Some(file) = files.iter().find(|file| file.path_on_disk().is_none_or(|path| !path.is_file())) {
+    if let Some(file) = files.iter().find(|file| !file.can_be_named_again()) {
         return Err(CommandError::usage(
-            format!("{} can be read only once, and every task has to read its share", file.name),
+            format!(
+                "{} can be read only once or by a signed address, and every task has to read its share",
+                file.name
+            ),
             "write it to a file first",
         ));
     }

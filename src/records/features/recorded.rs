@@ -12,9 +12,11 @@ use serde_json::Value;
 
 use super::super::columns::{self, BadCells};
 use super::super::error::{Problem, RecordError};
+use super::super::layouts::in_store;
 use super::super::literal::with_null_non_finite;
 use super::super::part::Column;
 use super::super::sources::InputFile;
+use super::super::store_url::is_url_path;
 use super::super::table::Table;
 use super::set::FeatureSet;
 use crate::normalization::{RecordedFeature, RecordedStatistics, Statistic};
@@ -45,6 +47,10 @@ impl FeatureSet {
     /// # Errors
     /// Files of them that cannot be read.
     pub fn recorded(&self) -> Result<RecordedSet, RecordError> {
+        if is_url_path(self.root()) {
+            let problem = in_store("statistics that lie beside the rows");
+            return Err(RecordError::file(self.root().to_string_lossy(), problem));
+        }
         let mut found = RecordedSet::default();
         if let Some(value) = json(&self.beside(OVERALL))? {
             found.overall = Some(OVERALL);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::error::RecordError;
+use super::super::store_url::is_url_path;
 use super::member::{Dataset, Role};
 use super::{Layout, hub, lerobot, minari, rllib};
 
@@ -35,13 +36,23 @@ impl Datasets {
     /// # Errors
     /// A description that cannot be read.
     pub(in crate::records) fn place(&mut self, file: &Path) -> Result<Option<Role>, RecordError> {
-        let found = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let is_in_store = is_url_path(file);
+        let found = if is_in_store {
+            file.to_owned()
+        } else {
+            std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
+        };
         for folder in found.ancestors().skip(1).take(MAX_DEPTH) {
+            // Each look into a store is a request: only where the layouts have files, by their names.
+            if is_in_store && !may_hold(folder, file) {
+                continue;
+            }
             if let Some(dataset) = self.dataset(folder)? {
                 return role(&dataset, &found).map(Some);
             }
         }
         if self.layout.allows(Layout::Rllib)
+            && !is_in_store
             && let Some(member) = rllib::member(&found, &mut self.of_workers)
         {
             return Ok(Some(Role::Rows(member)));
@@ -69,6 +80,15 @@ impl Datasets {
         self.folders.insert(folder.to_owned(), found.clone());
         Ok(found)
     }
+}
+
+/// Whether `folder` may be a data set that has `file`, by the names of the folders between them.
+fn may_hold(folder: &Path, file: &Path) -> bool {
+    let Ok(below) = file.strip_prefix(folder) else { return false };
+    let Some(first) = below.iter().next().and_then(|name| name.to_str()) else { return false };
+    let is_number = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
+    let of_lerobot = matches!(first, "data" | "meta") && below.iter().count() > 1;
+    of_lerobot || (is_number && below.iter().count() == 2)
 }
 
 fn role(dataset: &Arc<Dataset>, file: &Path) -> Result<Role, RecordError> {

@@ -1,9 +1,11 @@
 //! Tables in shards, as the Hub has them: `data/train-00000-of-00003.parquet`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::super::objects;
+use super::super::store_url::is_url_path;
 use super::member::{About, Dataset, Member};
 
 /// The place of a file that is called as one of several shards; `splits` are those of its folder.
@@ -20,8 +22,13 @@ pub(super) fn member(file: &Path, splits: impl FnOnce(&Path) -> usize) -> Option
 
 /// How many splits a folder has shards of.
 pub(super) fn n_splits(folder: &Path) -> usize {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    entries.filter_map(|entry| shard(&entry.path())).map(|(split, _)| split).collect::<BTreeSet<_>>().len()
+    let names: Vec<PathBuf> = if is_url_path(folder) {
+        objects::names_in(folder).into_iter().map(PathBuf::from).collect()
+    } else {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+        entries.map(|entry| entry.path()).collect()
+    };
+    names.iter().filter_map(|name| shard(name)).map(|(split, _)| split).collect::<BTreeSet<_>>().len()
 }
 
 /// The split and the number of shards that a file's name tells: `train-00000-of-00003.parquet`.

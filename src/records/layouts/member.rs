@@ -8,6 +8,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::super::error::{Problem, RecordError};
+use super::super::objects;
+use super::super::store_url::is_url_path;
 
 /// Bytes of a description: more is no such description.
 const MAX_DESCRIPTION: u64 = 16 << 20;
@@ -94,9 +96,18 @@ pub(in crate::records) enum Role {
 /// # Errors
 /// A file that is there and cannot be read as one.
 pub(super) fn description(path: &Path) -> Result<Option<Value>, RecordError> {
-    let Ok(file) = File::open(path) else { return Ok(None) };
     let mut bytes = Vec::new();
-    file.take(MAX_DESCRIPTION).read_to_end(&mut bytes).map_err(|error| damaged(path, error.to_string()))?;
+    if is_url_path(path) {
+        match objects::small(path, MAX_DESCRIPTION).map_err(|error| damaged(path, error))? {
+            Some(read) => bytes = read,
+            None => return Ok(None),
+        }
+    } else {
+        let Ok(file) = File::open(path) else { return Ok(None) };
+        file.take(MAX_DESCRIPTION)
+            .read_to_end(&mut bytes)
+            .map_err(|error| damaged(path, error.to_string()))?;
+    }
     serde_json::from_slice(&bytes).map(Some).map_err(|error| damaged(path, error.to_string()))
 }
 

@@ -17,7 +17,7 @@ use std::io::{BufRead, BufReader, Read};
 use polars_arrow::array::Array;
 use polars_arrow::datatypes::ArrowDataType;
 
-use super::error::RecordError;
+use super::error::{Problem, RecordError};
 use super::view::View;
 
 pub(super) use datasets::Datasets;
@@ -100,6 +100,15 @@ impl Columns {
 
     pub(super) fn made(self, notes: Vec<String>) -> Made {
         Made { columns: self.columns, arrays: self.arrays, notes }
+    }
+}
+
+/// What is read of a folder on disk and of no store.
+pub(super) fn in_store(what: &str) -> Problem {
+    Problem::Store {
+        detail: format!("{what}, which is not read from an object store"),
+        hint: "download its folder first, for instance by aws s3 sync".to_owned(),
+        may_pass: false,
     }
 }
 
