@@ -54,7 +54,7 @@ const IMPORTS: [(&str, &[&str]); 15] = [
 ];
 
 /// Outside crates and the modules (or files below src) they may appear in.
-const HOMES: [(&str, &[&str]); 22] = [
+const HOMES: [(&str, &[&str]); 23] = [
     ("lz4", &["records"]),
     ("clap", &["cli", "config", "commands", "job_arguments"]),
     ("polars", &["records", "report/columnar.rs"]),
@@ -77,6 +77,7 @@ const HOMES: [(&str, &[&str]); 22] = [
     ("zstd", &["records"]),
     ("signal_hook", &["signals"]),
     ("ctrlc", &["signals"]),
+    ("hdf5_reader", &["records/hdf5/container.rs", "records/hdf5/numbers.rs"]),
 ];
 
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::columns::{self, BadCells, Ints, Texts};
 use super::error::{Problem, RecordError};
 use super::part::{Column, Part};
-use super::schema::{ColumnMap, numbered_obs};
+use super::schema::{ColumnMap, numbered_obs, obs_parts};
 use super::table::{Table, describe_type};
 
 /// What the transition rows of one file hold.
@@ -83,7 +83,7 @@ impl TransitionColumns {
             found.obs = None;
             found.numbered = map.obs().to_vec();
         } else if found.obs.is_none() {
-            found.numbered = numbered_obs(table).unwrap_or_default();
+            found.numbered = numbered_obs(table).or_else(|| obs_parts(table)).unwrap_or_default();
         }
         Ok(found)
     }
@@ -120,6 +120,7 @@ impl TransitionSummary {
         let columns = TransitionColumns::find(table, map)?;
         let names = columns.names();
         let mut summary = Self { roles: columns.roles(table, map)?, ..Self::default() };
+        let mut widths = BTreeMap::new();
         for slice in table.slices(&names, SLICE_BYTES, SLICE_ROWS) {
             let part = table.parts()[slice.part];
             let place =
@@ -138,11 +139,12 @@ impl TransitionSummary {
             }
             for name in columns.obs.iter().chain(&columns.numbered) {
                 if let Some(Column::Values(array)) = read.next() {
-                    summary.add_obs(table, name, place, array, columns.numbered.len())?;
+                    summary.add_obs(table, name, place, array, &mut widths)?;
                 }
             }
             summary.n_rows += place.n_rows as u64;
         }
+        summary.obs_width = (!widths.is_empty()).then(|| widths.values().sum());
         Ok(summary)
     }
 
@@ -219,12 +221,12 @@ impl TransitionSummary {
         name: &str,
         place: &Part,
         array: Box<dyn polars_arrow::array::Array>,
-        n_numbered: usize,
+        widths: &mut BTreeMap<String, usize>,
     ) -> Result<(), RecordError> {
         let count_bad = |values: &[f64]| values.iter().filter(|value| !value.is_finite()).count() as u64;
         if let Some(values) = columns::numbers(&*array) {
             self.n_bad_obs += count_bad(&values) + array.null_count() as u64;
-            self.obs_width = Some(n_numbered.max(1));
+            widths.insert(name.to_owned(), 1);
             return Ok(());
         }
         let mut bad = BadCells::default();
@@ -249,9 +251,12 @@ impl TransitionSummary {
             },
         })?;
         self.n_bad_obs += count_bad(&values);
+        if place.n_rows == 0 {
+            return Ok(());
+        }
+        let expected = *widths.entry(name.to_owned()).or_insert(lists.range(0).len());
         for row in 0..place.n_rows {
             let found = lists.range(row).len();
-            let expected = *self.obs_width.get_or_insert(found);
             if found != expected {
                 let problem = Problem::ObservationWidth { found, expected };
                 return Err(RecordError::cell(table.name(), place.first_row + row as u64, name, problem));

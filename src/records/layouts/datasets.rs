@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::error::RecordError;
+#[cfg(feature = "hdf5")]
+use super::hdf5;
 use super::member::{Dataset, Role};
 use super::{Layout, hub, lerobot, minari, rllib};
 
@@ -40,6 +42,10 @@ impl Datasets {
             if let Some(dataset) = self.dataset(folder)? {
                 return role(&dataset, &found).map(Some);
             }
+        }
+        #[cfg(feature = "hdf5")]
+        if let Some(member) = hdf5::member(&found, self.layout) {
+            return Ok(Some(Role::Rows(member)));
         }
         if self.layout.allows(Layout::Rllib)
             && let Some(member) = rllib::member(&found, &mut self.of_workers)
