@@ -190,7 +190,7 @@ fn files_without_rows_are_named_as_what_they_are() {
     let folder =
         folder(&[("a/0.monitor.csv", monitor), ("b/main_data.hdf5", ""), ("c/events.out.tfevents.1.h", "x")]);
     std::fs::write(folder.path().join("b/main_data.hdf5"), b"\x89HDF\r\n\x1a\n\0\0").expect("written");
-    for (place, what) in [("a", "figures of whole episodes"), ("b", "a file of HDF5"), ("c", "TensorBoard")] {
+    for (place, what) in [("a", "figures of whole episodes"), ("b", "HDF5"), ("c", "TensorBoard")] {
         let output = run(&["normalize", "stats", &folder.path().join(place).to_string_lossy()]);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(3), "{stderr}");

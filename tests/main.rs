@@ -18,6 +18,7 @@ mod flags;
 mod folders;
 mod full_disk;
 mod gallery;
+mod hdf5;
 mod honest_records;
 mod hostile;
 mod interaction_laws;

@@ -15,10 +15,19 @@ fn cases() -> trycmd::TestCases {
 fn transcripts() {
     let cases = cases();
     cases.case("tests/cli/*.md");
+    // Builds with the feature run it by itself.
+    cases.skip("tests/cli/hdf5.md");
     if HAS_GPU_FEATURES {
         println!("skipped: tests/cli/devices.md is for builds without GPU features");
         cases.skip("tests/cli/devices.md");
     }
+}
+
+/// What builds without the feature say is in tests/hdf5.rs.
+#[cfg(feature = "hdf5")]
+#[test]
+fn hdf5_transcript() {
+    cases().case("tests/cli/hdf5.md");
 }
 
 /// The README writes files: it is run in a directory of its own that holds the fixtures.

@@ -51,6 +51,10 @@ pub enum LayoutArg {
     Minari,
     /// RLlib
     Rllib,
+    /// robomimic
+    Robomimic,
+    /// D4RL
+    D4rl,
     /// Shards of a table, NAME-00000-of-00003
     Shards,
 }
@@ -64,6 +68,8 @@ impl From<LayoutArg> for Layout {
             LayoutArg::Lerobot => Self::Lerobot,
             LayoutArg::Minari => Self::Minari,
             LayoutArg::Rllib => Self::Rllib,
+            LayoutArg::Robomimic => Self::Robomimic,
+            LayoutArg::D4rl => Self::D4rl,
             LayoutArg::Shards => Self::Shards,
         }
     }

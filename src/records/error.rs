@@ -280,6 +280,12 @@ pub enum Problem {
         /// Rows there are.
         found: u64,
     },
+    /// A recording without what ends its episodes.
+    #[error("no {0}, so nothing says where its episodes end")]
+    NoEpisodeEnds(&'static str),
+    /// A column that is there and holds no numbers.
+    #[error("it holds {0}, which are not read")]
+    NotNumbers(String),
     /// A file of a known format without rows that can be read.
     #[error("a file of {0}")]
     ForeignFormat(&'static str, &'static str),
@@ -400,6 +406,12 @@ impl RecordError {
             Problem::DatasetRows { .. } => {
                 "restore its files; --on-bad skip goes on with the rows there are, and says so"
             }
+            Problem::NoEpisodeEnds(_) => {
+                "write it: an array of one flag for each row, true at the last row of an episode"
+            }
+            Problem::NotNumbers(_) => {
+                "name other columns with --obs, or look at rewards with --target reward"
+            }
             Problem::ForeignFormat(_, hint) => hint,
             Problem::SquaresOverflow { .. } => "rescale the column before it is recorded",
             Problem::ResetWithReward { .. } => {
@@ -459,6 +471,7 @@ impl RecordError {
                 | Problem::Unreadable { .. }
                 | Problem::UnknownFormat
                 | Problem::ForeignFormat(..)
+                | Problem::NoEpisodeEnds(_)
                 | Problem::MissingColumns { .. }
                 | Problem::NamedColumnMissing { .. }
                 | Problem::RolesNotNamed { .. }

@@ -17,8 +17,12 @@ mod error;
 mod estimates;
 mod even_lists;
 mod features;
+mod fields;
 mod footer;
+mod format;
 mod guess;
+#[cfg(feature = "hdf5")]
+mod hdf5;
 mod inspect;
 mod ipc;
 mod ipc_dictionaries;

@@ -153,6 +153,18 @@ fn damaged_parquet_is_read_or_refused() {
     }
 }
 
+#[cfg(feature = "hdf5")]
+#[test]
+fn damaged_hdf5_is_read_or_refused() {
+    for file in ["walker-v2.hdf5", "latest.hdf5", "plain.h5", "low_dim.hdf5", "dense.hdf5"] {
+        let path = format!("{}/fixtures/layouts/hdf5/{file}", env!("CARGO_MANIFEST_DIR"));
+        check_file(file, &std::fs::read(path).expect("a fixture"));
+    }
+    let minari = "fixtures/layouts/hdf5/minari/goal/hdf5-v0/data/main_data.hdf5";
+    let path = format!("{}/{minari}", env!("CARGO_MANIFEST_DIR"));
+    check_file("main_data.hdf5", &std::fs::read(path).expect("a fixture"));
+}
+
 #[test]
 fn damaged_arrow_ipc_is_read_or_refused() {
     // Zstandard is what dictionary.arrow is compressed with.

@@ -16,11 +16,20 @@ pub fn is_decoding() -> bool {
     DECODING.with(Cell::get)
 }
 
-/// Runs a decoder on untrusted bytes: its errors and its panics become one error.
+/// Runs a decoder of polars on untrusted bytes: its errors and its panics become one error.
 pub(super) fn decode<T>(
     file: &str,
     format: &'static str,
     run: impl FnOnce() -> Result<T, polars::error::PolarsError>,
+) -> Result<T, RecordError> {
+    guarded(file, format, run)
+}
+
+/// The same of any decoder.
+pub(super) fn guarded<T, E: std::fmt::Display>(
+    file: &str,
+    format: &'static str,
+    run: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, RecordError> {
     let unreadable = |detail: String| RecordError::file(file, Problem::Unreadable { format, detail });
     DECODING.with(|flag| flag.set(true));
@@ -47,7 +56,7 @@ pub struct Part {
 }
 
 /// One column of a part.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Column {
     /// One value for all rows, known from the file's statistics without decoding.
     ConstantInt(i64),

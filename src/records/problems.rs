@@ -10,7 +10,7 @@ use super::coalitions::GameSummary;
 use super::columns::{self, BadCells, Ints, Texts};
 use super::error::RecordError;
 use super::part::Column;
-use super::schema::{ColumnMap, numbered_obs};
+use super::schema::{ColumnMap, numbered_obs, obs_parts};
 use super::table::{RowDefaults, Table};
 use crate::results::ProblemRow;
 
@@ -66,7 +66,10 @@ impl StepColumns {
         let flags =
             ["terminated", "truncated", "done"].map(find).into_iter().collect::<Result<Vec<_>, _>>()?;
         let obs = if map.obs().is_empty() {
-            find("obs")?.map_or_else(|| numbered_obs(table).unwrap_or_default(), |name| vec![name])
+            find("obs")?.map_or_else(
+                || numbered_obs(table).or_else(|| obs_parts(table)).unwrap_or_default(),
+                |name| vec![name],
+            )
         } else {
             map.obs().to_vec()
         };
@@ -111,7 +114,8 @@ struct StepProblems {
     lanes: BTreeMap<(String, i64), Lane>,
     /// Least and greatest value of every dimension.
     spans: BTreeMap<String, (f64, f64)>,
-    width: Option<usize>,
+    /// Values per row, by column of observations.
+    widths: BTreeMap<String, usize>,
 }
 
 impl StepProblems {
@@ -247,10 +251,13 @@ impl StepProblems {
             );
         }
         let Some(values) = columns::numbers(&*lists.values) else { return };
+        if n_rows == 0 {
+            return;
+        }
+        let width = *self.widths.entry(name.to_owned()).or_insert(lists.range(0).len());
         for row in 0..n_rows {
             let range = lists.range(row);
             let number = first_row + row as u64;
-            let width = *self.width.get_or_insert(range.len());
             if range.len() != width {
                 self.tally.add("an observation of another width", format!("column {name}"), Some(number));
                 continue;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use polars_arrow::datatypes::ArrowDataType;
 
+use super::columns;
 use super::error::{Problem, RecordError};
 use super::table::Table;
 use crate::attribution::fits_pattern;
@@ -36,6 +37,9 @@ const FIELDS: [(&str, &[&str]); 21] = [
     ("return", &["return"]),
     ("round", &["round", "rollout", "batch"]),
 ];
+
+/// Prefixes of the columns that are parts of an observation.
+const OBS_PARTS: [&str; 2] = ["observations.", "obs."];
 
 /// Prefix of one-column-per-slot configurations.
 pub(super) const SLOT_PREFIX: &str = "slot:";
@@ -240,8 +244,7 @@ impl ColumnMap {
                 ))
             };
         }
-        let names = FIELDS.iter().find(|(name, _)| *name == field).map_or(&[][..], |(_, names)| names);
-        Ok(names.iter().find(|name| table.has_column(name)).map(|name| (*name).to_owned()))
+        Ok(names_of(field).iter().find(|name| table.has_column(name)).map(|name| (*name).to_owned()))
     }
 
     /// Which kind of rows `table` holds.
@@ -257,7 +260,12 @@ impl ColumnMap {
         if has_players || has_slots || has("config")? || has("mask")? || has("players_on")? {
             return Ok(FileKind::Coalitions);
         }
-        if has_one_of(&self.obs) || numbered_obs(table).is_some() || has("obs")? || has("reward")? {
+        if has_one_of(&self.obs)
+            || numbered_obs(table).is_some()
+            || obs_parts(table).is_some()
+            || has("obs")?
+            || has("reward")?
+        {
             return Ok(FileKind::Transitions);
         }
         let has_value = has_one_of(&self.values)
@@ -274,6 +282,23 @@ pub(super) fn numbered_obs(table: &Table) -> Option<Vec<String>> {
     ["obs_", "obs"].into_iter().find_map(|prefix| {
         let numbered = (0..table.column_names().len()).map(|i| format!("{prefix}{i}"));
         let names: Vec<String> = numbered.take_while(|name| table.has_column(name)).collect();
+        (!names.is_empty()).then_some(names)
+    })
+}
+
+/// Names that columns of a field may have, canonical first.
+pub(super) fn names_of(field: &str) -> &'static [&'static str] {
+    FIELDS.iter().find(|(name, _)| *name == field).map_or(&[][..], |(_, names)| names)
+}
+
+/// Columns of numbers that are the parts of an observation, `obs.a` and the like, where there are some.
+pub(super) fn obs_parts(table: &Table) -> Option<Vec<String>> {
+    let is_of_numbers = |name: &String| {
+        table.column_type(name).is_some_and(|dtype| columns::is_numeric(dtype) || columns::is_list(dtype))
+    };
+    OBS_PARTS.into_iter().find_map(|prefix| {
+        let is_part = |name: &String| name.starts_with(prefix) && is_of_numbers(name);
+        let names: Vec<String> = table.column_names().into_iter().filter(is_part).collect();
         (!names.is_empty()).then_some(names)
     })
 }

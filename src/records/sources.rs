@@ -26,8 +26,22 @@ pub use crate::results::Origin;
 const DEFAULT_DIRECTORY: &str = "runs";
 
 /// Extensions of files a directory is searched for.
-const EXTENSIONS: [&str; 10] =
-    ["parquet", "pq", "arrow", "ipc", "feather", "ndjson", "jsonl", "csv", "tsv", "parq"];
+const EXTENSIONS: &[&str] = &[
+    "parquet",
+    "pq",
+    "arrow",
+    "ipc",
+    "feather",
+    "ndjson",
+    "jsonl",
+    "csv",
+    "tsv",
+    "parq",
+    #[cfg(feature = "hdf5")]
+    "hdf5",
+    #[cfg(feature = "hdf5")]
+    "h5",
+];
 
 /// One file to read.
 #[derive(Debug, Clone)]
@@ -224,7 +238,8 @@ pub fn discover_within(
 /// The path that a file's run is called after: of an event log its folder, of a data set the data set's.
 fn named_after(file: &InputFile, view: View) -> PathBuf {
     let of_folder = |folder: &Path| PathBuf::from(format!("{}.d", folder.display()));
-    if let Some(member) = &file.member {
+    let whole = file.member.as_ref().filter(|member| !member.is_one_file());
+    if let Some(member) = whole {
         return of_folder(&member.run);
     }
     if view == View::Whole {

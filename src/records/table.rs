@@ -4,9 +4,7 @@
 //! batches, a text file as a whole) that can be read independently and in parallel.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use polars_arrow::array::{Array, ListArray, Utf8ViewArray};
@@ -14,13 +12,16 @@ use polars_arrow::compute::concatenate::concatenate;
 use polars_arrow::datatypes::ArrowDataType;
 
 use super::error::{Problem, RecordError};
+use super::fields::{self, Fields};
+use super::format::{Format, format_of};
+#[cfg(feature = "hdf5")]
+use super::hdf5::{Container, EpisodeRows};
 use super::ipc::IpcFile;
 use super::layouts;
 use super::packed;
 use super::parquet::ParquetFile;
 use super::part::{Column, Part, decode};
 use super::place::Place;
-use super::run_names::unpacked_path;
 use super::sources::InputFile;
 use super::text;
 pub(super) use super::types::describe_type;
@@ -59,6 +60,8 @@ pub struct Table {
     /// Where each part is among those of the file, where some of them are not read.
     chosen: Option<Arc<[usize]>>,
     contents: Contents,
+    /// Parts of columns of records, each with the column it is read from.
+    fields: Fields,
     /// What reading it left out, where its layout is a foreign one.
     notes: Vec<String>,
 }
@@ -67,6 +70,8 @@ enum Contents {
     Parquet(ParquetFile),
     Ipc(IpcFile),
     Memory(Vec<Box<dyn Array>>),
+    #[cfg(feature = "hdf5")]
+    Hdf5(EpisodeRows),
 }
 
 impl Table {
@@ -125,6 +130,8 @@ impl Table {
                 let file = IpcFile::open(input)?;
                 Ok(Self::new(input, file.columns(), file.parts(), Contents::Ipc(file)))
             }
+            #[cfg(feature = "hdf5")]
+            Format::Hdf5 => Self::of_hdf5(input),
             Format::Text(format) => {
                 if input.place.n_bytes(&input.name)? > reading.left {
                     return Err(reading.refused(&input.name));
@@ -144,6 +151,18 @@ impl Table {
                 Ok(Self::new(input, columns, vec![Part { first_row: 0, n_rows }], Contents::Memory(arrays)))
             }
         }
+    }
+
+    /// A recording in HDF5.
+    #[cfg(feature = "hdf5")]
+    fn of_hdf5(input: &InputFile) -> Result<Self, RecordError> {
+        let container = match &input.place {
+            Place::Path(file) => Container::of_file(&input.name, file.open(&input.name)?, input.budget)?,
+            Place::Memory(bytes) => Container::of_bytes(&input.name, bytes.clone(), input.budget)?,
+        };
+        let rows = layouts::hdf5_rows(container)?;
+        let (columns, parts, notes) = (rows.columns(), rows.parts(), rows.notes());
+        Ok(Self { notes, ..Self::new(input, columns, parts, Contents::Hdf5(rows)) })
     }
 
     /// A recording of RLlib: its episodes are texts, its observations may be packed.
@@ -179,6 +198,12 @@ impl Table {
         parts: Vec<Part>,
         contents: Contents,
     ) -> Self {
+        let (mut columns, fields) = Fields::of(columns);
+        if !matches!(contents, Contents::Memory(_))
+            && let Some(member) = &input.member
+        {
+            in_order(&mut columns, &member.dataset.about.parts);
+        }
         // Of two columns of one name the first is the one.
         let places = columns.iter().enumerate().rev();
         let places = places.map(|(place, (name, _))| (name.clone(), place)).collect();
@@ -190,7 +215,7 @@ impl Table {
             ),
         };
         let (file, notes) = (input.clone(), Vec::new());
-        let table = Self { file, columns, places, parts, chosen, contents, notes };
+        let table = Self { file, columns, places, parts, chosen, contents, fields, notes };
         match input.member.as_ref().and_then(|member| member.n_rows) {
             Some(n_rows) => table.first_rows(n_rows),
             None => table,
@@ -231,6 +256,25 @@ impl Table {
     pub(super) fn defaults(&self) -> RowDefaults<'_> {
         let episode = self.file.member.as_ref().map_or(0, |member| member.episode);
         RowDefaults { run: &self.file.run, episode }
+    }
+
+    /// Why a column, or all parts of one, that the file has is none here.
+    #[cfg(feature = "hdf5")]
+    pub(super) fn not_read(&self, name: &str) -> Option<RecordError> {
+        let Contents::Hdf5(rows) = &self.contents else { return None };
+        let is_of = |column: &str| {
+            column.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let left_out = rows.left_out().iter().find(|left_out| is_of(&left_out.name))?;
+        let problem = Problem::NotNumbers(left_out.what.clone());
+        Some(RecordError::column(self.name(), &left_out.name, problem))
+    }
+
+    /// The same: only files in HDF5 leave columns out.
+    #[cfg(not(feature = "hdf5"))]
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    pub(super) fn not_read(&self, _: &str) -> Option<RecordError> {
+        None
     }
 
     /// Names of the columns in file order.
@@ -276,14 +320,28 @@ impl Table {
 
     /// The same with the rows that do not count.
     fn read_whole(&self, part: usize, names: &[String]) -> Result<Vec<Column>, RecordError> {
-        match &self.contents {
-            Contents::Parquet(file) => file.read(self.place_of(part), names),
-            Contents::Ipc(file) => file.read(self.place_of(part), names),
+        let stored = self.fields.stored(names);
+        let columns = match &self.contents {
+            Contents::Parquet(file) => file.read(self.place_of(part), &stored)?,
+            Contents::Ipc(file) => file.read(self.place_of(part), &stored)?,
             Contents::Memory(arrays) => {
                 let places = names.iter().filter_map(|name| self.places.get(name));
-                Ok(places.map(|place| Column::Values(arrays[*place].clone())).collect())
+                return Ok(places.map(|place| Column::Values(arrays[*place].clone())).collect());
             }
-        }
+            #[cfg(feature = "hdf5")]
+            Contents::Hdf5(rows) => {
+                let all = 0..self.parts[part].n_rows;
+                return Ok(rows
+                    .read(&self.rows_of(part, &all), names)?
+                    .into_iter()
+                    .map(Column::Values)
+                    .collect());
+            }
+        };
+        Ok(self.fields.picked(names, &stored, columns, |column, path| match column {
+            Column::Values(array) => Column::Values(fields::field(array, path)),
+            constant => constant,
+        }))
     }
 
     /// Reads rows `rows` of one part, the named columns decoded whatever their statistics say.
@@ -294,7 +352,13 @@ impl Table {
         names: &[String],
     ) -> Result<Vec<Box<dyn Array>>, RecordError> {
         if let Contents::Parquet(file) = &self.contents {
-            return file.read_arrays(self.place_of(part), rows, names);
+            let stored = self.fields.stored(names);
+            let arrays = file.read_arrays(self.place_of(part), rows, &stored)?;
+            return Ok(self.fields.picked(names, &stored, arrays, fields::field));
+        }
+        #[cfg(feature = "hdf5")]
+        if let Contents::Hdf5(file) = &self.contents {
+            return file.read(&self.rows_of(part, rows), names);
         }
         let columns = self.read(part, names)?;
         let slice = |column: Column| match column {
@@ -308,6 +372,8 @@ impl Table {
     pub(super) fn held_bytes(&self) -> u64 {
         match &self.contents {
             Contents::Memory(arrays) => arrays.iter().map(|array| held_bytes(&**array)).sum(),
+            #[cfg(feature = "hdf5")]
+            Contents::Hdf5(rows) => rows.held_bytes(),
             _ => 0,
         }
     }
@@ -317,14 +383,20 @@ impl Table {
         match &self.contents {
             Contents::Parquet(file) => {
                 let n_rows = self.parts[slice.part].n_rows.max(1) as u128;
-                let share = u128::from(file.n_bytes(self.place_of(slice.part), names))
+                let names = self.fields.stored(names);
+                let share = u128::from(file.n_bytes(self.place_of(slice.part), &names))
                     * slice.rows.len() as u128
                     / n_rows;
                 u64::try_from(share).unwrap_or(u64::MAX)
             }
             // What cannot be told is told when it is read: until then nothing else is.
-            Contents::Ipc(file) => file.decoded_bytes(self.place_of(slice.part), names).unwrap_or(u64::MAX),
+            Contents::Ipc(file) => {
+                let names = self.fields.stored(names);
+                file.decoded_bytes(self.place_of(slice.part), &names).unwrap_or(u64::MAX)
+            }
             Contents::Memory(_) => 0,
+            #[cfg(feature = "hdf5")]
+            Contents::Hdf5(rows) => rows.decoding_bytes(slice.rows.len(), names),
         }
     }
 
@@ -332,8 +404,11 @@ impl Table {
     pub(super) fn n_bytes(&self, names: &[String]) -> u64 {
         match &self.contents {
             Contents::Parquet(file) => {
-                (0..self.parts.len()).map(|part| file.n_bytes(self.place_of(part), names)).sum()
+                let names = self.fields.stored(names);
+                (0..self.parts.len()).map(|part| file.n_bytes(self.place_of(part), &names)).sum()
             }
+            #[cfg(feature = "hdf5")]
+            Contents::Hdf5(rows) => self.parts.iter().map(|part| rows.n_bytes(part.n_rows, names)).sum(),
             _ => 0,
         }
     }
@@ -343,8 +418,11 @@ impl Table {
     pub(super) fn slices(&self, names: &[String], max_bytes: u64, max_rows: usize) -> Vec<PartSlice> {
         // What is made of a slice takes room beside it, and so does the next one.
         let max_bytes = max_bytes.min(self.file.budget.bytes() / 4);
+        let stored = self.fields.stored(names);
         self.cut_parts(|part, n_rows| match &self.contents {
-            Contents::Parquet(file) => file.n_bytes(self.place_of(part), names).div_ceil(max_bytes.max(1)),
+            Contents::Parquet(file) => file.n_bytes(self.place_of(part), &stored).div_ceil(max_bytes.max(1)),
+            #[cfg(feature = "hdf5")]
+            Contents::Hdf5(rows) => rows.n_bytes(n_rows, names).div_ceil(max_bytes.max(1)),
             Contents::Memory(_) => n_rows.div_ceil(max_rows.max(1)) as u64,
             // A batch is decoded as a whole, however little of it is asked for.
             Contents::Ipc { .. } => 1,
@@ -354,9 +432,16 @@ impl Table {
     /// Parts cut so that each slice holds at most `max_rows`.
     pub(super) fn slices_of_rows(&self, max_rows: usize) -> Vec<PartSlice> {
         self.cut_parts(|_, n_rows| match &self.contents {
-            Contents::Parquet(_) | Contents::Memory(_) => n_rows.div_ceil(max_rows.max(1)) as u64,
             Contents::Ipc { .. } => 1,
+            _ => n_rows.div_ceil(max_rows.max(1)) as u64,
         })
+    }
+
+    /// Rows of a part as they are numbered in the file.
+    #[cfg(feature = "hdf5")]
+    fn rows_of(&self, part: usize, rows: &Range<usize>) -> Range<u64> {
+        let first = self.parts[part].first_row;
+        first + rows.start as u64..first + rows.end as u64
     }
 
     /// Every part in as many slices of like size as `n_slices` says by its number and its rows.
@@ -374,55 +459,21 @@ impl Table {
     }
 }
 
+/// Puts the columns that are `parts` of an observation into their order, where the first of them stands.
+fn in_order(columns: &mut Vec<(String, ArrowDataType)>, parts: &[String]) {
+    let place_of = |name: &String| parts.iter().position(|part| part == name);
+    let Some(first) = columns.iter().position(|(name, _)| place_of(name).is_some()) else { return };
+    let (mut found, others): (Vec<_>, Vec<_>) =
+        std::mem::take(columns).into_iter().partition(|(name, _)| place_of(name).is_some());
+    found.sort_by_key(|(name, _)| place_of(name));
+    *columns = others;
+    columns.splice(first..first, found);
+}
+
 /// Bytes of an array, roughly: values of text count as one of the longest ones that views hold themselves.
 fn held_bytes(array: &dyn Array) -> u64 {
     let any = array.as_any();
     let inner = any.downcast_ref::<ListArray<i64>>().map_or(0, |lists| held_bytes(&**lists.values()));
     let text = any.downcast_ref::<Utf8ViewArray>().map_or(0, Utf8ViewArray::total_bytes_len);
     inner + text as u64 + 16 * array.len() as u64
-}
-
-enum Format {
-    Parquet,
-    Ipc,
-    Text(text::TextFormat),
-}
-
-/// By extension; a file without a known one by its first bytes.
-fn format_of(input: &InputFile) -> Result<Format, RecordError> {
-    let path = unpacked_path(Path::new(&input.name));
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    match extension.as_deref() {
-        Some("parquet" | "pq" | "parq") => return Ok(Format::Parquet),
-        Some("arrow" | "ipc" | "feather") => return Ok(Format::Ipc),
-        _ => {}
-    }
-    let mut head = [0u8; 64];
-    let n = input
-        .place
-        .open_reader(&input.name)?
-        .read(&mut head)
-        .map_err(|error| RecordError::file(&input.name, error))?;
-    let head = &head[..n];
-    if let Some((format, hint)) = layouts::foreign(&path, head) {
-        return Err(RecordError::file(&input.name, Problem::ForeignFormat(format, hint)));
-    }
-    match extension.as_deref() {
-        Some("ndjson" | "jsonl") => return Ok(Format::Text(text::TextFormat::Ndjson)),
-        Some("csv") => return Ok(Format::Text(text::TextFormat::Delimited)),
-        Some("tsv") => return Ok(Format::Text(text::TextFormat::Tabs)),
-        _ => {}
-    }
-    if head.starts_with(b"PAR1") {
-        Ok(Format::Parquet)
-    } else if head.starts_with(b"ARROW1") {
-        Ok(Format::Ipc)
-    } else if head.trim_ascii_start().starts_with(b"{") {
-        Ok(Format::Text(text::TextFormat::Ndjson))
-    } else if !head.is_empty() && matches!(input.place, Place::Memory(_)) && std::str::from_utf8(head).is_ok()
-    {
-        Ok(Format::Text(text::TextFormat::Delimited))
-    } else {
-        Err(RecordError::file(&input.name, Problem::UnknownFormat))
-    }
 }

@@ -8,7 +8,7 @@ use super::budget::groups_within;
 use super::columns::{self, BadCells, Ints, Texts};
 use super::error::{Problem, RecordError};
 use super::part::{Column, Part};
-use super::schema::{ColumnMap, numbered_obs};
+use super::schema::{ColumnMap, numbered_obs, obs_parts};
 use super::table::{PartSlice, Table, describe_type};
 
 /// What the transition rows of one file hold.
@@ -72,6 +72,23 @@ struct TransitionColumns {
     numbered: Vec<String>,
 }
 
+/// Values of each column of observations.
+type Widths = BTreeMap<String, usize>;
+
+/// Adds the widths that the next rows have.
+///
+/// # Errors
+/// The column whose rows have another one.
+fn join_widths(widths: &mut Widths, next: Widths) -> Result<(), (String, Problem)> {
+    for (name, found) in next {
+        let expected = *widths.entry(name.clone()).or_insert(found);
+        if found != expected {
+            return Err((name, Problem::ObservationWidth { found, expected }));
+        }
+    }
+    Ok(())
+}
+
 /// The range that holds both.
 fn widest<T>(
     a: Option<(T, T)>,
@@ -103,7 +120,7 @@ impl TransitionColumns {
             found.obs = None;
             found.numbered = map.obs().to_vec();
         } else if found.obs.is_none() {
-            found.numbered = numbered_obs(table).unwrap_or_default();
+            found.numbered = numbered_obs(table).or_else(|| obs_parts(table)).unwrap_or_default();
         }
         Ok(found)
     }
@@ -140,16 +157,21 @@ impl TransitionSummary {
         let columns = TransitionColumns::find(table, map)?;
         let names = columns.names();
         let mut summary = Self { roles: columns.roles(table, map)?, ..Self::default() };
+        let mut widths = Widths::new();
         let slices = table.slices(&names, SLICE_BYTES, SLICE_ROWS);
         let most = TOGETHER_BYTES.min(table.file().budget.bytes());
         for together in groups_within(&slices, most, |slice| table.slice_bytes(slice, &names)) {
             let read: Vec<_> =
                 together.par_iter().map(|slice| Self::of_slice(table, &columns, &names, slice)).collect();
-            for (slice, (found, outcome)) in together.iter().zip(read) {
-                summary.add(table, &columns, slice, found)?;
+            for (slice, (found, own, outcome)) in together.iter().zip(read) {
+                let first_row = table.parts()[slice.part].first_row + slice.rows.start as u64;
+                join_widths(&mut widths, own)
+                    .map_err(|(name, problem)| RecordError::cell(table.name(), first_row, &name, problem))?;
+                summary.add(found);
                 outcome?;
             }
         }
+        summary.obs_width = (!widths.is_empty()).then(|| widths.values().sum());
         Ok(summary)
     }
 
@@ -159,10 +181,10 @@ impl TransitionSummary {
         columns: &TransitionColumns,
         names: &[String],
         slice: &PartSlice,
-    ) -> (Self, Result<(), RecordError>) {
-        let mut summary = Self::default();
-        let outcome = summary.read_slice(table, columns, names, slice);
-        (summary, outcome)
+    ) -> (Self, Widths, Result<(), RecordError>) {
+        let (mut summary, mut widths) = (Self::default(), Widths::new());
+        let outcome = summary.read_slice(table, columns, names, slice, &mut widths);
+        (summary, widths, outcome)
     }
 
     fn read_slice(
@@ -171,6 +193,7 @@ impl TransitionSummary {
         columns: &TransitionColumns,
         names: &[String],
         slice: &PartSlice,
+        widths: &mut Widths,
     ) -> Result<(), RecordError> {
         let part = table.parts()[slice.part];
         let place = &Part { first_row: part.first_row + slice.rows.start as u64, n_rows: slice.rows.len() };
@@ -188,7 +211,7 @@ impl TransitionSummary {
         }
         for name in columns.obs.iter().chain(&columns.numbered) {
             if let Some(Column::Values(array)) = read.next() {
-                self.add_obs(table, name, place, array, columns.numbered.len())?;
+                self.add_obs(table, name, place, array, widths)?;
             }
         }
         self.n_rows += place.n_rows as u64;
@@ -196,34 +219,15 @@ impl TransitionSummary {
     }
 
     /// Adds what the rows of the next slice hold.
-    ///
-    /// # Errors
-    /// Its observations are of another width.
-    fn add(
-        &mut self,
-        table: &Table,
-        columns: &TransitionColumns,
-        slice: &PartSlice,
-        next: Self,
-    ) -> Result<(), RecordError> {
-        if let (Some(expected), Some(found)) = (self.obs_width, next.obs_width)
-            && expected != found
-        {
-            let row = table.parts()[slice.part].first_row + slice.rows.start as u64;
-            let problem = Problem::ObservationWidth { found, expected };
-            let name = columns.obs.as_deref().unwrap_or_default();
-            return Err(RecordError::cell(table.name(), row, name, problem));
-        }
+    fn add(&mut self, next: Self) {
         self.n_rows += next.n_rows;
         self.runs.extend(next.runs);
         self.episodes.extend(next.episodes);
         self.envs.extend(next.envs);
         self.steps = widest(self.steps, next.steps, i64::min, i64::max);
-        self.obs_width = self.obs_width.or(next.obs_width);
         self.n_bad_obs += next.n_bad_obs;
         self.rewards = widest(self.rewards, next.rewards, f64::min, f64::max);
         self.n_bad_rewards += next.n_bad_rewards;
-        Ok(())
     }
 
     fn add_keys(
@@ -299,12 +303,12 @@ impl TransitionSummary {
         name: &str,
         place: &Part,
         array: Box<dyn polars_arrow::array::Array>,
-        n_numbered: usize,
+        widths: &mut Widths,
     ) -> Result<(), RecordError> {
         let count_bad = |values: &[f64]| values.iter().filter(|value| !value.is_finite()).count() as u64;
         if let Some(values) = columns::numbers(&*array) {
             self.n_bad_obs += count_bad(&values) + array.null_count() as u64;
-            self.obs_width = Some(n_numbered.max(1));
+            widths.insert(name.to_owned(), 1);
             return Ok(());
         }
         let mut bad = BadCells::default();
@@ -329,9 +333,12 @@ impl TransitionSummary {
             },
         })?;
         self.n_bad_obs += count_bad(&values);
+        if place.n_rows == 0 {
+            return Ok(());
+        }
+        let expected = *widths.entry(name.to_owned()).or_insert(lists.range(0).len());
         for row in 0..place.n_rows {
             let found = lists.range(row).len();
-            let expected = *self.obs_width.get_or_insert(found);
             if found != expected {
                 let problem = Problem::ObservationWidth { found, expected };
                 return Err(RecordError::cell(table.name(), place.first_row + row as u64, name, problem));

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use super::super::error::RecordError;
 use super::super::store_url::is_url_path;
+#[cfg(feature = "hdf5")]
+use super::hdf5;
 use super::member::{Dataset, Role};
 use super::{Layout, hub, lerobot, minari, rllib};
 
@@ -50,6 +52,10 @@ impl Datasets {
             if let Some(dataset) = self.dataset(folder)? {
                 return role(&dataset, &found).map(Some);
             }
+        }
+        #[cfg(feature = "hdf5")]
+        if let Some(member) = hdf5::member(&found, self.layout) {
+            return Ok(Some(Role::Rows(member)));
         }
         if self.layout.allows(Layout::Rllib)
             && !is_in_store

@@ -5,10 +5,12 @@ use std::path::Path;
 /// What a file is and what to do instead, by its name and its first bytes.
 pub(in crate::records) fn foreign(path: &Path, head: &[u8]) -> Option<(&'static str, &'static str)> {
     let name = path.file_name()?.to_string_lossy().to_lowercase();
+    // Builds with the feature read it before anything is asked here.
     if head.starts_with(b"\x89HDF\r\n\x1a\n") {
         return Some((
-            "HDF5",
-            "write it as Parquet: a Minari data set with data_format=\"parquet\", others with h5py and pandas",
+            "HDF5, which this build does not read",
+            "builds with the feature hdf5 do, released ones among them; or export it: a Minari data set with \
+             data_format=\"arrow\", others as Parquet with h5py and pandas",
         ));
     }
     if name.contains(".tfevents.") {
@@ -60,7 +62,10 @@ mod tests {
     #[test]
     fn files_without_rows_are_known_by_name_or_first_bytes() {
         let of = |name: &str, head: &[u8]| foreign(Path::new(name), head).map(|(format, _)| format);
-        assert_eq!(of("a/main_data.hdf5", b"\x89HDF\r\n\x1a\n\0"), Some("HDF5"));
+        assert_eq!(
+            of("a/main_data.hdf5", b"\x89HDF\r\n\x1a\n\0"),
+            Some("HDF5, which this build does not read")
+        );
         assert_eq!(of("events.out.tfevents.17.host", b"\x18\0"), Some("TensorBoard events"));
         assert_eq!(of("d-train.tfrecord-00000-of-00002", b""), Some("TFRecord"));
         assert!(of("0.monitor.csv", b"#{\"t_start\": 1}\nr,l,t\n").is_some());

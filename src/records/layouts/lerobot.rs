@@ -24,6 +24,7 @@ pub(super) fn dataset(folder: &Path) -> Result<Option<Dataset>, RecordError> {
         n_episodes: info.get("total_episodes").and_then(Value::as_u64),
         fps: info.get("fps").and_then(Value::as_f64),
         features: info.get("features").map(features).unwrap_or_default(),
+        parts: Vec::new(),
     };
     Ok(Some(Dataset { layout: NAME, root: folder.to_owned(), n_rows, n_files: None, about }))
 }

@@ -51,6 +51,8 @@ pub(in crate::records) struct About {
     pub(in crate::records) fps: Option<f64>,
     /// Columns.
     pub(in crate::records) features: Vec<Feature>,
+    /// Columns of the parts of an observation, in the order of its space; none where it has no parts.
+    pub(in crate::records) parts: Vec<String>,
 }
 
 /// A folder whose files belong together.
@@ -81,6 +83,13 @@ pub(in crate::records) struct Member {
     pub(in crate::records) env: i64,
     /// Rows that count, the first ones: what follows fills a row up.
     pub(in crate::records) n_rows: Option<u64>,
+}
+
+impl Member {
+    /// Whether the data set is this file alone.
+    pub(in crate::records) fn is_one_file(&self) -> bool {
+        self.run == self.dataset.root && self.run.is_file()
+    }
 }
 
 /// What a file is to the data set it lies in.

@@ -6,6 +6,8 @@
 mod datasets;
 mod esper;
 mod foreign;
+#[cfg(feature = "hdf5")]
+mod hdf5;
 mod hub;
 mod lerobot;
 mod member;
@@ -22,6 +24,8 @@ use super::view::View;
 
 pub(super) use datasets::Datasets;
 pub(super) use foreign::{foreign, is_worth_naming};
+#[cfg(feature = "hdf5")]
+pub(in crate::records) use hdf5::{is_named_so as is_named_hdf5, rows as hdf5_rows};
 pub(in crate::records) use lerobot::NAME as LEROBOT;
 pub(in crate::records) use member::{Dataset, Feature, Member, Role};
 pub(in crate::records) use rllib::{
@@ -44,6 +48,10 @@ pub enum Layout {
     Minari,
     /// RLlib.
     Rllib,
+    /// robomimic.
+    Robomimic,
+    /// D4RL.
+    D4rl,
     /// Tables in shards.
     Shards,
 }
@@ -68,6 +76,8 @@ impl Layout {
             Self::Lerobot => "LeRobot",
             Self::Minari => "Minari",
             Self::Rllib => "RLlib",
+            Self::Robomimic => "robomimic",
+            Self::D4rl => "D4RL",
             Self::Shards => "sharded",
         }
     }

@@ -9,7 +9,7 @@ use super::super::columns::{self, BadCells};
 use super::super::copies::{RunSource, refuse_copies};
 use super::super::error::{Problem, RecordError};
 use super::super::opened::{WantedFiles, open_tables};
-use super::super::schema::FileKind;
+use super::super::schema::{FileKind, obs_parts};
 use super::super::sources::InputFile;
 use super::super::table::{PartSlice, Table, describe_type};
 use super::super::twins::{Likeness, TwinColumns, refuse_twins};
@@ -92,6 +92,12 @@ impl StepFiles {
                     found: tables[place].column_names(),
                 },
             ));
+        }
+        if options.target == StepTarget::Obs
+            && obs_parts(&tables[0]).is_some_and(|parts| parts == value_columns)
+        {
+            let parts = value_columns.join(", ");
+            notes.push(format!("observations are {parts}, one after the other; --obs names others"));
         }
         // Observations are written in normalized form alone.
         let replaced = if options.target == StepTarget::Obs { &value_columns[..] } else { &[] };

@@ -3,7 +3,7 @@
 use super::super::columns;
 use super::super::error::{Problem, RecordError};
 use super::super::guess;
-use super::super::schema::numbered_obs;
+use super::super::schema::{names_of, numbered_obs, obs_parts};
 use super::super::table::Table;
 use super::options::{Clock, StepOptions, StepTarget};
 
@@ -96,6 +96,9 @@ fn find_values(table: &Table, options: &StepOptions) -> Result<Vec<String>, Reco
     let is_obs = options.target == StepTarget::Obs;
     let asked = options.columns.obs();
     if is_obs && !asked.is_empty() {
+        if let Some(error) = asked.iter().find_map(|name| table.not_read(name)) {
+            return Err(error);
+        }
         return match asked.iter().find(|name| !table.has_column(name)) {
             Some(column) => {
                 let (column, found) = (column.clone(), table.column_names());
@@ -113,6 +116,12 @@ fn find_values(table: &Table, options: &StepOptions) -> Result<Vec<String>, Reco
     }
     if is_obs && let Some(numbered) = numbered_obs(table) {
         return refuse_gap(table, numbered);
+    }
+    if is_obs && let Some(parts) = obs_parts(table) {
+        return Ok(parts);
+    }
+    if let Some(error) = names_of(field).iter().find_map(|name| table.not_read(name)) {
+        return Err(error);
     }
     let (needed, found) = (format!("{field} column"), table.column_names());
     let problem = match guess::obs_argument(table, &options.columns).filter(|_| is_obs) {
