@@ -2,7 +2,6 @@
 
 use std::process::{Command, Output};
 
-use serde_json::Value;
 
 const FOLDER: &str = "fixtures/layouts/hdf5";
 

@@ -159,6 +159,12 @@ impl Table {
         let container = match &input.place {
             Place::Path(file) => Container::of_file(&input.name, file.open(&input.name)?, input.budget)?,
             Place::Memory(bytes) => Container::of_bytes(&input.name, bytes.clone(), input.budget)?,
+            // Its parts lie all over the file: asked for one by one they would be as many requests.
+            #[cfg(feature = "cloud")]
+            Place::Object(_) => {
+                input.budget.check(&input.name, "the file", input.place.n_bytes(&input.name)?)?;
+                Container::of_bytes(&input.name, input.place.read_whole(&input.name)?, input.budget)?
+            }
         };
         let rows = layouts::hdf5_rows(container)?;
         let (columns, parts, notes) = (rows.columns(), rows.parts(), rows.notes());

@@ -122,7 +122,7 @@ impl Engine {
         };
         for first in (0..n_settings).step_by(together) {
             let settings = first..n_settings.min(first + together);
-            let own = self.carry(task, &origin, settings.clone());
+            let own = Self::carry(task, &origin, settings.clone());
             let found = self.guarded(|| Ok(self.launch(&shared, &own)))?;
             let found = self.read(found)?;
             assert!(found.len() == shared.n_found() * settings.len() * width, "numbers of each setting");
@@ -191,7 +191,7 @@ impl Engine {
     }
 
     /// Settings as the device takes them.
-    fn carry(&self, task: &SweepTask<'_>, origin: &[f64], settings: std::ops::Range<usize>) -> SweptTogether {
+    fn carry(task: &SweepTask<'_>, origin: &[f64], settings: std::ops::Range<usize>) -> SweptTogether {
         let width = origin.len();
         let range = settings.start * width..settings.end * width;
         let (weights, rests, tables) =

@@ -4,6 +4,7 @@
 //! kernel of its own.
 
 #![allow(
+    clippy::collapsible_if,
     clippy::float_cmp,
     clippy::cast_sign_loss,
     clippy::range_plus_one,

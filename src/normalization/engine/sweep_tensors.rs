@@ -11,7 +11,7 @@ pub(super) fn sweep(shared: &SharedBatches, own: &SweptTogether, device: &Device
     let size = [own.n_settings, shared.width];
     let n_values = own.n_settings * shared.width;
     let carried = vector(own.carried.clone(), device);
-    let part = |k: usize| carried.clone().slice([k * n_values..(k + 1) * n_values]).reshape(size);
+    let part = |k: usize| carried.clone().slice(k * n_values..(k + 1) * n_values).reshape(size);
     let zeros = || Tensor::<2>::zeros(size, device);
     let mut state = Swept {
         mean: part(0),
@@ -24,7 +24,7 @@ pub(super) fn sweep(shared: &SharedBatches, own: &SweptTogether, device: &Device
     };
     let mut watch = shared.watched.map(|(first, close)| {
         let target = |k: usize| {
-            shared.shift.clone().slice([k * shared.width..(k + 1) * shared.width]).reshape([1, shared.width])
+            shared.shift.clone().slice(k * shared.width..(k + 1) * shared.width).reshape([1, shared.width])
         };
         Watch {
             first,
@@ -41,15 +41,14 @@ pub(super) fn sweep(shared: &SharedBatches, own: &SweptTogether, device: &Device
     });
     let row = |plane: usize, batch: usize| -> Tensor<2> {
         let start = (plane * shared.n_batches() + batch) * shared.width;
-        shared.moments.clone().slice([start..start + shared.width]).reshape([1, shared.width])
+        shared.moments.clone().slice(start..start + shared.width).reshape([1, shared.width])
     };
     for batch in 0..shared.n_batches() {
         let rows = shared.starts[batch]..shared.starts[batch + 1];
         let in_use = |state: &mut Swept| {
             state.use_for(rows.len());
             if shared.counts_clipped && !rows.is_empty() {
-                let values =
-                    shared.values.clone().slice([rows.start * shared.width..rows.end * shared.width]);
+                let values = shared.values.clone().slice(rows.start * shared.width..rows.end * shared.width);
                 state.count(&values.reshape([1, rows.len(), shared.width]), &shared.scaling);
             }
         };
