@@ -312,3 +312,14 @@ fn an_episode_recorded_twice_is_an_error() {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(3) && stderr.contains("once more"), "{stderr}");
 }
+
+#[test]
+fn a_description_whose_files_are_lost_is_told() {
+    let (_folder, root) = copy(ARM);
+    std::fs::remove_dir_all(root.join("data")).expect("removed");
+    for verb in [&["inspect"][..], &["normalize", "stats"], &["normalize", "verify"]] {
+        let output = run(&[verb, &[root.to_str().expect("text")]].concat());
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(3) && stderr.contains("and 0 are found"), "{verb:?}: {stderr}");
+    }
+}

@@ -260,6 +260,7 @@ pub(super) fn place_in_datasets(discovered: &mut Discovered, layout: Layout) -> 
     let mut datasets = Datasets::of(layout);
     let mut n_shards: BTreeMap<PathBuf, (u64, u64)> = BTreeMap::new();
     let mut placed = Vec::with_capacity(discovered.files.len());
+    let mut n_aside = 0;
     for mut file in std::mem::take(&mut discovered.files) {
         let role = match &file.place {
             Place::Path(_) | Place::Object(_) => datasets.place(file.path())?,
@@ -267,7 +268,10 @@ pub(super) fn place_in_datasets(discovered: &mut Discovered, layout: Layout) -> 
         };
         match role {
             // Who names such a file is told what it is not when it is read.
-            Some(Role::Aside) if file.origin == Origin::Searched => continue,
+            Some(Role::Aside) if file.origin == Origin::Searched => {
+                n_aside += 1;
+                continue;
+            }
             Some(Role::Aside) | None => {}
             Some(Role::Rows(member)) => {
                 if let Some(n) = member.dataset.n_files {
@@ -277,6 +281,12 @@ pub(super) fn place_in_datasets(discovered: &mut Discovered, layout: Layout) -> 
             }
         }
         placed.push(file);
+    }
+    // A description without any of the rows it describes.
+    if let Some(dataset) = datasets.described().filter(|_| placed.is_empty() && n_aside > 0) {
+        let (layout, expected) = (dataset.layout, dataset.n_rows.unwrap_or(0));
+        let problem = Problem::DatasetRows { layout, expected, found: 0 };
+        return Err(RecordError::file(dataset.root.to_string_lossy(), problem));
     }
     discovered.files = placed;
     sort_episodes(&mut discovered.files);

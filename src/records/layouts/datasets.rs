@@ -71,6 +71,11 @@ impl Datasets {
         Ok(hub::member(&found, n_splits).map(Role::Rows))
     }
 
+    /// The first data set that was found.
+    pub(in crate::records) fn described(&self) -> Option<&Dataset> {
+        self.folders.values().flatten().next().map(AsRef::as_ref)
+    }
+
     fn dataset(&mut self, folder: &Path) -> Result<Option<Arc<Dataset>>, RecordError> {
         if let Some(known) = self.folders.get(folder) {
             return Ok(known.clone());
