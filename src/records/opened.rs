@@ -129,7 +129,9 @@ fn check_datasets(tables: &[Table], on_bad: OnBad, notes: &mut Vec<String>) -> R
         let dataset = &*member.dataset;
         let entry = found.entry(&dataset.root).or_insert((dataset, 0, true));
         entry.1 += table.n_rows();
-        entry.2 &= table.file().origin == Origin::Searched;
+        // A data set that is one file is whole where it is named.
+        entry.2 &=
+            table.file().origin == Origin::Searched || table.file().path_on_disk() == Some(&*dataset.root);
     }
     for (root, (dataset, n_rows, is_searched)) in found {
         let Some(expected) = dataset.n_rows.filter(|expected| *expected != n_rows) else { continue };

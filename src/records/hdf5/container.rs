@@ -120,6 +120,7 @@ impl Container {
     }
 
     fn of(name: &str, storage: DynStorage, budget: PartBudget) -> Result<Self, RecordError> {
+        check_end(name, &storage)?;
         let file = opened(name, &storage, budget)?;
         Ok(Self { name: name.to_owned(), storage, budget, file })
     }
@@ -172,6 +173,32 @@ impl Container {
     }
 }
 
+/// Where a superblock has the file's end, by its version: 0 and 1 behind their trees' sizes, 2 and 3 behind two addresses.
+const ENDS: [usize; 4] = [40, 44, 28, 28];
+
+/// Refuses a file that is shorter than its superblock says, though what is asked for may still be there.
+fn check_end(name: &str, storage: &DynStorage) -> Result<(), RecordError> {
+    const MARK: &[u8] = b"\x89HDF\r\n\x1a\n";
+    let n = usize::try_from(storage.len().min(52)).unwrap_or(0);
+    let Ok(head) = guarded(name, FORMAT, || storage.read_range(0, n)) else { return Ok(()) };
+    let head = head.as_ref();
+    // Behind bytes of a user's own, and with addresses of another size, the decoder looks for itself.
+    let version = head.get(8).copied().map_or(usize::MAX, usize::from);
+    let offsets = head.get(if version < 2 { 13 } else { 9 }).copied();
+    let (true, Some(place), Some(8)) = (head.starts_with(MARK), ENDS.get(version), offsets) else {
+        return Ok(());
+    };
+    let Some(end) = head.get(*place..place + 8).and_then(|bytes| bytes.first_chunk::<8>()) else {
+        return Ok(());
+    };
+    let (end, size) = (u64::from_le_bytes(*end), storage.len());
+    if end <= size {
+        return Ok(());
+    }
+    let detail = format!("it has {size} of the {end} bytes it was written with");
+    Err(RecordError::file(name, Problem::Unreadable { format: FORMAT, detail }))
+}
+
 fn opened(name: &str, storage: &DynStorage, budget: PartBudget) -> Result<Hdf5File, RecordError> {
     let share = |divisor: u64| usize::try_from(budget.bytes() / divisor).unwrap_or(usize::MAX);
     let max_chunk = share(8);
@@ -194,7 +221,7 @@ fn opened(name: &str, storage: &DynStorage, budget: PartBudget) -> Result<Hdf5Fi
     guarded(name, FORMAT, || Hdf5File::from_storage_with_options(storage.clone(), options))
 }
 
-/// Names of what a group holds, in its order: as it was made where the file says so, else by name.
+/// Names of what a group holds, as the file lists them.
 #[derive(Debug, Default)]
 pub(in crate::records) struct Names {
     pub(in crate::records) groups: Vec<String>,

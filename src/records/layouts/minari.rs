@@ -11,7 +11,8 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::super::error::RecordError;
+use super::super::error::{Problem, RecordError};
+use super::super::literal::with_null_non_finite;
 use super::member::{About, Dataset, Member, Role, description, rows_said};
 
 /// What the layout is called.
@@ -34,10 +35,20 @@ pub(super) fn dataset(folder: &Path) -> Result<Option<Dataset>, RecordError> {
     }
     let n_rows = rows_said(&metadata, "total_steps", &path)?;
     let n_episodes = metadata.get("total_episodes").and_then(Value::as_u64);
-    let text = metadata.get("observation_space").and_then(Value::as_str).unwrap_or_default();
-    let parts = serde_json::from_str::<Space>(text).map(|space| space.parts()).unwrap_or_default();
+    let parts = match metadata.get("observation_space").and_then(Value::as_str) {
+        Some(text) => parts_of(text).map_err(|error| {
+            let problem = Problem::DamagedDescription(format!("observation_space: {error}"));
+            RecordError::file(path.to_string_lossy(), problem)
+        })?,
+        None => Vec::new(),
+    };
     let about = About { n_episodes, parts, ..About::default() };
     Ok(Some(Dataset { layout: NAME, root: folder.to_owned(), n_rows, n_files: None, about }))
+}
+
+/// Columns of the parts of a space. Spaces without bounds have infinities in them, which JSON does not.
+fn parts_of(text: &str) -> Result<Vec<String>, serde_json::Error> {
+    serde_json::from_slice::<Space>(&with_null_non_finite(text.as_bytes())).map(|space| space.parts())
 }
 
 /// An observation space, as its description has it: of Dict and Tuple spaces, those they are made of.
@@ -133,6 +144,15 @@ fn run(dataset: &Dataset) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spaces_without_bounds_have_their_parts_in_order() {
+        let space = r#"{"type":"Dict","subspaces":{"zeta":{"type":"Box","low":[-Infinity],"high":[Infinity]},
+            "alpha":{"type":"Tuple","subspaces":[{"type":"Box","low":[NaN]},{"type":"Discrete","n":3}]}}}"#;
+        let expected = ["observations.zeta", "observations.alpha.0", "observations.alpha.1"];
+        assert_eq!(parts_of(space).expect("a space"), expected);
+        assert!(parts_of("{\"subspaces\": ").is_err());
+    }
 
     #[test]
     fn parts_of_observations_are_those_of_their_space_in_its_order() {

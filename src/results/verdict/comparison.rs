@@ -41,7 +41,8 @@ fn sentences(document: &ComparisonDocument) -> Vec<String> {
     let mut settings = document.runs.iter().flat_map(|run| &run.settings);
     let varies = first.settings.iter().any(|setting| setting.var.iter().any(|var| *var > 0.0));
     if varies && first.settings.len() > 1 && settings.all(|setting| setting.error.is_none()) {
-        sentences.push("Which setting has the least error cannot be told: there are too few rows.".to_owned());
+        sentences
+            .push("Which setting has the least error cannot be told: there are too few rows.".to_owned());
     }
     sentences
 }

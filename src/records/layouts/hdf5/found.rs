@@ -12,14 +12,37 @@ const MAX_GROUPS: usize = 256;
 /// Groups that are called `prefix` and a number, in the order of those.
 pub(super) fn numbered(groups: &[String], prefix: &str) -> Vec<(i64, String)> {
     let number = |name: &String| {
-        let digits = name.strip_prefix(prefix)?;
-        let number: i64 = digits.parse().ok()?;
-        // One spelling of a number: no zeros before it, no sign.
-        (number.to_string() == digits).then(|| (number, name.clone()))
+        let digits =
+            name.strip_prefix(prefix).filter(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))?;
+        Some((digits.parse().ok()?, name.clone()))
     };
     let mut found: Vec<(i64, String)> = groups.iter().filter_map(number).collect();
     found.sort();
     found
+}
+
+/// The same, none twice, and a note of groups that are called so without a number.
+///
+/// # Errors
+/// Two spellings of one number.
+pub(super) fn numbered_once(
+    group: &Group,
+    groups: &[String],
+    prefix: &str,
+) -> Result<(Vec<(i64, String)>, Option<String>), RecordError> {
+    let found = numbered(groups, prefix);
+    if let Some(pair) = found.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(group.damaged(&format!("{} and {} have the same number", pair[0].1, pair[1].1)));
+    }
+    let is_other =
+        |name: &&String| name.starts_with(prefix) && !found.iter().any(|(_, known)| known == *name);
+    let others: Vec<&str> = groups.iter().filter(is_other).map(String::as_str).collect();
+    let note = others.first().map(|first| {
+        let n = others.len();
+        let groups = if n == 1 { "1 group is".to_owned() } else { format!("{n} groups are") };
+        format!("{groups} called {prefix} without a number that counts: left out ({first})")
+    });
+    Ok((found, note))
 }
 
 /// Columns under construction.
@@ -89,7 +112,10 @@ impl Found {
         if self.n_groups > MAX_GROUPS {
             return Err(group.damaged(&format!("more than {MAX_GROUPS} groups in one episode")));
         }
-        let names = group.names()?;
+        let mut names = group.names()?;
+        // By name: how a file keeps its links, in which order, is its own affair.
+        names.arrays.sort();
+        names.groups.sort();
         let column_of = |name: &String| format!("{column}.{}", name.strip_prefix("_index_").unwrap_or(name));
         for name in &names.arrays {
             let mut place = path.clone();
@@ -141,6 +167,6 @@ mod tests {
         let groups =
             ["demo_10", "demo_2", "demo_02", "demo_+1", "demo_x", "mask", "demo_0"].map(str::to_owned);
         let numbers: Vec<i64> = numbered(&groups, "demo_").into_iter().map(|(number, _)| number).collect();
-        assert_eq!(numbers, [0, 2, 10]);
+        assert_eq!(numbers, [0, 2, 2, 10]);
     }
 }
