@@ -2,8 +2,6 @@
 
 use std::process::{Command, Output};
 
-use serde_json::Value;
-
 const FOLDER: &str = "fixtures/layouts/hdf5";
 
 fn run(arguments: &[&str]) -> Output {
@@ -36,6 +34,8 @@ fn hdf5_is_named_by_builds_without_it() {
 
 #[cfg(feature = "hdf5")]
 mod read {
+    use serde_json::Value;
+
     use super::*;
 
     fn json(arguments: &[&str]) -> (Value, String) {
