@@ -62,6 +62,8 @@ pub struct Table {
     contents: Contents,
     /// Parts of columns of records, each with the column it is read from.
     fields: Fields,
+    /// What the file has that is no column, and what it holds.
+    left_out: Vec<(String, String)>,
     /// What reading it left out, where its layout is a foreign one.
     notes: Vec<String>,
 }
@@ -168,7 +170,9 @@ impl Table {
         };
         let rows = layouts::hdf5_rows(container)?;
         let (columns, parts, notes) = (rows.columns(), rows.parts(), rows.notes());
-        Ok(Self { notes, ..Self::new(input, columns, parts, Contents::Hdf5(rows)) })
+        let left_out = rows.left_out().iter().map(|left_out| (left_out.name.clone(), left_out.what.clone()));
+        let left_out = left_out.collect();
+        Ok(Self { left_out, notes, ..Self::new(input, columns, parts, Contents::Hdf5(rows)) })
     }
 
     /// A recording of RLlib: its episodes are texts, its observations may be packed.
@@ -220,8 +224,8 @@ impl Table {
                 chosen.iter().filter_map(|part| parts.get(*part)).copied().collect(),
             ),
         };
-        let (file, notes) = (input.clone(), Vec::new());
-        let table = Self { file, columns, places, parts, chosen, contents, fields, notes };
+        let (file, left_out, notes) = (input.clone(), Vec::new(), Vec::new());
+        let table = Self { file, columns, places, parts, chosen, contents, fields, left_out, notes };
         match input.member.as_ref().and_then(|member| member.n_rows) {
             Some(n_rows) => table.first_rows(n_rows),
             None => table,
@@ -265,22 +269,12 @@ impl Table {
     }
 
     /// Why a column, or all parts of one, that the file has is none here.
-    #[cfg(feature = "hdf5")]
     pub(super) fn not_read(&self, name: &str) -> Option<RecordError> {
-        let Contents::Hdf5(rows) = &self.contents else { return None };
         let is_of = |column: &str| {
             column.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        let left_out = rows.left_out().iter().find(|left_out| is_of(&left_out.name))?;
-        let problem = Problem::NotNumbers(left_out.what.clone());
-        Some(RecordError::column(self.name(), &left_out.name, problem))
-    }
-
-    /// The same: only files in HDF5 leave columns out.
-    #[cfg(not(feature = "hdf5"))]
-    #[expect(clippy::unused_self, reason = "as with the feature")]
-    pub(super) fn not_read(&self, _: &str) -> Option<RecordError> {
-        None
+        let (column, what) = self.left_out.iter().find(|(column, _)| is_of(column))?;
+        Some(RecordError::column(self.name(), column, Problem::NotNumbers(what.clone())))
     }
 
     /// Names of the columns in file order.
