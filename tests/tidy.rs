@@ -64,11 +64,12 @@ const OBJECTS: &[&str] = &[
 ];
 
 /// Outside crates and the modules (or files below src) they may appear in.
-const HOMES: [(&str, &[&str]); 29] = [
+const HOMES: [(&str, &[&str]); 30] = [
     ("lz4", &["records"]),
     ("object_store", OBJECTS),
     ("tokio", OBJECTS),
     ("futures_util", OBJECTS),
+    ("reqwest", OBJECTS),
     ("clap", &["cli", "config", "commands", "job_arguments"]),
     ("polars", &["records", "report/columnar.rs"]),
     ("polars_arrow", &["records", "report/columnar.rs"]),

@@ -34,8 +34,26 @@ impl Environment {
         };
         let variables = std::env::vars_os().filter_map(text);
         // An empty variable is none.
+        // Files that are mounted as variables end in a newline.
+        let variables = variables.map(|(name, value): (String, String)| (name, value.trim().to_owned()));
         let variables = variables.filter(|(name, value)| is_read(name) && !value.is_empty());
         Self { variables: variables.collect() }
+    }
+
+    /// Refuses what no request can carry.
+    ///
+    /// # Errors
+    /// A variable with a control character in it, by its name.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        let is_odd = |(_, value): &(&String, &String)| value.chars().any(char::is_control);
+        match self.variables.iter().find(is_odd) {
+            Some((name, _)) => Err(Problem::Store {
+                detail: format!("{name} has a line break or another control character in it"),
+                hint: "set it to the value alone".to_owned(),
+                may_pass: false,
+            }),
+            None => Ok(()),
+        }
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -124,6 +142,12 @@ pub(super) fn aws_options(env: &Environment, read: &Reading<'_>) -> Result<Vec<(
     let endpoint = |key: Aws| options.iter().find(|(found, _)| *found == key).map(|(_, url)| url.clone());
     let allow_http = Aws::Client(ClientConfigKey::AllowHttp);
     let endpoint = endpoint(Aws::S3Endpoint).or_else(|| endpoint(Aws::Endpoint)).unwrap_or_default();
+    if !endpoint.is_empty() && !["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme)) {
+        return Err(refused(
+            "the endpoint of S3 is no URL of http:// or https://",
+            "for instance AWS_ENDPOINT_URL=http://127.0.0.1:9000",
+        ));
+    }
     if let Some(host) = endpoint.strip_prefix("http://")
         && !options.iter().any(|(key, value)| *key == allow_http && is_true(value))
     {

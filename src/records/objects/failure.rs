@@ -176,6 +176,9 @@ fn of_store(error: &object_store::Error) -> Problem {
             "for instance s3://bucket/runs/a.parquet",
             false,
         ),
+        (_, Some(400)) if is_expired(&answer.code) => {
+            store(format!("the store refuses access ({words})"), access_hint(&answer.code), false)
+        }
         (_, Some(401 | 403)) => {
             store(format!("the store refuses access ({words})"), access_hint(&answer.code), false)
         }
@@ -216,11 +219,15 @@ fn other_region() -> Problem {
     }
 }
 
+fn is_expired(code: &str) -> bool {
+    matches!(code, "ExpiredToken" | "TokenRefreshRequired" | "InvalidToken")
+}
+
 fn access_hint(code: &str) -> &'static str {
     match code {
         "InvalidAccessKeyId" => "the store knows no such key: check AWS_ACCESS_KEY_ID",
         "SignatureDoesNotMatch" => "the secret is not that of the key: check AWS_SECRET_ACCESS_KEY",
-        "ExpiredToken" | "TokenRefreshRequired" | "InvalidToken" => {
+        code if is_expired(code) => {
             "the keys have expired: export new ones (AWS_SESSION_TOKEN goes with them)"
         }
         "RequestTimeTooSkewed" => "the clock of this machine is wrong",
@@ -237,6 +244,8 @@ fn last_cause(error: &dyn std::error::Error) -> String {
         last = inner;
     }
     let text = last.to_string();
+    // What a store wrote may repeat the request.
+    let text = text.split('<').next().unwrap_or_default();
     let words = text.split_whitespace().map(|word| if word.contains("://") { "..." } else { word });
     words.take(40).collect::<Vec<_>>().join(" ")
 }
@@ -259,6 +268,8 @@ mod tests {
                     <StringToSign>SECRET</StringToSign></Error>";
         assert_eq!(detail(generic(text)), "the store refuses access (403 SignatureDoesNotMatch)");
         let text = "error sending request for https://h/x?sig=SECRET: connection refused";
+        assert!(!detail(generic(text)).contains("SECRET"));
+        let text = "complete failed: <Error><Message>SECRET</Message></Error>";
         assert!(!detail(generic(text)).contains("SECRET"));
         let text = "status code: 403 Forbidden: <Code>a SECRET request</Code>";
         assert_eq!(detail(generic(text)), "the store refuses access (403)");

@@ -5,12 +5,14 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
-use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::{HttpClient, HttpConnector};
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::http::HttpBuilder;
 use object_store::path::Path as Location;
-use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use reqwest::redirect::Policy;
 use tokio::runtime::{Builder, Runtime};
 
 use super::super::error::Problem;
@@ -22,8 +24,14 @@ use super::url::{StoreKind, StoreUrl, is_loopback};
 const TRIED_FOR: Duration = Duration::from_mins(1);
 
 /// How long one request may take, and how long connecting.
-const TIMEOUT: &str = "120 seconds";
-const CONNECT_TIMEOUT: &str = "5 seconds";
+const TIMEOUT: Duration = Duration::from_mins(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Redirects that are followed one after the other.
+const MOST_REDIRECTS: usize = 5;
+
+/// Bytes of a file with keys.
+const MOST_KEYS: u64 = 1 << 20;
 
 /// Threads that move bytes; those that ask wait on their own.
 const MOVERS: usize = 2;
@@ -58,48 +66,78 @@ pub(super) fn store_of(url: &StoreUrl) -> Result<(Arc<dyn ObjectStore>, Location
 
 fn built(url: &StoreUrl) -> Result<Arc<dyn ObjectStore>, Failure> {
     let env = Environment::of_process();
-    let read = |path: &std::path::Path| std::fs::read_to_string(path).ok();
-    let timeouts = [(ClientConfigKey::Timeout, TIMEOUT), (ClientConfigKey::ConnectTimeout, CONNECT_TIMEOUT)];
+    let is_small = |found: std::fs::Metadata| found.is_file() && found.len() <= MOST_KEYS;
+    let read = |path: &std::path::Path| {
+        std::fs::metadata(path).is_ok_and(is_small).then(|| std::fs::read_to_string(path).ok()).flatten()
+    };
+    env.check()?;
     Ok(match url.kind {
         StoreKind::S3 => {
             let mut builder = AmazonS3Builder::new();
-            for (key, value) in timeouts {
-                builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
-            }
             for (key, value) in aws_options(&env, &read)? {
                 builder = builder.with_config(key, value);
             }
-            Arc::new(builder.with_bucket_name(&url.bucket).with_retry(retries()).build()?)
+            let builder = builder.with_bucket_name(&url.bucket).with_retry(retries());
+            Arc::new(builder.with_http_connector(Asking::Signed).build()?)
         }
         StoreKind::Google => {
             let mut builder = GoogleCloudStorageBuilder::new();
-            for (key, value) in timeouts {
-                builder = builder.with_config(GoogleConfigKey::Client(key), value);
-            }
             for (key, value) in google_options(&env, &read)? {
                 builder = builder.with_config(key, value);
             }
-            Arc::new(builder.with_bucket_name(&url.bucket).with_retry(retries()).build()?)
+            let builder = builder.with_bucket_name(&url.bucket).with_retry(retries());
+            Arc::new(builder.with_http_connector(Asking::Signed).build()?)
         }
         StoreKind::Azure => {
             let mut builder = MicrosoftAzureBuilder::new();
-            for (key, value) in timeouts {
-                builder = builder.with_config(AzureConfigKey::Client(key), value);
-            }
             for (key, value) in azure_options(&env)? {
                 builder = builder.with_config(key, value);
             }
-            Arc::new(builder.with_container_name(&url.bucket).with_retry(retries()).build()?)
+            let builder = builder.with_container_name(&url.bucket).with_retry(retries());
+            Arc::new(builder.with_http_connector(Asking::Signed).build()?)
         }
         StoreKind::Web => {
-            let mut options = ClientOptions::new().with_allow_http(is_loopback(&url.bucket));
-            for (key, value) in timeouts {
-                options = options.with_config(key, value);
-            }
+            let options = ClientOptions::new().with_allow_http(is_loopback(&url.bucket));
             let builder = HttpBuilder::new().with_url(&url.whole).with_client_options(options);
-            Arc::new(builder.with_retry(retries()).build()?)
+            Arc::new(builder.with_retry(retries()).with_http_connector(Asking::Open).build()?)
         }
     })
+}
+
+/// How requests are sent.
+#[derive(Debug, Clone, Copy)]
+enum Asking {
+    /// With keys: they go to the host that they are for, and nowhere a redirect leads.
+    Signed,
+    /// Without: redirects are followed, from https:// never to anything less; no host learns the address before it, which
+    /// may be signed.
+    Open,
+}
+
+impl HttpConnector for Asking {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        let redirects = match self {
+            Self::Signed => Policy::none(),
+            Self::Open => Policy::custom(|attempt| {
+                let begun = attempt.previous().first().map_or("", |url| url.scheme());
+                let is_plain = attempt.url().scheme() == "http"
+                    && begun == "http"
+                    && attempt.url().host_str().is_some_and(is_loopback);
+                if attempt.previous().len() > MOST_REDIRECTS {
+                    attempt.error("it is redirected again and again")
+                } else if attempt.url().scheme() == "https" || is_plain {
+                    attempt.follow()
+                } else {
+                    attempt.error("it is redirected to an address that is not safe")
+                }
+            }),
+        };
+        let client = reqwest::Client::builder().redirect(redirects).referer(false);
+        let client = client.timeout(TIMEOUT).connect_timeout(CONNECT_TIMEOUT).build();
+        let failed =
+            |error: reqwest::Error| object_store::Error::Generic { store: "HTTP", source: error.into() };
+        client.map(HttpClient::new).map_err(failed)
+    }
 }
 
 fn retries() -> RetryConfig {

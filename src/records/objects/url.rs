@@ -37,14 +37,19 @@ impl StoreUrl {
     /// A scheme of no store, a URL with a user in it, plain HTTP to another machine.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-        let scheme = scheme.to_ascii_lowercase();
+        if scheme.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Err(refused(
+                "a URL whose scheme is not in small letters, which would be another name for the same",
+                "write s3://, gs://, az:// or https://",
+            ));
+        }
         if has_user(text) {
             return Err(refused(
                 "a URL with a user or a password in it",
                 "passwords in URLs are not sent; keys belong into the environment, or use a signed URL",
             ));
         }
-        let kind = match scheme.as_str() {
+        let kind = match scheme {
             "s3" => StoreKind::S3,
             "gs" => StoreKind::Google,
             "az" => StoreKind::Azure,
@@ -110,7 +115,9 @@ mod tests {
         let url = of("https://h.org:8443/a/b.csv?sig=1");
         assert_eq!((&url.bucket[..], &url.key[..], url.has_query()), ("h.org:8443", "a/b.csv", true));
         assert!(of("http://127.0.0.1:9000/x").is_single() && of("http://[::1]:9000/x").is_single());
-        for refused in ["ftp://h/x", "s3:///x", "http://h.org/x", "https://me:pw@h.org/x", "file:///x"] {
+        for refused in
+            ["ftp://h/x", "s3:///x", "http://h.org/x", "https://me:pw@h.org/x", "file:///x", "S3://b/x"]
+        {
             assert!(matches!(StoreUrl::parse(refused), Err(Problem::Store { .. })), "{refused}");
         }
     }

@@ -21,6 +21,14 @@ pub(super) fn numbered(groups: &[String], prefix: &str) -> Vec<(i64, String)> {
     found
 }
 
+/// Groups that are called by numbers.
+pub(super) struct NumberedGroups {
+    /// Number and name, in order.
+    pub(super) groups: Vec<(i64, String)>,
+    /// What there is to say of others.
+    pub(super) note: Option<String>,
+}
+
 /// The same, none twice, and a note of groups that are called so without a number.
 ///
 /// # Errors
@@ -29,7 +37,7 @@ pub(super) fn numbered_once(
     group: &Group,
     groups: &[String],
     prefix: &str,
-) -> Result<(Vec<(i64, String)>, Option<String>), RecordError> {
+) -> Result<NumberedGroups, RecordError> {
     let found = numbered(groups, prefix);
     if let Some(pair) = found.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         return Err(group.damaged(&format!("{} and {} have the same number", pair[0].1, pair[1].1)));
@@ -42,7 +50,7 @@ pub(super) fn numbered_once(
         let groups = if n == 1 { "1 group is".to_owned() } else { format!("{n} groups are") };
         format!("{groups} called {prefix} without a number that counts: left out ({first})")
     });
-    Ok((found, note))
+    Ok(NumberedGroups { groups: found, note })
 }
 
 /// Columns under construction.

@@ -7,7 +7,7 @@
 
 use super::super::super::error::RecordError;
 use super::super::super::hdf5::{Episodes, Group, Names, Piece, Plan, Source};
-use super::found::{Found, numbered_once, rows_of};
+use super::found::{Found, NumberedGroups, numbered_once, rows_of};
 
 /// How groups of episodes are called, but for their number.
 pub(super) const EPISODE: &str = "episode_";
@@ -17,7 +17,7 @@ const COLUMNS: [&str; 5] = ["observations", "actions", "rewards", "terminations"
 
 /// The rows of a file.
 pub(super) fn plan(root: &Group, names: &Names) -> Result<Plan, RecordError> {
-    let (episodes, left_over) = numbered_once(root, &names.groups, EPISODE)?;
+    let NumberedGroups { groups: episodes, note: left_over } = numbered_once(root, &names.groups, EPISODE)?;
     let mut pieces = Vec::with_capacity(episodes.len());
     for (_, name) in &episodes {
         pieces.push(Piece { name: name.clone(), n_rows: rows_of(&root.group(name)?, "total_steps")? });

@@ -6,7 +6,7 @@
 
 use super::super::super::error::RecordError;
 use super::super::super::hdf5::{Episodes, Group, Names, Piece, Plan, Source};
-use super::found::{Found, numbered_once, rows_of};
+use super::found::{Found, NumberedGroups, numbered_once, rows_of};
 
 /// The group of all demos.
 pub(super) const DATA: &str = "data";
@@ -22,7 +22,8 @@ pub(super) fn rows_said(root: &Group) -> Option<u64> {
 /// The rows of a file.
 pub(super) fn plan(root: &Group, names: &Names) -> Result<Plan, RecordError> {
     let data = root.group(DATA)?;
-    let (demos, left_over) = numbered_once(&data, &data.names()?.groups, DEMO)?;
+    let NumberedGroups { groups: demos, note: left_over } =
+        numbered_once(&data, &data.names()?.groups, DEMO)?;
     let mut pieces = Vec::with_capacity(demos.len());
     for (_, name) in &demos {
         pieces.push(Piece { name: name.clone(), n_rows: rows_of(&data.group(name)?, "num_samples")? });
