@@ -432,3 +432,38 @@ fn few_requests_are_made_and_many_at_once() {
     assert!(server.most_at_once() >= 16, "{}", server.most_at_once());
     println!("{:?}, {} at once", begun.elapsed(), server.most_at_once());
 }
+
+#[test]
+fn cloud_requests_with_keys_go_nowhere_a_redirect_leads() {
+    let (server, other) = (server(), server());
+    let elsewhere = other.url();
+    server.answer(move |request, _| Answer::Elsewhere(format!("{elsewhere}{}", request.target)));
+    let said = refused(&simic(&server, "inspect s3://bucket/runs/steps.parquet"), 3);
+    assert!(said.contains("region") && other.requests().is_empty(), "{said}");
+    // What needs no key may lie elsewhere, which does not learn the address that led there.
+    let expected = done(&simic(&server, &format!("normalize stats {STEPS} --format json")));
+    other.answer(|_, _| Answer::Open);
+    let url = format!("{}/bucket/runs/steps.parquet?signature=topsecret", server.url());
+    let found = done(&simic(&server, &format!("normalize stats {url} --format json")));
+    assert_eq!(found.contains("\"updates\":300"), expected.contains("\"updates\":300"));
+    let requests = other.requests();
+    let tells = |(_, value): (&String, &String)| value.contains(&server.url());
+    assert!(!requests.is_empty() && !requests.iter().any(|request| request.headers.iter().any(tells)));
+}
+
+#[test]
+fn cloud_settings_that_no_request_can_carry_are_refused_by_name() {
+    let server = server();
+    let with = |name: &str, value: &str| {
+        let mut command = command(&server, "inspect s3://bucket/runs/steps.parquet");
+        command.env(name, value).output().expect("it runs")
+    };
+    let said = refused(&with("AWS_ENDPOINT_URL", "127.0.0.1:9000"), 3);
+    assert!(said.contains("no URL"), "{said}");
+    let said = refused(&with("AWS_SESSION_TOKEN", "a\nb"), 3);
+    assert!(said.contains("AWS_SESSION_TOKEN"), "{said}");
+    // A newline at the end is that of a mounted file.
+    done(&with("AWS_ACCESS_KEY_ID", &format!("{}\n", server::KEY)));
+    let said = refused(&simic(&server, "inspect S3://bucket/runs/steps.parquet"), 3);
+    assert!(said.contains("small letters"), "{said}");
+}

@@ -21,7 +21,7 @@ pub(super) struct Request {
     pub(super) range: Option<String>,
     /// Bytes of the answer.
     pub(super) sent: usize,
-    headers: BTreeMap<String, String>,
+    pub(super) headers: BTreeMap<String, String>,
     body: Vec<u8>,
 }
 
@@ -37,6 +37,8 @@ pub(super) enum Answer {
     CutOff,
     /// An error.
     Status(u16, &'static str),
+    /// That it lies elsewhere.
+    Elsewhere(String),
 }
 
 type Answering = Arc<dyn Fn(&Request, &Objects) -> Answer + Send + Sync>;
@@ -129,8 +131,11 @@ fn serve(stream: &TcpStream, objects: &Objects, answering: &Mutex<Answering>) {
             .headers
             .get("authorization")
             .is_some_and(|header| header.contains(&format!("Credential={KEY}/")));
-        let reply = match answer {
-            Answer::Status(status, code) => Reply::error(status, code),
+        let reply = match &answer {
+            Answer::Status(status, code) => Reply::error(*status, code),
+            Answer::Elsewhere(url) => {
+                Reply { headers: vec![("Location", url.clone())], ..Reply::new(307, "") }
+            }
             Answer::Open => usual(&request, objects),
             _ if !is_known => Reply::error(403, "InvalidAccessKeyId"),
             _ => usual(&request, objects),
