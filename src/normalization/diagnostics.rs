@@ -149,7 +149,7 @@ fn stretches(windows: &[Window], width: usize) -> Vec<Stretch> {
         let mut moments = RowMoments::empty(width);
         windows.iter().for_each(|window| moments.merge(&window.moments));
         let mut in_use = StateInUse::default();
-        windows.iter().for_each(|window| in_use.add(window.in_use.n, window.in_use.pairs()));
+        windows.iter().for_each(|window| in_use.join(&window.in_use));
         Stretch {
             first_update: windows[0].first_update,
             mean: moments.mean().to_vec(),

@@ -232,13 +232,7 @@ impl Replay {
     ) {
         let width = self.normalizer.width();
         let (start, n_rows) = (moments.start, moments.n_rows());
-        if self.open.n() > 0 {
-            self.open = RowMoments::empty(width);
-        }
-        self.windows.begin(&self.normalizer);
-        if let Some(window) = self.windows.current() {
-            window.moments.merge(&moments.whole);
-        }
+        self.begin_batches(moments);
         self.recur(&moments.table, &moments.ends, start, on_update);
         let batches = ScaledBatches {
             rows: block.rows.slice(start..start + n_rows, width),
@@ -253,6 +247,17 @@ impl Replay {
         self.windows.end_if_full(&self.normalizer);
     }
 
+    /// Opens the window of batches that are handled together; rows gathered before are among their moments.
+    pub(super) fn begin_batches(&mut self, moments: &BatchesTogether) {
+        if self.open.n() > 0 {
+            self.open = RowMoments::empty(self.normalizer.width());
+        }
+        self.windows.begin(&self.normalizer);
+        if let Some(window) = self.windows.current() {
+            window.moments.merge(&moments.whole);
+        }
+    }
+
     /// The same where nothing is put out and settings run side by side: values are looked at only where they may reach
     /// the clip, right when their state is there.
     fn advance_counting(
@@ -262,13 +267,7 @@ impl Replay {
         on_update: &mut impl FnMut(Update<'_>),
     ) {
         let width = self.normalizer.width();
-        if self.open.n() > 0 {
-            self.open = RowMoments::empty(width);
-        }
-        self.windows.begin(&self.normalizer);
-        if let Some(window) = self.windows.current() {
-            window.moments.merge(&moments.whole);
-        }
+        self.begin_batches(moments);
         let mut clipped = vec![0; width];
         let (mut center, mut inverse) = (vec![0.0; width], vec![0.0; width]);
         let order = self.normalizer.rule().order;

@@ -13,7 +13,7 @@ use super::replay::{BatchesTogether, Block, Replay, moments_of};
 use super::rule::{Correction, Rule};
 use super::state::BatchWeights;
 use super::update::Update;
-use crate::stats::{BatchTable, RowMoments};
+use crate::stats::BatchTable;
 
 /// Values of the rows of batches that go through together: 16 MiB of them.
 const VALUES_SWEPT: usize = 1 << 22;
@@ -146,17 +146,8 @@ impl Sweep<'_, '_> {
     fn batches(&mut self, replays: &mut [Replay], moments: &BatchesTogether) -> Result<(), DeviceError> {
         let table = &moments.table;
         let (start, n_rows) = (moments.start, moments.n_rows());
-        replays.par_iter_mut().for_each(|replay| {
-            if replay.open.n() > 0 {
-                replay.open = RowMoments::empty(self.width);
-            }
-            replay.windows.begin(&replay.normalizer);
-            if let Some(window) = replay.windows.current() {
-                window.moments.merge(&moments.whole);
-            }
-        });
+        replays.par_iter_mut().for_each(|replay| replay.begin_batches(moments));
         let before = replays[0].normalizer.updates();
-        let updates = |batch: usize| before + table.n[..=batch].iter().filter(|n| **n > 0).count() as u64;
         let shift = self.watch.as_deref().and_then(|watch| watch.shift(table, before));
         let weighed: Vec<_> = replays.par_iter().map(|replay| replay.normalizer.weigh(&table.n)).collect();
         let (weights, clocks): (Vec<BatchWeights>, Vec<_>) = weighed.into_iter().unzip();
@@ -168,8 +159,13 @@ impl Sweep<'_, '_> {
         });
         self.take_uses(replays, &swept, n_rows);
         if let (Some(watch), Some(seen)) = (&mut self.watch, &swept.seen) {
+            let counted = table.n.iter().scan(before, |updates, n| {
+                *updates += u64::from(*n > 0);
+                Some(*updates)
+            });
+            let updates: Vec<u64> = counted.collect();
             let last_row = |batch: usize| (start + moments.ends[batch]).checked_sub(1);
-            watch.take(seen, replays[0].normalizer.updates(), &|batch| (updates(batch), last_row(batch)));
+            watch.take(seen, replays[0].normalizer.updates(), &|batch| (updates[batch], last_row(batch)));
         }
         replays.iter_mut().for_each(|replay| replay.windows.end_if_full(&replay.normalizer));
         Ok(())

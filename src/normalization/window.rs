@@ -73,9 +73,9 @@ impl StateInUse {
         self.var.iter_mut().zip(var).for_each(|(var, own)| *var += share * (own - *var));
     }
 
-    /// Means and variances, one pair per dimension.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = MeanVar> {
-        self.mean.iter().zip(&self.var).map(|(mean, var)| MeanVar { mean: *mean, var: *var })
+    /// Adds the states that other rows were normalized with.
+    pub(super) fn join(&mut self, other: &Self) {
+        self.add_own(other.n, &other.mean, &other.var);
     }
 }
 
@@ -102,7 +102,7 @@ impl Window {
         self.moments.merge(&later.moments);
         self.clipped.iter_mut().zip(&later.clipped).for_each(|(sum, n)| *sum += n);
         self.normalized += later.normalized;
-        self.in_use.add(later.in_use.n, later.in_use.pairs());
+        self.in_use.join(&later.in_use);
         self.is_over = later.is_over;
     }
 }
