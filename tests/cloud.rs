@@ -34,7 +34,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// What a run that must succeed wrote.
 fn done(output: &Output) -> String {
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     text(&output.stdout)
 }
 
@@ -136,7 +136,7 @@ fn what_is_not_there_or_not_allowed_is_said() {
     assert!(said("inspect s3://nowhere/a.parquet", 3).contains("no such bucket (NoSuchBucket)"));
     assert!(said("inspect s3://nowhere/", 3).contains("no such bucket"));
     assert!(said("inspect ftp://bucket/a.parquet", 3).contains("no kind of object store"));
-    assert!(said("inspect s3://bucket/a//b.parquet", 3).contains("not a name of an object"));
+    assert!(said("inspect s3://bucket/a//b.parquet", 3).contains("is no name of an object"));
     let wrong = command(&server, "inspect s3://bucket/runs/").env("AWS_ACCESS_KEY_ID", "WRONG").output();
     let wrong = refused(&wrong.expect("it runs"), 3);
     assert!(wrong.contains("403 InvalidAccessKeyId") && wrong.contains("check AWS_ACCESS_KEY_ID"), "{wrong}");
@@ -224,7 +224,48 @@ fn failures_that_pass_are_tried_again_and_others_told() {
     server.answer(|_, _| Answer::Status(503, "SlowDown"));
     let said = refused(&simic(&server, "inspect s3://bucket/runs/a/games.parquet"), 3);
     assert!(said.contains("503 SlowDown"), "{said}");
-    assert_eq!(server.requests().len() - before, 4);
+    assert_eq!(server.requests().len() - before, 6);
+}
+
+#[test]
+fn odd_lists_are_told_by_what_is_odd() {
+    let server = server();
+    server.put("bucket/odd/a//b.parquet", b"x");
+    for what in ["s3://bucket/odd/", "s3://bucket/odd/**"] {
+        let said = refused(&simic(&server, &format!("inspect {what}")), 3);
+        assert!(said.contains("the key \"odd/a//b.parquet\" is no name of an object"), "{said}");
+    }
+    // What marks a folder is no recording.
+    server.put("bucket/marked/runs/", b"");
+    server.put("bucket/marked/runs/games.parquet", &std::fs::read(GAMES).expect("a fixture"));
+    done(&simic(&server, "analyze shapley s3://bucket/marked/** --value val_accuracy"));
+    // A server that never comes to an end.
+    server.answer(
+        |request, _| {
+            if request.target.contains("list-type") { Answer::SamePage } else { Answer::Usual }
+        },
+    );
+    let said = refused(&simic(&server, "inspect s3://bucket/runs/"), 3);
+    assert!(said.contains("twice"), "{said}");
+}
+
+#[test]
+fn an_output_whose_answer_is_lost_is_there() {
+    let server = server();
+    let n_lost = AtomicUsize::new(0);
+    server.answer(move |request, _| {
+        if request.method == "PUT" && n_lost.fetch_add(1, Ordering::SeqCst) == 0 {
+            Answer::Lost
+        } else {
+            Answer::Usual
+        }
+    });
+    let line = "analyze shapley s3://bucket/runs/a/games.parquet -o s3://bucket/out/x.json";
+    done(&simic(&server, line));
+    let puts = server.requests().iter().filter(|request| request.method == "PUT").count();
+    assert_eq!(puts, 2);
+    let local = simic(&server, "analyze shapley s3://bucket/runs/a/games.parquet --format json");
+    assert_eq!(text(&server.get("bucket/out/x.json").expect("written")), done(&local));
 }
 
 #[test]
@@ -235,8 +276,16 @@ fn outputs_are_whole_and_never_over_an_object() {
     let first = server.get("bucket/out/x.json").expect("written");
     let local = simic(&server, "analyze shapley s3://bucket/runs/a/games.parquet --format json");
     assert_eq!(text(&first), done(&local));
+    let before = server.requests().len();
     let said = refused(&simic(&server, line), 2);
-    assert!(said.contains("exists; --force replaces it"), "{said}");
+    assert!(said.contains("s3://bucket/out/x.json exists") && said.contains("--force replaces it"), "{said}");
+    // Refused before anything is computed.
+    let asked = server.requests();
+    assert!(
+        asked[before..].iter().all(|request| request.key == "bucket/out/x.json"),
+        "{:?}",
+        &asked[before..]
+    );
     done(&simic(&server, &format!("{line} --force")));
     // One that appears between the first look and the writing.
     server.answer(|request, store| {
@@ -466,4 +515,52 @@ fn cloud_settings_that_no_request_can_carry_are_refused_by_name() {
     done(&with("AWS_ACCESS_KEY_ID", &format!("{}\n", server::KEY)));
     let said = refused(&simic(&server, "inspect S3://bucket/runs/steps.parquet"), 3);
     assert!(said.contains("small letters"), "{said}");
+}
+
+#[test]
+fn cloud_logs_of_esper_are_read_like_those_on_disk() {
+    const LOG: &str = "fixtures/esper/run_s_s11/events.jsonl.gz";
+    let server = Server::start();
+    server.put("bucket/logs/run_s_s11/events.jsonl.gz", &std::fs::read(LOG).expect("a fixture"));
+    for verb in ["analyze shapley", "normalize stats --target reward"] {
+        let found = |what: &str| {
+            let output = simic(&server, &format!("{verb} {what} --format json"));
+            let mut document: serde_json::Value = serde_json::from_str(&done(&output)).expect("JSON");
+            // Messages name the file.
+            document.as_object_mut().expect("an object").remove("notes");
+            document
+        };
+        let here = found("fixtures/esper/run_s_s11");
+        for there in ["s3://bucket/logs/", "s3://bucket/logs/run_s_s11", "s3://bucket/logs/*/events.jsonl.gz"]
+        {
+            assert_eq!(found(there), here, "{verb} {there}");
+        }
+    }
+}
+
+#[test]
+fn cloud_runs_are_checked_like_those_on_disk() {
+    let server = server();
+    let folder = tempfile::tempdir().expect("a folder");
+    let check = |line: &str| command(&server, line).current_dir(folder.path()).output().expect("it runs");
+    let stored = || {
+        let text =
+            std::fs::read_to_string(folder.path().join("simic-baselines/default.json")).expect("stored");
+        serde_json::from_str::<serde_json::Value>(&text).expect("JSON")
+    };
+    let games = "s3://bucket/runs/a/games.parquet";
+    done(&check(&format!("check record {games}")));
+    assert!(stored().to_string().contains(games), "{}", stored());
+    done(&check(&format!("check {games}")));
+    // Worse games under the same name.
+    let worse = folder.path().join("worse.parquet").display().to_string();
+    done(&simic(&server, &format!("simulate coalitions -o {worse} --seed 7")));
+    server.put("bucket/runs/a/games.parquet", &std::fs::read(&worse).expect("written"));
+    let output = check(&format!("check {games}"));
+    assert_eq!(output.status.code(), Some(1), "{}{}", text(&output.stdout), text(&output.stderr));
+    // A store that fails is no number that moved.
+    server.answer(|_, _| Answer::Status(403, "AccessDenied"));
+    let output = check(&format!("check {games}"));
+    let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(output.status.code() == Some(3) && said.contains("403 AccessDenied"), "{said}");
 }

@@ -241,6 +241,18 @@ mod read {
     }
 
     #[test]
+    fn hdf5_rows_verify_the_states_that_their_parquet_makes() {
+        let of = |format: &str| format!("{FOLDER}/minari/goal/{format}-v0");
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = folder.path().join("state.json").to_string_lossy().into_owned();
+        let obs = ["--obs", "observations.observation"];
+        json(&[&["normalize", "stats", &of("parquet"), "--state-out", &state], &obs[..]].concat());
+        let (document, _) =
+            json(&[&["normalize", "verify", &of("hdf5"), "--state", &state], &obs[..]].concat());
+        assert_eq!((&document["matches"], &document["expected_count"]), (&true.into(), &51.0001.into()), "{document}");
+    }
+
+    #[test]
     fn hdf5_beside_a_copy_in_parquet_counts_once() {
         let of = |format: &str| format!("{FOLDER}/minari/goal/{format}-v0");
         let stderr = refused(&["normalize", "stats", &of("hdf5"), &of("parquet")]);

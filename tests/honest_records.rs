@@ -369,6 +369,38 @@ fn rows_of_what_could_not_be_read_are_counted_in_the_document() {
 }
 
 #[test]
+fn files_of_steps_that_break_off_midway_are_left_out_whole() {
+    let folder = Folder::new();
+    let group = |run: &str, first: f64| {
+        ParquetTable::new()
+            .text("run_id", &[run; 4])
+            .ints("step", &[0, 1, 2, 3].map(|step| step + i64::from(first > 100.0) * 4))
+            .floats("reward", &[first, first + 1.0, first + 2.0, first + 3.0])
+    };
+    for (name, first) in [("a", 0.0), ("b", 10.0), ("c", 20.0)] {
+        folder
+            .parquet(&format!("r/{name}.parquet"), vec![group(name, first), group(name, 12345.678 + first)]);
+    }
+    let stats = ["normalize", "stats", "r", "--target", "reward"];
+    let (whole, _) = folder.json(&stats);
+    break_page(&folder.path("r/b.parquet"), 12345.678 + 10.0);
+    let (code, stderr) = folder.failure(&stats);
+    assert!(code == Some(3) && stderr.contains("b.parquet"), "{stderr}");
+    let (left, stderr) = folder.json(&[&stats[..], &["--on-bad", "skip"]].concat());
+    assert_eq!(left["runs"], serde_json::json!([whole["runs"][0], whole["runs"][2]]));
+    let input = &left["input"];
+    assert_eq!(
+        (&input["files"], &left["runs"][1]["rows"], &input["skipped_files"]),
+        (&2.into(), &8.into(), &serde_json::json!({"unreadable": 1}))
+    );
+    assert!(stderr.contains("1 file left out (1 unreadable)"), "{stderr}");
+    // Nothing left: why, and not that there are no rows.
+    let (code, stderr) =
+        folder.failure(&["normalize", "stats", "r/b.parquet", "--target", "reward", "--on-bad", "skip"]);
+    assert!(code == Some(3) && stderr.contains("b.parquet"), "{stderr}");
+}
+
+#[test]
 fn files_and_rows_of_steps_that_were_left_out_are_in_the_document() {
     let folder = Folder::new();
     folder

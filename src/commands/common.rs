@@ -11,7 +11,7 @@ use super::memory;
 use super::terminal;
 use crate::console::{Console, When};
 use crate::records::{
-    ColumnMap, Discovered, InputFile, Layout, OnBad, PartBudget, discover_within, is_url_path,
+    AtomicFile, ColumnMap, Discovered, InputFile, Layout, OnBad, PartBudget, discover_within, is_url_path,
 };
 use crate::report::{CheckFormat, Format, Glyphs, Paint, Screen, USUAL_WIDTH};
 
@@ -104,6 +104,21 @@ pub(super) fn refuse_doubled(flag: &str, names: &[String]) -> Result<(), Command
         }
         None => Ok(()),
     }
+}
+
+/// Refuses an output that is there or cannot be made, before the work and not after it.
+///
+/// # Errors
+/// An output that exists where `force` is not given, and a URL that nothing can be written to.
+pub(super) fn check_free(path: &Path, force: bool) -> Result<(), CommandError> {
+    AtomicFile::check_free(path, force).map_err(|source| {
+        let target = path.display().to_string();
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            CommandError::usage(format!("{target} exists"), "--force replaces it")
+        } else {
+            CommandError::Output { target, source }
+        }
+    })
 }
 
 /// Flags every command has.
@@ -383,13 +398,8 @@ impl Context {
                 format!("--output {} is a directory", path.display()),
                 "name a file in it",
             )),
-            Some(path) if path.is_file() && !path.starts_with("/dev") && !self.common.force => {
-                Err(CommandError::Usage {
-                    message: format!("{} exists", path.display()),
-                    hint: Some("--force replaces it".to_owned()),
-                })
-            }
-            _ => Ok(()),
+            Some(path) => check_free(path, self.common.force),
+            None => Ok(()),
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::common::check_free;
 use super::formats::PictureFormat;
 use super::{CommandError, Context};
 use crate::report::{
@@ -140,10 +141,7 @@ impl FigureArgs {
                 "give them two names, or name one alone",
             ));
         }
-        if path.is_file() && !context.common.force {
-            return Err(CommandError::usage(format!("{} exists", path.display()), "--force replaces it"));
-        }
-        Ok(())
+        check_free(path, context.common.force)
     }
 
     /// Writes the picture that `figure` makes of a result, where one is asked for; tells whether it is the result.

@@ -20,7 +20,7 @@ pub mod simulate;
 mod terminal;
 
 pub use common::{ColorArg, CommonArgs, Context};
-use common::{is_read, on_disk, read_at, refuse_doubled};
+use common::{check_free, is_read, on_disk, read_at, refuse_doubled};
 use completeness::Completeness;
 pub use error::{CommandError, Outcome};
 pub use formats::{FormatArg, OutputHolds};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::common::check_free;
 use super::{CommandError, Context, Outcome};
 use crate::records::{AtomicFile, Compression, ParquetTable, TableWriter, is_url_path};
 use crate::report::write_truth;
@@ -192,9 +193,7 @@ fn targets(context: &Context, n_runs: u32) -> Result<Vec<PathBuf>, CommandError>
         vec![output.clone()]
     };
     for path in &paths {
-        if path.exists() && !context.common.force {
-            return Err(CommandError::usage(format!("{} exists", path.display()), "--force replaces it"));
-        }
+        check_free(path, context.common.force)?;
     }
     let directory = if is_directory { Some(output.as_path()) } else { output.parent() };
     let is_made = |directory: &&Path| !directory.as_os_str().is_empty() && !is_url_path(directory);

@@ -1,7 +1,9 @@
 //! Files of one call that are copies of each other, whose rows would count twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
+
+use polars_buffer::Buffer;
 
 use super::error::{Problem, RecordError};
 use super::place::Place;
@@ -9,6 +11,9 @@ use super::sources::InputFile;
 
 /// Bytes compared at once.
 const CHUNK: u64 = 1 << 20;
+
+/// Bytes at the end of a file that are looked at first: of a Parquet file its footer with the extremes of its columns, of a text its last rows.
+const END: u64 = 1 << 16;
 
 /// A file and whether its rows name their run.
 pub(super) struct RunSource<'a> {
@@ -19,18 +24,29 @@ pub(super) struct RunSource<'a> {
 /// Refuses a file with the same bytes as an earlier one whose rows would belong to the same run: by the run ids in it, or
 /// by its stem where there are none.
 ///
-/// Only files of equal length are read, and those no further than to their first difference.
+/// Only files of equal length are read: the end of each, which tells nearly all apart, and of those that end alike no more
+/// than to their first difference.
 pub(super) fn refuse_copies(sources: &[RunSource<'_>]) -> Result<(), RecordError> {
-    let mut alike: BTreeMap<(u64, Option<String>), Vec<&InputFile>> = BTreeMap::new();
+    let mut of_one_length: BTreeMap<(u64, Option<String>), Vec<&InputFile>> = BTreeMap::new();
     for source in sources {
         let default_run = (!source.has_run_id).then(|| source.file.name_anywhere());
-        let earlier = alike.entry((length(source.file)?, default_run)).or_default();
-        for other in earlier.iter() {
-            if have_same_bytes(source.file, other)? {
-                return Err(RecordError::file(&source.file.name, Problem::CopiedFile(other.name.clone())));
-            }
+        of_one_length.entry((length(source.file)?, default_run)).or_default().push(source.file);
+    }
+    for ((length, _), files) in of_one_length {
+        if files.len() < 2 {
+            continue;
         }
-        earlier.push(source.file);
+        let mut alike: HashMap<Buffer<u8>, Vec<&InputFile>> = HashMap::new();
+        for file in files {
+            let end = file.place.read_range(&file.name, length.saturating_sub(END)..length)?;
+            let earlier = alike.entry(end).or_default();
+            for other in earlier.iter() {
+                if have_same_bytes(file, other)? {
+                    return Err(RecordError::file(&file.name, Problem::CopiedFile(other.name.clone())));
+                }
+            }
+            earlier.push(file);
+        }
     }
     Ok(())
 }

@@ -65,6 +65,20 @@ impl AtomicFile {
         Self::begin(directory, Destination::Path(destination.to_owned()), true)
     }
 
+    /// Looks whether `destination` may be made, before the work and not after it: a URL that can be written to, and without
+    /// `force` nothing there.
+    ///
+    /// # Errors
+    /// What [`AtomicFile::create`] would find.
+    pub fn check_free(destination: &Path, force: bool) -> io::Result<()> {
+        if is_url_path(destination) {
+            Upload::begin(destination, force)?;
+        } else if destination.is_file() && !destination.starts_with("/dev") && !force {
+            return Err(exists());
+        }
+        Ok(())
+    }
+
     fn begin(directory: &Path, destination: Destination, force: bool) -> io::Result<Self> {
         remove_strays(directory);
         // Held meanwhile: an interrupt never finds a file that is made and not yet known.

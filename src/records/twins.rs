@@ -4,7 +4,7 @@
 //! one of two sources is a data set or an event log are their rows compared: equal rows of plain files are another matter (a warning
 //! where games are concerned), as replicates may well agree.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use polars_arrow::array::Array;
@@ -60,16 +60,18 @@ struct Source<'a> {
 /// [`Problem::SameRows`], naming both; rows that cannot be decoded.
 pub(super) fn refuse_twins(tables: &[(&Table, TwinColumns)], likeness: Likeness) -> Result<(), RecordError> {
     let mut sources: Vec<Source<'_>> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
     for (table, columns) in tables {
         let file = table.file();
         let member = file.member.as_ref();
         let name =
             member.map_or_else(|| file.name.clone(), |member| member.run.to_string_lossy().into_owned());
         let is_made = member.is_some() || file.view != View::Whole;
-        match sources.iter_mut().find(|source| source.name == name) {
-            Some(source) => source.tables.push((table, columns)),
-            None => sources.push(Source { name, is_made, tables: vec![(table, columns)] }),
-        }
+        let source = *known.entry(name).or_insert_with_key(|name| {
+            sources.push(Source { name: name.clone(), is_made, tables: Vec::new() });
+            sources.len() - 1
+        });
+        sources[source].tables.push((table, columns));
     }
     if sources.len() < 2 || sources.iter().all(|source| !source.is_made) {
         return Ok(());

@@ -35,6 +35,10 @@ pub(super) enum Answer {
     Late(Duration),
     /// Half of it.
     CutOff,
+    /// What would be, done and not answered.
+    Lost,
+    /// The same page of a list as before, with another to follow.
+    SamePage,
     /// An error.
     Status(u16, &'static str),
     /// That it lies elsewhere.
@@ -137,6 +141,11 @@ fn serve(stream: &TcpStream, objects: &Objects, answering: &Mutex<Answering>) {
                 Reply { headers: vec![("Location", url.clone())], ..Reply::new(307, "") }
             }
             Answer::Open => usual(&request, objects),
+            Answer::SamePage => {
+                let page = String::from_utf8(usual(&request, objects).body).expect("a list");
+                let more = "<IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>";
+                Reply::new(200, page.replacen("<ListBucketResult>", &format!("<ListBucketResult>{more}"), 1))
+            }
             _ if !is_known => Reply::error(403, "InvalidAccessKeyId"),
             _ => usual(&request, objects),
         };
@@ -146,6 +155,10 @@ fn serve(stream: &TcpStream, objects: &Objects, answering: &Mutex<Answering>) {
         let is_head = request.method == "HEAD";
         objects.requests.lock().expect("sound").push(request);
         objects.under_way.fetch_sub(1, Ordering::SeqCst);
+        if matches!(answer, Answer::Lost) {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+            return;
+        }
         if write_reply(stream, &reply, is_head, is_cut).is_err() || is_cut {
             let _ = stream.shutdown(std::net::Shutdown::Both);
             return;

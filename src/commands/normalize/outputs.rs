@@ -9,7 +9,7 @@ use super::pipeline::BatchedBlock;
 use super::plan::Plan;
 use super::stored::reward_scale;
 use crate::commands::simulate::CompressionArg;
-use crate::commands::{CommandError, Context, is_read, on_disk, read_at};
+use crate::commands::{CommandError, Context, check_free, is_read, on_disk, read_at};
 use crate::records::{
     AtomicFile, InputFile, NormalizedValues, NormalizedWriter, RowFormat, StateSpan, StepRecording,
     StoredState, TraceRows, TraceWriter,
@@ -192,10 +192,10 @@ impl OutputPaths {
     /// The first of them.
     pub(super) fn check_there(&self) -> Result<(), CommandError> {
         for path in [&self.steps, &self.trace, &self.state].into_iter().flatten() {
-            if path.is_dir() || (path.exists() && !self.force) {
-                let hint = if path.is_dir() { "name a file in it" } else { "--force replaces it" };
-                return Err(CommandError::usage(format!("{} exists", path.display()), hint));
+            if path.is_dir() {
+                return Err(CommandError::usage(format!("{} exists", path.display()), "name a file in it"));
             }
+            check_free(path, self.force)?;
         }
         Ok(())
     }

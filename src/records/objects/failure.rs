@@ -5,7 +5,7 @@ use std::io;
 use super::super::error::{Problem, RecordError};
 
 /// How often a request is made at most.
-pub(super) const TRIES: usize = 4;
+pub(super) const TRIES: usize = 6;
 
 /// Why a request brought nothing.
 #[derive(Debug)]
@@ -171,9 +171,14 @@ fn of_store(error: &object_store::Error) -> Problem {
         (object_store::Error::NotSupported { .. }, _) => {
             store("the server does not answer for ranges of an object".to_owned(), "download it first", false)
         }
-        (object_store::Error::InvalidPath { .. }, _) => store(
-            "not a name of an object: empty parts and the parts . and .. are none".to_owned(),
-            "for instance s3://bucket/runs/a.parquet",
+        (object_store::Error::InvalidPath { source }, _) => store(
+            match odd_key(source) {
+                Some(key) => format!(
+                    "the key {key:?} is no name of an object: empty parts, the parts . and .. and control characters are none"
+                ),
+                None => "not a name of an object: empty parts and the parts . and .. are none".to_owned(),
+            },
+            "name objects like s3://bucket/runs/a.parquet; where one of a folder has such a key, name the others, or a folder without it",
             false,
         ),
         (_, Some(400)) if is_expired(&answer.code) => {
@@ -208,6 +213,15 @@ fn of_store(error: &object_store::Error) -> Problem {
                 )
             }
         }
+    }
+}
+
+/// The key that cannot be one.
+fn odd_key(error: &object_store::path::Error) -> Option<&str> {
+    match error {
+        object_store::path::Error::EmptySegment { path }
+        | object_store::path::Error::BadSegment { path, .. } => Some(path),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a URL names: an object, the objects of a folder, those that match a pattern.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use futures_util::TryStreamExt;
@@ -56,7 +56,9 @@ pub(in crate::records) fn find(url: &str, is_known: &dyn Fn(&str) -> bool) -> Re
         let pattern = Pattern::new(&parsed.key)
             .map_err(|detail| RecordError::file(&name, Problem::BadPattern(detail)))?;
         let (store, _) = store("")?;
-        let found = wait(pattern.search(&*store, is_known)).map_err(told)?;
+        let mut found = wait(pattern.search(&*store, is_known)).map_err(told)?;
+        // An empty object that has the name of a folder only marks it.
+        found.retain(|found| found.size > 0 || is_known(found.location.as_ref()));
         if found.is_empty() {
             return problem(Problem::NoMatch);
         }
@@ -92,7 +94,21 @@ pub(in crate::records) fn find(url: &str, is_known: &dyn Fn(&str) -> bool) -> Re
 /// All objects below a folder.
 async fn below(store: &dyn ObjectStore, folder: &Location) -> Result<Vec<ObjectMeta>, Failure> {
     let prefix = Some(folder).filter(|folder| !folder.as_ref().is_empty());
-    Ok(store.list(prefix).try_collect().await?)
+    let mut seen = HashSet::new();
+    let mut all = Vec::new();
+    let mut listed = store.list(prefix);
+    while let Some(found) = listed.try_next().await? {
+        // A server that gives one page again and again would never end.
+        if !seen.insert(found.location.clone()) {
+            return Err(Failure::Unusable(Problem::Store {
+                detail: format!("its list of objects names {} twice", found.location),
+                hint: "the server does not list like S3 does: name each object".to_owned(),
+                may_pass: false,
+            }));
+        }
+        all.push(found);
+    }
+    Ok(all)
 }
 
 /// Those below `folder` that are recordings by their names.

@@ -144,7 +144,8 @@ fn retries() -> RetryConfig {
     let backoff = BackoffConfig {
         init_backoff: Duration::from_millis(100),
         max_backoff: Duration::from_secs(5),
-        base: 2.0,
+        // A wait is drawn between the first one and so many times the one before: twice as long on the average.
+        base: 4.0,
     };
     RetryConfig { backoff, max_retries: TRIES - 1, retry_timeout: TRIED_FOR }
 }

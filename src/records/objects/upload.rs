@@ -78,7 +78,27 @@ impl Upload {
         } else {
             wait(self.put_parts(file, length))
         };
-        sent.map_err(|failure| if failure.is_taken() { exists() } else { failure.of_output() })
+        match sent {
+            // A request whose answer was lost is made again, and finds what it wrote itself.
+            Err(failure) if failure.is_taken() && length <= WHOLE && self.is_there_as(file)? => Ok(()),
+            Err(failure) if failure.is_taken() => Err(exists()),
+            sent => sent.map_err(Failure::of_output),
+        }
+    }
+
+    /// Whether the object that is there holds the bytes of a file that was sent by one request.
+    fn is_there_as(&self, file: &mut File) -> io::Result<bool> {
+        let mut sent = Vec::new();
+        file.seek(SeekFrom::Start(0))?;
+        file.read_to_end(&mut sent)?;
+        let found = wait(async {
+            let found = self.store.get(&self.location).await?;
+            if found.meta.size != sent.len() as u64 {
+                return Ok(None);
+            }
+            Ok(Some(found.bytes().await?))
+        });
+        Ok(matches!(found, Ok(Some(bytes)) if bytes == sent))
     }
 
     async fn put(&self, bytes: Vec<u8>) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use super::super::columns::{self, BadCells};
 use super::super::copies::{RunSource, refuse_copies};
 use super::super::error::{Problem, RecordError};
 use super::super::opened::{WantedFiles, open_tables};
-use super::super::schema::{FileKind, obs_parts};
+use super::super::schema::{FileKind, OnBad, obs_parts};
 use super::super::sources::InputFile;
 use super::super::table::{PartSlice, Table, describe_type};
 use super::super::twins::{Likeness, TwinColumns, refuse_twins};
@@ -57,7 +57,58 @@ pub(super) struct FileSlice {
 
 impl StepFiles {
     /// Opens `files`; those of another kind are left aside with a note.
+    ///
+    /// Under [`OnBad::Skip`] every row is decoded here once: a file whose damage shows only then would be left out when half
+    /// of it has been counted.
     pub(super) fn open(
+        files: &[InputFile],
+        options: &StepOptions,
+        skips: &mut StepSkips,
+        notes: &mut Vec<String>,
+    ) -> Result<Self, RecordError> {
+        if options.on_bad == OnBad::Error {
+            return Self::open_sound(files, options, skips, notes);
+        }
+        let mut left = files.to_vec();
+        let mut damaged: BTreeMap<&'static str, u64> = BTreeMap::new();
+        loop {
+            let (mut found_skips, mut found_notes) = (skips.clone(), notes.clone());
+            let opened = Self::open_sound(&left, options, &mut found_skips, &mut found_notes);
+            let (opened, errors) = match opened {
+                Ok(opened) => {
+                    let errors = opened.undecodable();
+                    (Some(opened), errors)
+                }
+                Err(error) => (None, vec![error]),
+            };
+            if let (Some(opened), true) = (opened, errors.is_empty()) {
+                (*skips, *notes) = (found_skips, found_notes);
+                for (class, n) in damaged {
+                    *skips.report.files.entry(class).or_default() += n;
+                }
+                return Ok(opened);
+            }
+            for error in errors {
+                let n_before = left.len();
+                left.retain(|file| file.name != error.file);
+                if !error.is_skippable() || left.len() == n_before || left.is_empty() {
+                    return Err(error);
+                }
+                *damaged.entry(error.class()).or_default() += 1;
+            }
+        }
+    }
+
+    /// What is wrong with each file that cannot be decoded. All rows are decoded, and let go.
+    fn undecodable(&self) -> Vec<RecordError> {
+        let rows = self.waves().into_iter().flat_map(|wave| self.decode(&wave));
+        let mut errors: Vec<RecordError> = rows.filter_map(Result::err).collect();
+        let mut seen = BTreeSet::new();
+        errors.retain(|error| seen.insert(error.file.clone()));
+        errors
+    }
+
+    fn open_sound(
         files: &[InputFile],
         options: &StepOptions,
         skips: &mut StepSkips,
