@@ -249,7 +249,11 @@ mod read {
         json(&[&["normalize", "stats", &of("parquet"), "--state-out", &state], &obs[..]].concat());
         let (document, _) =
             json(&[&["normalize", "verify", &of("hdf5"), "--state", &state], &obs[..]].concat());
-        assert_eq!((&document["matches"], &document["expected_count"]), (&true.into(), &51.0001.into()), "{document}");
+        assert_eq!(
+            (&document["matches"], &document["expected_count"]),
+            (&true.into(), &51.0001.into()),
+            "{document}"
+        );
     }
 
     #[test]

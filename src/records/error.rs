@@ -325,6 +325,12 @@ pub enum Problem {
     },
 }
 
+/// Whether a decoder says that it has never learned what a sound file uses.
+fn is_unknown_there(detail: &str) -> bool {
+    let detail = detail.to_ascii_lowercase();
+    ["unsupported", "not supported", "no filter"].iter().any(|words| detail.contains(words))
+}
+
 impl RecordError {
     /// A problem with a whole file.
     pub fn file(file: impl Into<String>, problem: impl Into<Problem>) -> Self {
@@ -358,6 +364,9 @@ impl RecordError {
             }
             Problem::EmptyDirectory => "name the directory that holds the recordings",
             Problem::NoMatch => "patterns know *, **, ?, [..] and {a,b}",
+            Problem::Unreadable { detail, .. } if is_unknown_there(detail) => {
+                "if the file is whole, write it again with what is read everywhere (h5repack -f GZIP=1, or Parquet with zstd); --on-bad skip leaves such files out and counts them"
+            }
             Problem::Unreadable { .. } => {
                 "the file may be truncated or of another format; --on-bad skip leaves such files out and counts them"
             }
