@@ -323,3 +323,21 @@ fn a_description_whose_files_are_lost_is_told() {
         assert!(output.status.code() == Some(3) && stderr.contains("and 0 are found"), "{verb:?}: {stderr}");
     }
 }
+
+#[test]
+fn episodes_that_are_not_there_are_told() {
+    let (_folder, root) = copy(ARM);
+    let info = root.join("meta/info.json");
+    let told = || {
+        let output = run(&["normalize", "stats", &root.to_string_lossy()]);
+        assert!(output.status.success());
+        String::from_utf8_lossy(&output.stderr).contains("it says that it has 5 episodes, its rows are of 4")
+    };
+    assert!(!told());
+    let text = std::fs::read_to_string(&info).expect("readable");
+    let mut said: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(said["total_episodes"], 4);
+    said["total_episodes"] = 5.into();
+    std::fs::write(&info, said.to_string()).expect("written");
+    assert!(told());
+}

@@ -1,5 +1,6 @@
 //! Step rows of many files, streamed in replay order.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Mutex;
 
@@ -49,6 +50,22 @@ pub struct StepRecording {
     skips: Mutex<StepSkips>,
 }
 
+/// Data sets all of whose rows are here, in other numbers of episodes than they say.
+fn episodes_said(tables: &[Table], runs: &[RunInfo]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut seen = BTreeSet::new();
+    for file in tables.iter().map(Table::file) {
+        let Some(dataset) = file.member.as_ref().map(|member| &member.dataset) else { continue };
+        let (Some(said), true) = (dataset.about.n_episodes, seen.insert(&dataset.root)) else { continue };
+        let run = runs.iter().find(|run| run.run_id == file.run && Some(run.n_rows) == dataset.n_rows);
+        if let Some(found) = run.map(|run| run.n_episodes).filter(|found| *found != said) {
+            let folder = dataset.root.display();
+            notes.push(format!("{folder}: it says that it has {said} episodes, its rows are of {found}"));
+        }
+    }
+    notes
+}
+
 impl StepRecording {
     /// Opens `files` and reads their key columns.
     ///
@@ -71,6 +88,7 @@ impl StepRecording {
         if let Some(note) = index.order_note() {
             notes.push(note);
         }
+        notes.extend(episodes_said(&files.tables, index.runs()));
         let n_rows = index.runs().iter().map(|run| run.n_rows).sum();
         Ok(Self { files, options: options.clone(), index, n_rows, notes, skips: Mutex::new(skips) })
     }
