@@ -155,3 +155,18 @@ fn damaged_logs_and_runs_that_diverged_are_errors() {
         "{stderr}"
     );
 }
+
+#[test]
+fn a_copied_run_is_no_second_one() {
+    for kind in ["monitor", "progress", "result", "tensorboard"] {
+        let place = place(kind);
+        let logs = place.path().join("logs");
+        let first =
+            std::fs::read_dir(&logs).expect("a folder").next().expect("a run").expect("readable").path();
+        copied(&first, &logs.join("backup"));
+        let output = simic(place.path(), &["check", "record", "logs", "--no-config"]);
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(3), "{kind}: {said}");
+        assert!(said.contains("backup") && said.contains("same bytes"), "{kind}: {said}");
+    }
+}

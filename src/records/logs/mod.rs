@@ -9,6 +9,7 @@ mod lines;
 mod monitor;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 pub use discovery::{LogFiles, discover_logs};
@@ -86,13 +87,22 @@ pub struct Curves {
 /// Reads the curves of `files`; those of one folder are of one run.
 ///
 /// # Errors
-/// Damaged files, and files without figures.
+/// Damaged files, files without figures, and a file with the bytes of an earlier one: its run would count twice.
 pub fn read_logs(files: &[InputFile]) -> Result<Curves, RecordError> {
     let mut all: BTreeMap<(Option<String>, String, String), Written> = BTreeMap::new();
     let mut read = Curves::default();
     let (mut overlapping, mut twice) = (BTreeSet::new(), BTreeSet::new());
+    let mut known_bytes: BTreeMap<(usize, u64), &InputFile> = BTreeMap::new();
     for file in files {
-        let (writer, log) = read_log(file)?;
+        let bytes = file.place.read_whole(&file.name)?;
+        let (writer, log) = read_log(&file.name, &bytes)?;
+        if !log.points.is_empty() {
+            let mut hasher = DefaultHasher::new();
+            bytes.hash(&mut hasher);
+            if let Some(earlier) = known_bytes.insert((bytes.len(), hasher.finish()), file) {
+                return Err(RecordError::file(&file.name, Problem::CopiedFile(earlier.name.clone())));
+            }
+        }
         read.notes.extend(log.notes);
         if let Some(step) = log.restarts_at {
             let of_run = all.iter_mut().filter(|((.., run), _)| *run == file.run);
@@ -133,17 +143,16 @@ pub fn read_logs(files: &[InputFile]) -> Result<Curves, RecordError> {
     Ok(read)
 }
 
-fn read_log(file: &InputFile) -> Result<(Writer, Log), RecordError> {
-    let bytes = file.place.read_whole(&file.name)?;
-    let name = file.name.rsplit(['/', '\\']).next().unwrap_or_default();
+fn read_log(path: &str, bytes: &[u8]) -> Result<(Writer, Log), RecordError> {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
     if name.contains(".tfevents.") {
-        Ok((Writer::Events, events::read(&file.name, &bytes)?))
-    } else if monitor::is_monitor(&bytes) {
-        Ok((Writer::Monitor, monitor::read(&file.name, &bytes)?))
+        Ok((Writer::Events, events::read(path, bytes)?))
+    } else if monitor::is_monitor(bytes) {
+        Ok((Writer::Monitor, monitor::read(path, bytes)?))
     } else if Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json")) {
-        Ok((Writer::Results, lines::read(&file.name, &bytes)?))
+        Ok((Writer::Results, lines::read(path, bytes)?))
     } else {
-        Ok((Writer::Progress, monitor::read_progress(&file.name, &bytes)?))
+        Ok((Writer::Progress, monitor::read_progress(path, bytes)?))
     }
 }
 
