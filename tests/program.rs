@@ -687,5 +687,5 @@ fn urls_are_refused_where_stores_are_not_built_in() {
     refused(&[&rows[..], &["s3://bucket/folder/"]].concat(), 3, absent);
     assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0, "no folder called s3:");
     let read = ["normalize", "stats", "x.parquet", "--state-in", "s3://bucket/state.json"];
-    refused(&read, 2, "only RUNS and outputs may lie in an object store");
+    refused(&read, 2, "only RUNS, outputs and jobs may lie in an object store");
 }

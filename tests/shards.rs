@@ -269,6 +269,15 @@ fn what_is_not_the_jobs_is_refused_by_name() {
     assert!(refused(&merge, 3).contains("part 1 holds task 0"));
     std::fs::write(part(1), &second).expect("written");
     std::fs::write(part(n + 3), &first).expect("written");
+    std::fs::write(format!("{job}/parts/notes.txt"), "").expect("written");
+    let status = simic(&["shard", "status", &job]);
+    let strays = format!("among the parts: {}, notes.txt.", n + 3);
+    assert!(
+        status.status.code() == Some(1) && text(&status.stdout).contains(&strays),
+        "{}",
+        text(&status.stdout)
+    );
+    std::fs::remove_file(format!("{job}/parts/notes.txt")).expect("removed");
     assert!(refused(&merge, 3).contains(&format!("part {} is of no task", n + 3)));
     std::fs::remove_file(part(n + 3)).expect("removed");
 
@@ -407,6 +416,64 @@ fn a_task_that_is_ended_leaves_nothing_behind() {
     drop(ended.stdin.take());
     assert_eq!(ended.wait().expect("it ends").code(), Some(143));
     assert_eq!(left(), 0);
+}
+
+/// Killed, a task cannot remove what it has begun; whoever comes next does, whatever verb it is.
+#[cfg(unix)]
+#[test]
+fn what_a_killed_task_leaves_is_no_part_and_removed_by_the_next() {
+    let (_directory, path) = folder();
+    let (runs, job, rows) = (path("runs/"), path("job"), path("rows.parquet"));
+    done(&["simulate", "transitions", "-o", &runs, "--n-runs", "1", "--n-steps", "60000"]);
+    planned(&job, "1GB", &["normalize", "replay", &runs, "-o", &rows]);
+    let names = |folder: &str| {
+        let entries = std::fs::read_dir(format!("{job}/{folder}")).expect("there");
+        entries
+            .map(|entry| entry.expect("readable").file_name().into_string().expect("text"))
+            .collect::<Vec<_>>()
+    };
+    let mut killed = Command::new(env!("CARGO_BIN_EXE_simic"));
+    killed.args(["shard", "exec", &job, "--task", "0", "--threads", "1"]).stderr(Stdio::null());
+    let mut killed = killed.spawn().expect("it starts");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while names("under-way").is_empty() && std::time::Instant::now() < until {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    killed.kill().expect("killed");
+    killed.wait().expect("it ends");
+    assert!(names("parts").is_empty(), "{:?}", names("parts"));
+    assert_eq!(names("under-way").len(), 1);
+    let stray = format!("{job}/under-way/.simic-4294967295-x.tmp");
+    for verb in
+        [&["shard", "run", &job][..], &["shard", "merge", &job], &["shard", "exec", &job, "--task", "0"]]
+    {
+        std::fs::write(&stray, "half").expect("written");
+        std::fs::write(format!("{job}/parts/0"), "").expect("written");
+        simic(verb);
+        assert!(names("under-way").is_empty(), "{verb:?}: {:?}", names("under-way"));
+    }
+    done(&["shard", "merge", &job]);
+}
+
+/// What tasks warn of is told once by who runs them all.
+#[test]
+fn what_tasks_remark_is_told_once() {
+    let (_directory, path) = folder();
+    let (runs, job) = (path("runs"), path("job"));
+    std::fs::create_dir(&runs).expect("made");
+    for run in ["a", "b", "c"] {
+        let rows = (0..30).map(|step| format!("0,{step},{},{}\n", step % 7, step % 5));
+        let text = format!("episode,step,obs_0,reward\n{}", rows.collect::<String>());
+        std::fs::write(format!("{runs}/{run}.csv"), text).expect("written");
+    }
+    let command = ["normalize", "stats", &runs, "--target", "reward", "--reward-scale", "return"];
+    let note = "returns never begin anew";
+    assert!(text(&done(&command).stderr).contains(note));
+    assert_eq!(planned(&job, "1", &command), 3);
+    let said = text(&done(&["shard", "run", &job]).stderr);
+    assert_eq!(said.matches(note).count(), 1, "{said}");
+    planned(&job, "1", &[&command[..], &["--gamma", "0.9"]].concat());
+    assert_eq!(text(&done(&["shard", "run", &job, "--quiet"]).stderr), "");
 }
 
 /// What cannot be divided is told when it is planned.

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use rayon::prelude::*;
 
 use super::asked::Asked;
 use super::task::Finds;
@@ -26,7 +25,7 @@ use crate::shards::MergeError;
   simic shard merge job -o values.svg -- --figure-kind bars
   simic shard merge job --allow-missing")]
 pub struct MergeArgs {
-    /// Folder of the job
+    /// Folder of the job, or its URL in an object store
     #[arg(value_name = "JOB")]
     pub job: PathBuf,
     /// Print what the parts that are there come to, marked as partial
@@ -42,22 +41,24 @@ pub struct MergeArgs {
 /// # Errors
 /// Parts that are not those of the job, and what the verb refuses.
 pub(super) fn run(args: &MergeArgs, parser: &Parser<'_>, context: &Context) -> Result<Outcome, CommandError> {
-    let folder = JobFolder::at(&args.job);
+    let folder = JobFolder::at(&args.job)?;
+    folder.tidy();
     let job = folder.job()?;
     check_version(&job)?;
     let arguments = [&job.arguments[..], &args.flags[..]].concat();
     check_settings(&(parser.stored)(&arguments)?, &job)?;
     let tasks = folder.tasks(&job)?;
+    let parts = folder.parts()?;
     let missing: BTreeSet<usize> =
-        tasks.par_iter().map(|task| task.id).filter(|task| !folder.part(*task).is_file()).collect();
-    if let Some(stray) = folder.strays(job.n_tasks)?.into_iter().next() {
+        tasks.iter().map(|task| task.id).filter(|task| !parts.has(*task)).collect();
+    if let Some(stray) = parts.strays(job.n_tasks).into_iter().next() {
         return Err(MergeError::Stray(stray).into());
     }
     if !missing.is_empty() && (!args.allow_missing || missing.len() == tasks.len()) {
         return Err(MergeError::Missing { missing: missing.into_iter().collect(), of: tasks.len() }.into());
     }
     let tasks = tasks.into_iter().filter(|task| !missing.contains(&task.id)).collect();
-    let finds = Finds::new(&job, &folder, tasks, missing);
+    let finds = Finds::new(&job, (&folder, parts), tasks, missing);
     if let Some(sentence) = finds.completeness().sentence() {
         context.console.warn(sentence.trim_end_matches('.'));
     }
@@ -67,7 +68,7 @@ pub(super) fn run(args: &MergeArgs, parser: &Parser<'_>, context: &Context) -> R
         let mut asked = (parser.stored)(&arguments)?;
         asked.verb.name_inputs(&job);
         let own = merged_context(&asked, context)?;
-        check_place(own.common.output.as_deref(), &job, &args.job)?;
+        check_place(own.common.output.as_deref(), &job, &folder)?;
         match asked.verb.check_view(&own).and_then(|()| asked.verb.conclude(&finds, &own)) {
             // A setting that stands there for other occasions is no mistake of this one.
             Err(CommandError::Idle { flag, reason, .. })
@@ -136,13 +137,12 @@ fn changed_settings(now: &serde_json::Value, then: &serde_json::Value) -> String
 ///
 /// # Errors
 /// As said.
-fn check_place(output: Option<&Path>, job: &JobDocument, folder: &Path) -> Result<(), CommandError> {
+fn check_place(output: Option<&Path>, job: &JobDocument, folder: &JobFolder) -> Result<(), CommandError> {
     let Some(output) = output else { return Ok(()) };
     if let Some(name) = read_at(output, job.inputs.keys().map(|name| (&name[..], Path::new(name)))) {
         return Err(is_read(&format!("--output {name}")));
     }
-    let Ok(output) = output.canonicalize() else { return Ok(()) };
-    if folder.canonicalize().is_ok_and(|folder| output.starts_with(folder)) {
+    if folder.holds(output) {
         return Err(CommandError::usage(
             format!("--output {} is a file of the job", output.display()),
             "write the result elsewhere",

@@ -55,6 +55,11 @@ impl Upload {
         Ok(upload)
     }
 
+    /// An output in the place of whatever has this name.
+    pub(super) fn over(store: &Arc<dyn ObjectStore>, location: Location, name: String) -> Self {
+        Self { store: Arc::clone(store), location, name, force: true }
+    }
+
     async fn is_there(&self) -> Result<bool, Failure> {
         match self.store.head(&self.location).await.map_err(Failure::from) {
             Ok(_) => Ok(true),
@@ -71,14 +76,25 @@ impl Upload {
     pub(in crate::records) fn send(&self, file: &mut File) -> io::Result<()> {
         file.seek(SeekFrom::Start(0))?;
         let length = file.metadata()?.len();
-        let sent = if length <= WHOLE {
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes)?;
-            wait(self.put(bytes))
-        } else {
-            wait(self.put_parts(file, length))
-        };
+        let sent = self.send_from(file, length);
         sent.map_err(|failure| if failure.is_taken() { exists() } else { failure.of_output() })
+    }
+
+    /// Sends bytes.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub(super) fn send_bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
+        self.send_from(&mut &bytes[..], bytes.len() as u64)
+    }
+
+    fn send_from(&self, source: &mut impl Read, length: u64) -> Result<(), Failure> {
+        if length > WHOLE {
+            return wait(self.put_parts(source, length));
+        }
+        let mut bytes = Vec::new();
+        source.read_to_end(&mut bytes).map_err(Failure::System)?;
+        wait(self.put(bytes))
     }
 
     async fn put(&self, bytes: Vec<u8>) -> Result<(), Failure> {
@@ -88,7 +104,7 @@ impl Upload {
         Ok(())
     }
 
-    async fn put_parts(&self, file: &mut File, length: u64) -> Result<(), Failure> {
+    async fn put_parts(&self, source: &mut impl Read, length: u64) -> Result<(), Failure> {
         let mut upload = self.store.put_multipart(&self.location).await?;
         let part_bytes = PART.max(length.div_ceil(MOST_PARTS));
         let mut sending = async || -> Result<(), Failure> {
@@ -96,7 +112,7 @@ impl Upload {
                 let mut parts = Vec::new();
                 for _ in 0..PARTS_AT_ONCE {
                     let mut bytes = Vec::new();
-                    file.take(part_bytes).read_to_end(&mut bytes).map_err(Failure::System)?;
+                    source.take(part_bytes).read_to_end(&mut bytes).map_err(Failure::System)?;
                     if bytes.is_empty() {
                         break;
                     }
