@@ -92,6 +92,11 @@ enum Verb {
 }
 
 impl Verb {
+    /// Whether it plans, computes or tells of a job whose result another verb prints.
+    fn is_about_job(&self) -> bool {
+        matches!(self, Self::Shard { command } if !matches!(command, ShardCommand::Merge(_)))
+    }
+
     /// What `--output` is to hold.
     fn output_holds(&self) -> OutputHolds {
         match self {
@@ -193,6 +198,10 @@ pub fn run_on(arguments: &[OsString]) -> u8 {
             Err(code) => return code,
         };
         let (verb, origins) = (&parsed.cli.verb, &parsed.origins);
+        // An output that the surroundings name is the result of a job, not what is said of its planning.
+        if verb.is_about_job() && origins.contains_key("output") && without.insert("output".to_owned()) {
+            continue;
+        }
         let context = Context::new(parsed.cli.common.clone(), verb.output_holds());
         match run(verb, &context) {
             // A setting that stands there for other occasions is no mistake of this one.

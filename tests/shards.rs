@@ -435,7 +435,7 @@ fn what_a_killed_task_leaves_is_no_part_and_removed_by_the_next() {
     let mut killed = Command::new(env!("CARGO_BIN_EXE_simic"));
     killed.args(["shard", "exec", &job, "--task", "0", "--threads", "1"]).stderr(Stdio::null());
     let mut killed = killed.spawn().expect("it starts");
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let until = std::time::Instant::now() + std::time::Duration::from_mins(1);
     while names("under-way").is_empty() && std::time::Instant::now() < until {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
@@ -525,6 +525,77 @@ fn settings_are_those_of_the_plan() {
     let merged = done(&["shard", "merge", &job, "--format", "json"]);
     assert_eq!(text(&merged.stdout), whole);
     assert!(text(&merged.stderr).contains("permutations, from "), "{}", text(&merged.stderr));
+}
+
+/// An output that the environment names is that of the job's result, and not of what is said on the way.
+#[test]
+fn an_output_of_the_environment_is_the_result() {
+    let (directory, path) = folder();
+    let games = std::fs::canonicalize(GAMES).expect("there").display().to_string();
+    let (job, out) = (path("job"), path("out.json"));
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_simic"));
+        let output = command.args(arguments).current_dir(directory.path()).env("SIMIC_OUTPUT", &out).output();
+        let output = output.expect("it runs");
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let command = ["analyze", "shapley", games.as_str()];
+    for line in [
+        &[&["shard", "plan", job.as_str(), "--"][..], &command].concat()[..],
+        &["shard", "status", &job],
+        &["shard", "run", &job],
+        &["shard", "status", &job],
+    ] {
+        let (code, stdout, stderr) = run(line);
+        assert!(code.is_some_and(|code| code < 2), "{line:?}: {stderr}");
+        assert!(line[1] == "run" || !stdout.is_empty(), "{line:?}");
+        assert!(!Path::new(&out).exists(), "{line:?}");
+    }
+    assert_eq!(run(&["shard", "merge", &job]).0, Some(0));
+    let merged = std::fs::read_to_string(&out).expect("written");
+    assert_eq!(merged, text(&done(&[&command[..], &["--format", "json"]].concat()).stdout));
+    // Typed, it is where the plan goes.
+    let plan = path("plan.csv");
+    let typed = [&["shard", "plan", &job, "--force", "-o", &plan, "--"][..], &command].concat();
+    assert_eq!(run(&typed).0, Some(2), "the result is there");
+    std::fs::remove_file(&out).expect("removed");
+    assert_eq!(run(&typed).0, Some(0));
+    assert!(std::fs::read_to_string(&plan).expect("written").starts_with("verb,"));
+}
+
+/// What no task is needed to know is told when a job is planned.
+#[test]
+fn what_the_recording_cannot_give_is_refused_before_any_task() {
+    let (_directory, path) = folder();
+    let (runs, walks, job) = (path("runs/"), path("walks/"), path("job"));
+    games(&runs, "3");
+    steps(&walks, "2");
+    for (command, reason) in [
+        (
+            format!("analyze shapley {GAMES} --value val_accuracy --value val_loss -o {runs}x.svg"),
+            "2 results",
+        ),
+        (
+            format!("analyze interactions {GAMES} --value val_accuracy --value val_loss -o {runs}x.svg"),
+            "2 results",
+        ),
+        (format!("analyze shapley {runs} --test sign-flip"), "3 units finds nothing"),
+        (format!("analyze ablation {runs} --simultaneous --cluster run"), "3 units says nothing"),
+        (format!("normalize stats {walks} --state-out {walks}s.json"), "2 states, one file"),
+        (format!("normalize replay {walks} --state-out {walks}s.json"), "2 states, one file"),
+    ] {
+        let whole = refused(&words(&command), 2);
+        let planned = refused(&[&["shard", "plan", &job, "--"][..], &words(&command)].concat(), 2);
+        assert_eq!(planned, whole, "{command}");
+        assert!(planned.contains(reason) && !Path::new(&job).exists(), "{command}: {planned}");
+    }
+    for command in [
+        format!("analyze shapley {runs} --test sign-flip --cluster game"),
+        format!("analyze shapley {runs} --test sign-flip --confidence 0.7"),
+        format!("normalize stats {walks} --state-out {walks}s.json --carry-over"),
+    ] {
+        planned(&job, "1", &words(&command));
+    }
 }
 
 /// Common flags stand with the command that they are of; those of simic.toml are no others when parts are merged.

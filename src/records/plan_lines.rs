@@ -41,7 +41,8 @@ pub(super) fn line_of<E>(
         let Some(whole) = whole_lines(&bytes, range.start == low.at) else { break };
         let lines = &bytes[whole.clone()];
         let first = lines.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let n_found = lines.iter().filter(|byte| **byte == b'\n').count();
+        // What follows the last end is no line.
+        let n_found = lines.split(|byte| *byte == b'\n').count() - 1;
         let Ok(Numbered { id }) = serde_json::from_slice(first) else { return Ok(None) };
         if wanted < id {
             high = Mark { line: id, at: range.start + whole.start as u64 };

@@ -200,6 +200,17 @@ impl OutputPaths {
         }
     }
 
+    /// Refuses a state of several runs that do not go on from each other.
+    ///
+    /// # Errors
+    /// As said.
+    pub(super) fn check_runs(&self, n_runs: usize, rule: &RuleAnalysis) -> Result<(), CommandError> {
+        match &self.state {
+            Some(path) if n_runs > 1 && !rule.carry_over => Err(several_states(path, n_runs)),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses outputs that are there.
     ///
     /// # Errors
@@ -299,11 +310,15 @@ fn only_state<'a>(
     match runs {
         [only] => Ok(only),
         [.., last] if analysis.carry_over => Ok(last),
-        runs => Err(CommandError::usage(
-            format!("--state-out {}: {} states, one file", path.display(), runs.len()),
-            "name one run, or carry the statistics over with --carry-over",
-        )),
+        runs => Err(several_states(path, runs.len())),
     }
+}
+
+fn several_states(path: &Path, n_states: usize) -> CommandError {
+    CommandError::usage(
+        format!("--state-out {}: {n_states} states, one file", path.display()),
+        "name one run, or carry the statistics over with --carry-over",
+    )
 }
 
 /// Fingerprint of a stored state's bytes; `None` where it cannot be read, which is told when it is.

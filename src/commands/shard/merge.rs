@@ -11,6 +11,7 @@ use super::{Parser, VERSION};
 use crate::commands::common::ColorArg;
 use crate::commands::{CommandError, CommonArgs, Context, Outcome, is_read, read_at};
 use crate::records::JobFolder;
+use crate::report::Format;
 use crate::results::{JobDocument, settings_hash};
 use crate::shards::MergeError;
 
@@ -59,15 +60,16 @@ pub(super) fn run(args: &MergeArgs, parser: &Parser<'_>, context: &Context) -> R
     }
     let tasks = tasks.into_iter().filter(|task| !missing.contains(&task.id)).collect();
     let finds = Finds::new(&job, (&folder, parts), tasks, missing);
-    if let Some(sentence) = finds.completeness().sentence() {
-        context.console.warn(sentence.trim_end_matches('.'));
-    }
+    let mut partial = finds.completeness().sentence();
     let mut without: BTreeSet<&str> = BTreeSet::new();
     loop {
         let arguments = [&kept(&job.arguments, &without)[..], &args.flags[..]].concat();
         let mut asked = (parser.stored)(&arguments)?;
         asked.verb.name_inputs(&job);
         let own = merged_context(&asked, context)?;
+        if let Some(sentence) = partial.take() {
+            context.console.warn(&format!("{}{}", sentence.trim_end_matches('.'), unmarked(&own)));
+        }
         check_place(own.common.output.as_deref(), &job, &folder)?;
         match asked.verb.check_view(&own).and_then(|()| asked.verb.conclude(&finds, &own)) {
             // A setting that stands there for other occasions is no mistake of this one.
@@ -78,6 +80,17 @@ pub(super) fn run(args: &MergeArgs, parser: &Parser<'_>, context: &Context) -> R
                 without.insert(flag);
             }
             outcome => return outcome,
+        }
+    }
+}
+
+/// What there is to add where a result itself does not say that it is partial.
+fn unmarked(context: &Context) -> String {
+    match context.format() {
+        _ if context.is_drawn() => "; the picture does not say so".to_owned(),
+        Format::Table | Format::Markdown | Format::Json => String::new(),
+        format @ (Format::Ndjson | Format::Csv | Format::Parquet | Format::Arrow) => {
+            format!("; {} has no conclusion, and does not say so", format.name())
         }
     }
 }

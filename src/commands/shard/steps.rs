@@ -240,6 +240,7 @@ pub(super) fn replayable(
 ) -> Result<Divisible, CommandError> {
     let rule = args.analysis(context)?.rule;
     let found = divisible(&rule, files, context)?;
+    replay::check_runs(args, context, found.order.len())?;
     if beside(args, context).is_empty() || found.how.is_whole {
         return Ok(found);
     }
