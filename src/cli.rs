@@ -92,6 +92,11 @@ enum Verb {
 }
 
 impl Verb {
+    /// Whether it plans, computes or tells of a job whose result another verb prints.
+    fn is_about_job(&self) -> bool {
+        matches!(self, Self::Shard { command } if !matches!(command, ShardCommand::Merge(_)))
+    }
+
     /// What `--output` is to hold.
     fn output_holds(&self) -> OutputHolds {
         match self {
@@ -193,6 +198,10 @@ pub fn run_on(arguments: &[OsString]) -> u8 {
             Err(code) => return code,
         };
         let (verb, origins) = (&parsed.cli.verb, &parsed.origins);
+        // An output that the surroundings name is the result of a job, not what is said of its planning.
+        if verb.is_about_job() && origins.contains_key("output") && without.insert("output".to_owned()) {
+            continue;
+        }
         let context = Context::new(parsed.cli.common.clone(), verb.output_holds());
         match run(verb, &context) {
             // A setting that stands there for other occasions is no mistake of this one.
@@ -314,6 +323,9 @@ fn add_variables(matches: &ArgMatches, origins: &mut Origins) {
 /// Flags that name outputs, which may lie in an object store.
 const WRITTEN: [&str; 5] = ["output", "figure", "trace", "state_out", "lerobot_stats_out"];
 
+/// Arguments that name a folder which may lie in an object store.
+const JOBS: [&str; 1] = ["job"];
+
 /// Refuses addresses of object stores where only files are read, and those that hold a password; what is said holds none.
 fn refuse_urls(command: &Command, matches: &ArgMatches) -> Result<(), u8> {
     for argument in command.get_arguments() {
@@ -321,7 +333,7 @@ fn refuse_urls(command: &Command, matches: &ArgMatches) -> Result<(), u8> {
         let values = matches.try_get_raw(id).ok().flatten().into_iter().flatten();
         for url in values.filter_map(|value| value.to_str()).filter(|value| records::is_url(value)) {
             let is_path = argument.get_value_parser().type_id() == TypeId::of::<PathBuf>();
-            let is_written = WRITTEN.contains(&id);
+            let is_written = WRITTEN.contains(&id) || JOBS.contains(&id);
             let (problem, hint) = if records::has_user(url) {
                 (
                     "a URL with a user or a password in it",
@@ -330,7 +342,7 @@ fn refuse_urls(command: &Command, matches: &ArgMatches) -> Result<(), u8> {
             } else if is_path && is_written && url.to_ascii_lowercase().starts_with("http") {
                 ("https:// is only read", "write to a file, or to s3://, gs:// or az://")
             } else if is_path && !is_written {
-                ("only RUNS and outputs may lie in an object store", "download it first")
+                ("only RUNS, outputs and jobs may lie in an object store", "download it first")
             } else {
                 continue;
             };

@@ -1,7 +1,7 @@
 //! `simic.toml`: the nearest one upward gives settings that neither flags nor the environment gave.
 //!
-//! A setting is a flag's long name. At the top level stand common flags; `[analyze.shapley]` and the like hold
-//! the flags of one command. Values go through the flag's own parser, so that a file can say nothing a flag
+//! A setting is a flag's long name. At the top level stand common flags, and flags for every command that has them;
+//! `[analyze.shapley]` and the like hold the flags of one command. Values go through the flag's own parser, so that a file can say nothing a flag
 //! could not.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,7 +166,9 @@ pub(crate) fn extra_arguments(
                 }
                 continue;
             }
-            if without.contains(key) {
+            // At the top level a flag is one of every command that has it.
+            let is_of_others = depth == 0 && !has_flag(command, root, key) && is_flag_of_any(root, key);
+            if without.contains(key) || is_of_others {
                 continue;
             }
             let arguments = setting(&[command, root], matches, key, value);
@@ -235,6 +237,18 @@ fn column_mappings(value: &Value, matches: &ArgMatches, extra: &mut Vec<OsString
         extra.push("--column".into());
         extra.push(format!("{field}={}", column.as_str().unwrap_or_default()).into());
     }
+}
+
+fn has_flag(command: &Command, root: &Command, key: &str) -> bool {
+    [command, root]
+        .into_iter()
+        .flat_map(Command::get_arguments)
+        .any(|argument| argument.get_long() == Some(key))
+}
+
+/// Whether some command has such a flag.
+fn is_flag_of_any(command: &Command, key: &str) -> bool {
+    command.get_subcommands().any(|inner| has_flag(inner, inner, key) || is_flag_of_any(inner, key))
 }
 
 fn is_given(matches: &ArgMatches, id: &str) -> bool {

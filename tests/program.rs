@@ -687,5 +687,33 @@ fn urls_are_refused_where_stores_are_not_built_in() {
     refused(&[&rows[..], &["s3://bucket/folder/"]].concat(), 3, absent);
     assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0, "no folder called s3:");
     let read = ["normalize", "stats", "x.parquet", "--state-in", "s3://bucket/state.json"];
-    refused(&read, 2, "only RUNS and outputs may lie in an object store");
+    refused(&read, 2, "only RUNS, outputs and jobs may lie in an object store");
+}
+
+/// A flag of some commands at the top level of simic.toml is theirs, and nobody else's; one of none is an error.
+#[test]
+fn a_commands_flag_at_the_top_level_is_no_error_of_other_commands() {
+    let (directory, path) = super::normalizers::folder();
+    let games =
+        std::fs::canonicalize("fixtures/simulated/campaign.parquet").expect("there").display().to_string();
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_simic"));
+        command.args(arguments).current_dir(directory.path()).output().expect("it runs")
+    };
+    std::fs::write(path("simic.toml"), "confidence = 0.8\n").expect("written");
+    for command in [&["inspect", games.as_str()][..], &["devices"]] {
+        let output = run(command);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let shapley = ["analyze", "shapley", games.as_str(), "--format", "json"];
+    let planned = [&["shard", "plan", "job", "--"][..], &shapley].concat();
+    assert!(String::from_utf8_lossy(&run(&shapley).stdout).contains("\"confidence\":0.8"));
+    assert_eq!(run(&planned).status.code(), Some(0));
+    assert!(std::fs::read_to_string(path("job/job.json")).expect("a job").contains("\"confidence\": 0.8"));
+    std::fs::write(path("simic.toml"), "confidnece = 0.8\n").expect("written");
+    for command in [&["inspect", games.as_str()][..], &shapley] {
+        let output = run(command);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("confidnece: no such setting"));
+    }
 }

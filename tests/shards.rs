@@ -269,6 +269,15 @@ fn what_is_not_the_jobs_is_refused_by_name() {
     assert!(refused(&merge, 3).contains("part 1 holds task 0"));
     std::fs::write(part(1), &second).expect("written");
     std::fs::write(part(n + 3), &first).expect("written");
+    std::fs::write(format!("{job}/parts/notes.txt"), "").expect("written");
+    let status = simic(&["shard", "status", &job]);
+    let strays = format!("among the parts: {}, notes.txt.", n + 3);
+    assert!(
+        status.status.code() == Some(1) && text(&status.stdout).contains(&strays),
+        "{}",
+        text(&status.stdout)
+    );
+    std::fs::remove_file(format!("{job}/parts/notes.txt")).expect("removed");
     assert!(refused(&merge, 3).contains(&format!("part {} is of no task", n + 3)));
     std::fs::remove_file(part(n + 3)).expect("removed");
 
@@ -409,6 +418,64 @@ fn a_task_that_is_ended_leaves_nothing_behind() {
     assert_eq!(left(), 0);
 }
 
+/// Killed, a task cannot remove what it has begun; whoever comes next does, whatever verb it is.
+#[cfg(unix)]
+#[test]
+fn what_a_killed_task_leaves_is_no_part_and_removed_by_the_next() {
+    let (_directory, path) = folder();
+    let (runs, job, rows) = (path("runs/"), path("job"), path("rows.parquet"));
+    done(&["simulate", "transitions", "-o", &runs, "--n-runs", "1", "--n-steps", "60000"]);
+    planned(&job, "1GB", &["normalize", "replay", &runs, "-o", &rows]);
+    let names = |folder: &str| {
+        let entries = std::fs::read_dir(format!("{job}/{folder}")).expect("there");
+        entries
+            .map(|entry| entry.expect("readable").file_name().into_string().expect("text"))
+            .collect::<Vec<_>>()
+    };
+    let mut killed = Command::new(env!("CARGO_BIN_EXE_simic"));
+    killed.args(["shard", "exec", &job, "--task", "0", "--threads", "1"]).stderr(Stdio::null());
+    let mut killed = killed.spawn().expect("it starts");
+    let until = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    while names("under-way").is_empty() && std::time::Instant::now() < until {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    killed.kill().expect("killed");
+    killed.wait().expect("it ends");
+    assert!(names("parts").is_empty(), "{:?}", names("parts"));
+    assert_eq!(names("under-way").len(), 1);
+    let stray = format!("{job}/under-way/.simic-4294967295-x.tmp");
+    for verb in
+        [&["shard", "run", &job][..], &["shard", "merge", &job], &["shard", "exec", &job, "--task", "0"]]
+    {
+        std::fs::write(&stray, "half").expect("written");
+        std::fs::write(format!("{job}/parts/0"), "").expect("written");
+        simic(verb);
+        assert!(names("under-way").is_empty(), "{verb:?}: {:?}", names("under-way"));
+    }
+    done(&["shard", "merge", &job]);
+}
+
+/// What tasks warn of is told once by who runs them all.
+#[test]
+fn what_tasks_remark_is_told_once() {
+    let (_directory, path) = folder();
+    let (runs, job) = (path("runs"), path("job"));
+    std::fs::create_dir(&runs).expect("made");
+    for run in ["a", "b", "c"] {
+        let rows = (0..30).map(|step| format!("0,{step},{},{}\n", step % 7, step % 5));
+        let text = format!("episode,step,obs_0,reward\n{}", rows.collect::<String>());
+        std::fs::write(format!("{runs}/{run}.csv"), text).expect("written");
+    }
+    let command = ["normalize", "stats", &runs, "--target", "reward", "--reward-scale", "return"];
+    let note = "returns never begin anew";
+    assert!(text(&done(&command).stderr).contains(note));
+    assert_eq!(planned(&job, "1", &command), 3);
+    let said = text(&done(&["shard", "run", &job]).stderr);
+    assert_eq!(said.matches(note).count(), 1, "{said}");
+    planned(&job, "1", &[&command[..], &["--gamma", "0.9"]].concat());
+    assert_eq!(text(&done(&["shard", "run", &job, "--quiet"]).stderr), "");
+}
+
 /// What cannot be divided is told when it is planned.
 #[test]
 fn commands_that_cannot_be_divided_are_refused() {
@@ -458,6 +525,77 @@ fn settings_are_those_of_the_plan() {
     let merged = done(&["shard", "merge", &job, "--format", "json"]);
     assert_eq!(text(&merged.stdout), whole);
     assert!(text(&merged.stderr).contains("permutations, from "), "{}", text(&merged.stderr));
+}
+
+/// An output that the environment names is that of the job's result, and not of what is said on the way.
+#[test]
+fn an_output_of_the_environment_is_the_result() {
+    let (directory, path) = folder();
+    let games = std::fs::canonicalize(GAMES).expect("there").display().to_string();
+    let (job, out) = (path("job"), path("out.json"));
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_simic"));
+        let output = command.args(arguments).current_dir(directory.path()).env("SIMIC_OUTPUT", &out).output();
+        let output = output.expect("it runs");
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let command = ["analyze", "shapley", games.as_str()];
+    for line in [
+        &[&["shard", "plan", job.as_str(), "--"][..], &command].concat()[..],
+        &["shard", "status", &job],
+        &["shard", "run", &job],
+        &["shard", "status", &job],
+    ] {
+        let (code, stdout, stderr) = run(line);
+        assert!(code.is_some_and(|code| code < 2), "{line:?}: {stderr}");
+        assert!(line[1] == "run" || !stdout.is_empty(), "{line:?}");
+        assert!(!Path::new(&out).exists(), "{line:?}");
+    }
+    assert_eq!(run(&["shard", "merge", &job]).0, Some(0));
+    let merged = std::fs::read_to_string(&out).expect("written");
+    assert_eq!(merged, text(&done(&[&command[..], &["--format", "json"]].concat()).stdout));
+    // Typed, it is where the plan goes.
+    let plan = path("plan.csv");
+    let typed = [&["shard", "plan", &job, "--force", "-o", &plan, "--"][..], &command].concat();
+    assert_eq!(run(&typed).0, Some(2), "the result is there");
+    std::fs::remove_file(&out).expect("removed");
+    assert_eq!(run(&typed).0, Some(0));
+    assert!(std::fs::read_to_string(&plan).expect("written").starts_with("verb,"));
+}
+
+/// What no task is needed to know is told when a job is planned.
+#[test]
+fn what_the_recording_cannot_give_is_refused_before_any_task() {
+    let (_directory, path) = folder();
+    let (runs, walks, job) = (path("runs/"), path("walks/"), path("job"));
+    games(&runs, "3");
+    steps(&walks, "2");
+    for (command, reason) in [
+        (
+            format!("analyze shapley {GAMES} --value val_accuracy --value val_loss -o {runs}x.svg"),
+            "2 results",
+        ),
+        (
+            format!("analyze interactions {GAMES} --value val_accuracy --value val_loss -o {runs}x.svg"),
+            "2 results",
+        ),
+        (format!("analyze shapley {runs} --test sign-flip"), "3 units finds nothing"),
+        (format!("analyze ablation {runs} --simultaneous --cluster run"), "3 units says nothing"),
+        (format!("normalize stats {walks} --state-out {walks}s.json"), "2 states, one file"),
+        (format!("normalize replay {walks} --state-out {walks}s.json"), "2 states, one file"),
+    ] {
+        let whole = refused(&words(&command), 2);
+        let planned = refused(&[&["shard", "plan", &job, "--"][..], &words(&command)].concat(), 2);
+        assert_eq!(planned, whole, "{command}");
+        assert!(planned.contains(reason) && !Path::new(&job).exists(), "{command}: {planned}");
+    }
+    for command in [
+        format!("analyze shapley {runs} --test sign-flip --cluster game"),
+        format!("analyze shapley {runs} --test sign-flip --confidence 0.7"),
+        format!("normalize stats {walks} --state-out {walks}s.json --carry-over"),
+    ] {
+        planned(&job, "1", &words(&command));
+    }
 }
 
 /// Common flags stand with the command that they are of; those of simic.toml are no others when parts are merged.

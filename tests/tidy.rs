@@ -57,6 +57,7 @@ const IMPORTS: [(&str, &[&str]); 15] = [
 const OBJECTS: &[&str] = &[
     "records/objects/credentials.rs",
     "records/objects/failure.rs",
+    "records/objects/folder.rs",
     "records/objects/listing.rs",
     "records/objects/object.rs",
     "records/objects/stores.rs",

@@ -1,7 +1,7 @@
 """The tasks of a sharded job on anything that has ``submit() -> Future``.
 
-``simic shard plan`` divides a command into the tasks of a job, which is a folder. Here its tasks are handed out; results go
-through that folder, which every worker has to see, and never through the executor. ``simic shard merge`` then prints what one
+``simic shard plan`` divides a command into the tasks of a job, which is a folder or lies in an object store (``s3://bucket/job``).
+Here its tasks are handed out; results go through that place, which every worker has to reach, and never through the executor. ``simic shard merge`` then prints what one
 machine would have printed::
 
     simic.run(["shard", "plan", "job", "--", "analyze", "shapley", "runs/"])
@@ -61,12 +61,23 @@ class Progress:
         return f"{self.done:,} of {self.tasks:,} tasks, {self.in_flight:,} in flight{again}, {self.elapsed_seconds:.0f} s"
 
 
+def is_url(job: str) -> bool:
+    """Whether a job lies in an object store."""
+    return "://" in job and not job.startswith((os.curdir + "/", "/"))
+
+
 def attempt(
-    job: str, task: int, number: int = 0, delay_seconds: float = 0.0, threads: int | None = None
+    job: str,
+    task: int,
+    number: int = 0,
+    delay_seconds: float = 0.0,
+    threads: int | None = None,
+    directory: str = "",
 ) -> Attempt:
     """Runs ``simic shard exec`` for one task, in the process that calls this.
 
     ``number`` is how often it was tried before; it also tells calls apart for executors that remember results (Dask).
+    ``directory`` is the folder that paths of the job are meant in; it is used where there is such a folder.
     """
     time.sleep(delay_seconds)
     command = [find_bin(), "shard", "exec", job, "--task", str(task), "--quiet", "--no-config"]
@@ -74,9 +85,6 @@ def attempt(
         command.append(f"--threads={threads}")
     # What set flags when the job was planned stands in the job; what is set here is not meant.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SIMIC_")}
-    # Paths of the job are meant in the folder that it was planned in.
-    with open(os.path.join(job, "job.json"), encoding="utf-8") as file:
-        folder = json.load(file)["directory"]
     # The program ends when its standard input does: with this process, however that dies.
     command.append("--until-stdin-ends")
     its, ours = os.pipe()
@@ -88,7 +96,7 @@ def attempt(
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 env=environment,
-                cwd=folder if os.path.isdir(folder) else None,
+                cwd=directory if os.path.isdir(directory) else None,
             )
         finally:
             os.close(its)
@@ -116,6 +124,8 @@ def submit(
 ) -> Progress:
     """Runs the tasks of a job on an executor and returns when all are done.
 
+    ``job`` is a folder that every worker sees, or its URL in an object store, whose keys every worker has to have.
+
     ``executor`` is anything whose ``submit(function, *arguments)`` gives a future with ``add_done_callback`` and ``result``:
     ``concurrent.futures``, a Dask client, executorlib, ``simic.ray.RayExecutor``. Not more than ``max_in_flight`` tasks are
     handed out at a time, each on ``threads`` threads (None: all cores of its machine). A task that ends with exit code 75 is
@@ -129,9 +139,12 @@ def submit(
         raise ValueError("max_in_flight is at least 1, max_retries and retry_delay_seconds are at least 0")
     if not callable(getattr(executor, "submit", None)):
         raise TypeError(f"{type(executor).__name__} has no submit(function, *arguments)")
-    path = os.path.abspath(job)
+    path = os.fspath(job)
+    path = path if is_url(path) else os.path.abspath(path)
     status = json.loads(run(["shard", "status", path, "--format=json", "--no-config"]).stdout)
     state = Progress(tasks=status["n_tasks"], done=status["n_done"])
+    # Paths of the job are meant in the folder that it was planned in.
+    folder = status["directory"]
     waiting = deque((part["task"], 0) for part in status["missing"])
     ended: SimpleQueue[Any] = SimpleQueue()
     failure: BaseException | None = None
@@ -143,7 +156,7 @@ def submit(
                 while waiting and failure is None and len(flying) < max_in_flight:
                     task, number = waiting.popleft()
                     delay = min(retry_delay_seconds * 2 ** (number - 1), LONGEST_DELAY) if number else 0.0
-                    future = executor.submit(attempt, path, task, number, delay, threads)
+                    future = executor.submit(attempt, path, task, number, delay, threads, folder)
                     flying.add(future)
                     future.add_done_callback(ended.put)
                 state.in_flight, state.elapsed_seconds = len(flying), time.monotonic() - started

@@ -1,6 +1,6 @@
 """A sharded job on Ray: ``python -m simic.ray JOB [--address auto]``.
 
-Every node has to see the job's folder and the recordings. Where a node has no ``simic``, ``--wheel simic-….whl`` sends it along.
+Every node has to see the job's folder and the recordings; JOB may be a URL (``s3://bucket/jobs/a``), whose keys every node needs. Where a node has no ``simic``, ``--wheel simic-….whl`` sends it along.
 A worker or node that dies costs the tasks it held, which Ray gives to others; their parts are written whole or not at all.
 """
 
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parses the command line, runs the job, says how it went; gives the exit code."""
     summary = (__doc__ or "").strip().splitlines()[0]
     parser = argparse.ArgumentParser(prog="python -m simic.ray", description=summary)
-    parser.add_argument("job", help="folder that simic shard plan wrote, seen by every node")
+    parser.add_argument("job", help="what simic shard plan wrote: a folder that every node sees, or a URL")
     parser.add_argument("--address", help="Ray cluster [default: $RAY_ADDRESS, else one of this machine]")
     parser.add_argument("--cpus", type=float, default=1, help="CPUs of one task [default: 1]")
     parser.add_argument("--memory", type=float, help="bytes of one task")

@@ -144,6 +144,18 @@ impl FigureArgs {
         check_free(path, context.common.force)
     }
 
+    /// Refuses a picture of so many results: it shows one.
+    ///
+    /// # Errors
+    /// Several, where a picture is asked for.
+    pub(super) fn check_number(&self, n_results: usize, context: &Context) -> Result<(), CommandError> {
+        if n_results < 2 || (self.figure.is_none() && !context.is_drawn()) {
+            return Ok(());
+        }
+        let error = NoSuchFigure::Several(n_results);
+        Err(CommandError::usage(error.to_string(), error.hint()))
+    }
+
     /// Writes the picture that `figure` makes of a result, where one is asked for; tells whether it is the result.
     ///
     /// # Errors

@@ -198,7 +198,12 @@ pub(super) fn fingerprint(path: &Path, n_bytes: u64) -> std::io::Result<String> 
         file.seek(SeekFrom::Start(length.saturating_sub(n_bytes).max(n_bytes)))?;
         file.read_to_end(&mut bytes)?;
     }
-    Ok(format!("{length}-{:016x}", fnv1a(bytes)))
+    Ok(fingerprint_of_ends(length, &bytes))
+}
+
+/// Length of a file, and a hash of its beginning and end.
+pub(super) fn fingerprint_of_ends(length: u64, ends: &[u8]) -> String {
+    format!("{length}-{:016x}", fnv1a(ends.iter().copied()))
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
-//! The folder of a job: its document, its plan, its parts.
+//! What a job holds, wherever it lies: its document, its plan, its parts.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -10,19 +9,13 @@ use rayon::prelude::*;
 use super::baselines::fingerprint;
 use super::error::{Problem, RecordError};
 use super::job_files::{JOB, PLAN};
+use super::job_place::{FINGERPRINT_BYTES, Got, JobPlace, Names, Wanted};
 use super::objects::Object;
-use super::output::AtomicFile;
+use super::plan_lines::line_of;
 use super::store_url::is_url;
 use crate::results::{JOB_SCHEMA, JobDocument, TaskRow, fnv1a};
 
-/// Bytes at a file's beginning and end that its fingerprint is made of: a job may have a hundred thousand files, of which the
-/// end of most tells where everything in them lies.
-const FINGERPRINT_BYTES: u64 = 64 << 10;
-
 const PARTS: &str = "parts";
-/// Where parts are written before they are moved into place: a folder of a hundred thousand parts need not be searched for
-/// what killed tasks have left.
-const UNDER_WAY: &str = "under-way";
 
 /// What is wrong with a job's folder.
 #[derive(Debug, thiserror::Error)]
@@ -30,30 +23,32 @@ const UNDER_WAY: &str = "under-way";
 pub struct JobError {
     place: String,
     problem: String,
-    hint: &'static str,
+    hint: String,
     /// Whether another try may do.
     may_pass: bool,
 }
 
 impl JobError {
-    fn of_store(place: &Path, error: &RecordError) -> Self {
-        let may_pass = matches!(error.problem, Problem::Store { may_pass: true, .. });
-        let (place, problem) = (place.display().to_string(), error.problem.to_string());
-        Self { place, problem, hint: "is it still there, and may these keys read it?", may_pass }
+    /// What was wrong at its place; a store says itself what to do.
+    fn of(error: RecordError, hint: &str) -> Self {
+        let (hint, may_pass) = match &error.problem {
+            Problem::Store { hint, may_pass, .. } => (hint.as_str(), *may_pass),
+            Problem::Io(error) => (hint, may_pass(error)),
+            // Another task may have written it meanwhile.
+            Problem::ChangedWhileRead => (hint, true),
+            _ => (hint, false),
+        };
+        Self { problem: error.problem.to_string(), hint: hint.to_owned(), may_pass, place: error.file }
     }
 
-    fn io(place: &Path, error: &io::Error, hint: &'static str) -> Self {
-        let (place, problem) = (place.display().to_string(), error.to_string());
-        Self { place, problem, hint, may_pass: may_pass(error) }
-    }
-
-    fn wrong(place: &Path, problem: impl Into<String>, hint: &'static str) -> Self {
-        Self { place: place.display().to_string(), problem: problem.into(), hint, may_pass: false }
+    fn wrong(place: &Path, problem: impl Into<String>, hint: &str) -> Self {
+        let (place, problem) = (place.display().to_string(), problem.into());
+        Self { place, problem, hint: hint.to_owned(), may_pass: false }
     }
 
     /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        self.hint
+    pub fn hint(&self) -> &str {
+        &self.hint
     }
 
     /// Whether another try may do.
@@ -85,17 +80,54 @@ pub fn may_pass(error: &io::Error) -> bool {
 
 const NO_JOB: &str = "simic shard plan JOB -- VERB RUNS makes one";
 const PLAN_ANEW: &str = "plan the job anew: simic shard plan --force";
+const EXEC_ANEW: &str = "simic shard exec makes it anew";
 
-/// The folder of a job.
+/// A job with its parts: a folder of a file system, or one of an object store.
 #[derive(Debug, Clone)]
 pub struct JobFolder {
     root: PathBuf,
+    place: JobPlace,
+}
+
+/// A part with the fingerprints of the files beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartFiles {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Fingerprints by what the files hold; `None` where there is no such file.
+    pub beside: BTreeMap<String, Option<String>>,
+}
+
+/// Names among the parts of a job as they stood when they were listed.
+#[derive(Debug, Clone)]
+pub struct PartList(Names);
+
+impl PartList {
+    /// Whether a task has a part, sound or not.
+    pub fn has(&self, task: usize) -> bool {
+        self.0.contains_key(&task.to_string())
+    }
+
+    /// Names that are those of no task of so many, those of files beside parts left out.
+    pub fn strays(&self, n_tasks: usize) -> Vec<String> {
+        let number = |name: &str| name.split('.').next().and_then(|number| number.parse::<usize>().ok());
+        let is_stray = |name: &&String| number(name).is_none_or(|number| number >= n_tasks);
+        self.0.keys().filter(is_stray).cloned().collect()
+    }
+
+    fn n_bytes(&self, name: &str) -> u64 {
+        name.rsplit('/').next().and_then(|name| self.0.get(name)).copied().unwrap_or(0)
+    }
 }
 
 impl JobFolder {
     /// The folder at `root`, whatever is there.
-    pub fn at(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+    ///
+    /// # Errors
+    /// A URL of no folder in a store, or a store without keys.
+    pub fn at(root: &Path) -> Result<Self, JobError> {
+        let place = JobPlace::at(root).map_err(|error| JobError::of(error, NO_JOB))?;
+        Ok(Self { root: root.to_owned(), place })
     }
 
     /// Where it is.
@@ -103,9 +135,21 @@ impl JobFolder {
         &self.root
     }
 
+    /// Whether a path or URL lies in it.
+    pub fn holds(&self, path: &Path) -> bool {
+        match (&self.place, path.canonicalize(), self.root.canonicalize()) {
+            (JobPlace::Folder(_), Ok(path), Ok(root)) => path.starts_with(root),
+            (JobPlace::Folder(_), ..) => false,
+            (JobPlace::Store(_), ..) => path.starts_with(&self.root),
+        }
+    }
+
     /// Whether a job is there.
-    pub fn has_job(&self) -> bool {
-        self.root.join(JOB).exists()
+    ///
+    /// # Errors
+    /// A store that does not say.
+    pub fn has_job(&self) -> Result<bool, JobError> {
+        Ok(self.place.fingerprint(JOB).map_err(|error| JobError::of(error, NO_JOB))?.is_some())
     }
 
     /// Writes a job: its plan first, so that a job is whole where there is one.
@@ -113,14 +157,13 @@ impl JobFolder {
     /// # Errors
     /// A folder or a file that cannot be written.
     pub fn write(&self, job: &JobDocument, plan: &[u8]) -> Result<(), JobError> {
-        let hint = "name a folder that can be written to";
-        let failed = |error: io::Error| JobError::io(&self.root, &error, hint);
-        std::fs::create_dir_all(self.root.join(PARTS)).map_err(failed)?;
-        std::fs::create_dir_all(self.root.join(UNDER_WAY)).map_err(failed)?;
-        let mut text = serde_json::to_vec_pretty(job).map_err(|error| failed(error.into()))?;
+        let failed = |error: RecordError| JobError::of(error, "name a folder that can be written to");
+        let mut text = serde_json::to_vec_pretty(job)
+            .map_err(|error| JobError::wrong(&self.root, error.to_string(), PLAN_ANEW))?;
         text.push(b'\n');
-        write_whole(&self.root.join(PLAN), plan).map_err(failed)?;
-        write_whole(&self.root.join(JOB), &text).map_err(failed)
+        self.place.make_folder(PARTS).map_err(failed)?;
+        self.place.write(PLAN, plan).map_err(failed)?;
+        self.place.write(JOB, &text).map_err(failed)
     }
 
     /// The job.
@@ -128,11 +171,9 @@ impl JobFolder {
     /// # Errors
     /// No job, or one of another kind or version.
     pub fn job(&self) -> Result<JobDocument, JobError> {
-        let path = self.root.join(JOB);
-        let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => JobError::wrong(&self.root, "there is no job here", NO_JOB),
-            _ => JobError::io(&path, &error, NO_JOB),
-        })?;
+        let path = self.place.path(JOB);
+        let bytes = self.place.read(JOB).map_err(|error| JobError::of(error, NO_JOB))?;
+        let bytes = bytes.ok_or_else(|| JobError::wrong(&self.root, "there is no job here", NO_JOB))?;
         let document: serde_json::Value = serde_json::from_slice(&bytes)
             .map_err(|error| JobError::wrong(&path, format!("not JSON: {error}"), PLAN_ANEW))?;
         match document.get("schema").and_then(serde_json::Value::as_str) {
@@ -152,8 +193,9 @@ impl JobFolder {
     /// # Errors
     /// A plan that is not the job's.
     pub fn tasks(&self, job: &JobDocument) -> Result<Vec<TaskRow>, JobError> {
-        let path = self.root.join(PLAN);
-        let bytes = std::fs::read(&path).map_err(|error| JobError::io(&path, &error, PLAN_ANEW))?;
+        let path = self.place.path(PLAN);
+        let bytes = self.place.read(PLAN).map_err(|error| JobError::of(error, PLAN_ANEW))?;
+        let bytes = bytes.ok_or_else(|| JobError::wrong(&path, "the job has no plan", PLAN_ANEW))?;
         if plan_hash(&bytes) != job.plan_hash {
             return Err(JobError::wrong(&path, "not the plan of the job beside it", PLAN_ANEW));
         }
@@ -161,12 +203,12 @@ impl JobFolder {
         lines.par_iter().enumerate().map(|(place, line)| task_of(&path, place, line)).collect()
     }
 
-    /// One task of a job; the others' lines are passed over.
+    /// One task of a job; of the others' lines only some around its own are read.
     ///
     /// # Errors
     /// No such task.
     pub fn task(&self, job: &JobDocument, task: usize) -> Result<TaskRow, JobError> {
-        let path = self.root.join(PLAN);
+        let path = self.place.path(PLAN);
         if task >= job.n_tasks {
             let last = job.n_tasks.saturating_sub(1);
             return Err(JobError::wrong(
@@ -175,35 +217,59 @@ impl JobFolder {
                 "name one of them",
             ));
         }
-        let failed = |error: io::Error| JobError::io(&path, &error, PLAN_ANEW);
-        let mut lines = BufReader::new(File::open(&path).map_err(failed)?).split(b'\n');
-        match lines.nth(task) {
-            Some(line) => task_of(&path, task, &line.map_err(failed)?),
+        let name = path.display().to_string();
+        let line = || {
+            let plan = self.place.file(PLAN)?;
+            let read = |range| Ok(plan.read_range(&name, range)?.to_vec());
+            line_of((task, job.n_tasks), plan.n_bytes(&name)?, read)
+        };
+        match line().map_err(|error| JobError::of(error, PLAN_ANEW))? {
+            Some(line) => task_of(&path, task, &line),
             None => Err(JobError::wrong(&path, format!("no line of task {task}"), PLAN_ANEW)),
         }
     }
 
-    /// Where the part of a task is.
-    pub fn part(&self, task: usize) -> PathBuf {
-        self.root.join(PARTS).join(task.to_string())
-    }
-
     /// Where a file beside a part is, called after what it holds.
     pub fn beside(&self, task: usize, what: &str) -> PathBuf {
-        self.root.join(PARTS).join(format!("{task}.{what}"))
+        self.place.path(&beside_name(task, what))
     }
 
-    /// The bytes of a part; `None` where there is none.
+    /// The folder that files beside parts are begun in, where they are not sent to a store.
+    ///
+    /// # Errors
+    /// One that cannot be made.
+    pub fn under_way(&self) -> Result<Option<PathBuf>, JobError> {
+        self.place.under_way().map_err(|error| JobError::of(error, "name a folder that can be written to"))
+    }
+
+    /// Removes what killed tasks have left.
+    pub fn tidy(&self) {
+        self.place.tidy();
+    }
+
+    /// A part with what is beside it; `None` where there is none.
     ///
     /// # Errors
     /// A part that cannot be read.
-    pub fn read_part(&self, task: usize) -> Result<Option<Vec<u8>>, JobError> {
-        let path = self.part(task);
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(JobError::io(&path, &error, "simic shard exec makes it anew")),
-        }
+    pub fn read_part(&self, task: usize, beside: &[String]) -> Result<Option<PartFiles>, JobError> {
+        let read = self.place.read_each(&[wanted(task, beside)], |_| 0, |_, got| part_files(got, beside));
+        Ok(read.map_err(|error| JobError::of(error, EXEC_ANEW))?.pop().flatten())
+    }
+
+    /// What `look` makes of the part of each task, in order: of parts a bounded number is held at once.
+    ///
+    /// # Errors
+    /// The first part that cannot be read.
+    pub fn read_parts<T: Send>(
+        &self,
+        tasks: &[TaskRow],
+        (listed, beside): (&PartList, &[String]),
+        look: impl Fn(&TaskRow, Option<PartFiles>) -> T + Sync,
+    ) -> Result<Vec<T>, JobError> {
+        let wanted: Vec<Wanted> = tasks.iter().map(|task| wanted(task.id, beside)).collect();
+        let n_bytes = |wanted: &Wanted| listed.n_bytes(&wanted.whole);
+        let each = |place: usize, got: Got| look(&tasks[place], part_files(got, beside));
+        self.place.read_each(&wanted, n_bytes, each).map_err(|error| JobError::of(error, EXEC_ANEW))
     }
 
     /// Writes a part, whole or not at all; one that is there is replaced.
@@ -211,15 +277,9 @@ impl JobFolder {
     /// # Errors
     /// A part that cannot be written.
     pub fn write_part(&self, task: usize, bytes: &[u8]) -> Result<(), JobError> {
-        let path = self.part(task);
-        let write = || {
-            let mut file = AtomicFile::create_within(&self.root.join(UNDER_WAY), &path)?;
-            file.write_all(bytes)?;
-            file.commit()
-        };
-        write().map_err(|error| {
-            JobError::io(&path, &error, "make room or wait, and try again; nothing half-written is left")
-        })
+        let written = self.place.write(&part_name(task), bytes);
+        let hint = "make room or wait, and try again; nothing half-written is left";
+        written.map_err(|error| JobError::of(error, hint))
     }
 
     /// Fingerprint of a file beside a part; `None` where there is none.
@@ -227,12 +287,8 @@ impl JobFolder {
     /// # Errors
     /// A file that cannot be read.
     pub fn fingerprint_beside(&self, task: usize, what: &str) -> Result<Option<String>, JobError> {
-        let path = self.beside(task, what);
-        match fingerprint(&path, FINGERPRINT_BYTES) {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(JobError::io(&path, &error, "simic shard exec makes it anew")),
-        }
+        let found = self.place.fingerprint(&beside_name(task, what));
+        found.map_err(|error| JobError::of(error, EXEC_ANEW))
     }
 
     /// Removes parts of tasks beyond so many, which an earlier plan of more tasks has left.
@@ -240,33 +296,36 @@ impl JobFolder {
     /// # Errors
     /// Parts that cannot be removed.
     pub fn remove_beyond(&self, n_tasks: usize) -> Result<(), JobError> {
-        for name in self.strays(n_tasks)? {
-            if name.starts_with(|first: char| first.is_ascii_digit()) {
-                let path = self.root.join(PARTS).join(name);
-                std::fs::remove_file(&path).map_err(|error| JobError::io(&path, &error, "remove it"))?;
-            }
-        }
-        Ok(())
+        let mut names = self.parts()?.strays(n_tasks);
+        names.retain(|name| name.starts_with(|first: char| first.is_ascii_digit()));
+        let names: Vec<String> = names.iter().map(|name| format!("{PARTS}/{name}")).collect();
+        self.place.remove(&names).map_err(|error| JobError::of(error, "remove it"))
     }
 
-    /// Names of files among the parts that are the part of no task of so many; hidden ones and those beside parts left out.
+    /// What lies among the parts, hidden files left out.
     ///
     /// # Errors
     /// A folder that cannot be read.
-    pub fn strays(&self, n_tasks: usize) -> Result<Vec<String>, JobError> {
-        let path = self.root.join(PARTS);
-        let failed = |error: io::Error| JobError::io(&path, &error, PLAN_ANEW);
-        let mut strays = Vec::new();
-        for entry in std::fs::read_dir(&path).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
-            let number = name.split('.').next().and_then(|number| number.parse::<usize>().ok());
-            if !name.starts_with('.') && number.is_none_or(|number| number >= n_tasks) {
-                strays.push(name);
-            }
-        }
-        strays.sort();
-        Ok(strays)
+    pub fn parts(&self) -> Result<PartList, JobError> {
+        Ok(PartList(self.place.list(PARTS).map_err(|error| JobError::of(error, PLAN_ANEW))?))
     }
+}
+
+fn part_name(task: usize) -> String {
+    format!("{PARTS}/{task}")
+}
+
+fn beside_name(task: usize, what: &str) -> String {
+    format!("{PARTS}/{task}.{what}")
+}
+
+fn wanted(task: usize, beside: &[String]) -> Wanted {
+    Wanted { whole: part_name(task), others: beside.iter().map(|what| beside_name(task, what)).collect() }
+}
+
+fn part_files(got: Got, beside: &[String]) -> Option<PartFiles> {
+    let bytes = got.whole?;
+    Some(PartFiles { bytes, beside: beside.iter().cloned().zip(got.fingerprints).collect() })
 }
 
 fn task_of(path: &Path, place: usize, line: &[u8]) -> Result<TaskRow, JobError> {
@@ -284,25 +343,18 @@ pub fn plan_hash(plan: &[u8]) -> String {
     format!("{:016x}", fnv1a(plan.iter().copied()))
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = AtomicFile::create(path, true)?;
-    file.write_all(bytes)?;
-    file.commit()
-}
-
 /// Fingerprints of files by name, as many at once as there are threads.
 ///
 /// # Errors
 /// The first file that cannot be read.
 pub fn fingerprints_of(names: &[&str]) -> Result<BTreeMap<String, String>, JobError> {
     let one = |name: &&str| {
-        let path = Path::new(name);
         let found = if is_url(name) {
             let found = Object::at(name).and_then(|object| object.fingerprint(name));
-            found.map_err(|error| JobError::of_store(path, &error))?
+            found.map_err(|error| JobError::of(error, "is it still there, and may these keys read it?"))?
         } else {
-            fingerprint(path, FINGERPRINT_BYTES)
-                .map_err(|error| JobError::io(path, &error, "is it still there?"))?
+            let found = fingerprint(Path::new(name), FINGERPRINT_BYTES);
+            found.map_err(|error| JobError::of(RecordError::file(*name, error), "is it still there?"))?
         };
         Ok(((*name).to_owned(), found))
     };
@@ -349,8 +401,8 @@ mod tests {
     #[test]
     fn a_job_reads_back_and_a_plan_of_another_is_refused() {
         let directory = tempfile::tempdir().expect("a directory");
-        let folder = JobFolder::at(&directory.path().join("job"));
-        assert!(!folder.has_job() && folder.job().is_err());
+        let folder = JobFolder::at(&directory.path().join("job")).expect("a folder");
+        assert!(!folder.has_job().expect("readable") && folder.job().is_err());
         folder.write(&job(&plan()), &plan()).expect("written");
         let read = folder.job().expect("a job");
         assert_eq!(read, job(&plan()));
@@ -364,17 +416,21 @@ mod tests {
     #[test]
     fn files_that_are_no_parts_are_told() {
         let directory = tempfile::tempdir().expect("a directory");
-        let folder = JobFolder::at(directory.path());
+        let folder = JobFolder::at(directory.path()).expect("a folder");
         folder.write(&job(&plan()), &plan()).expect("written");
         folder.write_part(1, b"x").expect("written");
         for name in ["1.rows.parquet", ".hidden", "7", "notes"] {
             std::fs::write(directory.path().join("parts").join(name), "").expect("written");
         }
-        assert_eq!(folder.strays(2).expect("a folder"), ["7", "notes"]);
-        assert_eq!(folder.read_part(1).expect("readable"), Some(b"x".to_vec()));
-        assert_eq!(folder.read_part(0).expect("readable"), None);
+        let listed = folder.parts().expect("a folder");
+        assert_eq!(listed.strays(2), ["7", "notes"]);
+        assert!(listed.has(1) && !listed.has(0));
+        let beside = ["rows.parquet".to_owned()];
+        let part = folder.read_part(1, &beside).expect("readable").expect("a part");
+        assert_eq!((&part.bytes[..], part.beside["rows.parquet"].is_some()), (&b"x"[..], true));
+        assert_eq!(folder.read_part(0, &beside).expect("readable"), None);
         folder.remove_beyond(2).expect("removed");
-        assert_eq!(folder.strays(2).expect("a folder"), ["notes"]);
+        assert_eq!(folder.parts().expect("a folder").strays(2), ["notes"]);
     }
 
     #[test]

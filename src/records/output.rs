@@ -177,7 +177,7 @@ fn exists() -> io::Error {
 }
 
 /// Removes temporary files whose processes are gone: killed, they could not do it themselves.
-fn remove_strays(directory: &Path) {
+pub(super) fn remove_strays(directory: &Path) {
     // A folder that cannot be listed has none that could be removed.
     let Ok(entries) = std::fs::read_dir(directory) else { return };
     for entry in entries.flatten() {

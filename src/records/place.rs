@@ -2,12 +2,14 @@
 
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::path::Path;
 
 use polars_buffer::Buffer;
 
 use super::error::RecordError;
 use super::objects::{self, Object};
 use super::on_disk::{FileOnDisk, ReadSeek};
+use super::store_url::is_url_path;
 
 /// Where the bytes of a file are.
 #[derive(Debug, Clone)]
@@ -21,6 +23,29 @@ pub enum Place {
 }
 
 impl Place {
+    /// That of a path or a URL; nothing is opened.
+    ///
+    /// # Errors
+    /// A URL of no store, or a store without keys.
+    pub(super) fn at(path: &Path) -> Result<Self, RecordError> {
+        match path.to_str().filter(|_| is_url_path(path)) {
+            Some(url) => Ok(Self::Object(Object::at(url)?)),
+            None => Ok(Self::Path(FileOnDisk::new(path.to_owned()))),
+        }
+    }
+
+    /// Asks for the first bytes of many at once, where that spares waiting.
+    pub(super) fn begin_all(places: &[Self]) {
+        let objects = places.iter().filter_map(|place| match place {
+            Self::Object(object) => Some(object),
+            Self::Path(_) | Self::Memory(_) => None,
+        });
+        let objects: Vec<&Object> = objects.collect();
+        if !objects.is_empty() {
+            objects::begin_reading(&objects, u64::MAX);
+        }
+    }
+
     /// A seekable reader; errors tell the file as `name`.
     pub(super) fn open_reader(&self, name: &str) -> Result<Box<dyn ReadSeek>, RecordError> {
         Ok(match self {

@@ -12,6 +12,8 @@ use polars_arrow::io::ipc::read::{FileReader, read_file_metadata};
 use polars_arrow::io::ipc::write::{FileWriter, WriteOptions};
 use polars_arrow::record_batch::RecordBatchT;
 
+use super::error::{Problem, RecordError};
+use super::place::Place;
 use super::row_groups::RowGroupWriter;
 use super::write::Compression;
 use super::written::{WriteFailure, WrittenFile};
@@ -108,6 +110,9 @@ impl BatchWriter {
     }
 }
 
+/// Parts that are begun to be read together, where they lie in a store.
+const BEGUN_TOGETHER: usize = 32;
+
 /// The batches of parts as one file of row groups; `None` where there is no row.
 pub(super) fn merged(
     file: &File,
@@ -116,22 +121,35 @@ pub(super) fn merged(
     compression: Compression,
 ) -> std::io::Result<Option<RowSink>> {
     let mut sink: Option<RowSink> = None;
-    for part in parts {
-        let mut part = File::open(part)?;
-        if part.seek(SeekFrom::End(0))? == 0 {
-            continue;
-        }
-        part.rewind()?;
-        let metadata = read_file_metadata(&mut part).map_err(std::io::Error::other)?;
-        if sink.is_none() {
-            let names: Vec<String> = metadata.schema.iter_names().map(ToString::to_string).collect();
-            let bytes = bytes_per_row(names.len());
-            sink = Some(RowSink::new(file, names, bytes, RowFormat::Parquet(compression))?);
-        }
-        let Some(sink) = &mut sink else { unreachable!("set above") };
-        for batch in FileReader::new(part, metadata, None, None) {
-            sink.push(batch.map_err(std::io::Error::other)?.into_arrays())?;
+    for parts in parts.chunks(BEGUN_TOGETHER) {
+        let places: Vec<Place> =
+            parts.iter().map(|part| Place::at(part.as_ref())).collect::<Result<_, _>>().map_err(as_io)?;
+        Place::begin_all(&places);
+        for (place, part) in places.into_iter().zip(parts) {
+            let mut part = place.open_reader(&part.as_ref().display().to_string()).map_err(as_io)?;
+            if part.seek(SeekFrom::End(0))? == 0 {
+                continue;
+            }
+            part.rewind()?;
+            let metadata = read_file_metadata(&mut part).map_err(std::io::Error::other)?;
+            if sink.is_none() {
+                let names: Vec<String> = metadata.schema.iter_names().map(ToString::to_string).collect();
+                let bytes = bytes_per_row(names.len());
+                sink = Some(RowSink::new(file, names, bytes, RowFormat::Parquet(compression))?);
+            }
+            let Some(sink) = &mut sink else { unreachable!("set above") };
+            for batch in FileReader::new(part, metadata, None, None) {
+                sink.push(batch.map_err(std::io::Error::other)?.into_arrays())?;
+            }
         }
     }
     Ok(sink)
+}
+
+/// What is wrong with a part as what is wrong with the file that is made of it.
+fn as_io(error: RecordError) -> std::io::Error {
+    match error.problem {
+        Problem::Io(error) => error,
+        problem => std::io::Error::other(format!("{}: {problem}", error.file)),
+    }
 }

@@ -61,6 +61,9 @@ pub fn write_job_status(
         Format::Markdown | Format::Table => {
             let mut page = Page::new(format, screen, out);
             page.line(&format!("{}: {} of {} parts are there.", status.verb, status.n_done, status.n_tasks))?;
+            if let Some(strays) = listed(&status.strays) {
+                page.line(&format!("Of no task, and refused by merge, among the parts: {strays}."))?;
+            }
             if status.missing.is_empty() {
                 return Ok(());
             }
@@ -84,6 +87,15 @@ fn stretches(missing: &[MissingPart]) -> Vec<(String, Option<&str>)> {
     }
     let text = |first, last| if first == last { format!("{first}") } else { format!("{first}-{last}") };
     found.into_iter().map(|(first, last, reason)| (text(first, last), reason)).collect()
+}
+
+/// Some names, and how many there are besides.
+fn listed(names: &[String]) -> Option<String> {
+    const MOST: usize = 10;
+    let shown = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    let n_more = names.len().saturating_sub(MOST);
+    let more = if n_more > 0 { format!(" and {n_more} more") } else { String::new() };
+    (!names.is_empty()).then(|| shown + &more)
 }
 
 fn line<T: serde::Serialize>(value: &T, out: &mut dyn Write) -> io::Result<()> {

@@ -125,12 +125,18 @@ pub struct JobStatusDocument {
     pub schema: String,
     /// The verb.
     pub verb: String,
+    /// The folder that relative paths of the job are meant in.
+    #[serde(default)]
+    pub directory: String,
     /// Tasks.
     pub n_tasks: usize,
     /// Tasks with a sound part.
     pub n_done: usize,
     /// Tasks without.
     pub missing: Vec<MissingPart>,
+    /// Names among the parts that are those of no task, which merge refuses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strays: Vec<String>,
 }
 
 /// A task without a sound part.

@@ -100,6 +100,15 @@ impl Server {
         self.objects.held.lock().expect("sound").get(key).map(|bytes| bytes.to_vec())
     }
 
+    /// Names of all objects.
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.objects.held.lock().expect("sound").keys().cloned().collect()
+    }
+
+    pub(super) fn remove(&self, key: &str) {
+        assert!(self.objects.held.lock().expect("sound").remove(key).is_some(), "{key}");
+    }
+
     /// Everything that was asked so far.
     pub(super) fn requests(&self) -> Vec<Request> {
         self.objects.requests.lock().expect("sound").clone()

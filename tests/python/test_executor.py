@@ -29,7 +29,8 @@ if sys.argv[1:3] == ["shard", "status"]:
     n_tasks = json.loads((job / "job.json").read_text())["n_tasks"]
     missing = [task for task in range(n_tasks) if not (job / "parts" / str(task)).exists()]
     rows = [{{"task": task}} for task in missing]
-    print(json.dumps({{"n_tasks": n_tasks, "n_done": n_tasks - len(missing), "missing": rows}}))
+    directory = json.loads((job / "job.json").read_text())["directory"]
+    print(json.dumps({{"n_tasks": n_tasks, "n_done": n_tasks - len(missing), "missing": rows, "directory": directory}}))
     sys.exit(bool(missing))
 assert sys.argv[1:3] + sys.argv[4:5] == ["shard", "exec", "--task"] and "--until-stdin-ends" in sys.argv
 assert os.path.samefile(os.getcwd(), job.parent) and "SIMIC_BIN" not in os.environ
@@ -174,7 +175,7 @@ class Orphans(Job):
     @unittest.skipUnless(os.name == "posix", "signals")
     def test_a_task_ends_with_the_process_that_runs_it(self):
         self.plan(1, _0="hang")
-        code = f"from simic import executor; executor.attempt({str(self.job)!r}, 0)"
+        code = f"from simic import executor; executor.attempt({str(self.job)!r}, 0, directory={str(self.job.parent)!r})"
         worker = subprocess.Popen([sys.executable, "-c", code])
         self.wait_for("pid")
         worker.kill()

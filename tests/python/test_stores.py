@@ -16,8 +16,11 @@ import tempfile
 import time
 import unittest
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
+import simic
 from simic import find_bin
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
@@ -185,6 +188,41 @@ class Stores(unittest.TestCase):
         self.assertIn("no such bucket", self.refused(3, *line, "-o", "s3://nowhere/x.json"))
         uploads = self.s3.list_multipart_uploads(Bucket="bucket").get("Uploads", [])
         self.assertEqual(uploads, [])
+
+    def test_a_job_in_a_store(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            self.done("simulate", "transitions", "-o", f"{folder}/", "--n-runs", "3", "--n-steps", "300")
+            for local in Path(folder).iterdir():
+                self.s3.put_object(Bucket="bucket", Key=f"walks/{local.name}", Body=local.read_bytes())
+        job = "s3://bucket/jobs/a"
+        verb = ("normalize", "replay", "s3://bucket/walks/", "-o", "s3://bucket/rows.parquet", "--force")
+        whole = self.done(*verb)
+        rows = self.s3.get_object(Bucket="bucket", Key="rows.parquet")["Body"].read()
+        plan = ("shard", "plan", job, "--target-bytes", "1", "--format", "json", "--")
+        self.assertEqual(json.loads(self.done(*plan, *verb))["n_tasks"], 3)
+        self.assertIn("holds a job", self.refused(2, *plan, *verb))
+        self.done("shard", "exec", job, "--task", "1")
+        part = self.s3.get_object(Bucket="bucket", Key="jobs/a/parts/1")["Body"].read()
+        self.s3.put_object(Bucket="bucket", Key="jobs/a/parts/1", Body=part[:-1])
+        status = self.simic("shard", "status", job, "--format", "json")
+        self.assertEqual((status.returncode, json.loads(status.stdout)["n_done"]), (1, 0))
+        keys = {"AWS_ENDPOINT_URL": self.url, "AWS_REGION": "us-east-1", **self.keys}
+        with mock.patch.dict(os.environ, keys), ThreadPoolExecutor(2) as pool:
+            self.assertEqual(simic.submit(job, pool).done, 3)
+        self.done("shard", "run", job, "--workers", "1")
+        self.s3.delete_object(Bucket="bucket", Key="rows.parquet")
+        self.assertEqual(self.done("shard", "merge", job), whole)
+        self.assertEqual(self.s3.get_object(Bucket="bucket", Key="rows.parquet")["Body"].read(), rows)
+        self.assertEqual(self.s3.get_object(Bucket="bucket", Key="jobs/a/parts/1")["Body"].read(), part)
+        # Fewer tasks leave no parts of more.
+        self.done("shard", "plan", job, "--force", "--", *verb)
+        listed = self.s3.list_objects_v2(Bucket="bucket", Prefix="jobs/a/parts/")["Contents"]
+        self.assertEqual({Path(found["Key"]).name.split(".")[0] for found in listed}, {"0"})
+        self.assertIn("part 0 is of other input", self.refused(3, "shard", "merge", job, "--allow-missing"))
+        task = ("shard", "exec", job, "--task", "0")
+        self.assertIn("403", self.refused(3, *task, AWS_SECRET_ACCESS_KEY="wrong"))
+        self.refused(75, *task, AWS_ENDPOINT_URL=f"http://127.0.0.1:{free_port()}")
+        self.assertIn("no job here", self.refused(3, "shard", "exec", "s3://bucket/jobs/b", "--task", "0"))
 
     def test_profiles_are_left_to_amazons_tools(self) -> None:
         said = self.refused(3, "inspect", "s3://bucket/runs/", AWS_PROFILE="lab", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")

@@ -124,6 +124,14 @@ impl GameArgs {
         self.roles.check()
     }
 
+    /// Refuses tests that units of so many runs cannot pass.
+    ///
+    /// # Errors
+    /// The first such flag.
+    pub(super) fn check_runs(&self, cluster: ClusterRequest, n_runs: usize) -> Result<(), CommandError> {
+        self.testing.check_runs(cluster, n_runs, self.confidence)
+    }
+
     /// Refuses flags that changed nothing on the recording at hand.
     ///
     /// # Errors

@@ -176,6 +176,19 @@ pub(in crate::commands) fn check_view(args: &InteractionArgs, context: &Context)
     context.check_output()
 }
 
+/// Refuses what a recording of so many runs and value columns can never give.
+///
+/// # Errors
+/// A picture of several columns, tests that so few units cannot pass.
+pub(in crate::commands) fn check_recorded(
+    args: &InteractionArgs,
+    context: &Context,
+    (n_runs, n_values): (usize, usize),
+) -> Result<(), CommandError> {
+    args.figure.check_number(n_values, context)?;
+    args.games.check_runs(args.analysis(context)?.games.cluster, n_runs)
+}
+
 /// Says what the games come to.
 ///
 /// # Errors

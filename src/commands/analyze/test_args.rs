@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::attribution::ClusterRequest;
 use crate::commands::CommandError;
 use crate::results::{AdjustKind, IntervalKind, TestKind, Testing};
 use crate::stats::ConfidenceLevel;
@@ -64,6 +65,23 @@ impl TestArgs {
             },
             simultaneous: self.simultaneous,
         })
+    }
+
+    /// The same as far as the number of runs tells: where they are the units, there are no more.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub(super) fn check_runs(
+        &self,
+        cluster: ClusterRequest,
+        n_runs: usize,
+        level: ConfidenceLevel,
+    ) -> Result<(), CommandError> {
+        match cluster {
+            ClusterRequest::Run => self.check(n_runs as u64, level),
+            ClusterRequest::Auto if n_runs > 1 => self.check(n_runs as u64, level),
+            ClusterRequest::Auto | ClusterRequest::Episode | ClusterRequest::Game => Ok(()),
+        }
     }
 
     /// Refuses flags that changed nothing, or ask more than `n_units` units can tell.

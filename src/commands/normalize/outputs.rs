@@ -93,12 +93,14 @@ pub(in crate::commands) struct OutputPaths {
     pub(super) state: Option<PathBuf>,
     format: RowFormat,
     force: bool,
+    /// The folder that files are begun in, where it is not that of their places.
+    begun_in: Option<PathBuf>,
 }
 
 impl Default for OutputPaths {
     fn default() -> Self {
         let format = RowFormat::Parquet(CompressionArg::Zstd.into());
-        Self { steps: None, trace: None, state: None, format, force: false }
+        Self { steps: None, trace: None, state: None, format, force: false, begun_in: None }
     }
 }
 
@@ -114,6 +116,7 @@ impl OutputPaths {
             state: args.states.state_out.clone(),
             format: RowFormat::Parquet(args.compression.unwrap_or(CompressionArg::Zstd).into()),
             force: context.common.force,
+            begun_in: None,
         };
         let idle = if args.precision.is_some() && paths.steps.is_none() {
             Some(("precision", "is about the rows written with -o, and none are", "add -o FILE.parquet"))
@@ -181,9 +184,31 @@ impl OutputPaths {
         Ok(())
     }
 
-    /// Where the rows of a task go: to the batches of its part.
-    pub(in crate::commands) fn of_part(steps: Option<PathBuf>, trace: Option<PathBuf>) -> Self {
-        Self { steps, trace, state: None, format: RowFormat::Batches, force: true }
+    /// Where the rows of a task go: to the batches of its part, which are begun in a folder of their own.
+    pub(in crate::commands) fn of_part(
+        steps: Option<PathBuf>,
+        trace: Option<PathBuf>,
+        begun_in: Option<PathBuf>,
+    ) -> Self {
+        Self { steps, trace, state: None, format: RowFormat::Batches, force: true, begun_in }
+    }
+
+    fn begin(&self, path: &Path) -> std::io::Result<AtomicFile> {
+        match &self.begun_in {
+            Some(folder) => AtomicFile::create_within(folder, path),
+            None => AtomicFile::create(path, self.force),
+        }
+    }
+
+    /// Refuses a state of several runs that do not go on from each other.
+    ///
+    /// # Errors
+    /// As said.
+    pub(super) fn check_runs(&self, n_runs: usize, rule: &RuleAnalysis) -> Result<(), CommandError> {
+        match &self.state {
+            Some(path) if n_runs > 1 && !rule.carry_over => Err(several_states(path, n_runs)),
+            _ => Ok(()),
+        }
     }
 
     /// Refuses outputs that are there.
@@ -285,11 +310,15 @@ fn only_state<'a>(
     match runs {
         [only] => Ok(only),
         [.., last] if analysis.carry_over => Ok(last),
-        runs => Err(CommandError::usage(
-            format!("--state-out {}: {} states, one file", path.display(), runs.len()),
-            "name one run, or carry the statistics over with --carry-over",
-        )),
+        runs => Err(several_states(path, runs.len())),
     }
+}
+
+fn several_states(path: &Path, n_states: usize) -> CommandError {
+    CommandError::usage(
+        format!("--state-out {}: {n_states} states, one file", path.display()),
+        "name one run, or carry the statistics over with --carry-over",
+    )
 }
 
 /// Fingerprint of a stored state's bytes; `None` where it cannot be read, which is told when it is.
@@ -331,7 +360,6 @@ impl Outputs {
         plan: &Plan,
         recording: &StepRecording,
     ) -> Result<Self, CommandError> {
-        let force = paths.force;
         paths.check_there()?;
         let format = paths.format;
         let failed = |path: &Path| {
@@ -340,7 +368,7 @@ impl Outputs {
         };
         let steps = paths.steps.as_deref().map(|path| {
             let create = || -> std::io::Result<_> {
-                let mut file = AtomicFile::create(path, force)?;
+                let mut file = paths.begin(path)?;
                 let writer = NormalizedWriter::new(file.as_file(), recording, plan.options.target, format)?;
                 Ok((file, writer, path.display().to_string()))
             };
@@ -348,7 +376,7 @@ impl Outputs {
         });
         let trace = paths.trace.as_deref().map(|path| {
             let create = || -> std::io::Result<_> {
-                let mut file = AtomicFile::create(path, force)?;
+                let mut file = paths.begin(path)?;
                 let writer = TraceWriter::new(file.as_file(), recording.width(), plan.per_env, format)?;
                 Ok((file, writer, path.display().to_string()))
             };

@@ -113,6 +113,18 @@ pub(in crate::commands) fn check_view(args: &ReplayArgs, context: &Context) -> R
     OutputPaths::of_replay(&args.outputs, context)?.check_there()
 }
 
+/// Refuses outputs that so many runs can never have.
+///
+/// # Errors
+/// One state of several runs.
+pub(in crate::commands) fn check_runs(
+    args: &ReplayArgs,
+    context: &Context,
+    n_runs: usize,
+) -> Result<(), CommandError> {
+    OutputPaths::of_replay(&args.outputs, context)?.check_runs(n_runs, &args.analysis(context)?.rule)
+}
+
 /// Says what the runs come to, whose normalized rows and updates stand in these files.
 ///
 /// # Errors

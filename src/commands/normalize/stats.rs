@@ -109,6 +109,18 @@ pub(in crate::commands) fn check_view(args: &StatsArgs, context: &Context) -> Re
     OutputPaths::of_state(&args.states, context).map(|_| ())
 }
 
+/// Refuses outputs that so many runs can never have.
+///
+/// # Errors
+/// One state of several runs.
+pub(in crate::commands) fn check_runs(
+    args: &StatsArgs,
+    context: &Context,
+    n_runs: usize,
+) -> Result<(), CommandError> {
+    OutputPaths::of_state(&args.states, context)?.check_runs(n_runs, &args.analysis(context)?.rule)
+}
+
 /// Says what the runs come to.
 ///
 /// # Errors

@@ -189,7 +189,11 @@ impl ShardedVerb {
             Self::Shapley(args) => games::divisible(&**args, files, context),
             Self::Interactions(args) => games::divisible(&**args, files, context),
             Self::Ablation(args) => games::divisible(&**args, files, context),
-            Self::Stats(args) => steps::divisible(&args.analysis(context)?.rule, files, context),
+            Self::Stats(args) => {
+                let found = steps::divisible(&args.analysis(context)?.rule, files, context)?;
+                stats::check_runs(args, context, found.order.len())?;
+                Ok(found)
+            }
             Self::Replay(args) => steps::replayable(args, files, context),
             Self::Compare(args) => steps::divisible(&args.analysis(context)?.rule, files, context),
             Self::Verify(args) => steps::verifiable(args, files, context),

@@ -23,7 +23,7 @@ use crate::signals;
   simic shard exec job --task 0
   simic shard exec job --task-env SLURM_ARRAY_TASK_ID")]
 pub struct ExecArgs {
-    /// Folder of the job
+    /// Folder of the job, or its URL in an object store
     #[arg(value_name = "JOB")]
     pub job: PathBuf,
     /// Number of the task, from 0
@@ -46,7 +46,7 @@ pub(super) fn run(args: &ExecArgs, parser: &Parser<'_>, context: &Context) -> Re
         signals::end_when_stdin_ends();
     }
     let task = number(args)?;
-    compute(&JobFolder::at(&args.job), task, parser, context).map_err(CommandError::or_again)?;
+    compute(&JobFolder::at(&args.job)?, task, parser, context).map_err(CommandError::or_again)?;
     Ok(Outcome::Clean)
 }
 
@@ -73,8 +73,8 @@ fn compute(
     let job = folder.job()?;
     check_version(&job)?;
     let task = folder.task(&job, task)?;
-    if let Some(bytes) = folder.read_part(task.id)?
-        && sound_part(folder, &job, &task, &bytes).is_ok()
+    if let Some(part) = folder.read_part(task.id, &job.beside)?
+        && sound_part(folder, &job, &task, &part).is_ok()
     {
         context.console.detail(&format!("task {}: its part is there", task.id));
         return Ok(());

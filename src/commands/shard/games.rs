@@ -1,5 +1,7 @@
 //! Jobs of analyses of games: a task finds the values of single games.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -29,6 +31,8 @@ pub(super) trait GameVerb {
     fn asked(&self, context: &Context) -> Result<Self::Analysis, CommandError>;
     fn runs(&self) -> &[String];
     fn check_view(&self, context: &Context) -> Result<(), CommandError>;
+    /// Refuses what so many runs and value columns can never give.
+    fn check_recorded(&self, context: &Context, numbers: (usize, usize)) -> Result<(), CommandError>;
     /// Value columns asked for, and how rows are read.
     fn reading(analysis: &Self::Analysis) -> (&[String], &CoalitionReading);
     fn measure(
@@ -63,6 +67,10 @@ macro_rules! game_verb {
 
             fn check_view(&self, context: &Context) -> Result<(), CommandError> {
                 $module::check_view(self, context)
+            }
+
+            fn check_recorded(&self, context: &Context, numbers: (usize, usize)) -> Result<(), CommandError> {
+                $module::check_recorded(self, context, numbers)
             }
 
             fn reading($asked: &$analysis) -> (&[String], &CoalitionReading) {
@@ -116,6 +124,14 @@ pub(super) fn divisible<V: GameVerb>(
     let found = DivisibleCoalitions::open(files, &coalition_options(values, reading), &progress)?;
     drop(progress);
     found.notes.iter().for_each(|note| context.console.note(note));
+    let runs = found.files.iter().flat_map(|file| &file.parts).flat_map(|part| &part.runs);
+    let numbers = (runs.collect::<BTreeSet<_>>().len(), found.values.len());
+    // A flag that changes nothing is left out when parts are merged, where it is one for other occasions.
+    if let Err(error) = verb.check_recorded(context, numbers)
+        && !matches!(error, CommandError::Idle { .. })
+    {
+        return Err(error);
+    }
     let is_whole = reading.on_bad == OnBad::Skip;
     let undivided = if is_whole { vec![SKIPS_TOGETHER.to_owned()] } else { Vec::new() };
     let units = found.files.iter().map(units_of).collect();

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use rayon::prelude::*;
 
 use super::asked::Asked;
 use super::task::Finds;
@@ -12,6 +11,7 @@ use super::{Parser, VERSION};
 use crate::commands::common::ColorArg;
 use crate::commands::{CommandError, CommonArgs, Context, Outcome, is_read, read_at};
 use crate::records::JobFolder;
+use crate::report::Format;
 use crate::results::{JobDocument, settings_hash};
 use crate::shards::MergeError;
 
@@ -26,7 +26,7 @@ use crate::shards::MergeError;
   simic shard merge job -o values.svg -- --figure-kind bars
   simic shard merge job --allow-missing")]
 pub struct MergeArgs {
-    /// Folder of the job
+    /// Folder of the job, or its URL in an object store
     #[arg(value_name = "JOB")]
     pub job: PathBuf,
     /// Print what the parts that are there come to, marked as partial
@@ -42,32 +42,35 @@ pub struct MergeArgs {
 /// # Errors
 /// Parts that are not those of the job, and what the verb refuses.
 pub(super) fn run(args: &MergeArgs, parser: &Parser<'_>, context: &Context) -> Result<Outcome, CommandError> {
-    let folder = JobFolder::at(&args.job);
+    let folder = JobFolder::at(&args.job)?;
+    folder.tidy();
     let job = folder.job()?;
     check_version(&job)?;
     let arguments = [&job.arguments[..], &args.flags[..]].concat();
     check_settings(&(parser.stored)(&arguments)?, &job)?;
     let tasks = folder.tasks(&job)?;
+    let parts = folder.parts()?;
     let missing: BTreeSet<usize> =
-        tasks.par_iter().map(|task| task.id).filter(|task| !folder.part(*task).is_file()).collect();
-    if let Some(stray) = folder.strays(job.n_tasks)?.into_iter().next() {
+        tasks.iter().map(|task| task.id).filter(|task| !parts.has(*task)).collect();
+    if let Some(stray) = parts.strays(job.n_tasks).into_iter().next() {
         return Err(MergeError::Stray(stray).into());
     }
     if !missing.is_empty() && (!args.allow_missing || missing.len() == tasks.len()) {
         return Err(MergeError::Missing { missing: missing.into_iter().collect(), of: tasks.len() }.into());
     }
     let tasks = tasks.into_iter().filter(|task| !missing.contains(&task.id)).collect();
-    let finds = Finds::new(&job, &folder, tasks, missing);
-    if let Some(sentence) = finds.completeness().sentence() {
-        context.console.warn(sentence.trim_end_matches('.'));
-    }
+    let finds = Finds::new(&job, (&folder, parts), tasks, missing);
+    let mut partial = finds.completeness().sentence();
     let mut without: BTreeSet<&str> = BTreeSet::new();
     loop {
         let arguments = [&kept(&job.arguments, &without)[..], &args.flags[..]].concat();
         let mut asked = (parser.stored)(&arguments)?;
         asked.verb.name_inputs(&job);
         let own = merged_context(&asked, context)?;
-        check_place(own.common.output.as_deref(), &job, &args.job)?;
+        if let Some(sentence) = partial.take() {
+            context.console.warn(&format!("{}{}", sentence.trim_end_matches('.'), unmarked(&own)));
+        }
+        check_place(own.common.output.as_deref(), &job, &folder)?;
         match asked.verb.check_view(&own).and_then(|()| asked.verb.conclude(&finds, &own)) {
             // A setting that stands there for other occasions is no mistake of this one.
             Err(CommandError::Idle { flag, reason, .. })
@@ -77,6 +80,17 @@ pub(super) fn run(args: &MergeArgs, parser: &Parser<'_>, context: &Context) -> R
                 without.insert(flag);
             }
             outcome => return outcome,
+        }
+    }
+}
+
+/// What there is to add where a result itself does not say that it is partial.
+fn unmarked(context: &Context) -> String {
+    match context.format() {
+        _ if context.is_drawn() => "; the picture does not say so".to_owned(),
+        Format::Table | Format::Markdown | Format::Json => String::new(),
+        format @ (Format::Ndjson | Format::Csv | Format::Parquet | Format::Arrow) => {
+            format!("; {} has no conclusion, and does not say so", format.name())
         }
     }
 }
@@ -136,13 +150,12 @@ fn changed_settings(now: &serde_json::Value, then: &serde_json::Value) -> String
 ///
 /// # Errors
 /// As said.
-fn check_place(output: Option<&Path>, job: &JobDocument, folder: &Path) -> Result<(), CommandError> {
+fn check_place(output: Option<&Path>, job: &JobDocument, folder: &JobFolder) -> Result<(), CommandError> {
     let Some(output) = output else { return Ok(()) };
     if let Some(name) = read_at(output, job.inputs.keys().map(|name| (&name[..], Path::new(name)))) {
         return Err(is_read(&format!("--output {name}")));
     }
-    let Ok(output) = output.canonicalize() else { return Ok(()) };
-    if folder.canonicalize().is_ok_and(|folder| output.starts_with(folder)) {
+    if folder.holds(output) {
         return Err(CommandError::usage(
             format!("--output {} is a file of the job", output.display()),
             "write the result elsewhere",

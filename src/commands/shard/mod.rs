@@ -42,7 +42,7 @@ pub enum ShardCommand {
   simic shard status job
   simic shard status job --format json | jq '.missing[].task'")]
 pub struct StatusArgs {
-    /// Folder of the job
+    /// Folder of the job, or its URL in an object store
     #[arg(value_name = "JOB")]
     pub job: PathBuf,
 }
@@ -70,9 +70,9 @@ pub(crate) fn run(
     match command {
         ShardCommand::Plan(args) => plan::run(args, parser, context),
         ShardCommand::Exec(args) => exec::run(args, parser, context),
-        ShardCommand::Status(args) => status::run(&JobFolder::at(&args.job), context),
+        ShardCommand::Status(args) => status::run(&JobFolder::at(&args.job)?, context),
         ShardCommand::Merge(args) => merge::run(args, parser, context),
-        ShardCommand::Run(args) => run::run(args, context),
+        ShardCommand::Run(args) => run::run(args, context).map_err(CommandError::or_again),
     }
 }
 

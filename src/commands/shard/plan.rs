@@ -28,7 +28,7 @@ const DEFAULT_TARGET: u64 = 64_000_000;
   simic shard plan job --target-bytes 1GB -- analyze interactions runs/ --index fsii --order 3
   simic shard plan job --force -- analyze ablation 'runs/**/*.parquet'")]
 pub struct PlanArgs {
-    /// Folder of the job, made where there is none
+    /// Folder of the job, made where there is none, or its URL in an object store: s3://bucket/jobs/a
     #[arg(value_name = "JOB")]
     pub job: PathBuf,
     /// Bytes that one task reads, about: 64MB, 1GiB [default: 64MB]
@@ -44,8 +44,8 @@ pub struct PlanArgs {
 /// # Errors
 /// A command that cannot be divided, unreadable input, a folder that is there or cannot be written.
 pub(super) fn run(args: &PlanArgs, parser: &Parser<'_>, context: &Context) -> Result<Outcome, CommandError> {
-    let folder = JobFolder::at(&args.job);
-    if folder.has_job() && !context.common.force {
+    let folder = JobFolder::at(&args.job)?;
+    if folder.has_job()? && !context.common.force {
         return Err(CommandError::usage(
             format!("{} holds a job", args.job.display()),
             "--force replaces it; parts that fit the new plan stay, others are made anew",

@@ -1,5 +1,6 @@
 //! `simic shard run`.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -12,22 +13,25 @@ use super::merge::check_version;
 use super::task::sound_part;
 use crate::commands::error::AGAIN;
 use crate::commands::{CommandError, Context, Outcome};
-use crate::records::JobFolder;
+use crate::records::{JobFolder, PartFiles};
 use crate::results::TaskRow;
 
 /// Tries of a task whose failure may pass.
 const TRIES: usize = 3;
 
+/// Remarks of tasks that are told.
+const MOST_REMARKS: usize = 20;
+
 /// Computes all tasks that have no sound part, several at once, each by a process of its own.
 ///
 /// What fails and may pass is tried three times. A process that is ended leaves what it has finished; run it again for the
-/// rest.
+/// rest. What several tasks warn of or note in the same words is told once.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   simic shard run job
   simic shard run job --workers 4 && simic shard merge job")]
 pub struct RunArgs {
-    /// Folder of the job
+    /// Folder of the job, or its URL in an object store
     #[arg(value_name = "JOB")]
     pub job: PathBuf,
     /// Tasks computed at once [default: one for each core]
@@ -40,20 +44,24 @@ pub struct RunArgs {
 /// # Errors
 /// The first task that failed, by its number.
 pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandError> {
-    let folder = JobFolder::at(&args.job);
+    let folder = JobFolder::at(&args.job)?;
     let job = folder.job()?;
     check_version(&job)?;
-    let is_open = |task: &TaskRow| {
-        let part = folder.read_part(task.id).ok().flatten();
-        part.is_none_or(|bytes| sound_part(&folder, &job, task, &bytes).is_err())
+    folder.tidy();
+    let tasks = folder.tasks(&job)?;
+    let is_open = |task: &TaskRow, part: Option<PartFiles>| {
+        part.is_none_or(|part| sound_part(&folder, &job, task, &part).is_err())
     };
-    let open: Vec<TaskRow> = folder.tasks(&job)?.into_iter().filter(is_open).collect();
+    let open = folder.read_parts(&tasks, (&folder.parts()?, &job.beside), is_open)?;
+    let open: Vec<TaskRow> =
+        tasks.into_iter().zip(open).filter(|(_, is_open)| *is_open).map(|(task, _)| task).collect();
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let workers = args.workers.map_or(cores, usize::from).min(open.len().max(1));
     let threads = context.common.threads.map_or((cores / workers).max(1), usize::from);
     let program =
         std::env::current_exe().map_err(|source| CommandError::Output { target: "a task".into(), source })?;
-    let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let next = AtomicUsize::new(0);
+    let (remarks, failures) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let progress = context.console.progress();
     progress.begin("computing tasks", open.len() as u64);
     let work = || {
@@ -62,7 +70,7 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandE
                 let mut command = Command::new(&program);
                 command.args(["shard", "exec"]).arg(&args.job);
                 command.args(["--task", &task.id.to_string(), "--threads", &threads.to_string()]);
-                command.args(["--until-stdin-ends", "--quiet", "--no-config", "--progress", "never"]);
+                command.args(["--until-stdin-ends", "--no-config", "--progress", "never"]);
                 // What this process was told by its environment stands in the job.
                 for (name, _) in std::env::vars_os() {
                     if name.to_string_lossy().starts_with("SIMIC_") {
@@ -71,8 +79,9 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandE
                 }
                 command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
             };
-            if let Err(problem) = tried(start) {
-                failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((task.id, problem));
+            match tried(start) {
+                Ok(told) => locked(&remarks).push((task.id, told)),
+                Err(problem) => locked(&failures).push((task.id, problem)),
             }
             progress.advance(1);
         }
@@ -83,6 +92,7 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandE
         }
     });
     drop(progress);
+    tell(remarks.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), context);
     let mut failures = failures.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     failures.sort_by_key(|(task, _)| *task);
     // The first one is the error.
@@ -106,18 +116,42 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandE
     }
 }
 
+fn locked<T>(list: &Mutex<Vec<T>>) -> std::sync::MutexGuard<'_, Vec<T>> {
+    list.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// What tasks remarked, in their order, each of it once.
+fn tell(mut remarks: Vec<(usize, String)>, context: &Context) {
+    remarks.sort_by_key(|(task, _)| *task);
+    let mut told = BTreeSet::new();
+    for line in remarks.iter().flat_map(|(_, text)| text.lines()) {
+        let remark = line.strip_prefix("warning: ").or_else(|| line.strip_prefix("note: "));
+        let Some(remark) = remark.filter(|remark| told.insert(*remark) && told.len() <= MOST_REMARKS) else {
+            continue;
+        };
+        if line.starts_with("warning: ") {
+            context.console.warn(remark);
+        } else {
+            context.console.note(remark);
+        }
+    }
+    if let Some(n_more @ 1..) = told.len().checked_sub(MOST_REMARKS) {
+        context.console.note(&format!("{n_more} more remarks of tasks are not shown"));
+    }
+}
+
 /// Why a task has no part.
 struct Failure {
     text: String,
     may_pass: bool,
 }
 
-/// Runs a task, again where its failure may pass.
-fn tried(start: impl Fn() -> std::io::Result<Child>) -> Result<(), Failure> {
+/// Runs a task, again where its failure may pass; gives what it said.
+fn tried(start: impl Fn() -> std::io::Result<Child>) -> Result<String, Failure> {
     let mut last = Failure { text: String::new(), may_pass: true };
     for _ in 0..TRIES {
         match once(&start) {
-            Ok(()) => return Ok(()),
+            Ok(told) => return Ok(told),
             Err(failure) => last = failure,
         }
         if !last.may_pass {
@@ -127,7 +161,7 @@ fn tried(start: impl Fn() -> std::io::Result<Child>) -> Result<(), Failure> {
     Err(last)
 }
 
-fn once(start: &impl Fn() -> std::io::Result<Child>) -> Result<(), Failure> {
+fn once(start: &impl Fn() -> std::io::Result<Child>) -> Result<String, Failure> {
     let failed = |error: std::io::Error| Failure { text: error.to_string(), may_pass: true };
     let mut child = start().map_err(failed)?;
     // Open for as long as this process lives, and no longer: a task does not outlive it.
@@ -138,21 +172,22 @@ fn once(start: &impl Fn() -> std::io::Result<Child>) -> Result<(), Failure> {
     }
     let status = child.wait().map_err(failed)?;
     drop(stdin);
+    let told = String::from_utf8_lossy(&told).into_owned();
     if status.success() {
-        return Ok(());
+        return Ok(told);
     }
-    let text = match one_line(&String::from_utf8_lossy(&told)) {
+    let text = match one_line(&told) {
         told if told.is_empty() => format!("ended with {status}"),
         told => told,
     };
     Err(Failure { text, may_pass: status.code() == Some(i32::from(AGAIN)) })
 }
 
-/// What a program said of its end in lines of their own, in one.
+/// What a program said of its end in lines of their own, in one; without what it remarked before.
 fn one_line(told: &str) -> String {
-    let lines =
-        told.lines().map(|line| line.trim().trim_start_matches("error: ")).filter(|line| !line.is_empty());
-    lines.collect::<Vec<_>>().join("; ")
+    let is_remark = |line: &&str| line.starts_with("warning: ") || line.starts_with("note: ");
+    let lines = told.lines().map(str::trim).filter(|line| !line.is_empty() && !is_remark(line));
+    lines.map(|line| line.trim_start_matches("error: ")).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -161,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_a_task_said_is_told_in_one_line() {
-        assert_eq!(one_line("error: a.csv: gone\nhint: look\n"), "a.csv: gone; hint: look");
+        assert_eq!(one_line("note: x\nerror: a.csv: gone\nhint: look\n"), "a.csv: gone; hint: look");
         assert_eq!(one_line("\n"), "");
     }
 }

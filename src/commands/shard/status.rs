@@ -1,10 +1,8 @@
 //! `simic shard status`.
 
-use rayon::prelude::*;
-
 use super::task::sound_part;
 use crate::commands::{CommandError, Context, Outcome};
-use crate::records::JobFolder;
+use crate::records::{JobFolder, PartFiles};
 use crate::report::write_job_status;
 use crate::results::{JOB_STATUS_SCHEMA, JobStatusDocument, MissingPart, TaskRow};
 
@@ -16,26 +14,26 @@ pub(super) fn run(folder: &JobFolder, context: &Context) -> Result<Outcome, Comm
     context.check_output()?;
     let job = folder.job()?;
     let tasks = folder.tasks(&job)?;
-    let look = |task: &TaskRow| -> Result<Option<MissingPart>, CommandError> {
-        let reason = match folder.read_part(task.id)? {
+    let parts = folder.parts()?;
+    let look = |task: &TaskRow, part: Option<PartFiles>| {
+        let reason = match part {
             None => None,
-            Some(bytes) => match sound_part(folder, &job, task, &bytes) {
-                Ok(_) => return Ok(None),
-                Err(error) => Some(error.to_string()),
-            },
+            Some(part) => Some(sound_part(folder, &job, task, &part).err()?.to_string()),
         };
-        Ok(Some(MissingPart { task: task.id, reason }))
+        Some(MissingPart { task: task.id, reason })
     };
-    let looked: Vec<Result<Option<MissingPart>, CommandError>> = tasks.par_iter().map(look).collect();
-    let missing: Vec<MissingPart> =
-        looked.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+    let looked = folder.read_parts(&tasks, (&parts, &job.beside), look)?;
+    let missing: Vec<MissingPart> = looked.into_iter().flatten().collect();
     let document = JobStatusDocument {
         schema: JOB_STATUS_SCHEMA.to_owned(),
         verb: job.verb,
+        directory: job.directory,
         n_tasks: tasks.len(),
         n_done: tasks.len() - missing.len(),
         missing,
+        strays: parts.strays(job.n_tasks),
     };
     context.write(|out| write_job_status(&document, context.format(), &context.screen(), out))?;
-    Ok(if document.missing.is_empty() { Outcome::Clean } else { Outcome::Findings })
+    let is_ready = document.missing.is_empty() && document.strays.is_empty();
+    Ok(if is_ready { Outcome::Clean } else { Outcome::Findings })
 }

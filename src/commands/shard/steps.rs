@@ -121,7 +121,8 @@ pub(super) fn find_replay(
 ) -> Result<Find, CommandError> {
     let place =
         |what: &str| job.beside.iter().any(|beside| beside == what).then(|| folder.beside(task.id, what));
-    let paths = OutputPaths::of_part(place(ROWS), place(TRACE));
+    let begun_in = if job.beside.is_empty() { None } else { folder.under_way()? };
+    let paths = OutputPaths::of_part(place(ROWS), place(TRACE), begun_in);
     let found = replay::measure(&args.analysis(context)?, files, &paths, context)?.committed()?;
     Ok(Find { bytes: bytes(&found)?, beside: job.beside.clone() })
 }
@@ -239,6 +240,7 @@ pub(super) fn replayable(
 ) -> Result<Divisible, CommandError> {
     let rule = args.analysis(context)?.rule;
     let found = divisible(&rule, files, context)?;
+    replay::check_runs(args, context, found.order.len())?;
     if beside(args, context).is_empty() || found.how.is_whole {
         return Ok(found);
     }

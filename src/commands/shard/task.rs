@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use rayon::prelude::*;
-
 use crate::commands::{CommandError, Completeness};
-use crate::records::{InputFile, JobFolder};
+use crate::records::{InputFile, JobFolder, PartFiles, PartList};
 use crate::results::{JobDocument, JobRecording, TaskInput, TaskRow};
 use crate::shards::{CodecError, Counted, Division, FileUnits, MergeError, PartHeader, RunOrder, open_part};
 
@@ -67,6 +65,7 @@ pub(super) struct Finds<'a> {
     /// The job.
     pub(super) job: &'a JobDocument,
     folder: &'a JobFolder,
+    parts: PartList,
     /// Its tasks that have a part.
     pub(super) tasks: Vec<TaskRow>,
     missing: BTreeSet<usize>,
@@ -76,11 +75,11 @@ impl<'a> Finds<'a> {
     /// Those of `tasks`; `missing` have no part.
     pub(super) fn new(
         job: &'a JobDocument,
-        folder: &'a JobFolder,
+        (folder, parts): (&'a JobFolder, PartList),
         tasks: Vec<TaskRow>,
         missing: BTreeSet<usize>,
     ) -> Self {
-        Self { job, folder, tasks, missing }
+        Self { job, folder, parts, tasks, missing }
     }
 }
 
@@ -134,16 +133,14 @@ impl Finds<'_> {
         &self,
         decode: impl Fn(&[u8]) -> Result<T, CodecError> + Sync,
     ) -> Result<Vec<T>, CommandError> {
-        let one = |task: &TaskRow| -> Result<T, CommandError> {
-            let bytes = self.folder.read_part(task.id)?;
+        let one = |task: &TaskRow, part: Option<PartFiles>| -> Result<T, CommandError> {
             let missing = || MergeError::Missing { missing: vec![task.id], of: self.job.n_tasks };
-            let bytes = bytes.ok_or_else(missing)?;
-            let find = sound_part(self.folder, self.job, task, &bytes)?;
+            let part = part.ok_or_else(missing)?;
+            let find = sound_part(self.folder, self.job, task, &part)?;
             let damaged = |error: CodecError| MergeError::Damaged(task.id, error.to_string());
             Ok(decode(find).map_err(damaged)?)
         };
-        let read: Vec<Result<T, CommandError>> = self.tasks.par_iter().map(one).collect();
-        read.into_iter().collect()
+        self.folder.read_parts(&self.tasks, (&self.parts, &self.job.beside), one)?.into_iter().collect()
     }
 }
 
@@ -155,14 +152,14 @@ pub(super) fn sound_part<'a>(
     folder: &JobFolder,
     job: &JobDocument,
     task: &TaskRow,
-    bytes: &'a [u8],
+    part: &'a PartFiles,
 ) -> Result<&'a [u8], CommandError> {
-    let (header, find) = open_part(task.id, bytes)?;
+    let (header, find) = open_part(task.id, &part.bytes)?;
     check_header(&header, job, task)?;
     for (what, expected) in &header.beside {
         let path = folder.beside(task.id, what);
-        let found = folder.fingerprint_beside(task.id, what)?;
-        if found.as_ref() != Some(expected) {
+        let found = part.beside.get(what).and_then(Option::as_ref);
+        if found != Some(expected) {
             let problem = if found.is_some() { "is not what was written" } else { "is missing" };
             return Err(MergeError::Damaged(task.id, format!("{} {problem}", path.display())).into());
         }

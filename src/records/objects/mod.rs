@@ -7,6 +7,7 @@
 mod aws_files;
 mod credentials;
 mod failure;
+mod folder;
 mod listing;
 mod object;
 mod ranges;
@@ -15,6 +16,7 @@ mod stores;
 mod upload;
 mod url;
 
+pub(super) use folder::ObjectFolder;
 pub(super) use listing::{find, names_in, small};
 
 pub(super) use object::{Object, begin_reading};

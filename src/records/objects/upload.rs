@@ -55,6 +55,11 @@ impl Upload {
         Ok(upload)
     }
 
+    /// An output in the place of whatever has this name.
+    pub(super) fn over(store: &Arc<dyn ObjectStore>, location: Location, name: String) -> Self {
+        Self { store: Arc::clone(store), location, name, force: true }
+    }
+
     async fn is_there(&self) -> Result<bool, Failure> {
         match self.store.head(&self.location).await.map_err(Failure::from) {
             Ok(_) => Ok(true),
@@ -71,44 +76,52 @@ impl Upload {
     pub(in crate::records) fn send(&self, file: &mut File) -> io::Result<()> {
         file.seek(SeekFrom::Start(0))?;
         let length = file.metadata()?.len();
-        let sent = if length <= WHOLE {
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes)?;
-            wait(self.put(bytes))
-        } else {
-            wait(self.put_parts(file, length))
-        };
-        match sent {
-            // A request whose answer was lost is made again, and finds what it wrote itself.
-            Err(failure) if failure.is_taken() && length <= WHOLE && self.is_there_as(file)? => Ok(()),
-            Err(failure) if failure.is_taken() => Err(exists()),
-            sent => sent.map_err(Failure::of_output),
-        }
+        let sent = self.send_from(file, length);
+        sent.map_err(|failure| if failure.is_taken() { exists() } else { failure.of_output() })
     }
 
-    /// Whether the object that is there holds the bytes of a file that was sent by one request.
-    fn is_there_as(&self, file: &mut File) -> io::Result<bool> {
-        let mut sent = Vec::new();
-        file.seek(SeekFrom::Start(0))?;
-        file.read_to_end(&mut sent)?;
-        let found = wait(async {
-            let found = self.store.get(&self.location).await?;
-            if found.meta.size != sent.len() as u64 {
-                return Ok(None);
-            }
-            Ok(Some(found.bytes().await?))
-        });
-        Ok(matches!(found, Ok(Some(bytes)) if bytes == sent))
+    /// Sends bytes.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub(super) fn send_bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
+        self.send_from(&mut &bytes[..], bytes.len() as u64)
+    }
+
+    fn send_from(&self, source: &mut impl Read, length: u64) -> Result<(), Failure> {
+        if length > WHOLE {
+            return wait(self.put_parts(source, length));
+        }
+        let mut bytes = Vec::new();
+        source.read_to_end(&mut bytes).map_err(Failure::System)?;
+        wait(self.put(bytes))
     }
 
     async fn put(&self, bytes: Vec<u8>) -> Result<(), Failure> {
         let mode = if self.force { PutMode::Overwrite } else { PutMode::Create };
         let options = PutOptions { mode, ..PutOptions::default() };
-        self.store.put_opts(&self.location, PutPayload::from(bytes), options).await?;
-        Ok(())
+        let payload = PutPayload::from(bytes);
+        let sent = self.store.put_opts(&self.location, payload.clone(), options).await;
+        match sent.map_err(Failure::from) {
+            // A request whose answer was lost is made again, and finds what it wrote itself.
+            Err(failure) if failure.is_taken() && self.is_there_as(&payload).await => Ok(()),
+            sent => sent.map(drop),
+        }
     }
 
-    async fn put_parts(&self, file: &mut File, length: u64) -> Result<(), Failure> {
+    /// Whether the object that is there holds just these bytes.
+    async fn is_there_as(&self, sent: &PutPayload) -> bool {
+        let found = async || -> Result<Option<_>, Failure> {
+            let found = self.store.get(&self.location).await?;
+            if found.meta.size != sent.content_length() as u64 {
+                return Ok(None);
+            }
+            Ok(Some(found.bytes().await?))
+        };
+        matches!(found().await, Ok(Some(bytes)) if bytes.iter().eq(sent.iter().flat_map(|part| part.iter())))
+    }
+
+    async fn put_parts(&self, source: &mut impl Read, length: u64) -> Result<(), Failure> {
         let mut upload = self.store.put_multipart(&self.location).await?;
         let part_bytes = PART.max(length.div_ceil(MOST_PARTS));
         let mut sending = async || -> Result<(), Failure> {
@@ -116,7 +129,7 @@ impl Upload {
                 let mut parts = Vec::new();
                 for _ in 0..PARTS_AT_ONCE {
                     let mut bytes = Vec::new();
-                    file.take(part_bytes).read_to_end(&mut bytes).map_err(Failure::System)?;
+                    source.take(part_bytes).read_to_end(&mut bytes).map_err(Failure::System)?;
                     if bytes.is_empty() {
                         break;
                     }
