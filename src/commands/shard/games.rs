@@ -130,6 +130,7 @@ pub(super) fn divisible<V: GameVerb>(
             ..JobRecording::default()
         },
         order: Vec::new(),
+        cutting: None,
     })
 }
 

@@ -12,8 +12,9 @@ use super::merge::check_version;
 use super::task::sound_part;
 use crate::commands::error::AGAIN;
 use crate::commands::{CommandError, Context, Outcome};
+use crate::progress::Progress;
 use crate::records::JobFolder;
-use crate::results::TaskRow;
+use crate::results::{JobDocument, TaskRow};
 
 /// Tries of a task whose failure may pass.
 const TRIES: usize = 3;
@@ -53,38 +54,29 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandE
     let threads = context.common.threads.map_or((cores / workers).max(1), usize::from);
     let program =
         std::env::current_exe().map_err(|source| CommandError::Output { target: "a task".into(), source })?;
-    let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let progress = context.console.progress();
     progress.begin("computing tasks", open.len() as u64);
-    let work = || {
-        while let Some(task) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let start = || {
-                let mut command = Command::new(&program);
-                command.args(["shard", "exec"]).arg(&args.job);
-                command.args(["--task", &task.id.to_string(), "--threads", &threads.to_string()]);
-                command.args(["--until-stdin-ends", "--quiet", "--no-config", "--progress", "never"]);
-                // What this process was told by its environment stands in the job.
-                for (name, _) in std::env::vars_os() {
-                    if name.to_string_lossy().starts_with("SIMIC_") {
-                        command.env_remove(name);
-                    }
+    let mut failures = Vec::new();
+    // Tasks of a stage go on from the parts of the one before.
+    for stage in stages(&job, &open) {
+        failures = computed(stage, workers, &progress, &|task| {
+            let mut command = Command::new(&program);
+            command.args(["shard", "exec"]).arg(&args.job);
+            command.args(["--task", &task.to_string(), "--threads", &threads.to_string()]);
+            command.args(["--until-stdin-ends", "--quiet", "--no-config", "--progress", "never"]);
+            // What this process was told by its environment stands in the job.
+            for (name, _) in std::env::vars_os() {
+                if name.to_string_lossy().starts_with("SIMIC_") {
+                    command.env_remove(name);
                 }
-                command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
-            };
-            if let Err(problem) = tried(start) {
-                failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((task.id, problem));
             }
-            progress.advance(1);
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
+        });
+        if !failures.is_empty() {
+            break;
         }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(work);
-        }
-    });
+    }
     drop(progress);
-    let mut failures = failures.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    failures.sort_by_key(|(task, _)| *task);
     // The first one is the error.
     for (task, problem) in failures.iter().skip(1) {
         context.console.warn(&format!("task {task}: {}", problem.text));
@@ -104,6 +96,50 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandE
             text: problem.text.clone(),
         }),
     }
+}
+
+/// Open tasks by stage, in order.
+fn stages<'a>(job: &JobDocument, open: &'a [TaskRow]) -> Vec<&'a [TaskRow]> {
+    let mut end = 0;
+    let ends = job.stages.iter().map(|n_tasks| {
+        end += n_tasks;
+        end
+    });
+    let mut rest = open;
+    let mut stages = Vec::new();
+    for end in ends {
+        let (stage, later) = rest.split_at(rest.partition_point(|task| task.id < end));
+        stages.push(stage);
+        rest = later;
+    }
+    stages.push(rest);
+    stages
+}
+
+/// Computes tasks, several at once; gives those that failed, by their numbers.
+fn computed(
+    tasks: &[TaskRow],
+    workers: usize,
+    progress: &Progress,
+    start: &(dyn Fn(usize) -> std::io::Result<Child> + Sync),
+) -> Vec<(usize, Failure)> {
+    let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(problem) = tried(|| start(task.id)) {
+                failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((task.id, problem));
+            }
+            progress.advance(1);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..workers.min(tasks.len()) {
+            scope.spawn(work);
+        }
+    });
+    let mut failures = failures.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    failures.sort_by_key(|(task, _)| *task);
+    failures
 }
 
 /// Why a task has no part.

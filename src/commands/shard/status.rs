@@ -34,6 +34,7 @@ pub(super) fn run(folder: &JobFolder, context: &Context) -> Result<Outcome, Comm
         verb: job.verb,
         n_tasks: tasks.len(),
         n_done: tasks.len() - missing.len(),
+        stages: job.stages,
         missing,
     };
     context.write(|out| write_job_status(&document, context.format(), &context.screen(), out))?;
