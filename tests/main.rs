@@ -9,6 +9,7 @@ mod checks;
 #[cfg(feature = "cloud")]
 mod cloud;
 mod convert;
+mod cut_runs;
 mod dependencies;
 mod documents;
 mod drift;

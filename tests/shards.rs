@@ -8,21 +8,21 @@ use super::normalizers::{folder, simic};
 const GAMES: &str = "fixtures/simulated/campaign.parquet";
 const WALKS: &str = "fixtures/simulated/walks.parquet";
 
-fn words(text: &str) -> Vec<&str> {
+pub(super) fn words(text: &str) -> Vec<&str> {
     text.split_whitespace().collect()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn done(arguments: &[&str]) -> Output {
+pub(super) fn done(arguments: &[&str]) -> Output {
     let output = simic(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
     output
 }
 
-fn refused(arguments: &[&str], code: i32) -> String {
+pub(super) fn refused(arguments: &[&str], code: i32) -> String {
     let output = simic(arguments);
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
@@ -31,7 +31,7 @@ fn refused(arguments: &[&str], code: i32) -> String {
 }
 
 /// A job planned for tasks of so many bytes; gives the number of tasks.
-fn planned(job: &str, target: &str, command: &[&str]) -> usize {
+pub(super) fn planned(job: &str, target: &str, command: &[&str]) -> usize {
     let plan = ["shard", "plan", job, "--force", "--format", "json", "--target-bytes", target, "--"];
     let output = done(&[&plan[..], command].concat());
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -40,7 +40,7 @@ fn planned(job: &str, target: &str, command: &[&str]) -> usize {
 }
 
 /// Numbers in an order of their own: every one once, and some again.
-fn shuffled(n: usize) -> Vec<usize> {
+pub(super) fn shuffled(n: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by_key(|i| (i + 1).wrapping_mul(2_654_435_761) % 1009);
     order.extend((0..n).step_by(3));
@@ -54,7 +54,7 @@ fn computed(job: &str, n_tasks: usize) {
 }
 
 /// Bytes of all files below a place.
-fn bytes_of(place: &Path) -> u64 {
+pub(super) fn bytes_of(place: &Path) -> u64 {
     if place.is_dir() {
         let entries = std::fs::read_dir(place).expect("readable");
         entries.map(|entry| bytes_of(&entry.expect("readable").path())).sum()

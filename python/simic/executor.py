@@ -145,14 +145,18 @@ def submit(
     state = Progress(tasks=status["n_tasks"], done=status["n_done"])
     # Paths of the job are meant in the folder that it was planned in.
     folder = status["directory"]
-    waiting = deque((part["task"], 0) for part in status["missing"])
+    stages = _stages([part["task"] for part in status["missing"]], status.get("stages", []))
+    waiting: deque[tuple[int, int]] = deque()
     ended: SimpleQueue[Any] = SimpleQueue()
     failure: BaseException | None = None
     flying: set[Any] = set()
     started = time.monotonic()
     with _shown(progress) as tell:
         try:
-            while flying or (waiting and failure is None):
+            while flying or ((waiting or stages) and failure is None):
+                if not flying and not waiting:
+                    # Tasks of a stage go on from the parts of the one before.
+                    waiting.extend((task, 0) for task in stages.popleft())
                 while waiting and failure is None and len(flying) < max_in_flight:
                     task, number = waiting.popleft()
                     delay = min(retry_delay_seconds * 2 ** (number - 1), LONGEST_DELAY) if number else 0.0
@@ -184,6 +188,16 @@ def submit(
     if failure is not None:
         raise failure
     return state
+
+
+def _stages(tasks: list[int], sizes: list[int]) -> deque[list[int]]:
+    """Tasks by stage, which are so many tasks each in a row; stages without any are left out."""
+    stages: deque[list[int]] = deque()
+    end = 0
+    for size in [*sizes, None]:
+        first, end = end, sys.maxsize if size is None else end + size
+        stages.append([task for task in tasks if first <= task < end])
+    return deque(stage for stage in stages if stage)
 
 
 def _failure(result: Attempt) -> SimicError:

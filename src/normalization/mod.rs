@@ -28,6 +28,7 @@ mod pace;
 mod pass;
 mod presets;
 mod recorded;
+mod relay;
 mod replay;
 mod returns;
 mod rule;
@@ -67,6 +68,7 @@ pub use recorded::{
     RecordedSource, RecordedStatistics, Statistic, StatisticCheck, Tolerances, Truth, USUAL_LEVELS, Worst,
     judge,
 };
+pub use relay::{ReplayPlace, Seen, joined_windows};
 pub use replay::{Block, Replay, moments_of};
 pub use returns::{ReturnReset, ReturnStep, Returns};
 pub use rule::{Correction, Divisor, Memory, MomentumUnit, Order, Prior, Rule, Warmup};

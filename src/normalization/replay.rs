@@ -200,7 +200,7 @@ impl Replay {
     }
 
     /// One past the last batch handled together with batch `next`: all within one window.
-    fn last_together(&self, ends: &[usize], next: usize, row: usize) -> usize {
+    pub(super) fn last_together(&self, ends: &[usize], next: usize, row: usize) -> usize {
         let left = self.windows.updates_left(self.normalizer.updates());
         let by_window = next.saturating_add(usize::try_from(left).unwrap_or(usize::MAX)).min(ends.len());
         let rows = (VALUES_TOGETHER / self.normalizer.width()).max(1);
@@ -249,12 +249,17 @@ impl Replay {
 
     /// Opens the window of batches that are handled together; rows gathered before are among their moments.
     pub(super) fn begin_batches(&mut self, moments: &BatchesTogether) {
+        self.begin_together(&moments.whole);
+    }
+
+    /// The same of batches whose rows have these moments.
+    pub(super) fn begin_together(&mut self, whole: &RowMoments) {
         if self.open.n() > 0 {
             self.open = RowMoments::empty(self.normalizer.width());
         }
         self.windows.begin(&self.normalizer);
         if let Some(window) = self.windows.current() {
-            window.moments.merge(&moments.whole);
+            window.moments.merge(whole);
         }
     }
 

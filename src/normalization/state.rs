@@ -83,7 +83,7 @@ impl NormalizerState {
 }
 
 /// How far a normalizer has come: all that the weight of its next update depends on, and no value of any row.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Clock {
     /// Weight the state had before any row (Welford).
     base: f64,
@@ -304,6 +304,11 @@ impl Normalizer {
     pub(super) fn weigh(&self, n: &[u64]) -> (BatchWeights, Clock) {
         let mut clock = self.clock;
         (clock.advance_all(&self.rule, n), clock)
+    }
+
+    /// So many updates pass, whatever they do to the state: its values are those of before.
+    pub(super) fn pass_updates(&mut self, n: u64) {
+        self.clock.updates += n;
     }
 
     /// The state is one found elsewhere.

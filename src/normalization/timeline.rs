@@ -12,7 +12,7 @@ pub struct KnownStep {
 }
 
 /// Known places of a run, in order of time.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Timeline {
     known: Vec<KnownStep>,
 }
@@ -21,6 +21,11 @@ impl Timeline {
     /// Adds a place; those before it are not later.
     pub fn push(&mut self, updates: u64, vector_step: u64) {
         self.known.push(KnownStep { updates, vector_step });
+    }
+
+    /// Adds the places of what follows.
+    pub fn extend(&mut self, later: Self) {
+        self.known.extend(later.known);
     }
 
     /// The last known place.

@@ -1,5 +1,7 @@
 //! Windows: consecutive updates that the diagnostics summarize together.
 
+use serde::{Deserialize, Serialize};
+
 use super::segment::MeanVar;
 use super::state::Normalizer;
 use crate::stats::RowMoments;
@@ -8,7 +10,7 @@ use crate::stats::RowMoments;
 const MOST_WINDOWS: usize = 512;
 
 /// Consecutive updates with what happened in them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Window {
     /// Updates before the window.
     pub first_update: u64,
@@ -25,7 +27,7 @@ pub struct Window {
 }
 
 /// States that rows were normalized with, averaged over rows.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct StateInUse {
     /// Rows.
     pub n: u64,
@@ -97,6 +99,20 @@ impl Window {
         }
     }
 
+    /// Whether `other` is this window, further on or less far.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.first_update == other.first_update
+    }
+
+    /// The same window further on: what was seen of its rows is all of it, what was normalized of them is what came after.
+    pub(super) fn go_on(&mut self, later: Self) {
+        let Self { first_update, moments, clipped, normalized, in_use, is_over } = later;
+        (self.first_update, self.moments, self.in_use, self.is_over) =
+            (first_update, moments, in_use, is_over);
+        self.clipped.iter_mut().zip(&clipped).for_each(|(sum, n)| *sum += n);
+        self.normalized += normalized;
+    }
+
     /// Takes in the window that follows.
     fn join(&mut self, later: &Self) {
         self.moments.merge(&later.moments);
@@ -135,6 +151,16 @@ impl Windows {
     /// Updates per window.
     pub(super) fn updates_each(&self) -> u64 {
         self.updates_each
+    }
+
+    /// The last window, where more comes.
+    pub(super) fn unfinished(&self) -> Option<&Window> {
+        self.windows.last().filter(|window| !window.is_over)
+    }
+
+    /// Goes on with a window that has begun elsewhere, where there is one.
+    pub(super) fn go_on_with(&mut self, window: Option<Window>) {
+        self.windows = window.into_iter().collect();
     }
 
     /// Updates until the present window is full, after so many of them.

@@ -378,6 +378,7 @@ mod tests {
             directory: String::new(),
             target_bytes: 1,
             n_tasks: 2,
+            stages: Vec::new(),
             plan_hash: plan_hash(plan),
             undivided: Vec::new(),
             beside: Vec::new(),
@@ -393,6 +394,7 @@ mod tests {
             units: Vec::new(),
             places: Vec::new(),
             share: None,
+            stretch: None,
             bytes: 0,
         };
         (0..2).flat_map(|id| [serde_json::to_vec(&line(id)).expect("JSON"), vec![b'\n']].concat()).collect()

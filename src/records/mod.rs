@@ -100,8 +100,8 @@ pub use sources::{Discovered, InputFile, Origin, discover, discover_within};
 pub use state_files::StateWanted;
 pub use states::{StateSpan, StoredState};
 pub use steps::{
-    BadPlace, BlockFile, BlockFileWriter, Clock, RunInfo, StepBlock, StepOptions, StepRecording, StepSizes,
-    StepSkips, StepTarget, StepValues,
+    BadPlace, BlockFile, BlockFileWriter, Clock, RunInfo, RunStretch, StepBlock, StepOptions, StepRecording,
+    StepSizes, StepSkips, StepTarget, StepValues,
 };
 pub(crate) use store_url::{has_user, is_url, is_url_path, shown_url};
 pub use table::Table;

@@ -49,6 +49,10 @@ pub struct JobDocument {
     pub target_bytes: u64,
     /// Tasks.
     pub n_tasks: usize,
+    /// Tasks of each stage, where there are several: those of a stage, which follow each other in the plan, go on from the
+    /// parts of the stage before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<usize>,
     /// Hash of the lines of plan.jsonl.
     pub plan_hash: String,
     /// Why tasks are larger than they were to be, where they are.
@@ -77,6 +81,30 @@ pub struct JobRecording {
     /// Files left out, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub skipped_files: BTreeMap<String, u64>,
+    /// Runs that are cut.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut_runs: Vec<CutRun>,
+}
+
+/// A run that several tasks share.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CutRun {
+    /// The run.
+    pub run_id: String,
+    /// Rows.
+    pub n_rows: u64,
+    /// Vector steps.
+    pub n_vector_steps: u64,
+    /// Episodes of all environments.
+    pub n_episodes: u64,
+    /// Environments in ascending order.
+    pub envs: Vec<i64>,
+    /// Least and greatest (episode, step).
+    pub span: [(i64, i64); 2],
+    /// Files that hold it.
+    pub n_files: usize,
+    /// Stretches that it is cut into.
+    pub n_stretches: usize,
 }
 
 /// One task: a line of plan.jsonl.
@@ -94,8 +122,47 @@ pub struct TaskRow {
     /// Which of how many shares of the games it takes, where other tasks read the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<[u64; 2]>,
+    /// What of a run that is cut it takes, and how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stretch: Option<TaskStretch>,
     /// Bytes that it reads, about.
     pub bytes: u64,
+}
+
+/// What a task does with a run that is cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskStretch {
+    /// What it is for.
+    pub pass: StretchPass,
+    /// The run, by its place among those that are cut.
+    pub run: usize,
+    /// Which of its stretches; 0 where it goes through all.
+    pub number: usize,
+    /// The first row of the run, and one past the last.
+    pub rows: [u64; 2],
+    /// Rows that are passed over: those before in the parts of files that it reads.
+    pub skip: u64,
+    /// Vector step of the first row.
+    pub first_step: u64,
+    /// Updates of the run before it.
+    pub updates: u64,
+    /// Tasks whose parts it goes on from: the first, and one past the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<[usize; 2]>,
+}
+
+/// What a task goes through a run that is cut for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StretchPass {
+    /// Moments of the batches of a stretch.
+    Moments,
+    /// The state at every cut, from the moments of all stretches.
+    States,
+    /// The rows of a stretch, from its state on.
+    Replay,
+    /// Sums over the windows of a stretch: the last pass of a run whose rows are added up in no order of time.
+    Sums,
 }
 
 /// A file that a task reads.
@@ -132,6 +199,9 @@ pub struct JobStatusDocument {
     pub n_tasks: usize,
     /// Tasks with a sound part.
     pub n_done: usize,
+    /// Tasks of each stage, where there are several; as the job has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<usize>,
     /// Tasks without.
     pub missing: Vec<MissingPart>,
     /// Names among the parts that are those of no task, which merge refuses.

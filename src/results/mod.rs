@@ -71,8 +71,8 @@ pub use interactions::{
     Terms,
 };
 pub use job::{
-    JOB_SCHEMA, JOB_STATUS_SCHEMA, JobDocument, JobRecording, JobStatusDocument, MissingPart, Origin,
-    TaskInput, TaskRow, settings_hash,
+    CutRun, JOB_SCHEMA, JOB_STATUS_SCHEMA, JobDocument, JobRecording, JobStatusDocument, MissingPart, Origin,
+    StretchPass, TaskInput, TaskRow, TaskStretch, settings_hash,
 };
 pub use kernel::KernelRow;
 pub use logged::{RecordedPlayer, RecordedRow};

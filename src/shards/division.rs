@@ -1,6 +1,6 @@
 //! What a recording can be divided into, and its division into tasks.
 //!
-//! A run is never divided: rows that name the same run, wherever they lie, are read by one task. What lies together without a
+//! A run is not divided here (`stretches` are): rows that name the same run, wherever they lie, are read by one task. What lies together without a
 //! run in common can be read apart: files, and the parts of a file (row groups, record batches). Of a run that is larger than
 //! a task is to be, several tasks can take the games; each of them reads all of it.
 

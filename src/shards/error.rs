@@ -49,6 +49,14 @@ pub enum MergeError {
         /// Tasks of the plan.
         of: usize,
     },
+    /// Parts that a task goes on from and that are not there yet.
+    #[error("task {task} goes on from parts that are not there yet: {}", listed(missing))]
+    Awaited {
+        /// The task.
+        task: usize,
+        /// Tasks whose parts are missing.
+        missing: Vec<usize>,
+    },
     /// Parts that looked at other value columns.
     #[error("parts looked at other value columns: {0}, and {1}")]
     OtherColumns(String, String),
@@ -78,6 +86,9 @@ impl MergeError {
         match self {
             Self::Missing { .. } => {
                 "simic shard run computes them, simic shard exec one of them; --allow-missing says what the others say"
+            }
+            Self::Awaited { .. } => {
+                "compute the stages of a job one after the other, as simic shard run does; try again later"
             }
             Self::Damaged(..) | Self::OtherPlan(_) => "simic shard exec makes it anew",
             Self::OtherVersion { .. } => "plan and compute the job with one version",

@@ -11,6 +11,7 @@ mod error;
 mod games;
 mod part;
 mod runs;
+mod stretches;
 
 pub use codec::{CodecError, from_bytes, to_bytes};
 pub use division::{Division, FileUnits, PartUnits, Task, TaskFile, divide};
@@ -21,3 +22,4 @@ pub use games::{
 };
 pub use part::{PART_SCHEMA, PartHeader, open_part, sealed_part};
 pub use runs::{ComparedRun, FoundRuns, RunOrder, RunOutcome, RunSpan, StepFacts};
+pub use stretches::{FoundMoments, FoundPlaces, FoundStretch, FoundSums, ReplayedRows};

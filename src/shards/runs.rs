@@ -67,6 +67,23 @@ pub struct StepFacts {
 }
 
 impl StepFacts {
+    /// Refuses another part of the recording that was read otherwise.
+    ///
+    /// # Errors
+    /// Other columns, another width, another device.
+    pub fn check_same(&self, other: &Self) -> Result<(), MergeError> {
+        if self.values != other.values {
+            return Err(MergeError::OtherValues(self.values.join(", "), other.values.join(", ")));
+        }
+        if self.width != other.width {
+            return Err(MergeError::OtherWidth(self.width, other.width));
+        }
+        if self.device != other.device {
+            return Err(MergeError::OtherDevice(self.device.device.clone(), other.device.device.clone()));
+        }
+        Ok(())
+    }
+
     /// Columns the values were read from, and names of their dimensions.
     pub fn columns(&self) -> (&[String], &[String]) {
         (&self.values, &self.dimensions)
@@ -119,15 +136,7 @@ impl<R: RunOutcome> FoundRuns<R> {
 
     fn add(&mut self, other: Self) -> Result<(), MergeError> {
         let (own, new) = (&mut self.recording, other.recording);
-        if own.values != new.values {
-            return Err(MergeError::OtherValues(own.values.join(", "), new.values.join(", ")));
-        }
-        if own.width != new.width {
-            return Err(MergeError::OtherWidth(own.width, new.width));
-        }
-        if own.device != new.device {
-            return Err(MergeError::OtherDevice(own.device.device.clone(), new.device.device));
-        }
+        own.check_same(&new)?;
         own.is_ordered = own.is_ordered.zip(new.is_ordered).map(|(own, new)| own && new);
         own.spans.extend(new.spans);
         own.input.files += new.input.files;

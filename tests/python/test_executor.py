@@ -26,11 +26,12 @@ PROGRAM = f"""\
 import json, os, pathlib, sys, time
 job = pathlib.Path(sys.argv[3])
 if sys.argv[1:3] == ["shard", "status"]:
-    n_tasks = json.loads((job / "job.json").read_text())["n_tasks"]
+    document = json.loads((job / "job.json").read_text())
+    n_tasks, stages = document["n_tasks"], document.get("stages", [])
     missing = [task for task in range(n_tasks) if not (job / "parts" / str(task)).exists()]
     rows = [{{"task": task}} for task in missing]
-    directory = json.loads((job / "job.json").read_text())["directory"]
-    print(json.dumps({{"n_tasks": n_tasks, "n_done": n_tasks - len(missing), "missing": rows, "directory": directory}}))
+    found = {{"n_tasks": n_tasks, "n_done": n_tasks - len(missing), "stages": stages, "missing": rows}}
+    print(json.dumps({{**found, "directory": document["directory"]}}))
     sys.exit(bool(missing))
 assert sys.argv[1:3] + sys.argv[4:5] == ["shard", "exec", "--task"] and "--until-stdin-ends" in sys.argv
 assert os.path.samefile(os.getcwd(), job.parent) and "SIMIC_BIN" not in os.environ
@@ -39,6 +40,12 @@ calls = job / "calls" / task
 with calls.open("a") as file:
     file.write(".")
 code = json.loads((job / "behaviour.json").read_text()).get(task, 0)
+end = 0
+for size in json.loads((job / "job.json").read_text()).get("stages", []):
+    before, end = range(end), end + size
+    if int(task) < end:
+        assert all((job / "parts" / str(other)).exists() for other in before)
+        break
 if code == "hang":
     (job / "pid").write_text(str(os.getpid()))
     sys.stdin.read()
@@ -70,8 +77,8 @@ class Job(unittest.TestCase):
         environment.start()
         self.addCleanup(environment.stop)
 
-    def plan(self, n_tasks: int, **behaviour: object) -> None:
-        job = {"n_tasks": n_tasks, "directory": str(self.job.parent)}
+    def plan(self, n_tasks: int, stages: tuple[int, ...] = (), **behaviour: object) -> None:
+        job = {"n_tasks": n_tasks, "stages": stages, "directory": str(self.job.parent)}
         (self.job / "job.json").write_text(json.dumps(job))
         (self.job / "behaviour.json").write_text(
             json.dumps({key[1:]: value for key, value in behaviour.items()})
@@ -91,6 +98,19 @@ class Submitting(Job):
         state = self.submit()
         self.assertEqual((state.done, state.tasks, state.retries, state.in_flight), (23, 23, 0, 0))
         self.assertEqual(self.calls(), dict.fromkeys(range(23), 1))
+
+    def test_stages_follow_each_other(self):
+        self.plan(12, stages=(5, 1, 6), _2=[75, 0], _5=[75, 75, 0])
+        state = self.submit()
+        self.assertEqual((state.done, state.retries), (12, 3))
+        self.assertEqual(self.calls(), {**dict.fromkeys(range(12), 1), 2: 2, 5: 3})
+        self.assertEqual(self.submit().done, 12)
+
+    def test_stages_after_a_failure_do_not_begin(self):
+        self.plan(4, stages=(2, 2), _1=3)
+        with self.assertRaisesRegex(simic.SimicError, "task 1 is bad"):
+            self.submit()
+        self.assertEqual(self.calls(), {0: 1, 1: 1})
 
     def test_no_more_than_asked_is_in_flight(self):
         self.plan(12)

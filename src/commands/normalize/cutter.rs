@@ -42,6 +42,11 @@ impl WindowCutter {
         }
     }
 
+    /// The same after so many rows of the run, where a piece begins.
+    pub(super) fn after(self, n_rows: u64) -> Self {
+        Self { n_rows, ..self }
+    }
+
     /// Rows of the window that the next piece belongs to which are handed on already.
     fn within(&self) -> usize {
         usize::try_from(self.n_rows % self.per_window as u64).unwrap_or(0)

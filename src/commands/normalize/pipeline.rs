@@ -227,7 +227,7 @@ impl<'a> BatchAssembler<'a> {
 
     /// Whether batches must be whole before anything is done with them.
     fn must_hold(&self) -> bool {
-        self.plan.rule.order == Order::UpdateFirst || self.plan.rollback == Rollback::DropBatch
+        self.plan.holds_batches()
     }
 
     fn take(&mut self, block: StepBlock, consume: &mut Consumer<'_>) -> Result<(), CommandError> {
@@ -438,6 +438,7 @@ impl<'a> BatchAssembler<'a> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::grains::grains;
     use super::*;
     use crate::normalization::{
         AutoresetRule, Lanes, Memory, Output, Replay, ReturnReset, ReturnScale, Rule, Target,
@@ -640,6 +641,64 @@ mod tests {
             let options = StepOptions { sizes: small, ..plan.options.clone() };
             let scattered = outcome(&shuffled, &Plan { options, ..plan }, size);
             prop_assert!(scattered == pieces);
+        }
+    }
+
+    /// Places between rows where a piece begins that is none of a batch's rest, at the beginning of a vector step.
+    fn piece_starts(path: &std::path::Path, plan: &Plan, size: PieceSize) -> (Vec<u64>, Vec<u64>) {
+        let files = discover(&[path.display().to_string()], None).expect("there").files;
+        let progress = Progress::none();
+        let recording = StepRecording::open(&files, &plan.options, &progress).expect("readable");
+        let (mut starts, mut n_rows, mut is_whole, mut last_step) = (Vec::new(), 0, false, 0);
+        walk_in_pieces(&recording, plan, size, &progress, &mut |event| {
+            if let Event::Rows(rows) = event
+                && rows.pass.has_moments()
+            {
+                if is_whole && rows.block.vector_step[0] > last_step {
+                    starts.push(n_rows);
+                }
+                n_rows += rows.block.n_rows() as u64;
+                is_whole = rows.ends.last() == Some(&rows.block.n_rows());
+                last_step = rows.block.vector_step[rows.block.n_rows() - 1];
+            }
+            Ok(())
+        })
+        .expect("readable");
+        let found = grains(plan, recording.rows_of_environments(0), recording.width(), size);
+        (starts, found.iter().map(|grain| grain.rows).collect())
+    }
+
+    #[test]
+    fn a_run_can_be_cut_just_where_pieces_begin() {
+        let directory = tempfile::tempdir().expect("a directory");
+        for (n_steps, n_envs) in [(97, 1), (200, 3), (61, 4)] {
+            let path = directory.path().join(format!("{n_envs}.parquet"));
+            let mut rows = recorded(n_steps, n_envs, 5);
+            // Environments stop one after the other.
+            rows.retain(|row| row.step < i64::from(n_steps) - 20 * row.env);
+            write(&rows, &path);
+            for granularity in [
+                Granularity::Row,
+                Granularity::Step,
+                Granularity::Rollout(2),
+                Granularity::Rollout(7),
+                Granularity::Rollout(50),
+            ] {
+                for order in [Order::NormalizeFirst, Order::UpdateFirst] {
+                    let mut plan = next_step_plan(granularity);
+                    plan.rule.order = order;
+                    (plan.target, plan.options.target) = (Target::Obs, StepTarget::Obs);
+                    (plan.return_scale, plan.autoresets) = (None, Vec::new());
+                    for rows in [1, 5, 16, 30, 1000] {
+                        let (starts, grains) =
+                            piece_starts(&path, &plan, PieceSize { values: usize::MAX, rows });
+                        assert_eq!(
+                            starts, grains,
+                            "{n_envs} environments, {granularity:?}, {order:?}, {rows} rows"
+                        );
+                    }
+                }
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Everything a walk through a recording needs to know.
 
-use crate::normalization::{Autoreset, AutoresetRule, Granularity, ReturnScale, Rule, Target};
+use crate::normalization::{Autoreset, AutoresetRule, Granularity, Order, ReturnScale, Rule, Target};
 use crate::records::{Clock, ColumnMap, StepOptions, StepSizes, StepTarget};
 use crate::results::{Rollback, RuleAnalysis};
 
@@ -21,6 +21,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Whether batches must be whole before anything is done with them.
+    pub(super) fn holds_batches(&self) -> bool {
+        self.rule.order == Order::UpdateFirst || self.rollback == Rollback::DropBatch
+    }
+
     /// What a replay under `analysis` needs to know.
     pub(super) fn of(analysis: &RuleAnalysis, carries_columns: bool) -> Self {
         let reading = &analysis.reading;

@@ -201,13 +201,7 @@ pub(in crate::commands) fn measure(
     context: &Context,
 ) -> Result<Replayed, CommandError> {
     check_resumable(analysis)?;
-    let mut plan = Plan::of(&analysis.rule, paths.steps.is_some());
-    if paths.trace.is_some() {
-        // A row may be an update, whose means and variances take four times what its values do.
-        let sizes = plan.options.sizes;
-        let (slice_bytes, wave_bytes) = (sizes.slice_bytes / 8, sizes.wave_bytes / 4);
-        plan.options.sizes = StepSizes { slice_bytes, wave_bytes, ..sizes };
-    }
+    let mut plan = replay_plan(analysis, paths);
     let engine = open_device(analysis.device)?;
     tell_device(analysis.device, engine.as_ref(), context);
     let recording = open(files, &mut plan, context)?;
@@ -217,11 +211,7 @@ pub(in crate::commands) fn measure(
     let mut replayer = Replayer::new(&recording, &plan, start, analysis.learn_every);
     let told = if paths.trace.is_some() { UpdatesTold::Every } else { UpdatesTold::LastOfTile };
     replayer.run_on(engine.clone(), told);
-    let wanted = match analysis.precision {
-        _ if outputs.steps.is_none() => ValuesWanted::None,
-        Precision::F32 => ValuesWanted::F32,
-        Precision::F64 => ValuesWanted::F64,
-    };
+    let wanted = wanted_values(analysis, &outputs);
     let left_out = walk(&recording, &plan, &progress, &mut |event| match event {
         Event::Begin(run) => {
             replayer.begin(run);
@@ -251,6 +241,27 @@ pub(in crate::commands) fn measure(
     Context::check_unchanged(files)?;
     tell_skips(&recording, context);
     Ok(Replayed { found: FoundRuns { runs, recording: facts_of(&recording, None, device) }, outputs })
+}
+
+/// What a replay needs to know that writes to these places.
+pub(super) fn replay_plan(analysis: &ReplayAnalysis, paths: &OutputPaths) -> Plan {
+    let mut plan = Plan::of(&analysis.rule, paths.steps.is_some());
+    if paths.trace.is_some() {
+        // A row may be an update, whose means and variances take four times what its values do.
+        let sizes = plan.options.sizes;
+        let (slice_bytes, wave_bytes) = (sizes.slice_bytes / 8, sizes.wave_bytes / 4);
+        plan.options.sizes = StepSizes { slice_bytes, wave_bytes, ..sizes };
+    }
+    plan
+}
+
+/// Which normalized values are written.
+pub(super) fn wanted_values(analysis: &ReplayAnalysis, outputs: &Outputs) -> ValuesWanted {
+    match analysis.precision {
+        _ if outputs.steps.is_none() => ValuesWanted::None,
+        Precision::F32 => ValuesWanted::F32,
+        Precision::F64 => ValuesWanted::F64,
+    }
 }
 
 /// What the runs come to; moves what was written into its place.

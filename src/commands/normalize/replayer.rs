@@ -7,10 +7,11 @@ use super::plan::Plan;
 use crate::commands::CommandError;
 use crate::normalization::{
     ActLearnProbe, Diagnostics, Engine, EpisodeCount, Granularity, Lanes, NormalizerState, Output, Places,
-    Replay, Timeline, Update, UpdatesTold,
+    Replay, ReplayPlace, Timeline, Update, UpdatesTold,
 };
 use crate::records::{NormalizedValues, RunInfo, StepRecording, TraceRows};
 use crate::results::{NormalizedRun, RollbackCounts};
+use crate::shards::ReplayedRows;
 
 /// Windows the diagnostics divide a run into.
 pub(super) const N_WINDOWS: u64 = 256;
@@ -91,6 +92,28 @@ impl<'a> Replayer<'a> {
         let carried = self.lanes.take();
         let lanes = begin_lanes(self.recording, self.plan, run, carried, self.start.as_ref());
         self.lanes = Some(lanes.on_device(self.engine.as_ref(), self.told));
+    }
+
+    /// A run goes on from a place that another replay of it has reached.
+    pub(super) fn go_on(&mut self, run: usize, place: &ReplayPlace) {
+        self.begin(run);
+        let info = &self.recording.runs()[run];
+        let replay = begin_replay(self.plan, info, self.recording.width(), self.start.as_ref());
+        self.lanes = Some(Lanes::new(vec![replay.go_on_from(place)]));
+    }
+
+    /// What the rows of a run that goes on elsewhere have come to.
+    pub(super) fn so_far(&mut self) -> Option<ReplayedRows> {
+        let lanes = self.lanes.take()?;
+        let replay = &lanes.replays()[0];
+        Some(ReplayedRows {
+            rows: self.rows,
+            windows: replay.windows().to_vec(),
+            window_steps: std::mem::take(&mut self.window_steps),
+            episodes: std::mem::take(&mut self.episodes),
+            state: replay.normalizer().state(),
+            var_used: replay.normalizer().used_var(),
+        })
     }
 
     /// Replays a block; gives the values that are wanted.
@@ -255,18 +278,28 @@ pub(super) fn begin_lanes(
 ) -> Lanes {
     let info = &recording.runs()[run];
     let n_lanes = if plan.per_env { info.envs.len() } else { 1 };
-    let expected = expected_updates(plan, info.n_rows, info.n_vector_steps, n_lanes as u64);
     let carried = before.filter(|lanes| plan.carry_over && lanes.replays().len() == n_lanes);
-    let replay = |lane: usize| match (&carried, start) {
-        (Some(lanes), _) => {
-            let state = lanes.replays()[lane].normalizer().state();
-            Replay::resume(plan.rule, &state, expected, N_WINDOWS)
-        }
-        (None, Some(state)) => Replay::resume(plan.rule, state, expected, N_WINDOWS),
-        (None, None) => Replay::new(plan.rule, recording.width(), expected, N_WINDOWS),
+    let replay = |lane: usize| {
+        let carried = carried.as_ref().map(|lanes| lanes.replays()[lane].normalizer().state());
+        begin_replay(plan, info, recording.width(), carried.as_ref().or(start))
     };
-    let per_step = updates_per_step(plan, info);
-    Lanes::new((0..n_lanes).map(|lane| replay(lane).in_steps_of(per_step)).collect())
+    Lanes::new((0..n_lanes).map(replay).collect())
+}
+
+/// A replay of a run, or of one of its environments where each is by itself, that begins with `start`, else with the initial state.
+pub(super) fn begin_replay(
+    plan: &Plan,
+    info: &RunInfo,
+    width: usize,
+    start: Option<&NormalizerState>,
+) -> Replay {
+    let n_lanes = if plan.per_env { info.envs.len() } else { 1 };
+    let expected = expected_updates(plan, info.n_rows, info.n_vector_steps, n_lanes as u64);
+    let replay = match start {
+        Some(state) => Replay::resume(plan.rule, state, expected, N_WINDOWS),
+        None => Replay::new(plan.rule, width, expected, N_WINDOWS),
+    };
+    replay.in_steps_of(updates_per_step(plan, info))
 }
 
 /// Updates a run will have, as far as its size tells.

@@ -221,7 +221,7 @@ fn document(
 }
 
 /// Full history over all rows: any order gives the same state.
-fn is_order_free(plan: &Plan, recording: &StepRecording) -> bool {
+pub(super) fn is_order_free(plan: &Plan, recording: &StepRecording) -> bool {
     plan.rule.memory == Memory::Welford
         && plan.rule.until.is_none()
         && plan.rule.skip_first == 0
@@ -259,9 +259,7 @@ fn merged_runs(
         let pace = Pace { vector_steps: first.n_vector_steps, episodes };
         return Ok(finish_merged(recording, plan, start, windows, &[pace]));
     }
-    let mut cutters: Vec<WindowCutter> = (recording.runs().iter())
-        .map(|run| WindowCutter::new(rows_per_window(run), PIECE.rows_of(recording.width())))
-        .collect();
+    let mut cutters: Vec<WindowCutter> = recording.runs().iter().map(|run| cutter(run, recording)).collect();
     let mut episodes: Vec<EpisodeCount> =
         recording.runs().iter().map(|run| EpisodeCount::new(run.envs.len())).collect();
     recording.stream_as_recorded(progress, |block| -> Result<(), CommandError> {
@@ -274,6 +272,35 @@ fn merged_runs(
     }
     let paces = episodes.iter().zip(recording.runs()).map(|(count, run)| count.pace(run.n_vector_steps));
     Ok(finish_merged(recording, plan, start, windows, &paces.collect::<Vec<_>>()))
+}
+
+fn cutter(run: &RunInfo, recording: &StepRecording) -> WindowCutter {
+    WindowCutter::new(rows_per_window(run), PIECE.rows_of(recording.width()))
+}
+
+/// Windows of the only run of a recording, of which `first_row` rows lie elsewhere; where that ends another begins.
+pub(super) fn windows_after(
+    recording: &StepRecording,
+    plan: &Plan,
+    first_row: u64,
+    progress: &Progress,
+) -> Result<(Vec<Window>, EpisodeCount), CommandError> {
+    let run = &recording.runs()[0];
+    let mut windows = Vec::new();
+    let mut episodes = EpisodeCount::new(run.envs.len());
+    let mut cutter = cutter(run, recording).after(first_row);
+    recording.stream_as_recorded(progress, |block| -> Result<(), CommandError> {
+        episodes.add(&block.lane, &block.episode, block.ended.as_deref());
+        cutter.push(&block, |piece| add_piece(recording, plan, 0, &mut windows, piece))
+    })?;
+    cutter.finish(|piece| add_piece(recording, plan, 0, &mut windows, piece))?;
+    Ok((windows, episodes))
+}
+
+/// Whether the rows of a recording may be summed column by column, as they lie in the parts of its files.
+pub(super) fn sums_columns(recording: &StepRecording) -> bool {
+    let only = recording.runs().first().filter(|_| recording.runs().len() == 1);
+    recording.value_columns().len() > 1 && only.is_some_and(|run| recording.has_told_episodes(run))
 }
 
 /// Adds the rows of a piece to the window that they belong to.
@@ -296,7 +323,7 @@ fn add_piece(
 }
 
 /// Rows of a window of the diagnostics: whole vector steps.
-fn rows_per_window(run: &RunInfo) -> usize {
+pub(super) fn rows_per_window(run: &RunInfo) -> usize {
     let rows = run.n_rows.div_ceil(N_WINDOWS).next_multiple_of(rows_per_step(run));
     usize::try_from(rows).unwrap_or(usize::MAX).max(1)
 }
@@ -309,22 +336,31 @@ fn finish_merged(
     windows: Vec<Vec<Window>>,
     paces: &[Pace],
 ) -> Vec<NormalizedRun> {
-    let width = recording.width();
-    let runs = recording.runs().iter().zip(windows).zip(paces).map(|((info, windows), pace)| {
-        let mut whole = RowMoments::empty(width);
-        windows.iter().for_each(|window| whole.merge(&window.moments));
-        let mut normalizer = match start {
-            Some(state) => Normalizer::resume(plan.rule, state),
-            None => Normalizer::new(plan.rule, width),
-        };
-        normalizer.update(whole.n(), whole.mean(), &whole.vars());
-        let mut state = normalizer.state();
-        let before = start.map_or(0, |state| state.batches);
-        state.batches = before + expected_updates(plan, info.n_rows, info.n_vector_steps, 1);
-        let diagnostics = Diagnostics::of(&plan.rule, &windows, &state, *pace);
-        finished(info.run_id.clone(), None, whole.n(), state, diagnostics, &normalizer)
-    });
-    runs.collect()
+    let runs = recording.runs().iter().zip(windows).zip(paces);
+    runs.map(|((info, windows), pace)| {
+        let fresh = || Normalizer::new(plan.rule, recording.width());
+        let normalizer = start.map_or_else(fresh, |state| Normalizer::resume(plan.rule, state));
+        summed_run(plan, info, normalizer, &windows, *pace)
+    })
+    .collect()
+}
+
+/// What a run comes to that goes on from a state, by the moments of its windows.
+pub(super) fn summed_run(
+    plan: &Plan,
+    info: &RunInfo,
+    mut normalizer: Normalizer,
+    windows: &[Window],
+    pace: Pace,
+) -> NormalizedRun {
+    let mut whole = RowMoments::empty(normalizer.width());
+    windows.iter().for_each(|window| whole.merge(&window.moments));
+    let before = normalizer.updates();
+    normalizer.update(whole.n(), whole.mean(), &whole.vars());
+    let mut state = normalizer.state();
+    state.batches = before + expected_updates(plan, info.n_rows, info.n_vector_steps, 1);
+    let diagnostics = Diagnostics::of(&plan.rule, windows, &state, pace);
+    finished(info.run_id.clone(), None, whole.n(), state, diagnostics, &normalizer)
 }
 
 /// Final states by replay in order.

@@ -190,7 +190,7 @@ impl ShardedVerb {
             Self::Interactions(args) => games::divisible(&**args, files, context),
             Self::Ablation(args) => games::divisible(&**args, files, context),
             Self::Stats(args) => {
-                let found = steps::divisible(&args.analysis(context)?.rule, files, context)?;
+                let found = steps::measurable(args, files, context)?;
                 stats::check_runs(args, context, found.order.len())?;
                 Ok(found)
             }
@@ -222,7 +222,7 @@ impl ShardedVerb {
             Self::Shapley(args) => games::find(&**args, place, files, context)?,
             Self::Interactions(args) => games::find(&**args, place, files, context)?,
             Self::Ablation(args) => games::find(&**args, place, files, context)?,
-            Self::Stats(args) => steps::find_stats(args, place, files, context)?,
+            Self::Stats(args) => return steps::find_stats(args, place, files, context),
             Self::Replay(args) => return steps::find_replay(args, place, files, context),
             Self::Compare(args) => steps::find_comparison(args, files, context)?,
             Self::Verify(args) => steps::find_verification(args, files, context)?,

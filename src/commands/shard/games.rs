@@ -146,6 +146,7 @@ pub(super) fn divisible<V: GameVerb>(
             ..JobRecording::default()
         },
         order: Vec::new(),
+        cutting: None,
     })
 }
 

@@ -1,10 +1,12 @@
 //! `simic shard`: one command over many machines.
 
 mod asked;
+mod cutting;
 mod exec;
 mod games;
 mod merge;
 mod plan;
+mod relay;
 mod run;
 mod status;
 mod steps;

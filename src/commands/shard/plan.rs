@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::asked::Asked;
+use super::cutting::{Relayed, relayed};
 use super::task::Divisible;
 use super::{Parser, VERSION};
 use crate::commands::memory::parse_bytes;
@@ -20,7 +21,8 @@ const DEFAULT_TARGET: u64 = 64_000_000;
 
 /// Divides a command into tasks that any machine can compute, and writes them to JOB/job.json and JOB/plan.jsonl.
 ///
-/// A run is never divided, nor the games of a run's episode. Tasks read what they need of the files that the command names, so
+/// The games of a run's episode are never divided. A run is cut by normalize stats and replay alone, between updates where it is
+/// longer than a task is to be; its tasks come in stages then. Tasks read what they need of the files that the command names, so
 /// every machine has to see them under the same paths.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
@@ -69,8 +71,14 @@ pub(super) fn run(args: &PlanArgs, parser: &Parser<'_>, context: &Context) -> Re
     let target_bytes = args.target_bytes.unwrap_or(DEFAULT_TARGET).max(1);
     let tasks = divide(&divisible.units, Division { target_bytes, ..divisible.how });
     let inputs = fingerprints(&divisible.files)?;
-    let rows = task_rows(&tasks, &divisible, &inputs);
-    let plan = lines(&rows);
+    let relayed = relayed(
+        task_rows(&tasks, &divisible, &inputs),
+        divisible.cutting.as_ref(),
+        &divisible.units,
+        target_bytes,
+    );
+    let rows = &relayed.rows;
+    let plan = lines(rows);
     let mut runs: Vec<&String> = rows.iter().flat_map(|row| &row.units).collect();
     runs.sort_unstable();
     runs.dedup();
@@ -86,16 +94,24 @@ pub(super) fn run(args: &PlanArgs, parser: &Parser<'_>, context: &Context) -> Re
         directory: std::env::current_dir().map_or_else(|_| String::new(), |path| path.display().to_string()),
         target_bytes,
         n_tasks: rows.len(),
+        stages: relayed.stages.clone(),
         plan_hash: plan_hash(&plan),
-        undivided: undivided(&rows, target_bytes, &divisible),
+        undivided: undivided(&relayed, target_bytes, &divisible),
         beside: asked.verb.beside(own),
-        recording: JobRecording { n_runs: n_runs.unwrap_or(runs.len()), ..divisible.recording.clone() },
+        recording: JobRecording {
+            n_runs: n_runs.unwrap_or(runs.len()),
+            cut_runs: relayed.runs.clone(),
+            ..divisible.recording.clone()
+        },
         inputs,
     };
     folder.write(&job, &plan)?;
     folder.remove_beyond(job.n_tasks)?;
     for reason in &job.undivided {
         context.console.note(reason);
+    }
+    if let Some(stages) = stages(&job.stages) {
+        context.console.note(&stages);
     }
     let place = args.job.display().to_string();
     context.write(|out| write_job(&job, &place, context.format(), &context.screen(), out))?;
@@ -163,6 +179,7 @@ fn task_rows(tasks: &[Task], divisible: &Divisible, inputs: &BTreeMap<String, St
             .collect(),
         places: task.runs.iter().filter_map(|run| places.get(run.as_str())).copied().collect(),
         share: task.share,
+        stretch: None,
         bytes: task.n_bytes,
     };
     tasks.iter().enumerate().map(row).collect()
@@ -178,10 +195,34 @@ fn lines(rows: &[TaskRow]) -> Vec<u8> {
     lines
 }
 
+/// Which tasks come before which, where that matters.
+fn stages(n_tasks: &[usize]) -> Option<String> {
+    let mut next = 0;
+    let stretch = |n: &usize| {
+        let first = next;
+        next += n;
+        if *n == 1 { first.to_string() } else { format!("{first}-{}", next - 1) }
+    };
+    let stretches: Vec<String> = n_tasks.iter().map(stretch).collect();
+    let (first, later) = stretches.split_first()?;
+    Some(format!(
+        "a run that is cut is gone through in stages: tasks {first}, then {}",
+        later.join(", then ")
+    ))
+}
+
 /// Why tasks are larger than they were to be.
-fn undivided(rows: &[TaskRow], target_bytes: u64, divisible: &Divisible) -> Vec<String> {
+fn undivided(relayed: &Relayed, target_bytes: u64, divisible: &Divisible) -> Vec<String> {
     let mut reasons = divisible.undivided.clone();
-    let large: Vec<&TaskRow> = rows.iter().filter(|row| row.bytes > target_bytes).collect();
+    reasons.extend(relayed.reasons.iter().cloned());
+    let (cut, large): (Vec<&TaskRow>, Vec<&TaskRow>) =
+        relayed.rows.iter().filter(|row| row.bytes > target_bytes).partition(|row| row.stretch.is_some());
+    if let Some(largest) = cut.iter().max_by_key(|row| row.bytes) {
+        let mega = largest.bytes.div_ceil(1_000_000);
+        reasons.push(format!(
+            "stretches of runs read more than was asked, up to {mega} MB: a run is cut between updates, where so many rows as are handled together end, and whole row groups are read"
+        ));
+    }
     if let Some(largest) = large.iter().max_by_key(|row| row.bytes) {
         let (n, mega) = (large.len(), largest.bytes.div_ceil(1_000_000));
         let tasks = if n == 1 { "1 task reads".to_owned() } else { format!("{n} tasks read") };

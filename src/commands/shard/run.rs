@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Args;
@@ -13,8 +13,9 @@ use super::merge::check_version;
 use super::task::sound_part;
 use crate::commands::error::AGAIN;
 use crate::commands::{CommandError, Context, Outcome};
+use crate::progress::Progress;
 use crate::records::{JobFolder, PartFiles};
-use crate::results::TaskRow;
+use crate::results::{JobDocument, TaskRow};
 
 /// Tries of a task whose failure may pass.
 const TRIES: usize = 3;
@@ -60,41 +61,32 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandE
     let threads = context.common.threads.map_or((cores / workers).max(1), usize::from);
     let program =
         std::env::current_exe().map_err(|source| CommandError::Output { target: "a task".into(), source })?;
-    let next = AtomicUsize::new(0);
-    let (remarks, failures) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let progress = context.console.progress();
     progress.begin("computing tasks", open.len() as u64);
-    let work = || {
-        while let Some(task) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let start = || {
-                let mut command = Command::new(&program);
-                command.args(["shard", "exec"]).arg(&args.job);
-                command.args(["--task", &task.id.to_string(), "--threads", &threads.to_string()]);
-                command.args(["--until-stdin-ends", "--no-config", "--progress", "never"]);
-                // What this process was told by its environment stands in the job.
-                for (name, _) in std::env::vars_os() {
-                    if name.to_string_lossy().starts_with("SIMIC_") {
-                        command.env_remove(name);
-                    }
+    let (mut remarks, mut failures) = (Vec::new(), Vec::new());
+    // Tasks of a stage go on from the parts of the one before.
+    for stage in stages(&job, &open) {
+        let told;
+        (told, failures) = computed(stage, workers, &progress, &|task| {
+            let mut command = Command::new(&program);
+            command.args(["shard", "exec"]).arg(&args.job);
+            command.args(["--task", &task.to_string(), "--threads", &threads.to_string()]);
+            command.args(["--until-stdin-ends", "--no-config", "--progress", "never"]);
+            // What this process was told by its environment stands in the job.
+            for (name, _) in std::env::vars_os() {
+                if name.to_string_lossy().starts_with("SIMIC_") {
+                    command.env_remove(name);
                 }
-                command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
-            };
-            match tried(start) {
-                Ok(told) => locked(&remarks).push((task.id, told)),
-                Err(problem) => locked(&failures).push((task.id, problem)),
             }
-            progress.advance(1);
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
+        });
+        remarks.extend(told);
+        if !failures.is_empty() {
+            break;
         }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(work);
-        }
-    });
+    }
     drop(progress);
-    tell(remarks.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), context);
-    let mut failures = failures.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    failures.sort_by_key(|(task, _)| *task);
+    tell(remarks, context);
     // The first one is the error.
     for (task, problem) in failures.iter().skip(1) {
         context.console.warn(&format!("task {task}: {}", problem.text));
@@ -116,13 +108,8 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandE
     }
 }
 
-fn locked<T>(list: &Mutex<Vec<T>>) -> std::sync::MutexGuard<'_, Vec<T>> {
-    list.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 /// What tasks remarked, in their order, each of it once.
-fn tell(mut remarks: Vec<(usize, String)>, context: &Context) {
-    remarks.sort_by_key(|(task, _)| *task);
+fn tell(remarks: Vec<(usize, String)>, context: &Context) {
     let mut told = BTreeSet::new();
     for line in remarks.iter().flat_map(|(_, text)| text.lines()) {
         let remark = line.strip_prefix("warning: ").or_else(|| line.strip_prefix("note: "));
@@ -138,6 +125,56 @@ fn tell(mut remarks: Vec<(usize, String)>, context: &Context) {
     if let Some(n_more @ 1..) = told.len().checked_sub(MOST_REMARKS) {
         context.console.note(&format!("{n_more} more remarks of tasks are not shown"));
     }
+}
+
+/// Open tasks by stage, in order.
+fn stages<'a>(job: &JobDocument, open: &'a [TaskRow]) -> Vec<&'a [TaskRow]> {
+    let mut end = 0;
+    let ends = job.stages.iter().map(|n_tasks| {
+        end += n_tasks;
+        end
+    });
+    let mut rest = open;
+    let mut stages = Vec::new();
+    for end in ends {
+        let (stage, later) = rest.split_at(rest.partition_point(|task| task.id < end));
+        stages.push(stage);
+        rest = later;
+    }
+    stages.push(rest);
+    stages
+}
+
+/// Computes tasks, several at once; gives what they said and those that failed, by their numbers.
+fn computed(
+    tasks: &[TaskRow],
+    workers: usize,
+    progress: &Progress,
+    start: &(dyn Fn(usize) -> std::io::Result<Child> + Sync),
+) -> (Vec<(usize, String)>, Vec<(usize, Failure)>) {
+    let (next, tries) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let tried = tried(|| start(task.id));
+            tries.lock().unwrap_or_else(PoisonError::into_inner).push((task.id, tried));
+            progress.advance(1);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..workers.min(tasks.len()) {
+            scope.spawn(work);
+        }
+    });
+    let mut tries = tries.into_inner().unwrap_or_else(PoisonError::into_inner);
+    tries.sort_by_key(|(task, _)| *task);
+    let (mut told, mut failures) = (Vec::new(), Vec::new());
+    for (task, tried) in tries {
+        match tried {
+            Ok(text) => told.push((task, text)),
+            Err(failure) => failures.push((task, failure)),
+        }
+    }
+    (told, failures)
 }
 
 /// Why a task has no part.

@@ -30,6 +30,7 @@ pub(super) fn run(folder: &JobFolder, context: &Context) -> Result<Outcome, Comm
         directory: job.directory,
         n_tasks: tasks.len(),
         n_done: tasks.len() - missing.len(),
+        stages: job.stages,
         missing,
         strays: parts.strays(job.n_tasks),
     };

@@ -1,21 +1,25 @@
 //! Jobs of normalizations: a task finds what single runs come to.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::cutting::Cutting;
 use super::games::units_of;
-use super::task::{BUG, Divisible, Find, Finds, JobTask, SKIPS_TOGETHER};
+use super::relay;
+use super::task::{BUG, Divisible, Find, Finds, JobTask, ROWS, SKIPS_TOGETHER, TRACE, bytes};
 use crate::commands::normalize::OutputPaths;
 use crate::commands::normalize::compare::{self, CompareArgs};
 use crate::commands::normalize::extent::Extent;
+use crate::commands::normalize::relay::Wanted;
 use crate::commands::normalize::replay::{self, ReplayArgs};
 use crate::commands::normalize::stats::{self, StatsArgs};
 use crate::commands::normalize::step_options;
 use crate::commands::normalize::verify::{self, VerifyArgs};
 use crate::commands::{CommandError, Context, Outcome};
 use crate::records::{InputFile, StepOptions, StepRecording};
-use crate::results::{JobRecording, OnBad, RuleAnalysis, Skipped, VerificationDocument};
-use crate::shards::{Division, FoundRuns, RunOutcome, divide, from_bytes, to_bytes};
+use crate::results::{
+    JobRecording, NormalizedRun, OnBad, ReplayAnalysis, RuleAnalysis, Skipped, VerificationDocument,
+};
+use crate::shards::{Division, FoundRuns, RunOutcome, divide, from_bytes};
 
 /// How a recording of steps can be divided under a rule.
 ///
@@ -26,10 +30,34 @@ pub(super) fn divisible(
     files: &[InputFile],
     context: &Context,
 ) -> Result<Divisible, CommandError> {
+    divisible_runs(rule, |_| None, files, context)
+}
+
+/// The same, where runs may be cut as `cutting` says.
+fn divisible_runs(
+    rule: &RuleAnalysis,
+    cutting: impl FnOnce(&StepRecording) -> Option<Cutting>,
+    files: &[InputFile],
+    context: &Context,
+) -> Result<Divisible, CommandError> {
     let why_whole = rule.carry_over.then(|| {
         "--carry-over: every run goes on from the one before it, and one task goes through all".to_owned()
     });
-    divided(&step_options(rule), why_whole, files, context)
+    divided(&step_options(rule), why_whole, cutting, (files, context))
+}
+
+/// How a recording can be divided whose final statistics are asked for.
+///
+/// # Errors
+/// Those of [`divisible`].
+pub(super) fn measurable(
+    args: &StatsArgs,
+    files: &[InputFile],
+    context: &Context,
+) -> Result<Divisible, CommandError> {
+    let analysis = args.analysis(context)?;
+    let cutting = |recording: &StepRecording| Some(Cutting::of(&analysis, Wanted::Statistics, recording));
+    divisible_runs(&analysis.rule, cutting, files, context)
 }
 
 /// Why a verification is one task.
@@ -46,14 +74,14 @@ pub(super) fn verifiable(
     context: &Context,
 ) -> Result<Divisible, CommandError> {
     let asked = verify::Asked::of(args, context)?;
-    divided(asked.options(), Some(VERIFIED_TOGETHER.to_owned()), files, context)
+    divided(asked.options(), Some(VERIFIED_TOGETHER.to_owned()), |_| None, (files, context))
 }
 
 fn divided(
     options: &StepOptions,
     why_whole: Option<String>,
-    files: &[InputFile],
-    context: &Context,
+    cutting: impl FnOnce(&StepRecording) -> Option<Cutting>,
+    (files, context): (&[InputFile], &Context),
 ) -> Result<Divisible, CommandError> {
     let progress = context.console.progress();
     let recording = StepRecording::open(files, options, &progress)?;
@@ -66,6 +94,7 @@ fn divided(
     });
     let skips = (options.on_bad == OnBad::Skip).then(|| SKIPS_TOGETHER.to_owned());
     let undivided: Vec<String> = why_whole.or(skips).or(not_uniform).into_iter().collect();
+    let can_cut = undivided.is_empty();
     Ok(Divisible {
         units: found.iter().map(units_of).collect(),
         files: found.into_iter().map(|file| file.file).collect(),
@@ -82,11 +111,8 @@ fn divided(
             ..JobRecording::default()
         },
         order: recording.runs().iter().map(|run| run.run_id.clone()).collect(),
+        cutting: cutting(&recording).filter(|_| can_cut),
     })
-}
-
-fn bytes<T: Serialize>(found: &T) -> Result<Vec<u8>, CommandError> {
-    to_bytes(found).map_err(|error| CommandError::State(error.to_string(), BUG.to_owned()))
 }
 
 /// The final statistics of the runs of a task.
@@ -95,19 +121,17 @@ fn bytes<T: Serialize>(found: &T) -> Result<Vec<u8>, CommandError> {
 /// Those of the verb.
 pub(super) fn find_stats(
     args: &StatsArgs,
-    JobTask { job, .. }: JobTask<'_>,
+    place: JobTask<'_>,
     files: &[InputFile],
     context: &Context,
-) -> Result<Vec<u8>, CommandError> {
-    let extent = Extent::Task { n_runs: job.recording.n_runs };
-    bytes(&stats::measure(&args.analysis(context)?, files, context, extent)?)
+) -> Result<Find, CommandError> {
+    let analysis = args.analysis(context)?;
+    if let Some(stretch) = &place.task.stretch {
+        return relay::find(&analysis, place, stretch, files, context);
+    }
+    let extent = Extent::Task { n_runs: place.job.recording.n_runs };
+    Ok(bytes(&stats::measure(&analysis, files, context, extent)?)?.into())
 }
-
-/// Normalized rows beside a part.
-pub(super) const ROWS: &str = "rows.arrow";
-
-/// Updates beside a part.
-pub(super) const TRACE: &str = "trace.arrow";
 
 /// The replay of the runs of a task; rows that are asked for go to files beside its part.
 ///
@@ -115,15 +139,20 @@ pub(super) const TRACE: &str = "trace.arrow";
 /// Those of the verb.
 pub(super) fn find_replay(
     args: &ReplayArgs,
-    JobTask { job, task, folder }: JobTask<'_>,
+    place: JobTask<'_>,
     files: &[InputFile],
     context: &Context,
 ) -> Result<Find, CommandError> {
+    let analysis = args.analysis(context)?;
+    let JobTask { job, task, folder } = place;
+    if let Some(stretch) = &task.stretch {
+        return relay::find(&analysis, place, stretch, files, context);
+    }
     let place =
         |what: &str| job.beside.iter().any(|beside| beside == what).then(|| folder.beside(task.id, what));
     let begun_in = if job.beside.is_empty() { None } else { folder.under_way()? };
     let paths = OutputPaths::of_part(place(ROWS), place(TRACE), begun_in);
-    let found = replay::measure(&args.analysis(context)?, files, &paths, context)?.committed()?;
+    let found = replay::measure(&analysis, files, &paths, context)?.committed()?;
     Ok(Find { bytes: bytes(&found)?, beside: job.beside.clone() })
 }
 
@@ -154,7 +183,24 @@ pub(super) fn find_verification(
 
 /// What the runs of all tasks come to, put together.
 fn merged<R: RunOutcome + DeserializeOwned + Send>(finds: &Finds<'_>) -> Result<FoundRuns<R>, CommandError> {
-    let parts = finds.read(from_bytes::<FoundRuns<R>>)?;
+    merged_with(Vec::new(), finds)
+}
+
+/// The same with those that were cut.
+fn merged_runs(
+    analysis: &ReplayAnalysis,
+    wanted: Wanted,
+    finds: &Finds<'_>,
+) -> Result<FoundRuns<NormalizedRun>, CommandError> {
+    merged_with(relay::whole_runs(analysis, wanted, finds)?, finds)
+}
+
+fn merged_with<R: RunOutcome + DeserializeOwned + Send>(
+    cut: Vec<FoundRuns<R>>,
+    finds: &Finds<'_>,
+) -> Result<FoundRuns<R>, CommandError> {
+    let mut parts = finds.read_of(relay::is_of_whole_runs, from_bytes::<FoundRuns<R>>)?;
+    parts.extend(cut);
     let found = FoundRuns::merged(parts, &finds.order())?.ok_or(CommandError::NothingLeft)?;
     Ok(found.with_skipped_files(finds.job.recording.skipped_files.clone()))
 }
@@ -169,7 +215,8 @@ pub(super) fn conclude_stats(
     context: &Context,
 ) -> Result<Outcome, CommandError> {
     let analysis = args.analysis(context)?;
-    stats::conclude(args, context, &analysis, merged(finds)?, finds.completeness())
+    let found = merged_runs(&analysis, Wanted::Statistics, finds)?;
+    stats::conclude(args, context, &analysis, found, finds.completeness())
 }
 
 /// Prints the replay of all runs.
@@ -191,7 +238,8 @@ pub(super) fn conclude_replay(
         ));
     }
     let (rows, trace) = (finds.beside(ROWS), finds.beside(TRACE));
-    replay::conclude(args, context, &analysis, merged(finds)?, (&rows, &trace), finds.completeness())
+    let found = merged_runs(&analysis, Wanted::Replay, finds)?;
+    replay::conclude(args, context, &analysis, found, (&rows, &trace), finds.completeness())
 }
 
 /// Prints every setting on all runs.
@@ -238,8 +286,9 @@ pub(super) fn replayable(
     files: &[InputFile],
     context: &Context,
 ) -> Result<Divisible, CommandError> {
-    let rule = args.analysis(context)?.rule;
-    let found = divisible(&rule, files, context)?;
+    let analysis = args.analysis(context)?;
+    let cutting = |recording: &StepRecording| Some(Cutting::of(&analysis, Wanted::Replay, recording));
+    let found = divisible_runs(&analysis.rule, cutting, files, context)?;
     replay::check_runs(args, context, found.order.len())?;
     if beside(args, context).is_empty() || found.how.is_whole {
         return Ok(found);

@@ -3,10 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
+use super::cutting::{Cutting, in_order_of_rows};
 use crate::commands::{CommandError, Completeness};
 use crate::records::{InputFile, JobFolder, PartFiles, PartList};
 use crate::results::{JobDocument, JobRecording, TaskInput, TaskRow};
-use crate::shards::{CodecError, Counted, Division, FileUnits, MergeError, PartHeader, RunOrder, open_part};
+use crate::shards::{
+    CodecError, Counted, Division, FileUnits, MergeError, PartHeader, RunOrder, open_part, to_bytes,
+};
 
 /// A recording, and how it can be divided.
 #[derive(Debug)]
@@ -23,6 +28,8 @@ pub(super) struct Divisible {
     pub(super) recording: JobRecording,
     /// Runs in the order that results have them; empty where their names decide.
     pub(super) order: Vec<String>,
+    /// How its runs can be cut; `None` where a run is one task.
+    pub(super) cutting: Option<Cutting>,
 }
 
 /// A job with what a task of it needs.
@@ -55,6 +62,20 @@ pub(super) const SKIPS_TOGETHER: &str =
 
 /// What to do where this program has contradicted itself.
 pub(super) const BUG: &str = "this is a mistake of simic's: run the command on one machine, and report it";
+
+/// Normalized rows beside a part.
+pub(super) const ROWS: &str = "rows.arrow";
+
+/// Updates beside a part.
+pub(super) const TRACE: &str = "trace.arrow";
+
+/// What was found, as a part carries it.
+///
+/// # Errors
+/// None that a find can have.
+pub(super) fn bytes<T: Serialize>(found: &T) -> Result<Vec<u8>, CommandError> {
+    to_bytes(found).map_err(|error| CommandError::State(error.to_string(), BUG.to_owned()))
+}
 
 /// A file and the parts of it that are read.
 type ReadPlace<'a> = (&'a str, Option<&'a [usize]>);
@@ -119,9 +140,9 @@ impl Finds<'_> {
         self.job.beside.iter().any(|beside| beside == what)
     }
 
-    /// Files beside the parts that hold this, in order of their tasks; none where tasks left none.
+    /// Files beside the parts that hold this, in the order of runs; none where tasks left none.
     pub(super) fn beside(&self, what: &str) -> Vec<PathBuf> {
-        let tasks = self.tasks.iter().filter(|_| self.has_beside(what));
+        let tasks = in_order_of_rows(&self.tasks, self.job).into_iter().filter(|_| self.has_beside(what));
         tasks.map(|task| self.folder.beside(task.id, what)).collect()
     }
 
@@ -133,6 +154,18 @@ impl Finds<'_> {
         &self,
         decode: impl Fn(&[u8]) -> Result<T, CodecError> + Sync,
     ) -> Result<Vec<T>, CommandError> {
+        self.read_of(|_| true, decode)
+    }
+
+    /// The same of some tasks.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub(super) fn read_of<T: Send>(
+        &self,
+        is_read: impl Fn(&TaskRow) -> bool + Sync,
+        decode: impl Fn(&[u8]) -> Result<T, CodecError> + Sync,
+    ) -> Result<Vec<T>, CommandError> {
         let one = |task: &TaskRow, part: Option<PartFiles>| -> Result<T, CommandError> {
             let missing = || MergeError::Missing { missing: vec![task.id], of: self.job.n_tasks };
             let part = part.ok_or_else(missing)?;
@@ -140,7 +173,8 @@ impl Finds<'_> {
             let damaged = |error: CodecError| MergeError::Damaged(task.id, error.to_string());
             Ok(decode(find).map_err(damaged)?)
         };
-        self.folder.read_parts(&self.tasks, (&self.parts, &self.job.beside), one)?.into_iter().collect()
+        let tasks: Vec<TaskRow> = self.tasks.iter().filter(|task| is_read(task)).cloned().collect();
+        self.folder.read_parts(&tasks, (&self.parts, &self.job.beside), one)?.into_iter().collect()
     }
 }
 

@@ -41,7 +41,13 @@ struct RunPlace {
 impl RunPlace {
     fn new(index: &Index, run: usize) -> Self {
         let envs = &index.runs()[run].envs;
-        Self { run, counts: vec![0; envs.len()], lanes: LaneFinder::new(envs), last_time: None, n_times: 0 }
+        Self {
+            run,
+            counts: vec![index.first_step(); envs.len()],
+            lanes: LaneFinder::new(envs),
+            last_time: None,
+            n_times: 0,
+        }
     }
 
     /// Number of a time among the run's.

@@ -1,6 +1,7 @@
 //! Files of step rows: which columns they have, and their rows decoded slice by slice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use polars_arrow::array::Array;
 use rayon::prelude::*;
@@ -38,6 +39,8 @@ pub(super) struct StepFiles {
     pub(super) width: usize,
     /// Whether values of all files are made 64-bit numbers: some files have others.
     widens: bool,
+    /// Rows that are read, counted over all files; `None` for all.
+    pub(super) rows: Option<Range<u64>>,
     sizes: StepSizes,
 }
 
@@ -163,8 +166,19 @@ impl StepFiles {
         };
         let n_single = tables.iter().filter(|table| is_single(table)).count();
         let widens = n_single > 0 && n_single < tables.len();
-        let sizes = options.sizes;
-        Ok(Self { tables, names, value_columns, columns, carried_columns, widths, width, widens, sizes })
+        let (sizes, rows) = (options.sizes, None);
+        Ok(Self {
+            tables,
+            names,
+            value_columns,
+            columns,
+            carried_columns,
+            widths,
+            width,
+            widens,
+            rows,
+            sizes,
+        })
     }
 
     /// All columns read from a file, each once.
@@ -197,11 +211,15 @@ impl StepFiles {
         let per_row = self.bytes_per_row();
         let most = self.sizes.wave_bytes.min(self.budget() / 4);
         let mut waves: Vec<Wave> = Vec::new();
+        let mut before = 0;
         for (file, table) in self.tables.iter().enumerate() {
             let (bytes_each, rows_each) = (self.sizes.slice_bytes, self.sizes.slice_bytes / per_row);
             let rows_each = usize::try_from(rows_each).unwrap_or(usize::MAX);
             let names = self.columns_read(file);
             for slice in table.slices(&names, bytes_each, rows_each) {
+                let first_row = before;
+                before += slice.rows.len() as u64;
+                let Some(slice) = self.wanted(slice, first_row) else { continue };
                 let size = (slice.rows.len() as u64 * per_row).max(table.slice_bytes(&slice, &names));
                 if waves.last().is_none_or(|wave| wave.bytes.saturating_add(size) > most) {
                     waves.push(Wave::default());
@@ -213,6 +231,17 @@ impl StepFiles {
             }
         }
         waves
+    }
+
+    /// What is read of a slice with so many rows before it.
+    fn wanted(&self, mut slice: PartSlice, before: u64) -> Option<PartSlice> {
+        let Some(wanted) = &self.rows else { return Some(slice) };
+        let n_rows = slice.rows.len();
+        let within =
+            |row: u64| usize::try_from(row.saturating_sub(before)).map_or(n_rows, |row| row.min(n_rows));
+        let (start, end) = (within(wanted.start), within(wanted.end));
+        slice.rows = slice.rows.start + start..slice.rows.start + end;
+        (start < end).then_some(slice)
     }
 
     /// The rows of a wave.

@@ -7,7 +7,7 @@ use super::super::table::Table;
 use super::names::KeyNames;
 use super::options::StepOptions;
 use super::order::{Cut, DOUBLED, OrderInput, SortedOrder};
-use super::runs::{RunInfo, StepPlace};
+use super::runs::{RunInfo, RunStretch, StepPlace};
 use super::scan::{KeyPass, RunScan, Scan};
 use super::skips::StepSkips;
 use crate::progress::Progress;
@@ -24,6 +24,10 @@ pub(super) struct Index {
     implied_steps: bool,
     /// Rows of the files before each file.
     file_starts: Vec<u64>,
+    /// Rows of the environments of each run.
+    env_rows: Vec<Vec<u64>>,
+    /// Vector step that rows begin with.
+    first_step: u64,
 }
 
 #[derive(Debug)]
@@ -80,7 +84,34 @@ impl Index {
             order,
             implied_steps: names.iter().any(|names| names.step.is_none()),
             file_starts,
+            env_rows: scan.runs.iter().map(env_rows).collect(),
+            first_step: 0,
         })
+    }
+
+    /// Rows of one run in replay order, of which everything is known already.
+    pub(super) fn of_stretch(stretch: &RunStretch, names: &[KeyNames]) -> Self {
+        Self {
+            runs: vec![stretch.run.clone()],
+            run_numbers: BTreeMap::from([(stretch.run.run_id.clone(), 0)]),
+            episode_rows: BTreeMap::new(),
+            skipped: BTreeMap::new(),
+            order: Order::Files,
+            implied_steps: names.iter().any(|names| names.step.is_none()),
+            file_starts: Vec::new(),
+            env_rows: vec![Vec::new()],
+            first_step: stretch.first_step,
+        }
+    }
+
+    /// Rows of each environment of a run, in ascending order of environments.
+    pub(super) fn env_rows(&self, run: usize) -> &[u64] {
+        &self.env_rows[run]
+    }
+
+    /// Vector step that rows begin with.
+    pub(super) fn first_step(&self) -> u64 {
+        self.first_step
     }
 
     pub(super) fn runs(&self) -> &[RunInfo] {
@@ -136,6 +167,10 @@ impl Index {
     pub(super) fn cuts(&self) -> &[Cut] {
         self.sorted().map_or(&[], |order| &order.cuts)
     }
+}
+
+fn env_rows(run: &RunScan) -> Vec<u64> {
+    run.numbers.values().map(|env| run.envs[*env].n_rows).collect()
 }
 
 fn run_info(number: usize, run: &RunScan, order: &Order) -> RunInfo {

@@ -37,7 +37,7 @@ pub(super) use self::carried::join_arrays;
 pub use self::options::{Clock, StepOptions, StepSizes, StepTarget};
 pub use self::recording::StepRecording;
 pub(super) use self::recording::ValuePart;
-pub use self::runs::RunInfo;
+pub use self::runs::{RunInfo, RunStretch};
 pub use self::skips::{BadPlace, StepSkips};
 pub use self::values::StepValues;
 pub(super) use self::values::to_store as lists_of;

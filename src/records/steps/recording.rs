@@ -20,7 +20,7 @@ use super::judge::judge;
 use super::names::KeyNames;
 use super::options::StepOptions;
 use super::rows::DecodedRows;
-use super::runs::RunInfo;
+use super::runs::{RunInfo, RunStretch};
 use super::skips::StepSkips;
 use super::spill::Spreader;
 use super::values;
@@ -93,6 +93,23 @@ impl StepRecording {
         Ok(Self { files, options: options.clone(), index, n_rows, notes, skips: Mutex::new(skips) })
     }
 
+    /// Opens some rows of a run, of which nothing has to be found out: no keys are read before the rows are.
+    ///
+    /// # Errors
+    /// Unreadable files, missing columns.
+    pub fn open_stretch(
+        files: &[InputFile],
+        options: &StepOptions,
+        stretch: &RunStretch,
+    ) -> Result<Self, RecordError> {
+        let (mut skips, mut notes) = (StepSkips::default(), Vec::new());
+        let mut files = StepFiles::open(files, options, &mut skips, &mut notes)?;
+        files.rows = Some(stretch.rows.clone());
+        let index = Index::of_stretch(stretch, &files.names);
+        let (n_rows, options, skips) = (stretch.run.n_rows, options.clone(), Mutex::new(skips));
+        Ok(Self { files, options, index, n_rows, notes, skips })
+    }
+
     /// Runs in replay order.
     pub fn runs(&self) -> &[RunInfo] {
         self.index.runs()
@@ -101,6 +118,21 @@ impl StepRecording {
     /// Rows, malformed ones included.
     pub fn n_rows(&self) -> u64 {
         self.n_rows
+    }
+
+    /// Rows of each environment of a run, in ascending order of environments.
+    pub fn rows_of_environments(&self, run: usize) -> &[u64] {
+        self.index.env_rows(run)
+    }
+
+    /// Whether no column numbers the steps: their place among all files does.
+    pub fn has_implied_steps(&self) -> bool {
+        self.index.has_implied_steps()
+    }
+
+    /// Rows that are read.
+    fn n_rows_read(&self) -> u64 {
+        self.files.rows.as_ref().map_or(self.n_rows, |rows| rows.end - rows.start)
     }
 
     /// Files read.
@@ -257,7 +289,7 @@ impl StepRecording {
         progress: &Progress,
         consume: impl FnMut(StepBlock) -> Result<(), E> + Send,
     ) -> Result<(), E> {
-        progress.begin("reading", self.n_rows());
+        progress.begin("reading", self.n_rows_read());
         // What an earlier pass over the same rows counted is counted anew.
         self.forget_skips();
         if self.index.is_ordered() {
@@ -276,7 +308,7 @@ impl StepRecording {
         progress: &Progress,
         consume: impl FnMut(StepBlock) -> Result<(), E> + Send,
     ) -> Result<(), E> {
-        progress.begin("reading", self.n_rows());
+        progress.begin("reading", self.n_rows_read());
         self.forget_skips();
         self.stream_ordered(progress, consume)
     }
@@ -306,7 +338,7 @@ impl StepRecording {
         if most_rows.saturating_mul(8 * self.width() as u64) > self.files.budget() / 2 {
             return Ok(None);
         }
-        progress.begin("reading", self.n_rows());
+        progress.begin("reading", self.n_rows_read());
         let mut windows = Vec::new();
         for table in &self.files.tables {
             for (part, place) in table.parts().iter().enumerate() {

@@ -1,5 +1,7 @@
 //! Recorded runs, and where a row stands in one.
 
+use std::ops::Range;
+
 /// One recorded run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunInfo {
@@ -16,6 +18,17 @@ pub struct RunInfo {
     pub n_vector_steps: u64,
     /// Least and greatest (episode, step).
     pub span: ((i64, i64), (i64, i64)),
+}
+
+/// Consecutive rows of a run that lie in replay order, read by themselves: what all its rows told is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunStretch {
+    /// The whole run.
+    pub run: RunInfo,
+    /// The rows, counted over the parts of files that are read.
+    pub rows: Range<u64>,
+    /// Vector step of the first of them, which begins with it.
+    pub first_step: u64,
 }
 
 /// Episode and step of a row; rows of one environment come in this order.

@@ -1,0 +1,352 @@
+//! A run that is cut, over many machines: moments of stretches, the state at every cut, stretches replayed from there; or, where
+//! rows are summed in no order of time, the sums of stretches.
+
+use super::extent::facts_of;
+use super::grains::{Grain, grains, window_grains};
+use super::outputs::{OutputPaths, Outputs};
+use super::pieces::PIECE;
+use super::pipeline::{Event, walk};
+use super::plan::Plan;
+use super::replay::{replay_plan, wanted_values};
+use super::replayer::{Replayer, begin_replay, expected_updates};
+use super::stats::{is_order_free, rows_per_window, summed_run, sums_columns, windows_after};
+use super::stored::{check_resumable, stored_start};
+use crate::commands::{CommandError, Context};
+use crate::normalization::{
+    Block, DeviceChoice, Diagnostics, Granularity, Normalizer, Replay, ReplayPlace, Seen,
+};
+use crate::records::{Clock, InputFile, RunInfo, RunStretch, StepRecording, TraceRows};
+use crate::results::{
+    CutRun, DeviceUsed, NormalizedRun, ReplayAnalysis, Rollback, RollbackCounts, TaskStretch,
+};
+use crate::shards::{FoundMoments, FoundPlaces, FoundSums, MergeError, ReplayedRows, StepFacts};
+
+/// What is made of statistics of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::commands) enum Wanted {
+    /// The final ones.
+    Statistics,
+    /// Those at every row.
+    Replay,
+}
+
+/// Bytes of moments that one task carries at most, about: they are held in memory.
+const MOST_MOMENTS: u64 = 64 << 20;
+
+/// A place where a run is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::commands) struct Cut {
+    /// Rows of the run before it.
+    pub(in crate::commands) rows: u64,
+    /// Vector steps.
+    pub(in crate::commands) vector_steps: u64,
+    /// Updates.
+    pub(in crate::commands) updates: u64,
+}
+
+impl From<Grain> for Cut {
+    fn from(Grain { rows, vector_steps, updates }: Grain) -> Self {
+        Self { rows, vector_steps, updates }
+    }
+}
+
+/// How the stretches of a run become the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::commands) enum Way {
+    /// One goes on from another.
+    Relay,
+    /// They are added up.
+    Sum,
+}
+
+/// How the runs of a recording can be cut.
+///
+/// # Errors
+/// Why they cannot be.
+pub(in crate::commands) fn way_of(
+    analysis: &ReplayAnalysis,
+    wanted: Wanted,
+    recording: &StepRecording,
+) -> Result<Way, &'static str> {
+    let plan = Plan::of(&analysis.rule, false);
+    let leaves_out = recording.has_rolled_back() && plan.rollback != Rollback::Keep;
+    let is_sum = wanted == Wanted::Statistics && is_order_free(&plan, recording);
+    let obstacles = [
+        (!recording.is_ordered(), "its rows do not lie in replay order"),
+        (
+            recording.has_implied_steps() && recording.n_files() > 1,
+            "no column numbers its steps, their place in all files does",
+        ),
+        (plan.options.clock != Clock::Row, "--clock aligns its environments by what rows hold"),
+        (
+            !matches!(plan.granularity, Granularity::Row | Granularity::Step | Granularity::Rollout(_)),
+            "rounds and episodes end where rows say",
+        ),
+        (plan.per_env, "--scope env: every environment goes on by itself"),
+        (plan.return_scale.is_some(), "returns go on from row to row"),
+        (leaves_out, "rows that were rolled back are left out, and which they are rows say"),
+        (analysis.learn_every.is_some(), "what the learner saw is compared row by row, from the first on"),
+        (analysis.device != DeviceChoice::Cpu, "--device: other devices take rows in tiles of their own"),
+        (
+            is_sum && sums_columns(recording),
+            "columns of numbers are summed by row groups over the full history",
+        ),
+    ];
+    match obstacles.into_iter().find(|(stands, _)| *stands) {
+        Some((_, reason)) => Err(reason),
+        None => Ok(if is_sum { Way::Sum } else { Way::Relay }),
+    }
+}
+
+/// Where a run can be cut into stretches of at most so many rows, as far as updates and pieces allow.
+pub(in crate::commands) fn cuts(
+    (analysis, way): (&ReplayAnalysis, Way),
+    run: &CutRun,
+    (env_rows, width): (&[u64], usize),
+    most_rows: u64,
+) -> Vec<Cut> {
+    let plan = Plan::of(&analysis.rule, false);
+    let (places, most_updates) = match way {
+        Way::Relay => (grains(&plan, env_rows, width, PIECE), MOST_MOMENTS / (16 * width as u64 + 8)),
+        Way::Sum => (window_grains(env_rows, rows_per_window(&run_info(run)) as u64), u64::MAX),
+    };
+    let mut cuts: Vec<Grain> = Vec::new();
+    let mut before = None;
+    let (n_rows, vector_steps) = (env_rows.iter().sum(), env_rows.iter().copied().max().unwrap_or(0));
+    let end = Grain { rows: n_rows, vector_steps, updates: expected_updates(&plan, n_rows, vector_steps, 1) };
+    for grain in places.into_iter().chain([end]) {
+        let last = cuts.last().copied().unwrap_or_default();
+        let is_long = grain.rows - last.rows > most_rows || grain.updates - last.updates > most_updates;
+        cuts.extend(before.filter(|before| is_long && *before != last));
+        before = Some(grain);
+    }
+    cuts.into_iter().map(Cut::from).collect()
+}
+
+/// What is known of a run that is cut.
+pub(in crate::commands) fn cut_run(run: &RunInfo) -> CutRun {
+    CutRun {
+        run_id: run.run_id.clone(),
+        n_rows: run.n_rows,
+        n_vector_steps: run.n_vector_steps,
+        n_episodes: run.n_episodes,
+        envs: run.envs.clone(),
+        span: [run.span.0, run.span.1],
+        ..CutRun::default()
+    }
+}
+
+fn run_info(run: &CutRun) -> RunInfo {
+    RunInfo {
+        run_id: run.run_id.clone(),
+        n_rows: run.n_rows,
+        envs: run.envs.clone(),
+        n_episodes: run.n_episodes,
+        n_vector_steps: run.n_vector_steps,
+        span: (run.span[0], run.span[1]),
+    }
+}
+
+/// A stretch as a recording of its own.
+fn open_stretch(
+    plan: &Plan,
+    (run, stretch): (&CutRun, &TaskStretch),
+    files: &[InputFile],
+) -> Result<StepRecording, CommandError> {
+    let [first, last] = stretch.rows;
+    let rows = stretch.skip..stretch.skip + (last - first);
+    let stretch = RunStretch { run: run_info(run), rows, first_step: stretch.first_step };
+    Ok(StepRecording::open_stretch(files, &plan.options, &stretch)?)
+}
+
+/// What the statistics see of a stretch.
+///
+/// # Errors
+/// Unreadable input, or a state that does not fit.
+pub(in crate::commands) fn moments(
+    analysis: &ReplayAnalysis,
+    (run, stretch): (&CutRun, &TaskStretch),
+    files: &[InputFile],
+    context: &Context,
+) -> Result<FoundMoments, CommandError> {
+    check_resumable(analysis)?;
+    let plan = Plan::of(&analysis.rule, false);
+    let recording = open_stretch(&plan, (run, stretch), files)?;
+    let width = recording.width();
+    let start = stored_start(analysis, &plan, width)?;
+    let mut replay =
+        begin_replay(&plan, &run_info(run), width, start.as_ref()).after_updates(stretch.updates);
+    let mut seen = Vec::new();
+    let progress = context.console.progress();
+    walk(&recording, &plan, &progress, &mut |event| {
+        if let Event::Rows(rows) = event {
+            let lanes = rows.lane_rows();
+            let block = Block { rows: lanes.rows, input: lanes.input, ends: lanes.ends };
+            replay.gather(&block, rows.pass, |next| seen.push(next));
+        }
+        Ok(())
+    })?;
+    drop(progress);
+    Context::check_unchanged(files)?;
+    Ok(FoundMoments { width, seen })
+}
+
+/// The sums of a stretch.
+///
+/// # Errors
+/// Unreadable input, or a state that does not fit.
+pub(in crate::commands) fn sums(
+    analysis: &ReplayAnalysis,
+    (run, stretch): (&CutRun, &TaskStretch),
+    files: &[InputFile],
+    context: &Context,
+) -> Result<FoundSums, CommandError> {
+    check_resumable(analysis)?;
+    let plan = Plan::of(&analysis.rule, false);
+    let recording = open_stretch(&plan, (run, stretch), files)?;
+    stored_start(analysis, &plan, recording.width())?;
+    let progress = context.console.progress();
+    let (windows, episodes) = windows_after(&recording, &plan, stretch.rows[0], &progress)?;
+    drop(progress);
+    Context::check_unchanged(files)?;
+    let recording = facts_of(&recording, Some(recording.is_ordered()), DeviceUsed::cpu());
+    Ok(FoundSums { run: stretch.run, number: stretch.number, windows, episodes, recording })
+}
+
+/// What a run comes to whose stretches were summed.
+///
+/// # Errors
+/// A state that does not fit.
+pub(in crate::commands) fn added_run(
+    analysis: &ReplayAnalysis,
+    run: &CutRun,
+    stretches: Vec<FoundSums>,
+) -> Result<Option<(NormalizedRun, StepFacts)>, CommandError> {
+    let plan = Plan::of(&analysis.rule, false);
+    let mut stretches = stretches.into_iter();
+    let Some(FoundSums { mut windows, mut episodes, recording, .. }) = stretches.next() else {
+        return Ok(None);
+    };
+    for next in stretches {
+        recording.check_same(&next.recording)?;
+        windows.extend(next.windows);
+        episodes.join(&next.episodes);
+    }
+    let start = stored_start(analysis, &plan, recording.width)?;
+    let normalizer = match &start {
+        Some(state) => Normalizer::resume(plan.rule, state),
+        None => Normalizer::new(plan.rule, recording.width),
+    };
+    let pace = episodes.pace(run.n_vector_steps);
+    Ok(Some((summed_run(&plan, &run_info(run), normalizer, &windows, pace), recording)))
+}
+
+/// The way of a run's state over its stretches.
+pub(in crate::commands) struct States<'a> {
+    analysis: &'a ReplayAnalysis,
+    run: &'a CutRun,
+    replay: Option<Replay>,
+    places: Vec<ReplayPlace>,
+}
+
+impl<'a> States<'a> {
+    /// At its beginning.
+    pub(in crate::commands) fn new(analysis: &'a ReplayAnalysis, run: &'a CutRun) -> Self {
+        Self { analysis, run, replay: None, places: Vec::new() }
+    }
+
+    /// Takes the next stretch.
+    ///
+    /// # Errors
+    /// A state that does not fit, or rows of another width than those before.
+    pub(in crate::commands) fn take(&mut self, stretch: &FoundMoments) -> Result<(), CommandError> {
+        if self.replay.is_none() {
+            let plan = Plan::of(&self.analysis.rule, false);
+            let start = stored_start(self.analysis, &plan, stretch.width)?;
+            self.replay = Some(begin_replay(&plan, &run_info(self.run), stretch.width, start.as_ref()));
+        }
+        let Some(replay) = &mut self.replay else { unreachable!("begun above") };
+        let width = replay.normalizer().width();
+        let is_other = |found: &usize| *found != width;
+        let widths = stretch.seen.iter().filter_map(Seen::width);
+        if let Some(found) = widths.chain([stretch.width]).find(is_other) {
+            return Err(MergeError::OtherWidth(width, found).into());
+        }
+        self.places.push(replay.place());
+        stretch.seen.iter().for_each(|seen| replay.follow(seen));
+        Ok(())
+    }
+
+    /// Where it stood at the beginning of each stretch.
+    pub(in crate::commands) fn places(self) -> FoundPlaces {
+        FoundPlaces { places: self.places }
+    }
+}
+
+/// The replay of a stretch from its place on, whose rows and updates are written.
+///
+/// # Errors
+/// Unreadable input, a state that does not fit, or outputs that cannot be written.
+pub(in crate::commands) fn replay(
+    analysis: &ReplayAnalysis,
+    (run, stretch): (&CutRun, &TaskStretch),
+    place: &ReplayPlace,
+    (files, paths): (&[InputFile], &OutputPaths),
+    context: &Context,
+) -> Result<(ReplayedRows, StepFacts), CommandError> {
+    let plan = replay_plan(analysis, paths);
+    let recording = open_stretch(&plan, (run, stretch), files)?;
+    let start = stored_start(analysis, &plan, recording.width())?;
+    let mut outputs = Outputs::create(paths, &plan, &recording)?;
+    let mut replayer = Replayer::new(&recording, &plan, start, None);
+    let wanted = wanted_values(analysis, &outputs);
+    let mut found = None;
+    let progress = context.console.progress();
+    walk(&recording, &plan, &progress, &mut |event| match event {
+        Event::Begin(run) => {
+            replayer.go_on(run, place);
+            Ok(())
+        }
+        Event::Rows(rows) => {
+            let mut trace = outputs.trace.is_some().then(TraceRows::default);
+            let values = replayer.rows(rows, wanted, trace.as_mut())?;
+            outputs.write(rows, values, trace)
+        }
+        Event::End(_) => {
+            found = replayer.so_far();
+            Ok(())
+        }
+    })?;
+    drop(progress);
+    Context::check_unchanged(files)?;
+    outputs.commit(None)?;
+    let facts = facts_of(&recording, None, DeviceUsed::cpu());
+    Ok((found.ok_or(CommandError::NothingLeft)?, facts))
+}
+
+/// What a run comes to whose stretches were replayed.
+pub(in crate::commands) fn whole_run(
+    analysis: &ReplayAnalysis,
+    wanted: Wanted,
+    run: &CutRun,
+    replayed: ReplayedRows,
+) -> NormalizedRun {
+    let ReplayedRows { rows, windows, window_steps, episodes, state, var_used } = replayed;
+    let pace = episodes.pace(run.n_vector_steps);
+    let diagnostics = Diagnostics::of(&analysis.rule.rule, &windows, &state, pace);
+    let change = diagnostics.drift.change.as_ref().filter(|_| wanted == Wanted::Replay);
+    NormalizedRun {
+        run_id: run.run_id.clone(),
+        env_id: None,
+        rows,
+        var_used,
+        state,
+        rollback: RollbackCounts::default(),
+        change_step: change.and_then(|change| window_steps.known_step_at(change.update)),
+        diagnostics,
+        act_learn: None,
+        unfinished_episodes: 0,
+        autoreset: None,
+        reset_rows: None,
+    }
+}
