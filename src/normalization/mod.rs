@@ -51,8 +51,8 @@ pub use change::{
 pub use conventions::{Conventions, ReturnScale, Target};
 pub use diagnostics::{ClipPhase, Diagnostics, Stretch, lag_of};
 pub use engine::{
-    DeviceChoice, DeviceError, DevicePresence, Engine, KernelTimes, available_devices, is_device_failure,
-    normalize_tensor, open_device,
+    DeviceChoice, DeviceError, DevicePresence, Engine, KernelTimes, Traffic, available_devices,
+    is_device_failure, normalize_tensor, open_device,
 };
 pub use lag::{Lag, LagProbe, LagWatch, WatchedShift};
 pub use lanes::{EpisodeEnd, EpisodeRows, LaneRows, Lanes};

@@ -279,6 +279,7 @@ impl Replay {
         let width = self.normalizer.width();
         let (values, clipped) = pass.engine.read_values(pending)?;
         if let Some(values) = values {
+            pass.engine.count_copied(size_of_val(&values[..]));
             let place = pass.output.slice(group.rows.start * width, group.rows.end * width);
             match place {
                 Output::None => {}

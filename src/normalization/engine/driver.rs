@@ -3,10 +3,11 @@
 use burn::tensor::{Device, Tensor};
 
 use super::choice::DeviceChoice;
-use super::exchange::{N_CARRIED, Scaling, TileMoments, TileOutput, TileStates, singles, vector};
+use super::exchange::{N_CARRIED, Scaling, TileMoments, TileOutput, TileStates, singles};
 use super::failure::{DeviceError, first_line, guarded};
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use super::kernels::Buffers;
+use super::link::{Link, Traffic};
 use super::tensors::PaddedRows;
 use crate::normalization::tiles::Layout;
 use crate::stats::Rows;
@@ -14,7 +15,7 @@ use crate::stats::Rows;
 /// A device ready to work.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    pub(super) device: Device,
+    pub(super) link: Link,
     /// The device as `--device` calls it and as it calls itself.
     name: String,
     /// The device as it calls itself.
@@ -70,7 +71,7 @@ impl Engine {
         });
         let (name, is_software) = tried.map_err(absent)?.map_err(absent)?;
         Ok(Self {
-            device,
+            link: Link::new(device),
             name: format!("{} ({name})", choice.name()),
             own_name: name,
             choice,
@@ -92,7 +93,12 @@ impl Engine {
 
     /// The device as burn has it, for tensors of one's own.
     pub fn device(&self) -> &Device {
-        &self.device
+        self.link.device()
+    }
+
+    /// What went to and fro so far, of this engine and of all that were cloned from it or from which it was.
+    pub fn traffic(&self) -> Traffic {
+        self.link.traffic()
     }
 
     /// What `--device` calls it.
@@ -103,6 +109,11 @@ impl Engine {
     /// Whether it is a program that imitates a GPU.
     pub fn is_software(&self) -> bool {
         self.is_software
+    }
+
+    /// Counts bytes that the host copies from one place of its own to another.
+    pub(in crate::normalization) fn count_copied(&self, bytes: usize) {
+        self.link.count_copied(bytes);
     }
 
     pub(super) fn failure(&self, cause: impl std::fmt::Display) -> DeviceError {
@@ -126,6 +137,7 @@ impl Engine {
         layout: &Layout,
     ) -> Result<DeviceRows, DeviceError> {
         let (values, shifts) = singles(rows, width, layout);
+        self.link.count_copied(size_of_val(&values[..]));
         if matches!(rows, Rows::F64(_)) && values.iter().any(|x| !x.is_finite()) {
             return Err(self.out_of_range());
         }
@@ -145,9 +157,9 @@ impl Engine {
     fn place(&self, values: Vec<f32>, width: usize, layout: &Layout) -> Place {
         #[cfg(any(feature = "wgpu", feature = "cuda"))]
         if self.has_kernels {
-            return Place::Kernels(Box::new(Buffers::new(values, width, layout, &self.device)));
+            return Place::Kernels(Box::new(Buffers::new(values, width, layout, &self.link)));
         }
-        Place::Tensors(Box::new(PaddedRows::new(values, width, layout, &self.device)))
+        Place::Tensors(Box::new(PaddedRows::new(values, width, layout, &self.link)))
     }
 
     /// Begins to compute the moments of all tiles.
@@ -239,7 +251,7 @@ impl Engine {
         let parts = [&states.origin[..], &states.center, &states.var, &states.inverse];
         let all = parts.concat();
         assert!(all.len() == N_CARRIED * rows.n_tiles * rows.width, "one state per tile");
-        self.guarded(|| Ok(vector(all, &self.device).reshape([N_CARRIED, rows.n_tiles * rows.width])))
+        self.guarded(|| Ok(self.link.vector(all).reshape([N_CARRIED, rows.n_tiles * rows.width])))
     }
 
     pub(super) fn begin_values_from(
@@ -270,6 +282,10 @@ impl Engine {
 
     pub(super) fn read(&self, tensor: Tensor<1>) -> Result<Vec<f32>, DeviceError> {
         self.guarded(|| {
+            let n = tensor.shape().num_elements();
+            self.link.count_read(n);
+            // burn hands back memory of the driver's, which a vector is copied from.
+            self.link.count_copied(4 * n);
             let data = tensor.try_into_data().map_err(|error| self.failure(error))?;
             data.try_into_vec::<f32>().map_err(|error| self.failure(format!("{error:?}")))
         })

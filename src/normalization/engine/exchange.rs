@@ -1,7 +1,5 @@
 //! What host and device hand each other: rows at 32 bits, moments of tiles, states before them.
 
-use burn::tensor::{Device, Tensor, TensorData};
-
 use crate::normalization::rule::{Order, Rule};
 use crate::normalization::tiles::Layout;
 use crate::stats::Rows;
@@ -101,9 +99,4 @@ pub(super) fn singles(rows: Rows<'_>, width: usize, layout: &Layout) -> (Vec<f32
             (singles, shifts)
         }
     }
-}
-
-pub(super) fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
-    let n = values.len();
-    Tensor::from_data(TensorData::new(values, [n]), device)
 }

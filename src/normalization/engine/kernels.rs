@@ -14,9 +14,10 @@
 use burn::backend::Cube;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::cubecl::{self, prelude::*};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor};
 
-use super::exchange::{LARGE_WEIGHT, Scaling, TileOutput, vector};
+use super::exchange::{LARGE_WEIGHT, Scaling, TileOutput};
+use super::link::Link;
 use crate::normalization::rule::Order;
 use crate::normalization::tiles::Layout;
 
@@ -43,28 +44,30 @@ pub(super) struct Buffers {
     ends: Tensor<1, Int>,
     width: usize,
     n_tiles: usize,
+    link: Link,
 }
 
 impl Buffers {
-    pub(super) fn new(values: Vec<f32>, width: usize, layout: &Layout, device: &Device) -> Self {
+    pub(super) fn new(values: Vec<f32>, width: usize, layout: &Layout, link: &Link) -> Self {
         Self {
-            values: vector(values, device),
-            starts: integers(&layout.starts, device),
-            shares: vector(layout.shares.clone(), device),
-            share_rests: vector(layout.share_rests.clone(), device),
-            weights: vector(layout.weights.clone(), device),
-            weight_rests: vector(layout.weight_rests.clone(), device),
-            ends: integers(&layout.ends, device),
+            values: link.vector(values),
+            starts: link.integers(signed(&layout.starts)),
+            shares: link.vector(layout.shares.clone()),
+            share_rests: link.vector(layout.share_rests.clone()),
+            weights: link.vector(layout.weights.clone()),
+            weight_rests: link.vector(layout.weight_rests.clone()),
+            ends: link.integers(signed(&layout.ends)),
             width,
             n_tiles: layout.n_tiles(),
+            link: link.clone(),
         }
     }
 
     /// Moments of all tiles about their last rows, and extremes: one reading of the values.
     pub(super) fn moments(&self) -> Tensor<1> {
         let size = self.n_tiles * self.width;
-        let device = self.values.device();
-        let found = Tensor::<1>::empty([N_MOMENTS * size], &device);
+        self.link.count_launch();
+        let found = Tensor::<1>::empty([N_MOMENTS * size], self.link.device());
         let values = primitive(&self.values);
         tile_moments::launch(
             &values.client,
@@ -89,11 +92,12 @@ impl Buffers {
         output: TileOutput,
     ) -> (Option<Tensor<1>>, Tensor<1>) {
         let size = self.n_tiles * self.width;
-        let device = self.values.device();
-        let clipped = Tensor::<1>::empty([size], &device);
+        let device = self.link.device();
+        self.link.count_launch();
+        let clipped = Tensor::<1>::empty([size], device);
         let wants_values = output == TileOutput::ValuesAndCounts;
         let n_values = if wants_values { self.values.dims()[0] } else { 1 };
-        let normalized = Tensor::<1>::empty([n_values], &device);
+        let normalized = Tensor::<1>::empty([n_values], device);
         let values = primitive(&self.values);
         tile_values::launch(
             &values.client,
@@ -433,8 +437,6 @@ pub(super) fn int_primitive(tensor: &Tensor<1, Int>) -> IntTensor<Cube> {
     tensor.clone().try_into_primitive::<Cube>().expect("a tensor of a device that runs kernels")
 }
 
-pub(super) fn integers(values: &[u32], device: &Device) -> Tensor<1, Int> {
-    let values: Vec<i32> = values.iter().map(|x| x.cast_signed()).collect();
-    let n = values.len();
-    Tensor::from_data(TensorData::new(values, [n]), device)
+fn signed(values: &[u32]) -> Vec<i32> {
+    values.iter().map(|x| x.cast_signed()).collect()
 }

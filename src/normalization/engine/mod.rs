@@ -12,6 +12,7 @@ mod failure;
 mod gradient;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod kernels;
+mod link;
 mod sweep;
 mod sweep_buffers;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
@@ -27,5 +28,6 @@ pub(super) use driver::{DeviceRows, PendingMoments, PendingValues};
 pub(super) use exchange::{Scaling, TileMoments, TileOutput, TileStates};
 pub use failure::{DeviceError, is_device_failure};
 pub use gradient::normalize_tensor;
+pub use link::Traffic;
 pub(super) use sweep::{SweepBatches, SweepSeen, SweepShift, SweepStates, SweepTask, Swept};
 pub use timing::KernelTimes;

@@ -1,8 +1,9 @@
 //! Tiles in burn's own tensor operations: for devices that run no kernels of ours.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor};
 
-use super::exchange::{LARGE_WEIGHT, Scaling, TileOutput, vector};
+use super::exchange::{LARGE_WEIGHT, Scaling, TileOutput};
+use super::link::Link;
 use crate::normalization::rule::Order;
 use crate::normalization::tiles::Layout;
 
@@ -10,18 +11,18 @@ use crate::normalization::tiles::Layout;
 pub(super) struct PaddedRows {
     layout: Layout,
     values: Tensor<3>,
-    device: Device,
+    link: Link,
     /// Rows of the longest tile.
     longest: usize,
 }
 
 impl PaddedRows {
     /// Copies rows to the device; short tiles repeat their last row.
-    pub(super) fn new(values: Vec<f32>, width: usize, layout: &Layout, device: &Device) -> Self {
+    pub(super) fn new(values: Vec<f32>, width: usize, layout: &Layout, link: &Link) -> Self {
         let n_tiles = layout.n_tiles();
         let longest = (0..n_tiles).map(|tile| layout.rows(tile).len()).max().unwrap_or(0);
         let n_rows = values.len() / width;
-        let rows: Tensor<2> = vector(values, device).reshape([n_rows, width]);
+        let rows: Tensor<2> = link.vector(values).reshape([n_rows, width]);
         let rows = if n_tiles * longest == n_rows {
             rows
         } else {
@@ -29,12 +30,12 @@ impl PaddedRows {
                 let rows = layout.rows(tile);
                 (0..longest).map(move |i| (rows.start + i).min(rows.end - 1))
             });
-            rows.select(0, indices(index, device))
+            rows.select(0, indices(index, link))
         };
         Self {
             values: rows.reshape([n_tiles, longest, width]),
             layout: layout.clone(),
-            device: device.clone(),
+            link: link.clone(),
             longest,
         }
     }
@@ -51,7 +52,7 @@ impl PaddedRows {
             let of_row = &of_row;
             (0..self.longest).map(move |i| if i < rows.len() { of_row(rows.start + i) } else { pad })
         });
-        vector(numbers.collect(), &self.device).reshape([n_tiles, self.longest, 1])
+        self.link.vector(numbers.collect()).reshape([n_tiles, self.longest, 1])
     }
 
     /// Moments of all tiles about their last rows, and extremes.
@@ -123,7 +124,7 @@ impl PaddedRows {
             }
             let kept = (0..n_tiles)
                 .flat_map(|tile| (0..self.layout.rows(tile).len()).map(move |i| tile * self.longest + i));
-            bounded.select(0, indices(kept, &self.device)).reshape([-1])
+            bounded.select(0, indices(kept, &self.link)).reshape([-1])
         });
         (values, flat(clipped))
     }
@@ -157,7 +158,7 @@ impl PaddedRows {
             centers.push(mean.clone());
             inverses.push(inverse_divisor(running.clone(), scaling));
         }
-        let index = indices(self.states_used(scaling.order), &self.device);
+        let index = indices(self.states_used(scaling.order), &self.link);
         let pick = |states: Vec<Tensor<3>>| {
             let states: Tensor<2> = Tensor::cat(states, 1).reshape([n_tiles * (self.longest + 1), width]);
             states.select(0, index.clone()).reshape([n_tiles, self.longest, width])
@@ -207,8 +208,6 @@ fn flat(tensor: Tensor<3>) -> Tensor<1> {
     clippy::cast_possible_wrap,
     reason = "a group of tiles has fewer rows than 2^31"
 )]
-fn indices(places: impl IntoIterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
-    let places: Vec<i32> = places.into_iter().map(|place| place as i32).collect();
-    let n = places.len();
-    Tensor::from_data(TensorData::new(places, [n]), device)
+fn indices(places: impl IntoIterator<Item = usize>, link: &Link) -> Tensor<1, Int> {
+    link.integers(places.into_iter().map(|place| place as i32).collect())
 }

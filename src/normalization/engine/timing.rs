@@ -5,7 +5,7 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 
 use super::driver::Engine;
-use super::exchange::{Scaling, TileOutput, TileStates, vector};
+use super::exchange::{Scaling, TileOutput, TileStates};
 use super::failure::DeviceError;
 use crate::normalization::rule::Rule;
 use crate::normalization::state::Normalizer;
@@ -65,7 +65,7 @@ impl Engine {
             inverse: vec![1.0; n_tiles * width],
         };
         let scaling = Scaling::of(rule);
-        let values = vector(rows.to_vec(), &self.device);
+        let values = self.link.vector(rows.to_vec());
         let states = self.send_states(&on_device, &states)?;
         let moments = self.median(repeats, || self.begin_moments(&on_device).map(|pending| pending.0))?;
         let normalized = self.median(repeats, || {
@@ -99,7 +99,7 @@ impl Engine {
             for _ in 0..LAUNCHES {
                 drop(launch()?);
             }
-            self.device.sync().map_err(|error| self.failure(error))?;
+            self.device().sync().map_err(|error| self.failure(error))?;
             Ok(start.elapsed().as_secs_f64() / f64::from(LAUNCHES))
         };
         once()?;
