@@ -77,6 +77,14 @@ impl Lanes {
         &self.replays
     }
 
+    /// The replay of all environments together; `None` where each has its own.
+    pub fn shared(&mut self) -> Option<&mut Replay> {
+        match &mut self.replays[..] {
+            [shared] => Some(shared),
+            _ => None,
+        }
+    }
+
     /// Episodes whose last row was not seen.
     pub fn n_open_episodes(&self) -> usize {
         self.open_episodes.len()

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::pipeline::BatchedBlock;
 use super::plan::Plan;
+use super::replayer::ReplayedRows;
 use super::stored::reward_scale;
 use crate::commands::simulate::CompressionArg;
 use crate::commands::{CommandError, Context, is_read, on_disk, read_at};
 use crate::records::{
-    AtomicFile, InputFile, NormalizedValues, NormalizedWriter, RowFormat, StateSpan, StepRecording,
-    StoredState, TraceRows, TraceWriter,
+    AtomicFile, InputFile, NormalizedWriter, RowFormat, StateSpan, StepRecording, StoredState, TraceRows,
+    TraceWriter,
 };
 use crate::results::{NormalizedRun, Precision, RuleAnalysis, StatePlace, fnv1a};
 use crate::shards::RunSpan;
@@ -390,9 +390,7 @@ impl Outputs {
 
     pub(super) fn write(
         &mut self,
-        rows: &BatchedBlock,
-        values: Option<NormalizedValues>,
-        trace: Option<TraceRows>,
+        ReplayedRows { rows, values, trace }: ReplayedRows,
     ) -> Result<(), CommandError> {
         if let (Some((_, writer, name)), Some(values)) = (&mut self.steps, values) {
             let (block, values) = match &rows.resets {

@@ -7,13 +7,13 @@
 use burn::tensor::Tensor;
 
 use super::driver::Engine;
-use super::exchange::{LARGE_WEIGHT, Scaling};
+use super::exchange::{LARGE_WEIGHT, Scaling, single};
 use super::failure::DeviceError;
-use super::sweep_buffers::{N_FOUND, REPLACES, SharedBatches, SweptTogether, single};
+use super::sweep_buffers::{N_FOUND, REPLACES, SharedBatches, SweptTogether};
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use super::sweep_kernel;
 use super::sweep_tensors;
-use crate::normalization::state::BatchWeights;
+use crate::normalization::clock::BatchWeights;
 use crate::stats::{BatchTable, Rows};
 
 /// Values of states that go through together: 32 MiB handed back at most.
@@ -136,7 +136,7 @@ impl Engine {
 
     fn launch(&self, shared: &SharedBatches, own: &SweptTogether) -> Tensor<1> {
         #[cfg(any(feature = "wgpu", feature = "cuda"))]
-        if self.has_kernels {
+        if self.link.has_kernels {
             return sweep_kernel::sweep(shared, own, &self.link);
         }
         sweep_tensors::sweep(shared, own, &self.link)

@@ -15,8 +15,9 @@
 use burn::cubecl::{self, prelude::*};
 use burn::tensor::Tensor;
 
+use super::cubes::{CUBE, cubes, int_primitive, primitive};
 use super::exchange::LARGE_WEIGHT;
-use super::kernels::{CUBE, Divisor, cubes, int_primitive, primitive};
+use super::kernels::Divisor;
 use super::link::Link;
 use super::sweep_buffers::{AVERAGED, REPLACES, SharedBatches, SweptTogether};
 use crate::normalization::rule::Order;
