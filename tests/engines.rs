@@ -188,8 +188,8 @@ fn replay(
             scan(&mut replay, queue, starts[n_scanned], &mut told);
             n_scanned += 1;
         }
-        for block in n_received..recording.blocks.len() {
-            let range = starts[block] * width..recording.blocks[block].0 * width;
+        for (start, (stop, _)) in starts.iter().zip(&recording.blocks).skip(n_received) {
+            let range = start * width..stop * width;
             replay.receive(queue, Output::F64(&mut values[range])).expect("the device works");
         }
     }

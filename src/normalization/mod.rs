@@ -17,6 +17,7 @@ mod change;
 mod clock;
 mod conventions;
 mod cusum;
+mod device_queue;
 mod diagnostics;
 mod engine;
 mod lag;
@@ -35,6 +36,7 @@ mod rule;
 mod scaling;
 mod segment;
 mod shift;
+mod standing;
 mod state;
 mod sweep;
 mod tile_layout;
@@ -51,15 +53,15 @@ pub use change::{
     Change, ChangedStatistic, DRIFT_LEVEL, DimensionChange, Drift, Regimes, Untold, UntoldReason, find_drift,
 };
 pub use conventions::{Conventions, ReturnScale, Target};
+pub use device_queue::DeviceQueue;
 pub use diagnostics::{ClipPhase, Diagnostics, Stretch, lag_of};
 pub use engine::{
-    DeviceChoice, DeviceError, DevicePresence, Engine, KernelTimes, Traffic, available_devices,
-    is_device_failure, normalize_tensor, open_device,
+    DeviceChoice, DeviceError, DevicePresence, Engine, KernelTimes, Traffic, TransferTimes,
+    available_devices, is_device_failure, normalize_tensor, open_device,
 };
 pub use lag::{Lag, LagProbe, LagWatch, WatchedShift};
 pub use lanes::{EpisodeEnd, EpisodeRows, LaneRows, Lanes};
 pub use merge::{MergeError, merge_states};
-pub use on_device::DeviceQueue;
 pub use one_step::NextStep;
 pub use output::Output;
 pub use pace::{EpisodeCount, Pace};

@@ -5,47 +5,15 @@
 //! one are under way, and what is read back is enqueued, while the host scans and waits, so that the device has always
 //! something to do.
 
-use std::collections::VecDeque;
-use std::ops::Range;
-
 use super::clock::Clock;
-use super::engine::{
-    DeviceError, DeviceRows, Engine, Input, PendingMoments, PendingValues, Scaling, SentRows, StateBefore,
-    TileMoments, TileOutput, TileStates,
-};
+use super::device_queue::{DeviceQueue, Finishing, Planned, Scanned, Started, TilePlace, wanted};
+use super::engine::{DeviceError, Engine, Scaling, TileMoments, TileOutput, TileStates};
 use super::output::Output;
 use super::replay::{Block, Replay};
 use super::rule::Order;
-use super::tile_layout::Layout;
-use super::tiles::{BlockShape, ScanStep, TileGroup, TileSettings, plan_tiles};
+use super::tiles::{BlockShape, ScanStep, TileSettings, plan_tiles};
 use super::update::{Update, UpdatesTold};
 use crate::stats::{MomentsView, RowMoments};
-
-/// Rows of a group within its block, and its tiles.
-struct Tiles {
-    rows: Range<usize>,
-    layout: Layout,
-    output: TileOutput,
-}
-
-/// A group whose moments are under way; one without rows (it closes a batch) has none.
-struct Started {
-    tiles: Tiles,
-    steps: Vec<ScanStep>,
-    input: Input,
-    on_device: Option<(DeviceRows, PendingMoments)>,
-}
-
-/// A group whose moments are known; its tiles wait for the state before them.
-struct Scanned {
-    tiles: Tiles,
-    rows: Option<DeviceRows>,
-    /// Means of the tiles' rows.
-    means: Vec<f64>,
-    states: TileStates,
-    /// Updates before each tile: the window its rows count in.
-    updates: Vec<u64>,
-}
 
 /// Rows of a tile by the state they count as normalized with: between its first and last one the state goes evenly.
 struct TileUses {
@@ -64,58 +32,6 @@ impl TileUses {
         let after = (n * later / (2 * batches).max(1)).min(n);
         Self { before: n - after, after }
     }
-}
-
-/// A group whose values are under way.
-struct Finishing {
-    tiles: Tiles,
-    updates: Vec<u64>,
-    pending: PendingValues,
-}
-
-/// A tile on the device.
-#[derive(Debug, Clone, Copy)]
-struct TilePlace {
-    group: usize,
-    tile: usize,
-}
-
-/// How far a normalizer will be once everything that stands in a queue has gone through.
-#[derive(Clone, Copy)]
-struct Planned {
-    clock: Clock,
-    /// Rows of the batch still open.
-    n_open: u64,
-}
-
-/// Blocks of one replay on their way through a device, in order.
-///
-/// [`Replay::send`] has the device begin with a block, [`Replay::scan`] goes through its updates and has it normalized,
-/// [`Replay::receive`] takes its values; each takes the oldest block that the one before has left. The device stands still
-/// where none stands behind the one that is waited for.
-pub struct DeviceQueue {
-    engine: Engine,
-    started: VecDeque<Started>,
-    /// Groups before the first of `waiting` are on their way back.
-    done: usize,
-    waiting: VecDeque<Scanned>,
-    finishing: VecDeque<Finishing>,
-    /// Tiles of the batch still open that wait for its update.
-    open_tiles: Vec<TilePlace>,
-    /// Groups of each block sent that is not yet scanned, and of each that is not yet received.
-    sent: VecDeque<usize>,
-    returning: VecDeque<usize>,
-    planned: Option<Planned>,
-    scratch: Scratch,
-}
-
-/// Room for one state.
-#[derive(Default)]
-struct Scratch {
-    mean: Vec<f64>,
-    var: Vec<f64>,
-    center: Vec<f64>,
-    inverse: Vec<f64>,
 }
 
 impl Replay {
@@ -206,47 +122,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Normalizes rows with the state as it is, on a device.
-    pub(super) fn normalize_on_device(
-        &mut self,
-        engine: &Engine,
-        block: &Block<'_>,
-        mut output: Output<'_>,
-    ) -> Result<(), DeviceError> {
-        let wanted = wanted(&output);
-        let width = self.normalizer.width();
-        let mut queue = DeviceQueue::new(engine);
-        let rule = *self.normalizer.rule();
-        let shape = BlockShape { n_rows: block.rows.len() / width, ends: &[], n_open: 0 };
-        for group in plan_tiles(&rule, self.normalizer.clock(), self.tile_settings(UpdatesTold::Every), shape)
-        {
-            let TileGroup { rows, layout, .. } = group;
-            self.windows.use_state(&self.normalizer, rows.len() as u64);
-            let seen = block.input.unwrap_or(block.rows).slice(rows.clone(), width);
-            let sent = SentRows { rows: seen, input: None, width, layout: &layout, has_moments: false };
-            let on_device = engine.upload(sent)?;
-            let n_tiles = layout.n_tiles();
-            queue.waiting.push_back(Scanned {
-                states: TileStates::new(&Scaling::of(&rule), Input::Seen, n_tiles, width),
-                updates: vec![self.normalizer.updates(); n_tiles],
-                means: Vec::new(),
-                tiles: Tiles { rows, layout, output: wanted },
-                rows: Some(on_device),
-            });
-            let at = queue.done + queue.waiting.len() - 1;
-            (0..n_tiles).for_each(|tile| queue.set_state(at, tile, self));
-            self.send_ready(&mut queue)?;
-            if queue.finishing.len() > 1 {
-                self.finish_next(&mut queue, &mut output)?;
-            }
-        }
-        while !queue.finishing.is_empty() {
-            self.finish_next(&mut queue, &mut output)?;
-        }
-        Ok(())
-    }
-
-    fn tile_settings(&self, told: UpdatesTold) -> TileSettings {
+    pub(super) fn tile_settings(&self, told: UpdatesTold) -> TileSettings {
         TileSettings { width: self.normalizer.width(), window_updates: self.windows.updates_each(), told }
     }
 
@@ -352,7 +228,7 @@ impl Replay {
     }
 
     /// Sends the groups off whose states are known.
-    fn send_ready(&mut self, queue: &mut DeviceQueue) -> Result<(), DeviceError> {
+    pub(super) fn send_ready(&mut self, queue: &mut DeviceQueue) -> Result<(), DeviceError> {
         let scaling = Scaling::of(self.normalizer.rule());
         while queue.waiting.front().is_some_and(|scanned| scanned.states.is_whole()) {
             let Some(Scanned { tiles, rows, states, updates, .. }) = queue.waiting.pop_front() else {
@@ -367,7 +243,11 @@ impl Replay {
     }
 
     /// Takes the values of the oldest group under way.
-    fn finish_next(&mut self, queue: &mut DeviceQueue, output: &mut Output<'_>) -> Result<(), DeviceError> {
+    pub(super) fn finish_next(
+        &mut self,
+        queue: &mut DeviceQueue,
+        output: &mut Output<'_>,
+    ) -> Result<(), DeviceError> {
         let Some(Finishing { tiles, updates, pending }) = queue.finishing.pop_front() else { return Ok(()) };
         let width = self.normalizer.width();
         let engine = &queue.engine;
@@ -398,105 +278,6 @@ impl Replay {
                 }
             }
         })
-    }
-}
-
-impl DeviceQueue {
-    /// Nothing on its way yet.
-    pub fn new(engine: &Engine) -> Self {
-        Self {
-            engine: engine.clone(),
-            started: VecDeque::new(),
-            done: 0,
-            waiting: VecDeque::new(),
-            finishing: VecDeque::new(),
-            open_tiles: Vec::new(),
-            sent: VecDeque::new(),
-            returning: VecDeque::new(),
-            planned: None,
-            scratch: Scratch::default(),
-        }
-    }
-
-    /// Blocks sent that are not yet scanned.
-    pub fn n_sent(&self) -> usize {
-        self.sent.len()
-    }
-
-    /// Blocks not yet received, those sent among them.
-    pub fn n_blocks(&self) -> usize {
-        self.returning.len()
-    }
-
-    /// Has the device begin with a group; whether it has rows.
-    fn start(
-        &mut self,
-        group: TileGroup,
-        (block, width): (&Block<'_>, usize),
-        output: TileOutput,
-    ) -> Result<bool, DeviceError> {
-        let TileGroup { rows, layout, steps } = group;
-        let has_rows = layout.n_tiles() > 0;
-        let input = if block.input.is_some() { Input::Other } else { Input::Seen };
-        let mut on_device = None;
-        if has_rows {
-            let sent = SentRows {
-                rows: block.rows.slice(rows.clone(), width),
-                input: block.input.map(|input| input.slice(rows.clone(), width)),
-                width,
-                layout: &layout,
-                has_moments: true,
-            };
-            let sent = self.engine.upload(sent)?;
-            let pending = self.engine.begin_moments(&sent)?;
-            on_device = Some((sent, pending));
-        }
-        self.started.push_back(Started { tiles: Tiles { rows, layout, output }, steps, input, on_device });
-        Ok(has_rows)
-    }
-
-    fn check_whole(&self) {
-        assert!(self.waiting.is_empty(), "rows of an open batch are kept back until it is whole");
-    }
-
-    fn n_rows(&self, group: usize, tile: usize) -> u64 {
-        self.waiting[group - self.done].tiles.layout.rows(tile).len() as u64
-    }
-
-    fn set_updates(&mut self, group: usize, tile: usize, updates: u64) {
-        self.waiting[group - self.done].updates[tile] = updates;
-    }
-
-    /// The tile begins from the state as it is.
-    fn set_before(&mut self, group: usize, tile: usize, replay: &Replay) {
-        self.set_updates(group, tile, replay.normalizer.updates());
-        self.set_state(group, tile, replay);
-    }
-
-    /// The state as a device takes it into a tile.
-    fn set_state(&mut self, group: usize, tile: usize, replay: &Replay) {
-        let normalizer = &replay.normalizer;
-        let width = normalizer.width();
-        let Scratch { mean, var, center, inverse } = &mut self.scratch;
-        (mean.clear(), var.clear());
-        for own in normalizer.carried() {
-            mean.push(own.mean);
-            var.push(own.var);
-        }
-        center.resize(width, 0.0);
-        inverse.resize(width, 0.0);
-        normalizer.scaling(center, inverse);
-        let Scanned { rows, means, states, .. } = &mut self.waiting[group - self.done];
-        let Some(rows) = rows else { return };
-        let origin = means.get(tile * width..(tile + 1) * width).unwrap_or(center);
-        Engine::set_state(rows, states, tile, &StateBefore { origin, mean, var, center, inverse });
-    }
-}
-
-fn wanted(output: &Output<'_>) -> TileOutput {
-    match output {
-        Output::None => TileOutput::Counts,
-        Output::F32(_) | Output::F64(_) => TileOutput::ValuesAndCounts,
     }
 }
 

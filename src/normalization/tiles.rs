@@ -18,8 +18,10 @@ const GROUP_VALUES: usize = 1 << 24;
 /// Moments of tiles a device hands back together.
 const GROUP_MOMENTS: usize = 1 << 22;
 
-/// Pairs of a tile and a dimension wanted: one thread each, enough of them to keep a large GPU busy.
-const THREADS_WANTED: usize = 1 << 17;
+/// Pairs of a tile and a dimension wanted: one thread each, eight loads under way in each. More would keep a large GPU busier,
+/// yet kernels take a small part of the time that the bus does, and what goes over the bus beside the values (ten numbers per tile
+/// and dimension) is the less the longer tiles are.
+const THREADS_WANTED: usize = 1 << 15;
 
 /// Rows of a tile, at least and at most: fewer and moments outweigh the rows, more and 32 bits lose digits.
 const TILE_ROWS: RangeInclusive<usize> = 32..=128;

@@ -49,7 +49,7 @@ pub(super) fn tell_host_work(
     };
     if plan.granularity == Granularity::Episode {
         context.console.note(&format!(
-            "on {name} the host adds up the rows of episodes, and the device waits for it at the end of each"
+            "on {name} the host adds up the rows of episodes, and the device waits for it after every block"
         ));
     } else if let Some(obstacle) = obstacle {
         context.console.note(&format!("on {name} the host makes every update: {obstacle}"));

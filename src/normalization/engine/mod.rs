@@ -36,4 +36,4 @@ pub use failure::{DeviceError, is_device_failure};
 pub use gradient::normalize_tensor;
 pub use link::Traffic;
 pub(super) use sweep::{SweepBatches, SweepSeen, SweepShift, SweepStates, SweepTask, Swept};
-pub use timing::KernelTimes;
+pub use timing::{KernelTimes, TransferTimes};

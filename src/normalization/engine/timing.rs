@@ -30,7 +30,41 @@ pub struct KernelTimes {
     pub copy_bytes: u64,
 }
 
+/// Seconds that the bus takes for some values, with nothing else under way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TransferTimes {
+    /// There.
+    pub up: f64,
+    /// And back.
+    pub down: f64,
+}
+
 impl Engine {
+    /// Times the way of values to the device and back: medians of `repeats`.
+    ///
+    /// # Errors
+    /// A failing device.
+    pub fn time_transfers(&self, values: &[f32], repeats: usize) -> Result<TransferTimes, DeviceError> {
+        let once = || -> Result<TransferTimes, DeviceError> {
+            let sent = values.to_vec();
+            let start = Instant::now();
+            let there = self.guarded(|| Ok(self.link.vector(sent)))?;
+            self.guarded(|| self.device().sync().map_err(|error| self.failure(error)))?;
+            let up = start.elapsed().as_secs_f64();
+            let start = Instant::now();
+            drop(self.read(there)?);
+            Ok(TransferTimes { up, down: start.elapsed().as_secs_f64() })
+        };
+        once()?;
+        let times: Vec<TransferTimes> = (0..repeats.max(1)).map(|_| once()).collect::<Result<_, _>>()?;
+        let median = |pick: fn(&TransferTimes) -> f64| {
+            let mut seconds: Vec<f64> = times.iter().map(pick).collect();
+            seconds.sort_by(f64::total_cmp);
+            seconds[seconds.len() / 2]
+        };
+        Ok(TransferTimes { up: median(|times| times.up), down: median(|times| times.down) })
+    }
+
     /// Times the kernels on rows that lie on the device already: medians of `repeats` times ten launches each.
     ///
     /// `ends` are ends of batches, each one past a batch's last row.
