@@ -4,10 +4,11 @@
 
     cargo build --release --features wgpu        (or cuda, or both: docs/build_cuda.sh)
     python benches/devices.py target/release/simic [ROWS [FOLDER FOR THE FILES]]
-    cargo bench --bench devices --features wgpu  (the kernels alone, against a copy of the same values)
+    cargo bench --bench devices --features wgpu  (the kernels alone, against a copy of the same values; the queue, against the bus)
 
 Eight environments, a million rows of 64 and of 348 32-bit observations, momentum 0.99, an update at every vector step.
-The sweep compares 1,000 momenta (SETTINGS=N: as many) on the rows of 64.
+Replays without output and with -o; REPEATS=N runs of each. The sweep compares 1,000 momenta (SETTINGS=N: as many) on the rows
+of 64.
 Prints seconds and ratios, and how far normalized values and states are apart; docs/performance.md has one such run.
 """
 
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 
-REPEATS = 5
+REPEATS = int(os.environ.get("REPEATS", "5"))
 
 
 def main():
@@ -36,20 +37,21 @@ def main():
             subprocess.run([simic, "simulate", "transitions", "-o", steps, "--n-envs", "8", "--n-steps",
                             str(n_rows // 8), "--obs-width", str(width)], check=True, stdout=subprocess.DEVNULL)
         names = list(dict.fromkeys(device["device"] for device in present))
-        seconds, states = {name: [] for name in names}, {}
-        for _ in range(REPEATS):
+        for output in ([], ["-o", os.path.join(folder, "normalized.parquet"), "--force"]):
+            seconds, states = {name: [] for name in names}, {}
+            for _ in range(REPEATS):
+                for name in names:
+                    start = time.perf_counter()
+                    done = subprocess.run([simic, "normalize", "replay", steps, "--momentum", "0.99", "--device", name,
+                                           "--format", "json", *output], capture_output=True, check=True)
+                    seconds[name].append(time.perf_counter() - start)
+                    states[name] = json.loads(done.stdout)["runs"][0]
+            cpu = statistics.median(seconds["cpu"])
             for name in names:
-                start = time.perf_counter()
-                done = subprocess.run([simic, "normalize", "replay", steps, "--momentum", "0.99", "--device", name,
-                                       "--format", "json"], capture_output=True, check=True)
-                seconds[name].append(time.perf_counter() - start)
-                states[name] = json.loads(done.stdout)["runs"][0]
-        cpu = statistics.median(seconds["cpu"])
-        for name in names:
-            apart = max(abs(a - b) / abs(b) for a, b in zip(states[name]["var"], states["cpu"]["var"]))
-            took = statistics.median(seconds[name])
-            print(f"{width} dimensions, {n_rows} rows, {name}: {took:.2f} s, {took / cpu:.2f} of cpu; "
-                  f"variances within {apart:.1e}")
+                apart = max(abs(a - b) / abs(b) for a, b in zip(states[name]["var"], states["cpu"]["var"]))
+                took = statistics.median(seconds[name])
+                print(f"{width} dimensions, {n_rows} rows{', written' if output else ''}, {name}: {took:.2f} s, "
+                      f"{took / cpu:.2f} of cpu; variances within {apart:.1e}")
         if width == 64:
             sweep(simic, steps, names, n_rows)
 

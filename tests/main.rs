@@ -14,6 +14,7 @@ mod dependencies;
 mod documents;
 mod drift;
 mod engine_sweeps;
+mod engine_traffic;
 mod engines;
 mod flags;
 mod folders;

@@ -9,6 +9,7 @@ use super::engine::{DeviceError, Engine};
 use super::output::Output;
 use super::pass::Pass;
 use super::replay::{Block, Replay};
+use super::standing::StandingRows;
 use super::update::{Update, UpdatesTold};
 use crate::stats::{RowMoments, Rows};
 
@@ -77,6 +78,14 @@ impl Lanes {
         &self.replays
     }
 
+    /// The replay of all environments together; `None` where each has its own.
+    pub fn shared(&mut self) -> Option<&mut Replay> {
+        match &mut self.replays[..] {
+            [shared] => Some(shared),
+            _ => None,
+        }
+    }
+
     /// Episodes whose last row was not seen.
     pub fn n_open_episodes(&self) -> usize {
         self.open_episodes.len()
@@ -138,8 +147,12 @@ impl Lanes {
         on_update: &mut impl FnMut(usize, Update<'_>),
     ) -> Result<(), DeviceError> {
         let mut row = 0;
+        let engine = self.replays[0].engine.clone();
+        // A device normalizes the rows of all episodes in one go, each with the state of its time.
+        let mut standing = Vec::new();
         for EpisodeEnd { episode, after } in episodes.ends.iter().copied() {
-            self.gather_episodes(block, episodes.episode, row..after, &mut output)?;
+            self.normalize_episodes(block, row..after, &mut standing, &mut output)?;
+            self.gather_episodes(block, episodes.episode, row..after);
             row = after;
             let Some(moments) = self.open_episodes.remove(&episode) else { continue };
             let last_row = (0..after).rev().find(|row| episodes.episode[*row] == episode);
@@ -147,28 +160,47 @@ impl Lanes {
             replay.update(&moments);
             on_update(0, Update { last_row, n: moments.n(), normalizer: replay.normalizer() });
         }
-        self.gather_episodes(block, episodes.episode, row..episodes.episode.len(), &mut output)
+        let last = row..episodes.episode.len();
+        self.normalize_episodes(block, last.clone(), &mut standing, &mut output)?;
+        self.gather_episodes(block, episodes.episode, last);
+        match engine {
+            Some(engine) if !standing.is_empty() => {
+                let rows = Block { rows: block.rows, input: block.input, ends: &[] };
+                self.replays[0].normalize_standing(&engine, &rows, &standing, output)
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// Rows up to the next end of an episode: the state stands still, the rows join their episodes.
-    fn gather_episodes(
+    /// Rows up to the next end of an episode are normalized with the state as it is; on a device later.
+    fn normalize_episodes(
         &mut self,
         block: &LaneRows<'_>,
-        episodes: &[i64],
         range: Range<usize>,
+        standing: &mut Vec<StandingRows>,
         output: &mut Output<'_>,
     ) -> Result<(), DeviceError> {
         if range.is_empty() {
             return Ok(());
         }
         let replay = &mut self.replays[0];
+        if replay.engine.is_some() {
+            replay.windows.begin(&replay.normalizer);
+            standing.push(replay.stand_still(&range));
+            return Ok(());
+        }
         let width = replay.normalizer().width();
         let rows = Block {
             rows: block.rows.slice(range.clone(), width),
             input: block.input.map(|input| input.slice(range.clone(), width)),
             ends: &[],
         };
-        replay.normalize_only(&rows, output.slice(range.start * width, range.end * width))?;
+        replay.normalize_only(&rows, output.slice(range.start * width, range.end * width))
+    }
+
+    /// Rows up to the next end of an episode join their episodes.
+    fn gather_episodes(&mut self, block: &LaneRows<'_>, episodes: &[i64], range: Range<usize>) {
+        let width = self.replays[0].normalizer().width();
         let mut start = range.start;
         while start < range.end {
             let same = |next: &usize| episodes[*next] == episodes[start];
@@ -177,7 +209,6 @@ impl Lanes {
             open.add_rows(block.rows.slice(start..stop, width));
             start = stop;
         }
-        Ok(())
     }
 
     /// Every environment by itself: rows gathered, replayed side by side, and put back.

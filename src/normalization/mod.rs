@@ -14,8 +14,10 @@ mod autocorrelation;
 mod autoreset;
 mod batches;
 mod change;
+mod clock;
 mod conventions;
 mod cusum;
+mod device_queue;
 mod diagnostics;
 mod engine;
 mod lag;
@@ -35,8 +37,10 @@ mod rule;
 mod scaling;
 mod segment;
 mod shift;
+mod standing;
 mod state;
 mod sweep;
+mod tile_layout;
 mod tiles;
 mod timeline;
 mod update;
@@ -50,10 +54,11 @@ pub use change::{
     Change, ChangedStatistic, DRIFT_LEVEL, DimensionChange, Drift, Regimes, Untold, UntoldReason, find_drift,
 };
 pub use conventions::{Conventions, ReturnScale, Target};
+pub use device_queue::DeviceQueue;
 pub use diagnostics::{ClipPhase, Diagnostics, Stretch, lag_of};
 pub use engine::{
-    DeviceChoice, DeviceError, DevicePresence, Engine, KernelTimes, available_devices, is_device_failure,
-    normalize_tensor, open_device,
+    DeviceChoice, DeviceError, DevicePresence, Engine, KernelTimes, Traffic, TransferTimes,
+    available_devices, is_device_failure, normalize_tensor, open_device,
 };
 pub use lag::{Lag, LagProbe, LagWatch, WatchedShift};
 pub use lanes::{EpisodeEnd, EpisodeRows, LaneRows, Lanes};
@@ -76,6 +81,7 @@ pub use segment::{MeanVar, Segment, largest_magnitude};
 pub use shift::{LocatedBlock, Shift};
 pub use state::{Normalizer, NormalizerState, RowsAlone};
 pub use sweep::sweep_obstacle;
+pub use tiles::carry_obstacle;
 pub use timeline::{KnownStep, Timeline};
 pub use update::{Update, UpdatesTold};
 pub use verify::{Claim, Diagnosis, Difference, StaleProbe, StoredPrecision, finer_grid, momentum_grid};

@@ -1,44 +1,19 @@
 //! The replay on a device: the host plans and scans, the device goes through the rows.
 //!
 //! Three steps per group of tiles: the device reduces tiles to moments, the host scans them at 64 bits and so knows
-//! the state before every tile, the device normalizes every tile from there. The moments of the next group are under
-//! way while the host scans and waits.
+//! the state before every tile, the device normalizes every tile from there. Blocks stand in a queue: the moments of the next
+//! one are under way, and what is read back is enqueued, while the host scans and waits, so that the device has always
+//! something to do.
 
-use std::collections::VecDeque;
-
-use super::engine::{
-    DeviceError, DeviceRows, Engine, PendingMoments, PendingValues, Scaling, TileMoments, TileOutput,
-    TileStates,
-};
+use super::clock::Clock;
+use super::device_queue::{DeviceQueue, Finishing, Planned, Scanned, Started, TilePlace, wanted};
+use super::engine::{DeviceError, Engine, Scaling, TileMoments, TileOutput, TileStates};
 use super::output::Output;
 use super::replay::{Block, Replay};
 use super::rule::Order;
-use super::tiles::{BlockShape, Normalized, ScanStep, TileGroup, TileSettings, plan_tiles};
+use super::tiles::{BlockShape, ScanStep, TileSettings, plan_tiles};
 use super::update::{Update, UpdatesTold};
 use crate::stats::{MomentsView, RowMoments};
-
-/// A group whose moments are under way; one without rows (it closes a batch) has none.
-struct Started {
-    group: TileGroup,
-    on_device: Option<(DeviceRows, PendingMoments)>,
-}
-
-/// A group whose moments are known; its tiles wait for the state before them.
-struct Scanned {
-    group: TileGroup,
-    rows: Option<DeviceRows>,
-    /// Means of the tiles' rows, where those are what is normalized.
-    means: Option<Vec<f64>>,
-    states: Vec<Option<TileStates>>,
-    /// Updates before each tile: the window its rows count in.
-    updates: Vec<u64>,
-}
-
-impl Scanned {
-    fn is_ready(&self) -> bool {
-        self.states.iter().all(Option::is_some)
-    }
-}
 
 /// Rows of a tile by the state they count as normalized with: between its first and last one the state goes evenly.
 struct TileUses {
@@ -59,34 +34,61 @@ impl TileUses {
     }
 }
 
-/// A group whose values are under way.
-struct Finishing {
-    group: TileGroup,
-    updates: Vec<u64>,
-    pending: PendingValues,
-}
-
-/// A tile of a block.
-#[derive(Debug, Clone, Copy)]
-struct TilePlace {
-    group: usize,
-    tile: usize,
-}
-
-/// One block going through a device: the groups of tiles that wait there.
-struct DevicePass<'a, 'b> {
-    engine: &'a Engine,
-    block: &'a Block<'b>,
-    output: Output<'a>,
-    /// Groups before the first of `waiting` are on their way back.
-    done: usize,
-    waiting: VecDeque<Scanned>,
-    finishing: VecDeque<Finishing>,
-    /// Tiles of the batch still open that wait for its update.
-    open_tiles: Vec<TilePlace>,
-}
-
 impl Replay {
+    /// Has a device begin with a block.
+    ///
+    /// # Errors
+    /// A failing device, or values too large for 32 bits.
+    pub fn send(
+        &self,
+        queue: &mut DeviceQueue,
+        block: &Block<'_>,
+        wants_values: bool,
+    ) -> Result<(), DeviceError> {
+        let output = if wants_values { TileOutput::ValuesAndCounts } else { TileOutput::Counts };
+        let (settings, shape) = (self.tile_settings(self.told), self.shape_of(queue, block));
+        let mut plan = plan_tiles(self.normalizer.rule(), self.clock_of(queue), settings, shape);
+        let (mut n_sent, mut n_returning) = (0, 0);
+        for group in &mut plan {
+            let has_rows = queue.start(group, (block, self.normalizer.width()), output)?;
+            n_sent += 1;
+            n_returning += usize::from(has_rows);
+        }
+        let (n_rows, last_end) = (shape.n_rows, block.ends.last());
+        let n_open = last_end.map_or(shape.n_open + n_rows as u64, |end| (n_rows - end) as u64);
+        queue.planned = (!queue.started.is_empty()).then(|| Planned { clock: plan.clock(), n_open });
+        queue.sent.push_back(n_sent);
+        queue.returning.push_back(n_returning);
+        Ok(())
+    }
+
+    /// Goes through the updates of the oldest block sent, and has it normalized.
+    ///
+    /// # Errors
+    /// A failing device, or values too large for 32 bits.
+    pub fn scan(
+        &mut self,
+        queue: &mut DeviceQueue,
+        mut on_update: impl FnMut(Update<'_>),
+    ) -> Result<(), DeviceError> {
+        for _ in 0..queue.sent.pop_front().unwrap_or(0) {
+            self.scan_next(queue, &mut on_update)?;
+        }
+        queue.check_whole();
+        Ok(())
+    }
+
+    /// Takes the values of the oldest block that has gone through.
+    ///
+    /// # Errors
+    /// A failing device.
+    pub fn receive(&mut self, queue: &mut DeviceQueue, mut output: Output<'_>) -> Result<(), DeviceError> {
+        for _ in 0..queue.returning.pop_front().unwrap_or(0) {
+            self.finish_next(queue, &mut output)?;
+        }
+        Ok(())
+    }
+
     /// Replays a block on a device.
     ///
     /// # Errors
@@ -95,99 +97,92 @@ impl Replay {
         &mut self,
         engine: &Engine,
         block: &Block<'_>,
-        output: Output<'_>,
+        mut output: Output<'_>,
         on_update: &mut impl FnMut(Update<'_>),
     ) -> Result<(), DeviceError> {
-        let width = self.normalizer.width();
-        let n_rows = block.rows.len() / width;
-        let rule = *self.normalizer.rule();
-        let has_state = block.input.is_none();
-        let settings = TileSettings {
-            width,
-            window_updates: self.windows.updates_each(),
-            told: self.told,
-            normalized: if has_state { Normalized::SeenRows } else { Normalized::OtherRows },
-        };
-        let shape = BlockShape { n_rows, ends: block.ends, n_open: self.open.n() };
-        let mut groups = plan_tiles(&rule, self.normalizer.clock(), settings, shape);
-        let mut pass = DevicePass::new(engine, block, output);
-        let mut next = groups.next().map(|group| pass.start(group, width)).transpose()?;
-        while let Some(current) = next {
-            next = groups.next().map(|group| pass.start(group, width)).transpose()?;
-            let (rows, moments) = match current.on_device {
-                None => (None, TileMoments::default()),
-                Some((rows, pending)) => {
-                    let moments = engine.read_moments(&rows, pending)?;
-                    let rows = if has_state { rows } else { pass.upload_input(&current.group, width)? };
-                    (Some(rows), moments)
-                }
-            };
-            pass.waiting.push_back(Scanned {
-                states: vec![None; current.group.layout.n_tiles()],
-                updates: vec![0; current.group.layout.n_tiles()],
-                means: has_state.then(|| moments.row_mean.clone()),
-                group: current.group,
-                rows,
-            });
-            self.scan(&mut pass, &moments, on_update);
-            self.send_ready(&mut pass)?;
-            self.finish_down_to(1, &mut pass)?;
+        let wanted = wanted(&output);
+        let mut queue = DeviceQueue::new(engine);
+        let (rule, shape) = (*self.normalizer.rule(), self.shape_of(&queue, block));
+        for group in plan_tiles(&rule, self.normalizer.clock(), self.tile_settings(self.told), shape) {
+            queue.start(group, (block, self.normalizer.width()), wanted)?;
+            if queue.started.len() > 1 {
+                self.scan_next(&mut queue, on_update)?;
+            }
+            if queue.finishing.len() > 1 {
+                self.finish_next(&mut queue, &mut output)?;
+            }
         }
-        assert!(pass.waiting.is_empty(), "rows of an open batch are kept back until it is whole");
-        self.finish_down_to(0, &mut pass)
+        while !queue.started.is_empty() {
+            self.scan_next(&mut queue, on_update)?;
+        }
+        queue.check_whole();
+        while !queue.finishing.is_empty() {
+            self.finish_next(&mut queue, &mut output)?;
+        }
+        Ok(())
     }
 
-    /// Normalizes rows with the state as it is, on a device.
-    pub(super) fn normalize_on_device(
+    pub(super) fn tile_settings(&self, told: UpdatesTold) -> TileSettings {
+        TileSettings { width: self.normalizer.width(), window_updates: self.windows.updates_each(), told }
+    }
+
+    fn clock_of(&self, queue: &DeviceQueue) -> Clock {
+        queue.planned.map_or(self.normalizer.clock(), |planned| planned.clock)
+    }
+
+    fn shape_of<'a>(&self, queue: &DeviceQueue, block: &Block<'a>) -> BlockShape<'a> {
+        let n_open = queue.planned.map_or(self.open.n(), |planned| planned.n_open);
+        BlockShape { n_rows: block.rows.len() / self.normalizer.width(), ends: block.ends, n_open }
+    }
+
+    /// Takes the moments of the group that was started first.
+    fn scan_next(
         &mut self,
-        engine: &Engine,
-        block: &Block<'_>,
-        output: Output<'_>,
+        queue: &mut DeviceQueue,
+        on_update: &mut impl FnMut(Update<'_>),
     ) -> Result<(), DeviceError> {
-        let width = self.normalizer.width();
-        let settings = TileSettings {
-            width,
-            window_updates: self.windows.updates_each(),
-            told: UpdatesTold::Every,
-            normalized: Normalized::OtherRows,
+        let Some(Started { tiles, steps, input, on_device }) = queue.started.pop_front() else {
+            return Ok(());
         };
-        let n_rows = block.rows.len() / width;
-        let rule = *self.normalizer.rule();
-        let mut pass = DevicePass::new(engine, block, output);
-        let shape = BlockShape { n_rows, ends: &[], n_open: 0 };
-        for group in plan_tiles(&rule, self.normalizer.clock(), settings, shape) {
-            self.windows.use_state(&self.normalizer, group.rows.len() as u64);
-            let rows = pass.upload_input(&group, width)?;
-            let n_tiles = group.layout.n_tiles();
-            let states = (0..n_tiles).map(|tile| Some(self.state_before(&rows, tile, None))).collect();
-            let updates = vec![self.normalizer.updates(); n_tiles];
-            pass.waiting.push_back(Scanned { group, rows: Some(rows), means: None, states, updates });
-            self.send_ready(&mut pass)?;
-            self.finish_down_to(1, &mut pass)?;
+        let (rows, moments) = match on_device {
+            None => (None, TileMoments::default()),
+            Some((rows, pending)) => {
+                let moments = queue.engine.read_moments(&rows, pending)?;
+                (Some(rows), moments)
+            }
+        };
+        let (n_tiles, scaling) = (tiles.layout.n_tiles(), Scaling::of(self.normalizer.rule()));
+        queue.waiting.push_back(Scanned {
+            states: TileStates::new(&scaling, input, n_tiles, self.normalizer.width()),
+            updates: vec![0; n_tiles],
+            means: moments.row_mean.clone(),
+            tiles,
+            rows,
+        });
+        self.scan_tiles(queue, steps, &moments, on_update);
+        if queue.started.is_empty() {
+            queue.planned = None;
         }
-        self.finish_down_to(0, &mut pass)
+        self.send_ready(queue)
     }
 
     /// Goes through the tiles of the group that came last: states before them, updates, windows.
-    fn scan(
+    fn scan_tiles(
         &mut self,
-        pass: &mut DevicePass<'_, '_>,
+        queue: &mut DeviceQueue,
+        steps: Vec<ScanStep>,
         moments: &TileMoments,
         on_update: &mut impl FnMut(Update<'_>),
     ) {
         let width = self.normalizer.width();
-        let at = pass.done + pass.waiting.len() - 1;
-        let steps = match pass.waiting.back_mut() {
-            Some(scanned) => std::mem::take(&mut scanned.group.steps),
-            None => return,
-        };
+        let at = queue.done + queue.waiting.len() - 1;
         let is_first = self.normalizer.rule().order == Order::NormalizeFirst;
         for step in steps {
             self.windows.begin(&self.normalizer);
             match step {
                 ScanStep::WholeBatches { tile, share, clock, last_row, last_n } => {
-                    pass.set_before(at, tile, self);
-                    let n = pass.n_rows(at, tile);
+                    queue.set_before(at, tile, self);
+                    let n = queue.n_rows(at, tile);
                     self.add_to_window(moments, tile, n);
                     let batches = clock.updates() - self.normalizer.updates();
                     let uses = TileUses::of(n, batches, self.normalizer.rule().order);
@@ -199,13 +194,13 @@ impl Replay {
                     self.windows.end_if_full(&self.normalizer);
                 }
                 ScanStep::WithinBatch { tile } => {
-                    self.open.merge_batch(pass.n_rows(at, tile), &view(moments, tile, width));
+                    self.open.merge_batch(queue.n_rows(at, tile), &view(moments, tile, width));
                     if is_first {
-                        pass.set_before(at, tile, self);
-                        self.windows.use_state(&self.normalizer, pass.n_rows(at, tile));
+                        queue.set_before(at, tile, self);
+                        self.windows.use_state(&self.normalizer, queue.n_rows(at, tile));
                     } else {
-                        pass.open_tiles.push(TilePlace { group: at, tile });
-                        pass.set_updates(at, tile, self.normalizer.updates());
+                        queue.open_tiles.push(TilePlace { group: at, tile });
+                        queue.set_updates(at, tile, self.normalizer.updates());
                     }
                 }
                 ScanStep::EndOfBatch { last_row } => {
@@ -214,9 +209,9 @@ impl Replay {
                         window.moments.merge(&batch);
                     }
                     self.normalizer.update(batch.n(), batch.mean(), &batch.vars());
-                    for TilePlace { group, tile } in std::mem::take(&mut pass.open_tiles) {
-                        pass.set_scaling(group, tile, self);
-                        self.windows.use_state(&self.normalizer, pass.n_rows(group, tile));
+                    for TilePlace { group, tile } in std::mem::take(&mut queue.open_tiles) {
+                        queue.set_state(group, tile, self);
+                        self.windows.use_state(&self.normalizer, queue.n_rows(group, tile));
                     }
                     on_update(Update { last_row, n: batch.n(), normalizer: &self.normalizer });
                     self.windows.end_if_full(&self.normalizer);
@@ -232,126 +227,57 @@ impl Replay {
         }
     }
 
-    /// The state as a device takes it into a tile whose rows have these means.
-    fn state_before(&self, rows: &DeviceRows, tile: usize, means: Option<&[f64]>) -> TileStates {
-        let width = self.normalizer.width();
-        let (mut center, mut inverse) = (vec![0.0; width], vec![0.0; width]);
-        self.normalizer.scaling(&mut center, &mut inverse);
-        Engine::state_before(rows, tile, means.unwrap_or(&center), &center, self.normalizer.var(), &inverse)
-    }
-
     /// Sends the groups off whose states are known.
-    fn send_ready(&mut self, pass: &mut DevicePass<'_, '_>) -> Result<(), DeviceError> {
-        let rule = self.normalizer.rule();
-        let output = match pass.output {
-            Output::None => TileOutput::Counts,
-            Output::F32(_) | Output::F64(_) => TileOutput::ValuesAndCounts,
-        };
-        while pass.waiting.front().is_some_and(Scanned::is_ready) {
-            let Some(Scanned { group, rows, states, updates, .. }) = pass.waiting.pop_front() else {
+    pub(super) fn send_ready(&mut self, queue: &mut DeviceQueue) -> Result<(), DeviceError> {
+        let scaling = Scaling::of(self.normalizer.rule());
+        while queue.waiting.front().is_some_and(|scanned| scanned.states.is_whole()) {
+            let Some(Scanned { tiles, rows, states, updates, .. }) = queue.waiting.pop_front() else {
                 break;
             };
-            pass.done += 1;
+            queue.done += 1;
             let Some(rows) = rows else { continue };
-            let mut all = TileStates::default();
-            states.into_iter().flatten().for_each(|state| all.extend(&state));
-            let pending = pass.engine.begin_values(&rows, &all, &Scaling::of(rule), output)?;
-            pass.finishing.push_back(Finishing { group, updates, pending });
+            let pending = queue.engine.begin_values(&rows, states, &scaling, tiles.output)?;
+            queue.finishing.push_back(Finishing { tiles, updates, pending });
         }
         Ok(())
     }
 
-    /// Takes values until so many groups are still under way.
-    fn finish_down_to(&mut self, left: usize, pass: &mut DevicePass<'_, '_>) -> Result<(), DeviceError> {
-        while pass.finishing.len() > left {
-            let Some(oldest) = pass.finishing.pop_front() else { break };
-            self.finish_group(oldest, pass)?;
-        }
-        Ok(())
-    }
-
-    /// Takes the values of a group under way.
-    fn finish_group(
+    /// Takes the values of the oldest group under way.
+    pub(super) fn finish_next(
         &mut self,
-        Finishing { group, updates, pending }: Finishing,
-        pass: &mut DevicePass<'_, '_>,
+        queue: &mut DeviceQueue,
+        output: &mut Output<'_>,
     ) -> Result<(), DeviceError> {
+        let Some(Finishing { tiles, updates, pending }) = queue.finishing.pop_front() else { return Ok(()) };
         let width = self.normalizer.width();
-        let (values, clipped) = pass.engine.read_values(pending)?;
-        if let Some(values) = values {
-            let place = pass.output.slice(group.rows.start * width, group.rows.end * width);
-            match place {
-                Output::None => {}
-                Output::F32(out) => out.copy_from_slice(&values),
-                Output::F64(out) => out.iter_mut().zip(values).for_each(|(out, y)| *out = f64::from(y)),
+        let engine = &queue.engine;
+        engine.read_values(pending, |values, clipped| {
+            if let Some(values) = values {
+                engine.count_copied(size_of_val(values));
+                match output.slice(tiles.rows.start * width, tiles.rows.end * width) {
+                    Output::None => {}
+                    Output::F32(out) => out.copy_from_slice(values),
+                    Output::F64(out) => {
+                        out.iter_mut().zip(values).for_each(|(out, y)| *out = f64::from(*y));
+                    }
+                }
             }
-        }
-        for (tile, updates) in updates.into_iter().enumerate() {
-            let n_rows = group.layout.rows(tile).len() as u64;
-            let Some(window) = self.windows.at(updates) else { continue };
-            window.normalized += n_rows;
-            for (sum, n) in window.clipped.iter_mut().zip(&clipped[tile * width..(tile + 1) * width]) {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "a count of rows"
-                )]
-                let n = *n as u64;
-                *sum += n;
+            for (tile, updates) in updates.into_iter().enumerate() {
+                let n_rows = tiles.layout.rows(tile).len() as u64;
+                let Some(window) = self.windows.at(updates) else { continue };
+                window.normalized += n_rows;
+                let counts = &clipped[tile * width..(tile + 1) * width];
+                for (sum, n) in window.clipped.iter_mut().zip(counts) {
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        reason = "a count of rows"
+                    )]
+                    let n = *n as u64;
+                    *sum += n;
+                }
             }
-        }
-        Ok(())
-    }
-}
-
-impl<'a, 'b> DevicePass<'a, 'b> {
-    fn new(engine: &'a Engine, block: &'a Block<'b>, output: Output<'a>) -> Self {
-        Self {
-            engine,
-            block,
-            output,
-            done: 0,
-            waiting: VecDeque::new(),
-            finishing: VecDeque::new(),
-            open_tiles: Vec::new(),
-        }
-    }
-
-    fn start(&self, group: TileGroup, width: usize) -> Result<Started, DeviceError> {
-        if group.layout.n_tiles() == 0 {
-            return Ok(Started { group, on_device: None });
-        }
-        let rows = self.block.rows.slice(group.rows.clone(), width);
-        let rows = self.engine.upload(rows, width, &group.layout)?;
-        let pending = self.engine.begin_moments(&rows)?;
-        Ok(Started { group, on_device: Some((rows, pending)) })
-    }
-
-    /// The rows to be normalized, where they are not those the statistics see.
-    fn upload_input(&self, group: &TileGroup, width: usize) -> Result<DeviceRows, DeviceError> {
-        let rows = self.block.input.unwrap_or(self.block.rows).slice(group.rows.clone(), width);
-        self.engine.upload(rows, width, &group.layout)
-    }
-
-    fn n_rows(&self, group: usize, tile: usize) -> u64 {
-        self.waiting[group - self.done].group.layout.rows(tile).len() as u64
-    }
-
-    fn set_updates(&mut self, group: usize, tile: usize, updates: u64) {
-        self.waiting[group - self.done].updates[tile] = updates;
-    }
-
-    /// The tile begins from the state as it is.
-    fn set_before(&mut self, group: usize, tile: usize, replay: &Replay) {
-        self.set_updates(group, tile, replay.normalizer.updates());
-        self.set_scaling(group, tile, replay);
-    }
-
-    fn set_scaling(&mut self, group: usize, tile: usize, replay: &Replay) {
-        let scanned = &mut self.waiting[group - self.done];
-        let width = replay.normalizer.width();
-        let means = scanned.means.as_ref().map(|means| &means[tile * width..(tile + 1) * width]);
-        scanned.states[tile] = scanned.rows.as_ref().map(|rows| replay.state_before(rows, tile, means));
+        })
     }
 }
 

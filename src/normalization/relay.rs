@@ -10,10 +10,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::clock::Clock;
 use super::pass::Pass;
 use super::replay::{BatchesTogether, Block, Replay, moments_of};
 use super::rule::Order;
-use super::state::{Clock, Normalizer};
+use super::state::Normalizer;
 use super::window::Window;
 use crate::stats::RowMoments;
 

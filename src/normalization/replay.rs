@@ -36,7 +36,7 @@ pub struct Replay {
     /// Rows of a batch still open.
     pub(super) open: RowMoments,
     /// Where rows are gone through; `None` for here.
-    engine: Option<Engine>,
+    pub(super) engine: Option<Engine>,
     /// Whether rows are normalized, not only seen by the statistics.
     pub(super) normalizes: bool,
     /// Updates a device tells.

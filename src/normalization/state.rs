@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rule::{Correction, Memory, MomentumUnit, Prior, Rule, Warmup};
-use super::segment::{MeanVar, ema_weight, mixed};
+use super::clock::{BatchWeights, Clock};
+use super::rule::{Correction, Memory, MomentumUnit, Prior, Rule};
+use super::segment::{MeanVar, mixed};
 
 /// Moments of the rows a state has seen, the initial state left out; one number per dimension each.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,96 +83,6 @@ impl NormalizerState {
     }
 }
 
-/// How far a normalizer has come: all that the weight of its next update depends on, and no value of any row.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Clock {
-    /// Weight the state had before any row (Welford).
-    base: f64,
-    rows: u64,
-    updates: u64,
-    /// Weight of the initial state under the EMA updates so far.
-    prior: f64,
-}
-
-impl Clock {
-    /// Rows seen.
-    pub(super) fn rows(&self) -> u64 {
-        self.rows
-    }
-
-    /// Updates made.
-    pub(super) fn updates(&self) -> u64 {
-        self.updates
-    }
-
-    /// Counts an update of `n` rows (at least one) and gives its weight: `None` where the rule leaves the state
-    /// alone.
-    pub(super) fn advance(&mut self, rule: &Rule, n: u64) -> Option<f64> {
-        self.updates += 1;
-        if self.updates <= rule.skip_first {
-            return None;
-        }
-        let seen = self.rows;
-        self.rows += n;
-        if rule.until.is_some_and(|until| seen >= until) {
-            return None;
-        }
-        let size = n as f64;
-        Some(match (rule.memory, rule.warmup) {
-            (Memory::Welford, _) => size / (self.base + self.rows as f64),
-            (Memory::Ema { .. }, Warmup::Welford(least)) if seen < least => {
-                self.prior = 0.0;
-                size / self.rows as f64
-            }
-            (Memory::Ema { momentum, unit }, warmup) => {
-                let w = ema_weight(momentum, unit, n);
-                self.prior *= 1.0 - w;
-                match warmup {
-                    // (1-m)/(1-m^k), with m^k the weight a biased average would leave to its initial state.
-                    Warmup::Debias if self.prior < 1.0 => w / (1.0 - self.prior),
-                    _ => w,
-                }
-            }
-        })
-    }
-}
-
-/// What the batches weigh, setting by setting; 0 where a batch leaves a state alone.
-pub(super) enum BatchWeights {
-    /// The same weight for every batch.
-    Constant(f64),
-    /// One weight for each.
-    Each(Vec<f64>),
-}
-
-impl BatchWeights {
-    /// What is left of a state after all of `n` batches, by what each leaves.
-    pub(super) fn kept(&self, n: usize, left_by: impl Fn(f64) -> f64) -> f64 {
-        match self {
-            Self::Constant(weight) => left_by(*weight).powf(n as f64),
-            Self::Each(weights) => weights.iter().map(|weight| left_by(*weight)).product(),
-        }
-    }
-}
-
-impl Clock {
-    /// Counts updates of these numbers of rows (none of 0) and gives their weights, 0 where the rule leaves the state alone.
-    fn advance_all(&mut self, rule: &Rule, n: &[u64]) -> BatchWeights {
-        let is_plain = rule.warmup == Warmup::None && rule.until.is_none() && rule.skip_first <= self.updates;
-        if let Memory::Ema { momentum, unit: MomentumUnit::Update } = rule.memory
-            && is_plain
-            && n.iter().all(|n| *n > 0)
-        {
-            self.rows += n.iter().sum::<u64>();
-            self.updates += n.len() as u64;
-            self.prior *= momentum.powf(n.len() as f64);
-            return BatchWeights::Constant(ema_weight(momentum, MomentumUnit::Update, 1));
-        }
-        let mut weight = |n: u64| if n == 0 { None } else { self.advance(rule, n) };
-        BatchWeights::Each(n.iter().map(|n| weight(*n).unwrap_or(0.0)).collect())
-    }
-}
-
 /// A normalizer between updates.
 #[derive(Debug, Clone)]
 pub struct Normalizer {
@@ -186,7 +97,7 @@ impl Normalizer {
     pub fn new(rule: Rule, width: usize) -> Self {
         Self {
             rule,
-            clock: Clock { base: rule.initial_count, rows: 0, updates: 0, prior: 1.0 },
+            clock: Clock::new(&rule),
             mean: vec![rule.initial_mean; width],
             var: vec![rule.initial_var; width],
         }
@@ -206,7 +117,7 @@ impl Normalizer {
         };
         Self {
             rule,
-            clock: Clock { base, rows, updates: state.batches, prior: state.prior_weight() },
+            clock: Clock::at(base, rows, state.batches, state.prior_weight()),
             mean: state.mean.clone(),
             var: state.var.clone(),
         }
@@ -224,12 +135,12 @@ impl Normalizer {
 
     /// Rows seen.
     pub fn rows(&self) -> u64 {
-        self.clock.rows
+        self.clock.rows()
     }
 
     /// Updates made.
     pub fn updates(&self) -> u64 {
-        self.clock.updates
+        self.clock.updates()
     }
 
     /// Means.
@@ -244,10 +155,7 @@ impl Normalizer {
 
     /// The count of the state file: the weight (Welford) or the rows seen (EMA).
     pub fn count(&self) -> f64 {
-        match self.rule.memory {
-            Memory::Welford => self.clock.base + self.clock.rows as f64,
-            Memory::Ema { .. } => self.clock.rows as f64,
-        }
+        self.clock.count(&self.rule)
     }
 
     /// The state as stored.
@@ -257,7 +165,7 @@ impl Normalizer {
             count: self.count(),
             mean: self.mean.clone(),
             var: self.var.clone(),
-            batches: self.clock.updates,
+            batches: self.clock.updates(),
             initial_count: self.rule.initial_count,
             initial_mean: self.rule.initial_mean,
             initial_var: self.rule.initial_var,
@@ -308,7 +216,7 @@ impl Normalizer {
 
     /// So many updates pass, whatever they do to the state: its values are those of before.
     pub(super) fn pass_updates(&mut self, n: u64) {
-        self.clock.updates += n;
+        self.clock.skip(n);
     }
 
     /// The state is one found elsewhere.
@@ -328,10 +236,8 @@ impl Normalizer {
         }
     }
 
-    /// What a population variance is multiplied by to divide by n - ddof instead of n; 1 below that many rows.
     fn unbias(&self) -> f64 {
-        let (n, ddof) = (self.clock.rows as f64, f64::from(self.rule.ddof));
-        if n > ddof { n / (n - ddof) } else { 1.0 }
+        self.clock.unbias(&self.rule)
     }
 
     /// Variances as the rule uses them: divided by n - ddof.
@@ -346,7 +252,7 @@ impl Normalizer {
     /// `x -> (x - center) * inverse`; center 0 where the rule does not subtract the mean, inverse 1/divisor.
     pub fn scaling(&self, center: &mut [f64], inverse: &mut [f64]) {
         let rule = &self.rule;
-        if self.clock.rows < rule.raw_below {
+        if self.clock.rows() < rule.raw_below {
             center.fill(0.0);
             inverse.fill(1.0);
             return;
@@ -364,7 +270,7 @@ impl Normalizer {
     pub(super) fn own_in_use(&self) -> Option<(&[f64], &[f64])> {
         let rule = &self.rule;
         let is_own =
-            rule.correction == Correction::None && rule.ddof == 0 && self.clock.rows >= rule.raw_below;
+            rule.correction == Correction::None && rule.ddof == 0 && self.clock.rows() >= rule.raw_below;
         is_own.then_some((&self.mean, &self.var))
     }
 
@@ -391,7 +297,7 @@ impl Normalizer {
 
     /// The state as it is used: corrected, variances divided by n - ddof; nothing where values are left as they are.
     pub(super) fn in_use(&self) -> impl Iterator<Item = MeanVar> {
-        let is_used = self.clock.rows >= self.rule.raw_below;
+        let is_used = self.clock.rows() >= self.rule.raw_below;
         let unbias = self.unbias();
         let states = self.mean.iter().zip(&self.var).filter(move |_| is_used);
         states.map(move |(mean, var)| {
@@ -400,19 +306,29 @@ impl Normalizer {
         })
     }
 
+    /// The state as a device carries it along: without its initial one where the rule corrects for that.
+    pub(super) fn carried(&self) -> impl Iterator<Item = MeanVar> {
+        let is_corrected = self.clock.is_corrected(&self.rule);
+        let states = self.mean.iter().zip(&self.var).map(|(mean, var)| MeanVar { mean: *mean, var: *var });
+        states.map(move |state| if is_corrected { self.without_initial(state) } else { state })
+    }
+
+    #[inline]
+    fn without_initial(&self, state: MeanVar) -> MeanVar {
+        let (share, mu0, v0) = (1.0 - self.clock.prior(), self.rule.initial_mean, self.rule.initial_var);
+        let own = mu0 + (state.mean - mu0) / share;
+        let delta = own - mu0;
+        let var = (state.var - self.clock.prior() * v0) / share - self.clock.prior() * delta * delta;
+        MeanVar { mean: own, var: var.max(0.0) }
+    }
+
     #[inline]
     fn corrected(&self, state: MeanVar) -> MeanVar {
-        let share = 1.0 - self.clock.prior;
+        let share = 1.0 - self.clock.prior();
         match self.rule.correction {
             Correction::None => state,
             _ if share <= 0.0 => state,
-            Correction::Exact => {
-                let (mu0, v0) = (self.rule.initial_mean, self.rule.initial_var);
-                let own = mu0 + (state.mean - mu0) / share;
-                let delta = own - mu0;
-                let var = (state.var - self.clock.prior * v0) / share - self.clock.prior * delta * delta;
-                MeanVar { mean: own, var: var.max(0.0) }
-            }
+            Correction::Exact => self.without_initial(state),
             Correction::TorchRl => MeanVar { mean: state.mean / share, var: state.var / share },
         }
     }
@@ -420,6 +336,7 @@ impl Normalizer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Warmup;
     use super::*;
 
     #[test]

@@ -5,13 +5,13 @@
 
 use rayon::prelude::*;
 
+use super::clock::BatchWeights;
 use super::engine::{
     DeviceError, Engine, Scaling, SweepBatches, SweepSeen, SweepShift, SweepStates, SweepTask, Swept,
 };
 use super::pass::Pass;
 use super::replay::{BatchesTogether, Block, Replay, moments_of};
 use super::rule::{Correction, Rule};
-use super::state::BatchWeights;
 use super::update::Update;
 use crate::stats::BatchTable;
 

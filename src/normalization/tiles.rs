@@ -7,8 +7,9 @@
 use std::collections::VecDeque;
 use std::ops::{Range, RangeInclusive};
 
-use super::rule::{Correction, Rule};
-use super::state::Clock;
+use super::clock::Clock;
+use super::rule::{Correction, Memory, Rule, Warmup};
+use super::tile_layout::{BatchUse, BatchWeight, Layout};
 use super::update::UpdatesTold;
 
 /// Values of one group of tiles: 64 MiB of them, which fits the largest buffer of every driver known.
@@ -17,41 +18,16 @@ const GROUP_VALUES: usize = 1 << 24;
 /// Moments of tiles a device hands back together.
 const GROUP_MOMENTS: usize = 1 << 22;
 
-/// Pairs of a tile and a dimension wanted: one thread each, enough of them to keep a large GPU busy.
-const THREADS_WANTED: usize = 1 << 17;
+/// Pairs of a tile and a dimension wanted: one thread each, eight loads under way in each. More would keep a large GPU busier,
+/// yet kernels take a small part of the time that the bus does, and what goes over the bus beside the values (ten numbers per tile
+/// and dimension) is the less the longer tiles are.
+const THREADS_WANTED: usize = 1 << 15;
 
 /// Rows of a tile, at least and at most: fewer and moments outweigh the rows, more and 32 bits lose digits.
 const TILE_ROWS: RangeInclusive<usize> = 32..=128;
 
 /// Rows from which a batch is divided into tiles of its own.
 const LARGE_BATCH: usize = 256;
-
-/// What a device needs to know of the rows of a group of tiles.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Layout {
-    /// First row of each tile, and one past the last.
-    pub(super) starts: Vec<u32>,
-    /// Per row, its share of the tile's own mixture up to and including it: `mean += share (x - mean)`.
-    pub(super) shares: Vec<f32>,
-    /// 1 - share, which a share near 1 does not tell at 32 bits.
-    pub(super) share_rests: Vec<f32>,
-    /// Per row, the weight it enters the running state with, so that the last row of a batch completes its update.
-    pub(super) weights: Vec<f32>,
-    /// 1 - weight.
-    pub(super) weight_rests: Vec<f32>,
-    /// Per row, 1 where it is the last of a batch (or of a tile within one).
-    pub(super) ends: Vec<u32>,
-}
-
-impl Layout {
-    pub(super) fn n_tiles(&self) -> usize {
-        self.starts.len().saturating_sub(1)
-    }
-
-    pub(super) fn rows(&self, tile: usize) -> Range<usize> {
-        self.starts[tile] as usize..self.starts[tile + 1] as usize
-    }
-}
 
 /// One step of the host's scan over the moments of a group's tiles.
 #[derive(Debug, Clone)]
@@ -92,17 +68,6 @@ pub(super) struct TileSettings {
     pub(super) window_updates: u64,
     /// Updates whose state the host has to know.
     pub(super) told: UpdatesTold,
-    /// What is normalized.
-    pub(super) normalized: Normalized,
-}
-
-/// What a replay normalizes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Normalized {
-    /// The rows the statistics see: a device can carry the state along with them.
-    SeenRows,
-    /// Other rows.
-    OtherRows,
 }
 
 /// The rows of a block as far as tiles depend on them.
@@ -116,11 +81,17 @@ pub(super) struct BlockShape<'a> {
     pub(super) n_open: u64,
 }
 
-/// Whether a device can carry the state of this rule from batch to batch by itself.
-///
-/// Corrections, floors and divisors of n - 1 depend on more than the mixture: there the host makes each update.
-fn is_mixture(rule: &Rule) -> bool {
-    rule.center && rule.ddof == 0 && rule.correction == Correction::None && rule.variance_floor.is_none()
+/// What keeps a device from carrying the state of this rule from batch to batch by itself, in words: there the host makes
+/// each update.
+pub fn carry_obstacle(rule: &Rule) -> Option<&'static str> {
+    let is_corrected = rule.correction != Correction::None && rule.memory != Memory::Welford;
+    if rule.variance_floor.is_some() {
+        Some("variances have a floor")
+    } else if is_corrected && rule.warmup == Warmup::Debias {
+        Some("a correction follows a warm-up without bias")
+    } else {
+        None
+    }
 }
 
 /// Goes through batches and divides them into tiles and groups.
@@ -139,29 +110,11 @@ struct TilePlanner<'a> {
     open: Option<OpenTile>,
 }
 
-/// A weight and what it leaves, both to full precision.
-#[derive(Debug, Clone, Copy)]
-struct Weight {
-    weight: f64,
-    rest: f64,
-}
-
-impl Weight {
-    /// Of `own` beside `earlier`.
-    fn of(own: f64, earlier: f64) -> Self {
-        let whole = own + earlier;
-        // Nothing enters where nothing weighs anything (m = 1).
-        if own == 0.0 {
-            Self { weight: 0.0, rest: 1.0 }
-        } else {
-            Self { weight: own / whole, rest: earlier / whole }
-        }
-    }
-}
-
 /// Whole batches gathered for one tile.
 struct OpenTile {
     share: f64,
+    /// Whether no batch changes the state.
+    stands: bool,
     last_row: usize,
     last_n: u64,
 }
@@ -174,9 +127,7 @@ pub(super) fn plan_tiles<'a>(
     settings: TileSettings,
     block: BlockShape<'a>,
 ) -> TilePlan<'a> {
-    let can_carry = settings.normalized == Normalized::SeenRows
-        && settings.told == UpdatesTold::LastOfTile
-        && is_mixture(rule);
+    let can_carry = settings.told == UpdatesTold::LastOfTile && carry_obstacle(rule).is_none();
     TilePlan {
         planner: TilePlanner::new(rule, clock, settings, block.n_rows),
         block,
@@ -237,6 +188,13 @@ impl Iterator for TilePlan<'_> {
     }
 }
 
+impl TilePlan<'_> {
+    /// How far the normalizer is once all that was planned has gone through.
+    pub(super) fn clock(&self) -> Clock {
+        self.planner.clock
+    }
+}
+
 impl<'a> TilePlanner<'a> {
     fn new(rule: &'a Rule, clock: Clock, settings: TileSettings, n_rows: usize) -> Self {
         let group_rows = (GROUP_VALUES / settings.width).max(1);
@@ -261,17 +219,20 @@ impl<'a> TilePlanner<'a> {
             self.end_tile();
         }
         self.make_room(rows.start, n);
-        let w = self.clock.advance(self.rule, n as u64).unwrap_or(0.0);
+        let carried = self.clock.advance_carried(self.rule, n as u64);
+        let w = carried.weight;
         let before = self.open.as_ref().map_or(0.0, |tile| tile.share) * (1.0 - w);
+        let stands = self.open.as_ref().is_none_or(|tile| tile.stands) && carried.enters == 0.0;
         let step = w / n as f64;
-        for i in 1..=n {
-            let entered = i as f64 * step;
-            // What the row is mixed with: the tile so far, and the state with the rows of the batch so far.
-            let earlier = entered - step;
-            let share = Weight::of(step, before + earlier);
-            self.push_row(share, Weight::of(step, 1.0 - w + earlier), i == n);
-        }
-        self.open = Some(OpenTile { share: before + w, last_row: rows.end - 1, last_n: n as u64 });
+        let weight = BatchWeight {
+            before,
+            step,
+            rest: carried.rest,
+            enters: carried.enters / n as f64,
+            in_use: self.clock.in_use(self.rule),
+        };
+        self.group.layout.push_batch(n, weight);
+        self.open = Some(OpenTile { share: before + w, stands, last_row: rows.end - 1, last_n: n as u64 });
         if self.clock.updates().is_multiple_of(self.settings.window_updates) {
             self.end_tile();
         }
@@ -283,48 +244,32 @@ impl<'a> TilePlanner<'a> {
         while start < rows.end {
             let n = self.tile_rows.min(self.group_rows).min(rows.end - start);
             self.make_room(start, n);
-            for i in 1..=n {
-                let share = Weight::of(1.0, (i - 1) as f64);
-                self.push_row(share, Weight { weight: 0.0, rest: 1.0 }, i == n);
-            }
-            self.group.steps.push(ScanStep::WithinBatch { tile: self.group.layout.starts.len() - 1 });
-            self.push_start();
+            let alike =
+                BatchWeight { before: 0.0, step: 1.0, rest: 1.0, enters: 0.0, in_use: BatchUse::PLAIN };
+            self.group.layout.push_batch(n, alike);
+            self.group.steps.push(ScanStep::WithinBatch { tile: self.group.layout.n_tiles() });
+            self.group.layout.push_tile(true);
             start += n;
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the device computes at 32 bits")]
-    fn push_row(&mut self, share: Weight, weight: Weight, is_end: bool) {
-        let layout = &mut self.group.layout;
-        layout.shares.push(share.weight as f32);
-        layout.share_rests.push(share.rest as f32);
-        layout.weights.push(weight.weight as f32);
-        layout.weight_rests.push(weight.rest as f32);
-        layout.ends.push(u32::from(is_end));
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "a group of tiles has fewer rows than 2^32")]
-    fn push_start(&mut self) {
-        let layout = &mut self.group.layout;
-        layout.starts.push(layout.ends.len() as u32);
-    }
-
     fn rows_in_tile(&self) -> usize {
-        self.group.layout.ends.len() - self.group.layout.starts.last().map_or(0, |start| *start as usize)
+        let layout = &self.group.layout;
+        layout.n_rows() - layout.starts.last().map_or(0, |start| *start as usize)
     }
 
     fn end_tile(&mut self) {
-        let Some(OpenTile { share, last_row, last_n }) = self.open.take() else { return };
-        let tile = self.group.layout.starts.len() - 1;
+        let Some(OpenTile { share, stands, last_row, last_n }) = self.open.take() else { return };
+        let tile = self.group.layout.n_tiles();
         self.group.steps.push(ScanStep::WholeBatches { tile, share, clock: self.clock, last_row, last_n });
-        self.push_start();
+        self.group.layout.push_tile(stands);
     }
 
     /// Begins another group where `n` more rows or one more tile do not fit.
     fn make_room(&mut self, row: usize, n: usize) {
         let layout = &self.group.layout;
         let longest = self.longest.max(self.rows_in_tile() + n);
-        let is_full = layout.ends.len() + n > self.group_rows || layout.n_tiles() >= self.group_tiles;
+        let is_full = layout.n_rows() + n > self.group_rows || layout.n_tiles() >= self.group_tiles;
         if is_full || (layout.n_tiles() + 1) * longest > 2 * self.group_rows.max(n) {
             self.end_tile();
             self.end_group(row);
@@ -340,7 +285,7 @@ impl<'a> TilePlanner<'a> {
         let next = TileGroup { rows: row..row, layout: Layout::default(), steps: Vec::new() };
         let mut done = std::mem::replace(&mut self.group, next);
         self.longest = 0;
-        done.rows.end = done.rows.start + done.layout.ends.len();
+        done.rows.end = done.rows.start + done.layout.n_rows();
         if !done.steps.is_empty() {
             self.groups.push_back(done);
         }
@@ -356,12 +301,7 @@ mod tests {
     fn plan_under(memory: Memory, n_rows: usize, ends: &[usize], open: u64) -> Vec<TileGroup> {
         let rule = Rule::observations(memory);
         let clock = Normalizer::new(rule, 2).clock();
-        let settings = TileSettings {
-            width: 2,
-            window_updates: 5,
-            told: UpdatesTold::LastOfTile,
-            normalized: Normalized::SeenRows,
-        };
+        let settings = TileSettings { width: 2, window_updates: 5, told: UpdatesTold::LastOfTile };
         plan_tiles(&rule, clock, settings, BlockShape { n_rows, ends, n_open: open }).collect()
     }
 
@@ -404,17 +344,12 @@ mod tests {
     fn one_long_tile_among_many_short_ones_does_not_pad_them_all() {
         let rule = Rule::observations(Memory::Welford);
         let clock = Normalizer::new(rule, 8).clock();
-        let settings = TileSettings {
-            width: 8,
-            window_updates: u64::MAX,
-            told: UpdatesTold::Every,
-            normalized: Normalized::SeenRows,
-        };
+        let settings = TileSettings { width: 8, window_updates: u64::MAX, told: UpdatesTold::Every };
         // A hundred thousand batches of one row, and one of a thousand.
         let ends: Vec<usize> = (1..=100_000).chain([101_000]).chain(101_001..=200_000).collect();
         let block = BlockShape { n_rows: 200_000, ends: &ends, n_open: 0 };
         let groups: Vec<TileGroup> = plan_tiles(&rule, clock, settings, block).collect();
-        let rows: usize = groups.iter().map(|group| group.layout.ends.len()).sum();
+        let rows: usize = groups.iter().map(|group| group.layout.n_rows()).sum();
         let padded = groups.iter().map(|group| {
             let layout = &group.layout;
             let longest = (0..layout.n_tiles()).map(|tile| layout.rows(tile).len()).max().unwrap_or(0);
@@ -428,7 +363,7 @@ mod tests {
     fn shares_of_a_tile_are_those_of_its_batches() {
         // m = 1/2, batches of one and two rows: shares 1/4 and 1/2 of 3/4, the second in halves.
         let groups = plan_under(Memory::ema(0.5), 3, &[1, 3], 0);
-        let layout = &groups[0].layout;
+        let layout = groups[0].layout.row_weights();
         let values = [2.0f64, 4.0, 8.0];
         let (mut mean, mut state) = (0.0, 10.0);
         for (i, x) in values.iter().enumerate() {

@@ -2,8 +2,10 @@
 
 use clap::ValueEnum;
 
+use super::plan::Plan;
 use crate::commands::Context;
-use crate::normalization::{DeviceChoice, Engine};
+use crate::normalization::{DeviceChoice, Engine, Granularity, UpdatesTold, carry_obstacle};
+use crate::results::ReplayAnalysis;
 
 /// A device of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,6 +31,35 @@ impl From<DeviceArg> for DeviceChoice {
             DeviceArg::Cuda => Self::Cuda,
             DeviceArg::Auto => Self::Auto,
         }
+    }
+}
+
+/// Says what of a replay the host does beside a device.
+pub(super) fn tell_host_work(
+    engine: &Engine,
+    analysis: &ReplayAnalysis,
+    plan: &Plan,
+    told: UpdatesTold,
+    context: &Context,
+) {
+    let name = engine.choice().name();
+    let obstacle = match told {
+        UpdatesTold::Every => Some("--trace tells each of them"),
+        UpdatesTold::LastOfTile => carry_obstacle(&plan.rule),
+    };
+    if plan.granularity == Granularity::Episode {
+        context.console.note(&format!(
+            "on {name} the host adds up the rows of episodes, and the device waits for it after every block"
+        ));
+    } else if let Some(obstacle) = obstacle {
+        context.console.note(&format!("on {name} the host makes every update: {obstacle}"));
+    }
+    if plan.per_env {
+        context.console.note(&format!("on {name} every environment goes through by itself, block by block"));
+    } else if analysis.learn_every.is_some() {
+        context.console.note(&format!(
+            "on {name} the device waits for the host after every rollout, which is normalized again with the state then"
+        ));
     }
 }
 

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::pipeline::BatchedBlock;
 use super::plan::Plan;
+use super::replayer::DoneRows;
 use super::stored::reward_scale;
 use crate::commands::simulate::CompressionArg;
 use crate::commands::{CommandError, Context, check_free, is_read, on_disk, read_at};
 use crate::records::{
-    AtomicFile, InputFile, NormalizedValues, NormalizedWriter, RowFormat, StateSpan, StepRecording,
-    StoredState, TraceRows, TraceWriter,
+    AtomicFile, InputFile, NormalizedWriter, RowFormat, StateSpan, StepRecording, StoredState, TraceRows,
+    TraceWriter,
 };
 use crate::results::{NormalizedRun, Precision, RuleAnalysis, StatePlace, fnv1a};
 use crate::shards::RunSpan;
@@ -416,12 +416,7 @@ impl Outputs {
         Ok(outputs)
     }
 
-    pub(super) fn write(
-        &mut self,
-        rows: &BatchedBlock,
-        values: Option<NormalizedValues>,
-        trace: Option<TraceRows>,
-    ) -> Result<(), CommandError> {
+    pub(super) fn write(&mut self, DoneRows { rows, values, trace }: DoneRows) -> Result<(), CommandError> {
         if let (Some((_, writer, name)), Some(values)) = (&mut self.steps, values) {
             let (block, values) = match &rows.resets {
                 None => (&rows.block, values),

@@ -1,5 +1,6 @@
 //! How the rows of a recording are divided to be handed on: pieces of bounded size.
 
+use crate::normalization::Engine;
 use crate::records::{RecordError, StepBlock};
 
 /// Values and rows handed on together, at most. Where rows are divided depends on these and on batches alone, so that
@@ -17,6 +18,12 @@ impl PieceSize {
     /// Rows of `width` values that make a piece.
     pub(super) fn rows_of(self, width: usize) -> usize {
         (self.values / width.max(1)).clamp(1, self.rows)
+    }
+
+    /// What a device takes at once; [`PIECE`] where there is none.
+    pub(super) fn of_device(engine: Option<&Engine>) -> Self {
+        let Some(values) = engine.map(Engine::block_values) else { return PIECE };
+        Self { values, rows: PIECE.rows * (values / PIECE.values).max(1) }
     }
 }
 

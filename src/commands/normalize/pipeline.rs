@@ -2,6 +2,7 @@
 //! returns are accumulated.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::autoreset::ResetRows;
 use super::magnitude::check_rows;
@@ -98,7 +99,7 @@ pub(super) enum Event<'a> {
     /// A run begins.
     Begin(usize),
     /// Its next rows.
-    Rows(&'a BatchedBlock),
+    Rows(&'a Arc<BatchedBlock>),
     /// It ends.
     End(usize),
 }
@@ -136,7 +137,11 @@ pub(super) fn walk(
     walk_in_pieces(recording, plan, PIECE, progress, consume)
 }
 
-fn walk_in_pieces(
+/// The same, with as much handed on at a time as `size` says.
+///
+/// # Errors
+/// As [`walk`].
+pub(super) fn walk_in_pieces(
     recording: &StepRecording,
     plan: &Plan,
     size: PieceSize,
@@ -383,7 +388,8 @@ impl<'a> BatchAssembler<'a> {
         let BatchedBlock { block, ends, episode_ends, resets, .. } = self.without_resets(marked, pass)?;
         let returns = self.ongoing.returns_of(&block);
         check_rows(self.recording, &block, returns.as_deref())?;
-        consume(Event::Rows(&BatchedBlock { block, resets, ends, pass, episode_ends, returns }))
+        let rows = BatchedBlock { block, resets, ends, pass, episode_ends, returns };
+        consume(Event::Rows(&Arc::new(rows)))
     }
 
     /// Leaves out what was rolled back; ends of batches and episodes move along, batches left empty stay as empty ones.

@@ -15,7 +15,7 @@ use crate::commands::{CommandError, Context};
 use crate::normalization::{
     Block, DeviceChoice, Diagnostics, Granularity, Normalizer, Replay, ReplayPlace, Seen,
 };
-use crate::records::{Clock, InputFile, RunInfo, RunStretch, StepRecording, TraceRows};
+use crate::records::{Clock, InputFile, RunInfo, RunStretch, StepRecording};
 use crate::results::{
     CutRun, DeviceUsed, NormalizedRun, ReplayAnalysis, Rollback, RollbackCounts, TaskStretch,
 };
@@ -299,7 +299,8 @@ pub(in crate::commands) fn replay(
     let start = stored_start(analysis, &plan, recording.width())?;
     let mut outputs = Outputs::create(paths, &plan, &recording)?;
     let mut replayer = Replayer::new(&recording, &plan, start, None);
-    let wanted = wanted_values(analysis, &outputs);
+    let wanted =
+        super::replayer::Wanted { values: wanted_values(analysis, &outputs), trace: outputs.trace.is_some() };
     let mut found = None;
     let progress = context.console.progress();
     walk(&recording, &plan, &progress, &mut |event| match event {
@@ -307,11 +308,7 @@ pub(in crate::commands) fn replay(
             replayer.go_on(run, place);
             Ok(())
         }
-        Event::Rows(rows) => {
-            let mut trace = outputs.trace.is_some().then(TraceRows::default);
-            let values = replayer.rows(rows, wanted, trace.as_mut())?;
-            outputs.write(rows, values, trace)
-        }
+        Event::Rows(rows) => replayer.rows(rows, wanted, &mut |done| outputs.write(done)),
         Event::End(_) => {
             found = replayer.so_far();
             Ok(())

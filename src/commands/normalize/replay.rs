@@ -6,19 +6,20 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::autoreset;
-use super::device::{DeviceArg, tell_device};
+use super::device::{DeviceArg, tell_device, tell_host_work};
 use super::extent::facts_of;
 use super::outputs::{OutputArgs, OutputPaths, Outputs, TableArgs, state_fingerprint};
-use super::pipeline::{Event, walk};
+use super::pieces::PieceSize;
+use super::pipeline::{Event, walk_in_pieces};
 use super::plan::Plan;
 use super::presets::PresetArgs;
-use super::replayer::{Replayer, ValuesWanted};
+use super::replayer::{Replayer, ValuesWanted, Wanted};
 use super::settings::{Base, MomentumArgs, RuleArgs};
 use super::stored::{check_resumable, stored_start};
 use crate::commands::figures::{FigureArgs, FigureKindArgs};
 use crate::commands::{CommandError, Completeness, Context, Outcome};
 use crate::normalization::{AutoresetRule, Granularity, ReturnReset, UpdatesTold, open_device};
-use crate::records::{InputFile, StepRecording, StepSizes, TraceRows};
+use crate::records::{InputFile, StepRecording, StepSizes};
 use crate::report::{normalization_figure, write_normalization};
 use crate::results::{
     DeviceUsed, NormalizationDocument, NormalizedRun, Precision, REPLAY_SCHEMA, ReplayAnalysis, RuleAnalysis,
@@ -202,29 +203,28 @@ pub(in crate::commands) fn measure(
 ) -> Result<Replayed, CommandError> {
     check_resumable(analysis)?;
     let mut plan = replay_plan(analysis, paths);
+    let told = if paths.trace.is_some() { UpdatesTold::Every } else { UpdatesTold::LastOfTile };
     let engine = open_device(analysis.device)?;
     tell_device(analysis.device, engine.as_ref(), context);
+    if let Some(engine) = &engine {
+        tell_host_work(engine, analysis, &plan, told, context);
+    }
     let recording = open(files, &mut plan, context)?;
     let start = stored_start(analysis, &plan, recording.width())?;
     let mut outputs = Outputs::create(paths, &plan, &recording)?;
     let progress = context.console.progress();
     let mut replayer = Replayer::new(&recording, &plan, start, analysis.learn_every);
-    let told = if paths.trace.is_some() { UpdatesTold::Every } else { UpdatesTold::LastOfTile };
     replayer.run_on(engine.clone(), told);
-    let wanted = wanted_values(analysis, &outputs);
-    let left_out = walk(&recording, &plan, &progress, &mut |event| match event {
+    let wanted = Wanted { values: wanted_values(analysis, &outputs), trace: outputs.trace.is_some() };
+    let size = PieceSize::of_device(engine.as_ref());
+    let left_out = walk_in_pieces(&recording, &plan, size, &progress, &mut |event| match event {
         Event::Begin(run) => {
             replayer.begin(run);
             Ok(())
         }
-        Event::Rows(rows) => {
-            let mut trace = outputs.trace.is_some().then(TraceRows::default);
-            let values = replayer.rows(rows, wanted, trace.as_mut())?;
-            outputs.write(rows, values, trace)
-        }
+        Event::Rows(rows) => replayer.rows(rows, wanted, &mut |done| outputs.write(done)),
         Event::End(run) => {
-            let mut trace = outputs.trace.is_some().then(TraceRows::default);
-            replayer.end(run, trace.as_mut());
+            let trace = replayer.end(run, wanted, &mut |done| outputs.write(done))?;
             outputs.write_trace(trace)
         }
     })?;

@@ -1,13 +1,15 @@
 //! The replay of a recording run by run: normalized values, a trace of updates, and what is to be said of each run.
 
+use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::pipeline::{BatchedBlock, RowPlace};
 use super::plan::Plan;
 use crate::commands::CommandError;
 use crate::normalization::{
-    ActLearnProbe, Diagnostics, Engine, EpisodeCount, Granularity, Lanes, NormalizerState, Output, Places,
-    Replay, ReplayPlace, Timeline, Update, UpdatesTold,
+    ActLearnProbe, Block, DeviceQueue, Diagnostics, Engine, EpisodeCount, Granularity, Lanes,
+    NormalizerState, Output, Pass, Places, Replay, ReplayPlace, Timeline, Update, UpdatesTold,
 };
 use crate::records::{NormalizedValues, RunInfo, StepRecording, TraceRows};
 use crate::results::{NormalizedRun, RollbackCounts};
@@ -27,6 +29,34 @@ pub(super) enum ValuesWanted {
     F64,
 }
 
+/// Rows that a replay is done with, as they are to be written.
+pub(super) struct DoneRows {
+    pub(super) rows: Arc<BatchedBlock>,
+    pub(super) values: Option<NormalizedValues>,
+    pub(super) trace: Option<TraceRows>,
+}
+
+/// What takes the rows a replay is done with, in order.
+pub(super) type RowsDone<'d> = dyn FnMut(DoneRows) -> Result<(), CommandError> + Send + 'd;
+
+/// What is wanted of rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) values: ValuesWanted,
+    /// Whether every update is told.
+    pub(super) trace: bool,
+}
+
+/// Blocks that a device has begun with: the last one is not yet scanned, those before it are not yet received.
+struct Queued {
+    queue: DeviceQueue,
+    unscanned: VecDeque<Arc<BatchedBlock>>,
+    unreceived: VecDeque<(Arc<BatchedBlock>, Option<TraceRows>)>,
+}
+
+/// Blocks whose moments, and blocks whose values, are under way behind the one that is waited for.
+const BEHIND: usize = 1;
+
 /// The replay of one recording, run by run.
 pub(super) struct Replayer<'a> {
     recording: &'a StepRecording,
@@ -34,6 +64,7 @@ pub(super) struct Replayer<'a> {
     start: Option<NormalizerState>,
     lanes: Option<Lanes>,
     engine: Option<Engine>,
+    queued: Option<Queued>,
     told: UpdatesTold,
     learn_every: Option<Granularity>,
     probe: Option<ActLearnProbe>,
@@ -61,6 +92,7 @@ impl<'a> Replayer<'a> {
             start,
             lanes: None,
             engine: None,
+            queued: None,
             told: UpdatesTold::Every,
             learn_every,
             probe: None,
@@ -74,6 +106,11 @@ impl<'a> Replayer<'a> {
 
     /// Goes through rows on a device; `None` for the CPU.
     pub(super) fn run_on(&mut self, engine: Option<Engine>, told: UpdatesTold) {
+        self.queued = engine.as_ref().map(|engine| Queued {
+            queue: DeviceQueue::new(engine),
+            unscanned: VecDeque::new(),
+            unreceived: VecDeque::new(),
+        });
         (self.engine, self.told) = (engine, told);
     }
 
@@ -116,8 +153,118 @@ impl<'a> Replayer<'a> {
         })
     }
 
-    /// Replays a block; gives the values that are wanted.
+    /// Replays a block; gives it to `done`, or those before it.
     pub(super) fn rows(
+        &mut self,
+        rows: &Arc<BatchedBlock>,
+        wanted: Wanted,
+        done: &mut RowsDone<'_>,
+    ) -> Result<(), CommandError> {
+        if self.can_queue(rows) {
+            return self.queue_rows(rows, wanted, done);
+        }
+        self.drain(wanted, done)?;
+        let mut trace = wanted.trace.then(TraceRows::default);
+        let values = self.rows_now(rows, wanted.values, trace.as_mut())?;
+        done(DoneRows { rows: Arc::clone(rows), values, trace })
+    }
+
+    /// Whether rows can wait in a device's queue: those that one replay takes whole, and nobody compares with what the learner
+    /// saw.
+    fn can_queue(&self, rows: &BatchedBlock) -> bool {
+        let is_shared = self.lanes.as_ref().is_some_and(|lanes| lanes.replays().len() == 1);
+        let is_whole = rows.pass == Pass::Whole && self.plan.granularity != Granularity::Episode;
+        self.queued.is_some() && self.probe.is_none() && is_shared && is_whole
+    }
+
+    /// Has the device begin with rows, and goes on with those before them.
+    fn queue_rows(
+        &mut self,
+        rows: &Arc<BatchedBlock>,
+        wanted: Wanted,
+        done: &mut RowsDone<'_>,
+    ) -> Result<(), CommandError> {
+        self.count_rows(rows);
+        if let Some(replay) = self.lanes.as_mut().and_then(Lanes::shared)
+            && let Some(Queued { queue, unscanned, .. }) = &mut self.queued
+        {
+            let lane_rows = rows.lane_rows();
+            let block = Block { rows: lane_rows.rows, input: lane_rows.input, ends: lane_rows.ends };
+            replay.send(queue, &block, wanted.values != ValuesWanted::None)?;
+            unscanned.push_back(Arc::clone(rows));
+        }
+        self.catch_up(BEHIND, wanted, done)
+    }
+
+    /// Goes on with everything in the queue.
+    fn drain(&mut self, wanted: Wanted, done: &mut RowsDone<'_>) -> Result<(), CommandError> {
+        self.catch_up(0, wanted, done)
+    }
+
+    /// Goes on with the blocks in the queue but the last `behind` of each kind.
+    fn catch_up(
+        &mut self,
+        behind: usize,
+        wanted: Wanted,
+        done: &mut RowsDone<'_>,
+    ) -> Result<(), CommandError> {
+        while self.queued.as_ref().is_some_and(|queued| queued.unscanned.len() > behind) {
+            self.scan_queued(wanted)?;
+        }
+        while self.queued.as_ref().is_some_and(|queued| queued.unreceived.len() > behind) {
+            self.receive_queued(wanted, done)?;
+        }
+        Ok(())
+    }
+
+    /// Goes through the updates of the oldest block whose moments are under way.
+    fn scan_queued(&mut self, wanted: Wanted) -> Result<(), CommandError> {
+        let (Some(lanes), Some(queued)) = (&mut self.lanes, &mut self.queued) else { return Ok(()) };
+        let (Some(replay), Some(rows)) = (lanes.shared(), queued.unscanned.pop_front()) else {
+            return Ok(());
+        };
+        let mut trace = wanted.trace.then(TraceRows::default);
+        let run = &self.recording.runs()[rows.block.run].run_id;
+        let (last_places, window_steps) = (&self.last_places, &mut self.window_steps);
+        let window = replay.window_updates();
+        replay.scan(&mut queued.queue, |update| {
+            let place = update.last_row.map_or(last_places[0], |row| rows.place(row));
+            note_update(window_steps, window, place, &update);
+            if let Some(trace) = &mut trace {
+                push_update(trace, run, 0, place, &update);
+            }
+        })?;
+        if let Some(last) = rows.block.n_rows().checked_sub(1) {
+            self.last_places[0] = rows.place(last);
+        }
+        queued.unreceived.push_back((rows, trace));
+        Ok(())
+    }
+
+    /// Takes the values of the oldest block that is on its way back.
+    fn receive_queued(&mut self, wanted: Wanted, done: &mut RowsDone<'_>) -> Result<(), CommandError> {
+        let (Some(lanes), Some(queued)) = (&mut self.lanes, &mut self.queued) else { return Ok(()) };
+        let (Some(replay), Some((rows, trace))) = (lanes.shared(), queued.unreceived.pop_front()) else {
+            return Ok(());
+        };
+        let n_values = rows.block.n_rows() * self.recording.width();
+        let mut values = room_for(wanted.values, n_values);
+        let output = match &mut values {
+            None => Output::None,
+            Some(NormalizedValues::F32(values)) => Output::F32(values),
+            Some(NormalizedValues::F64(values)) => Output::F64(values),
+        };
+        replay.receive(&mut queued.queue, output)?;
+        done(DoneRows { rows, values, trace })
+    }
+
+    fn count_rows(&mut self, rows: &BatchedBlock) {
+        self.rows += rows.block.n_rows() as u64;
+        self.episodes.add(&rows.block.lane, &rows.block.episode, rows.block.ended.as_deref());
+    }
+
+    /// Replays a block; gives the values that are wanted.
+    fn rows_now(
         &mut self,
         rows: &BatchedBlock,
         wanted: ValuesWanted,
@@ -129,15 +276,11 @@ impl<'a> Replayer<'a> {
             self.remember_places(rows);
             return Ok(None);
         }
-        self.rows += n_rows as u64;
-        self.episodes.add(&rows.block.lane, &rows.block.episode, rows.block.ended.as_deref());
+        self.count_rows(rows);
         let n_values = n_rows * self.recording.width();
-        let mut values = match (wanted, &self.probe) {
-            (ValuesWanted::None, None) => None,
-            (ValuesWanted::F32, None) => Some(NormalizedValues::F32(vec![0.0; n_values])),
-            // The probe compares at full precision.
-            _ => Some(NormalizedValues::F64(vec![0.0; n_values])),
-        };
+        // The probe compares at full precision.
+        let room = if self.probe.is_some() { ValuesWanted::F64 } else { wanted };
+        let mut values = room_for(room, n_values);
         if let Some(mut probe) = self.probe.take() {
             self.probed_rows(rows, &mut values, &mut trace, &mut probe)?;
             self.probe = Some(probe);
@@ -215,9 +358,8 @@ impl<'a> Replayer<'a> {
         let start = range.start;
         lanes.run(&rows.lane_rows_of(range, ends), rows.pass, output, |lane, update| {
             let place = update.last_row.map_or(last_places[lane], |row| rows.place(start + row));
-            let updates = update.normalizer.updates();
-            if lane == 0 && updates.is_multiple_of(window) {
-                window_steps.push(updates, place.vector_step + 1);
+            if lane == 0 {
+                note_update(window_steps, window, place, &update);
             }
             if let Some(trace) = trace {
                 let env = if per_env { run.envs[lane] } else { 0 };
@@ -227,8 +369,20 @@ impl<'a> Replayer<'a> {
         Ok(())
     }
 
-    /// A run ends.
-    pub(super) fn end(&mut self, run: usize, mut trace: Option<&mut TraceRows>) {
+    /// A run ends: its last rows are given to `done`, gives what its end updates.
+    pub(super) fn end(
+        &mut self,
+        run: usize,
+        wanted: Wanted,
+        done: &mut RowsDone<'_>,
+    ) -> Result<Option<TraceRows>, CommandError> {
+        self.drain(wanted, done)?;
+        let mut trace = wanted.trace.then(TraceRows::default);
+        self.conclude(run, trace.as_mut());
+        Ok(trace)
+    }
+
+    fn conclude(&mut self, run: usize, mut trace: Option<&mut TraceRows>) {
         let Some(lanes) = &mut self.lanes else { return };
         let info = &self.recording.runs()[run];
         let unfinished_episodes = lanes.n_open_episodes();
@@ -265,6 +419,23 @@ impl<'a> Replayer<'a> {
                 reset_rows: None,
             });
         }
+    }
+}
+
+/// Room for the values of rows, where they are wanted.
+fn room_for(wanted: ValuesWanted, n_values: usize) -> Option<NormalizedValues> {
+    match wanted {
+        ValuesWanted::None => None,
+        ValuesWanted::F32 => Some(NormalizedValues::F32(vec![0.0; n_values])),
+        ValuesWanted::F64 => Some(NormalizedValues::F64(vec![0.0; n_values])),
+    }
+}
+
+/// Notes where a window ends.
+fn note_update(window_steps: &mut Timeline, window: u64, place: RowPlace, update: &Update<'_>) {
+    let updates = update.normalizer.updates();
+    if updates.is_multiple_of(window) {
+        window_steps.push(updates, place.vector_step + 1);
     }
 }
 

@@ -11,113 +11,61 @@
     reason = "the kernel language has operators, casts and ranges of its own, and no structures of buffers"
 )]
 
-use burn::backend::Cube;
-use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::cubecl::{self, prelude::*};
-use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::exchange::{LARGE_WEIGHT, Scaling, TileOutput, vector};
-use crate::normalization::rule::Order;
-use crate::normalization::tiles::Layout;
+use super::exchange::LARGE_WEIGHT;
 
 /// Rows read ahead.
 const AHEAD: usize = 8;
 
-/// Moments handed back per tile and dimension.
-const N_MOMENTS: usize = 6;
-
-/// Threads of a cube.
-pub(super) const CUBE: u32 = 256;
-
-/// Cubes in one direction: what every driver allows.
-const MOST_CUBES: u32 = 65_535;
-
-/// Rows and their layout on the device.
-pub(super) struct Buffers {
-    values: Tensor<1>,
-    starts: Tensor<1, Int>,
-    shares: Tensor<1>,
-    share_rests: Tensor<1>,
-    weights: Tensor<1>,
-    weight_rests: Tensor<1>,
-    ends: Tensor<1, Int>,
-    width: usize,
-    n_tiles: usize,
+/// What a kernel is compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Variant {
+    pub(super) update_first: bool,
+    pub(super) wants_values: bool,
+    /// Whether the mean is subtracted.
+    pub(super) centers: bool,
+    /// Whether the state in use is another than the one carried.
+    pub(super) varies: bool,
+    /// Whether other rows are normalized than the statistics see.
+    pub(super) has_input: bool,
+    /// Whether mean, variance and divisor are all that is carried.
+    pub(super) is_plain: bool,
 }
 
-impl Buffers {
-    pub(super) fn new(values: Vec<f32>, width: usize, layout: &Layout, device: &Device) -> Self {
-        Self {
-            values: vector(values, device),
-            starts: integers(&layout.starts, device),
-            shares: vector(layout.shares.clone(), device),
-            share_rests: vector(layout.share_rests.clone(), device),
-            weights: vector(layout.weights.clone(), device),
-            weight_rests: vector(layout.weight_rests.clone(), device),
-            ends: integers(&layout.ends, device),
-            width,
-            n_tiles: layout.n_tiles(),
-        }
+/// The numbers of every row: a thread takes a batch.
+#[cube(launch)]
+pub(super) fn row_weights(
+    tiles: &[i32],
+    batches: &[f32],
+    per_row: &mut [f32],
+    first_start: usize,
+    n_batches: usize,
+    n_rows: usize,
+) {
+    let batch = ABSOLUTE_POS;
+    if batch >= n_batches {
+        terminate!();
     }
-
-    /// Moments of all tiles about their last rows, and extremes: one reading of the values.
-    pub(super) fn moments(&self) -> Tensor<1> {
-        let size = self.n_tiles * self.width;
-        let device = self.values.device();
-        let found = Tensor::<1>::empty([N_MOMENTS * size], &device);
-        let values = primitive(&self.values);
-        tile_moments::launch(
-            &values.client,
-            cubes(size),
-            CubeDim::new_1d(CUBE),
-            values.clone().into_buffer_arg(),
-            int_primitive(&self.starts).into_buffer_arg(),
-            primitive(&self.shares).into_buffer_arg(),
-            primitive(&self.share_rests).into_buffer_arg(),
-            primitive(&found).into_buffer_arg(),
-            self.width,
-            size,
-        );
-        found
-    }
-
-    /// Normalized values, and counts of those at or beyond the clip: one reading, one writing.
-    pub(super) fn normalize(
-        &self,
-        carried: &Tensor<2>,
-        scaling: &Scaling,
-        output: TileOutput,
-    ) -> (Option<Tensor<1>>, Tensor<1>) {
-        let size = self.n_tiles * self.width;
-        let device = self.values.device();
-        let clipped = Tensor::<1>::empty([size], &device);
-        let wants_values = output == TileOutput::ValuesAndCounts;
-        let n_values = if wants_values { self.values.dims()[0] } else { 1 };
-        let normalized = Tensor::<1>::empty([n_values], &device);
-        let values = primitive(&self.values);
-        tile_values::launch(
-            &values.client,
-            cubes(size),
-            CubeDim::new_1d(CUBE),
-            values.clone().into_buffer_arg(),
-            int_primitive(&self.starts).into_buffer_arg(),
-            primitive(&self.weights).into_buffer_arg(),
-            primitive(&self.weight_rests).into_buffer_arg(),
-            int_primitive(&self.ends).into_buffer_arg(),
-            primitive(carried).into_buffer_arg(),
-            primitive(&normalized).into_buffer_arg(),
-            primitive(&clipped).into_buffer_arg(),
-            scaling.inside_root,
-            scaling.outside_root,
-            scaling.min,
-            scaling.max,
-            scaling.clip,
-            self.width,
-            size,
-            scaling.order == Order::UpdateFirst,
-            wants_values,
-        );
-        (wants_values.then_some(normalized), clipped)
+    let start = tiles[first_start + batch] as usize;
+    let end = tiles[first_start + batch + 1] as usize;
+    let before = batches[batch];
+    let step = batches[n_batches + batch];
+    let rest = batches[2 * n_batches + batch];
+    let enters = batches[3 * n_batches + batch];
+    // Nothing enters where nothing weighs anything.
+    let is_none = step == 0.0f32;
+    for row in start..end {
+        let n = f32::cast_from(row - start);
+        let entered = before + n * step;
+        let whole = select(is_none, 1.0f32, entered + step);
+        per_row[row] = step / whole;
+        per_row[n_rows + row] = select(is_none, 1.0f32, entered / whole);
+        let kept = rest + n * enters;
+        let whole = kept + enters;
+        per_row[2 * n_rows + row] = enters / whole;
+        per_row[3 * n_rows + row] = kept / whole;
+        per_row[4 * n_rows + row] = select(row + 1 == end, f32::cast_from(batch + 1), 0.0f32);
     }
 }
 
@@ -168,14 +116,14 @@ impl Moments {
 }
 
 #[cube(launch)]
-fn tile_moments(
+pub(super) fn tile_moments(
     values: &[f32],
-    starts: &[i32],
-    shares: &[f32],
-    share_rests: &[f32],
+    tiles: &[i32],
+    per_row: &[f32],
     found: &mut [f32],
     width: usize,
     size: usize,
+    n_rows: usize,
 ) {
     let at = ABSOLUTE_POS;
     if at >= size {
@@ -183,8 +131,8 @@ fn tile_moments(
     }
     let tile = at / width;
     let d = at % width;
-    let start = starts[tile] as usize;
-    let end = starts[tile + 1] as usize;
+    let start = tiles[tile] as usize;
+    let end = tiles[tile + 1] as usize;
     // The last row weighs most in a moving average: about it, an outlier long past costs no digits.
     let origin = values[(end - 1) * width + d];
     let mut moments = Moments {
@@ -206,11 +154,11 @@ fn tile_moments(
         }
         #[unroll]
         for i in 0..AHEAD {
-            moments.push(ahead[i], origin, shares[first + i], share_rests[first + i]);
+            moments.push(ahead[i], origin, per_row[first + i], per_row[n_rows + first + i]);
         }
     }
     for row in start + n_groups * AHEAD..end {
-        moments.push(values[row * width + d], origin, shares[row], share_rests[row]);
+        moments.push(values[row * width + d], origin, per_row[row], per_row[n_rows + row]);
     }
     found[at] = moments.mean;
     found[size + at] = moments.var;
@@ -274,13 +222,82 @@ impl Running {
     }
 }
 
-#[cube(launch)]
-fn tile_values(
+/// Where a tile's numbers lie, and what is known of the initial state.
+#[derive(CubeType, Clone, Copy)]
+struct Place {
+    origin: f32,
+    /// The same of the rows normalized, where those are others, and how far it lies from that of the rows seen.
+    input_origin: f32,
+    input_distance: f32,
+    /// The origin less the initial mean.
+    reach: f32,
+    initial_mean: f32,
+    initial_var: f32,
+    clip: f32,
+    d: usize,
+    width: usize,
+    n_rows: usize,
+    n_batches: usize,
+}
+
+/// The state in use after a batch.
+#[cube]
+fn use_state(
+    state: &mut Running,
+    batches: &[f32],
+    divisor: &Divisor,
+    place: &Place,
+    batch: usize,
+    #[comptime] variant: Variant,
+) {
+    let carried = state.var + state.change;
+    if comptime!(variant.varies) {
+        let unbias = batches[4 * place.n_batches + batch];
+        let odds = batches[5 * place.n_batches + batch];
+        let prior = batches[6 * place.n_batches + batch];
+        let reach = state.mean + place.reach;
+        state.inverse =
+            divisor.inverse(unbias * (carried + odds * place.initial_var + prior * reach * reach));
+        if comptime!(variant.centers) {
+            state.center = state.mean + odds * place.initial_mean + place.input_distance;
+        }
+    } else {
+        state.inverse = divisor.inverse(carried);
+        if comptime!(variant.centers) {
+            state.center = state.mean + place.input_distance;
+        }
+    }
+}
+
+/// Normalizes a row.
+#[cube]
+fn put_row(
     values: &[f32],
-    starts: &[i32],
-    weights: &[f32],
-    weight_rests: &[f32],
-    ends: &[i32],
+    input: &[f32],
+    normalized: &mut [f32],
+    state: &mut Running,
+    place: &Place,
+    row: usize,
+    #[comptime] variant: Variant,
+) {
+    let at = row * place.width + place.d;
+    let y = if comptime!(variant.has_input) {
+        state.value(input[at] - place.input_origin, place.clip)
+    } else {
+        state.value(values[at] - place.origin, place.clip)
+    };
+    if comptime!(variant.wants_values) {
+        normalized[at] = y;
+    }
+}
+
+#[cube(launch)]
+pub(super) fn tile_values(
+    values: &[f32],
+    input: &[f32],
+    tiles: &[i32],
+    per_row: &[f32],
+    batches: &[f32],
     carried: &[f32],
     normalized: &mut [f32],
     clipped: &mut [f32],
@@ -289,21 +306,37 @@ fn tile_values(
     least: f32,
     greatest: f32,
     clip: f32,
+    initial_mean: f32,
+    initial_var: f32,
     width: usize,
     size: usize,
-    #[comptime] update_first: bool,
-    #[comptime] wants_values: bool,
+    n_tiles: usize,
+    n_rows: usize,
+    n_batches: usize,
+    #[comptime] variant: Variant,
 ) {
     let at = ABSOLUTE_POS;
     if at >= size {
         terminate!();
     }
     let tile = at / width;
-    let d = at % width;
-    let start = starts[tile] as usize;
-    let end = starts[tile + 1] as usize;
+    let start = tiles[tile] as usize;
+    let end = tiles[tile + 1] as usize;
+    let stands = tiles[n_tiles + 1 + tile] == 1;
     let divisor = Divisor::new(inside_root, outside_root, least, greatest);
-    let origin = carried[at];
+    let mut place = Place {
+        origin: carried[at],
+        input_origin: 0.0f32,
+        input_distance: 0.0f32,
+        reach: 0.0f32,
+        initial_mean,
+        initial_var,
+        clip,
+        d: at % width,
+        width,
+        n_rows,
+        n_batches,
+    };
     let mut state = Running {
         mean: carried[size + at],
         var: carried[2 * size + at],
@@ -312,57 +345,62 @@ fn tile_values(
         inverse: carried[3 * size + at],
         clipped: 0.0f32,
     };
-    let mut first_of_batch = start;
-    let n_groups = (end - start) / AHEAD;
-    for group in 0..n_groups + 1 {
-        let first = start + group * AHEAD;
-        if group < n_groups {
-            let mut ahead = Sequence::<f32>::new();
-            #[unroll]
-            for i in 0..AHEAD {
-                ahead.push(values[(first + i) * width + d]);
-            }
-            #[unroll]
-            for i in 0..AHEAD {
-                tile_row(
-                    values,
-                    weights,
-                    weight_rests,
-                    ends,
-                    normalized,
-                    &mut state,
-                    &divisor,
-                    &mut first_of_batch,
-                    ahead[i],
-                    origin,
-                    clip,
-                    first + i,
-                    d,
-                    width,
-                    update_first,
-                    wants_values,
-                );
-            }
-        } else {
-            for row in first..end {
-                tile_row(
-                    values,
-                    weights,
-                    weight_rests,
-                    ends,
-                    normalized,
-                    &mut state,
-                    &divisor,
-                    &mut first_of_batch,
-                    values[row * width + d],
-                    origin,
-                    clip,
-                    row,
-                    d,
-                    width,
-                    update_first,
-                    wants_values,
-                );
+    if comptime!(!variant.is_plain) {
+        state.center = carried[4 * size + at];
+        place.reach = carried[5 * size + at];
+        place.input_origin = carried[6 * size + at];
+        place.input_distance = carried[7 * size + at];
+    }
+    if stands {
+        // One reading: every row with the state carried here.
+        for row in start..end {
+            put_row(values, input, normalized, &mut state, &place, row, variant);
+        }
+    } else {
+        let mut first_of_batch = start;
+        let n_groups = (end - start) / AHEAD;
+        for group in 0..n_groups + 1 {
+            let first = start + group * AHEAD;
+            if group < n_groups {
+                let mut ahead = Sequence::<f32>::new();
+                #[unroll]
+                for i in 0..AHEAD {
+                    ahead.push(values[(first + i) * width + place.d]);
+                }
+                #[unroll]
+                for i in 0..AHEAD {
+                    tile_row(
+                        values,
+                        input,
+                        per_row,
+                        batches,
+                        normalized,
+                        &mut state,
+                        &divisor,
+                        &place,
+                        &mut first_of_batch,
+                        ahead[i],
+                        first + i,
+                        variant,
+                    );
+                }
+            } else {
+                for row in first..end {
+                    tile_row(
+                        values,
+                        input,
+                        per_row,
+                        batches,
+                        normalized,
+                        &mut state,
+                        &divisor,
+                        &place,
+                        &mut first_of_batch,
+                        values[row * width + place.d],
+                        row,
+                        variant,
+                    );
+                }
             }
         }
     }
@@ -372,69 +410,43 @@ fn tile_values(
 #[cube]
 fn tile_row(
     values: &[f32],
-    weights: &[f32],
-    weight_rests: &[f32],
-    ends: &[i32],
+    input: &[f32],
+    per_row: &[f32],
+    batches: &[f32],
     normalized: &mut [f32],
     state: &mut Running,
     divisor: &Divisor,
+    place: &Place,
     first_of_batch: &mut usize,
     x: f32,
-    origin: f32,
-    clip: f32,
     row: usize,
-    d: usize,
-    width: usize,
-    #[comptime] update_first: bool,
-    #[comptime] wants_values: bool,
+    #[comptime] variant: Variant,
 ) {
-    let offset = x - origin;
-    if comptime!(!update_first) {
-        let y = state.value(offset, clip);
-        if comptime!(wants_values) {
-            normalized[row * width + d] = y;
+    let offset = x - place.origin;
+    if comptime!(!variant.update_first) {
+        let at = row * place.width + place.d;
+        let y = if comptime!(variant.has_input) {
+            state.value(input[at] - place.input_origin, place.clip)
+        } else {
+            state.value(offset, place.clip)
+        };
+        if comptime!(variant.wants_values) {
+            normalized[at] = y;
         }
     }
-    let weight = weights[row];
-    state.enter(offset, weight, weight_rests[row]);
-    if ends[row] == 1 {
-        // Tiles within a batch (weight 0) leave the state before the tile in place.
+    let weight = per_row[2 * place.n_rows + row];
+    state.enter(offset, weight, per_row[3 * place.n_rows + row]);
+    let ended = per_row[4 * place.n_rows + row];
+    if ended > 0.5f32 {
+        // What weighs nothing leaves the state in use in place.
         if weight > 0.0f32 {
-            state.center = state.mean;
-            state.inverse = divisor.inverse(state.var + state.change);
+            use_state(state, batches, divisor, place, u32::cast_from(ended) as usize - 1, variant);
         }
-        if comptime!(update_first) {
+        if comptime!(variant.update_first) {
             for earlier in *first_of_batch..row + 1 {
-                let y = state.value(values[earlier * width + d] - origin, clip);
-                if comptime!(wants_values) {
-                    normalized[earlier * width + d] = y;
-                }
+                put_row(values, input, normalized, state, place, earlier, variant);
             }
             *first_of_batch = row + 1;
         }
     }
-}
-
-/// Cubes for `n` threads, in two directions where one does not reach.
-#[expect(clippy::cast_possible_truncation, reason = "a group of tiles has fewer than 2^32 threads")]
-pub(super) fn cubes(n: usize) -> CubeCount {
-    let cubes = (n as u32).div_ceil(CUBE).max(1);
-    let columns = cubes.min(MOST_CUBES);
-    CubeCount::Static(columns, cubes.div_ceil(columns), 1)
-}
-
-#[expect(clippy::expect_used, reason = "kernels run on devices of this backend alone")]
-pub(super) fn primitive<const D: usize>(tensor: &Tensor<D>) -> FloatTensor<Cube> {
-    tensor.clone().try_into_primitive::<Cube>().expect("a tensor of a device that runs kernels")
-}
-
-#[expect(clippy::expect_used, reason = "kernels run on devices of this backend alone")]
-pub(super) fn int_primitive(tensor: &Tensor<1, Int>) -> IntTensor<Cube> {
-    tensor.clone().try_into_primitive::<Cube>().expect("a tensor of a device that runs kernels")
-}
-
-pub(super) fn integers(values: &[u32], device: &Device) -> Tensor<1, Int> {
-    let values: Vec<i32> = values.iter().map(|x| x.cast_signed()).collect();
-    let n = values.len();
-    Tensor::from_data(TensorData::new(values, [n]), device)
 }

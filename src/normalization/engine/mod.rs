@@ -4,7 +4,11 @@
 //! about its last row, its values are normalized about its mean, and what crosses tiles (states, counts)
 //! is carried by the host at 64 bits. What it does not know: batches, windows, files, flags.
 
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod buffers;
 mod choice;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod cubes;
 mod devices;
 mod driver;
 mod exchange;
@@ -12,6 +16,9 @@ mod failure;
 mod gradient;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod kernels;
+mod link;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod reading;
 mod sweep;
 mod sweep_buffers;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
@@ -24,8 +31,9 @@ pub use choice::DeviceChoice;
 pub use devices::{DevicePresence, available_devices, open_device};
 pub use driver::Engine;
 pub(super) use driver::{DeviceRows, PendingMoments, PendingValues};
-pub(super) use exchange::{Scaling, TileMoments, TileOutput, TileStates};
+pub(super) use exchange::{Input, Scaling, SentRows, StateBefore, TileMoments, TileOutput, TileStates};
 pub use failure::{DeviceError, is_device_failure};
 pub use gradient::normalize_tensor;
+pub use link::Traffic;
 pub(super) use sweep::{SweepBatches, SweepSeen, SweepShift, SweepStates, SweepTask, Swept};
-pub use timing::KernelTimes;
+pub use timing::{KernelTimes, TransferTimes};

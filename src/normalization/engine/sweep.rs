@@ -7,13 +7,13 @@
 use burn::tensor::Tensor;
 
 use super::driver::Engine;
-use super::exchange::{LARGE_WEIGHT, Scaling, vector};
+use super::exchange::{LARGE_WEIGHT, Scaling, single};
 use super::failure::DeviceError;
-use super::sweep_buffers::{N_FOUND, REPLACES, SharedBatches, SweptTogether, single};
+use super::sweep_buffers::{N_FOUND, REPLACES, SharedBatches, SweptTogether};
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use super::sweep_kernel;
 use super::sweep_tensors;
-use crate::normalization::state::BatchWeights;
+use crate::normalization::clock::BatchWeights;
 use crate::stats::{BatchTable, Rows};
 
 /// Values of states that go through together: 32 MiB handed back at most.
@@ -136,10 +136,10 @@ impl Engine {
 
     fn launch(&self, shared: &SharedBatches, own: &SweptTogether) -> Tensor<1> {
         #[cfg(any(feature = "wgpu", feature = "cuda"))]
-        if self.has_kernels {
-            return sweep_kernel::sweep(shared, own, self.device());
+        if self.link.has_kernels {
+            return sweep_kernel::sweep(shared, own, &self.link);
         }
-        sweep_tensors::sweep(shared, own, self.device())
+        sweep_tensors::sweep(shared, own, &self.link)
     }
 
     /// Sends what all settings share there.
@@ -177,12 +177,12 @@ impl Engine {
             },
         );
         let or_one = |values: Vec<f32>| if values.is_empty() { vec![0.0] } else { values };
-        let device = self.device();
+        let link = &self.link;
         Ok(SharedBatches {
-            values: vector(or_one(values), device),
-            moments: vector(or_one(moments), device),
+            values: link.vector(or_one(values)),
+            moments: link.vector(or_one(moments)),
             starts: std::iter::once(0).chain(task.batches.ends.iter().copied()).collect(),
-            shift: vector(shift, device),
+            shift: link.vector(shift),
             width,
             scaling: task.scaling,
             counts_clipped: task.counts_clipped,

@@ -2,8 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use super::exchange::Scaling;
-use crate::normalization::state::BatchWeights;
+use super::exchange::{Scaling, single};
+use crate::normalization::clock::BatchWeights;
 
 /// Numbers handed back for each setting and dimension, and those beside them where a shift is watched.
 pub(super) const N_FOUND: usize = 7;
@@ -76,10 +76,4 @@ impl SweptTogether {
         }
         (all.iter().map(|w| single(*w)).collect(), all.iter().map(|w| single(1.0 - w)).collect(), tables)
     }
-}
-
-/// A number as the device has it.
-#[expect(clippy::cast_possible_truncation, reason = "the device computes at 32 bits")]
-pub(super) fn single(x: f64) -> f32 {
-    x as f32
 }

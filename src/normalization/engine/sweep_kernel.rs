@@ -13,26 +13,32 @@
 )]
 
 use burn::cubecl::{self, prelude::*};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 
-use super::exchange::{LARGE_WEIGHT, vector};
-use super::kernels::{CUBE, Divisor, cubes, int_primitive, integers, primitive};
+use super::cubes::{CUBE, cubes, int_primitive, primitive};
+use super::exchange::LARGE_WEIGHT;
+use super::kernels::Divisor;
+use super::link::Link;
 use super::sweep_buffers::{AVERAGED, REPLACES, SharedBatches, SweptTogether};
 use crate::normalization::rule::Order;
 
 /// Takes settings through the batches; gives [`SharedBatches::n_found`] numbers for each of them and each dimension, all of
 /// one kind together.
-#[expect(clippy::cast_possible_truncation, reason = "rows that go through together are fewer than 2^31")]
-pub(super) fn sweep(shared: &SharedBatches, own: &SweptTogether, device: &Device) -> Tensor<1> {
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "rows that go through together are fewer than 2^31"
+)]
+pub(super) fn sweep(shared: &SharedBatches, own: &SweptTogether, link: &Link) -> Tensor<1> {
     let size = own.n_settings * shared.width;
-    let found = Tensor::<1>::empty([shared.n_found() * size], device);
-    let weights = vector([&own.weights[..], &own.rests].concat(), device);
-    let tables = Tensor::from_data(TensorData::new(own.tables.clone(), [own.tables.len()]), device);
-    let starts: Vec<u32> = shared.starts.iter().map(|start| *start as u32).collect();
-    let starts = integers(&starts, device);
-    let carried = vector(own.carried.clone(), device);
+    let found = Tensor::<1>::empty([shared.n_found() * size], link.device());
+    let weights = link.vector([&own.weights[..], &own.rests].concat());
+    let tables = link.integers(own.tables.clone());
+    let starts = link.integers(shared.starts.iter().map(|start| *start as i32).collect());
+    let carried = link.vector(own.carried.clone());
     let values = primitive(&shared.values);
     let (first_watched, close) = shared.watched.unwrap_or((usize::MAX >> 33, 0.0));
+    link.count_launch();
     sweep_batches::launch(
         &values.client,
         cubes(size),

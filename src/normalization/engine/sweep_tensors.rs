@@ -2,15 +2,17 @@
 
 use burn::tensor::{Bool, Device, Tensor};
 
-use super::exchange::{LARGE_WEIGHT, Scaling, vector};
+use super::exchange::{LARGE_WEIGHT, Scaling};
+use super::link::Link;
 use super::sweep_buffers::{AVERAGED, REPLACES, SharedBatches, SweptTogether};
 use crate::normalization::rule::Order;
 
 /// Takes settings through the batches, one after the other; gives what the kernel gives, in the same order.
-pub(super) fn sweep(shared: &SharedBatches, own: &SweptTogether, device: &Device) -> Tensor<1> {
+pub(super) fn sweep(shared: &SharedBatches, own: &SweptTogether, link: &Link) -> Tensor<1> {
     let size = [own.n_settings, shared.width];
     let n_values = own.n_settings * shared.width;
-    let carried = vector(own.carried.clone(), device);
+    let device = link.device();
+    let carried = link.vector(own.carried.clone());
     let part = |k: usize| carried.clone().slice(k * n_values..(k + 1) * n_values).reshape(size);
     let zeros = || Tensor::<2>::zeros(size, device);
     let mut state = Swept {
@@ -56,7 +58,7 @@ pub(super) fn sweep(shared: &SharedBatches, own: &SweptTogether, device: &Device
             in_use(&mut state);
         }
         let (weights, rests) = own.of_batch(batch, shared.n_batches());
-        let column = |values: Vec<f32>| vector(values, device).reshape([own.n_settings, 1]).expand(size);
+        let column = |values: Vec<f32>| link.vector(values).reshape([own.n_settings, 1]).expand(size);
         state.enter(&row(0, batch), &row(1, batch), &column(weights), &column(rests));
         if shared.scaling.order == Order::UpdateFirst {
             in_use(&mut state);
