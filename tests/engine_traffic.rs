@@ -28,7 +28,8 @@ impl Sent {
         let (width, n_rows) = (self.width, self.n_rows());
         let ends: Vec<usize> = (self.batch..=n_rows).step_by(self.batch).collect();
         let rows: Vec<f32> = (0..n_rows * width).map(|i| ((i * 7919) % 2003) as f32 / 1000.0).collect();
-        let updates = (self.n_blocks * ends.len()) as u64;
+        // Windows as a million rows have them: tiles end with them.
+        let updates = 1_000_000 / self.batch as u64;
         let mut replay =
             Replay::new(rule, width, updates, 256).on_device(Some(engine.clone()), UpdatesTold::LastOfTile);
         let before = engine.traffic();
