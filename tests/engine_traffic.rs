@@ -166,3 +166,33 @@ fn what_the_host_does_itself_is_said() {
         }
     }
 }
+
+#[test]
+fn blocks_come_back_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let run = |arguments: &[&str]| {
+        let output = simic(arguments, &[]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    // Five blocks on flex, two where there are kernels.
+    let steps = path("steps.parquet");
+    let size = ["--n-envs", "8", "--n-steps", "40000", "--obs-width", "1"];
+    run(&[&["simulate", "transitions", "-o", &steps][..], &size[..]].concat());
+    let written = |device: &str| {
+        let out = path(&format!("{device}.parquet"));
+        run(&["normalize", "replay", &steps, "--momentum", "0.99", "--device", device, "-o", &out]);
+        // A moving average tells the order of the rows.
+        let found = run(&["normalize", "stats", &out, "--momentum", "0.9999", "--format", "json"]);
+        let found: serde_json::Value = serde_json::from_slice(&found).expect("JSON");
+        [&found["mean"][0], &found["var"][0], &found["rows"]].map(|number| number.as_f64().expect("a number"))
+    };
+    let expected = written("cpu");
+    for engine in engines() {
+        let found = written(engine.choice().name());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).abs() <= 1e-5, "{}: {found} {expected}", engine.name());
+        }
+    }
+}
