@@ -28,7 +28,8 @@ impl Sent {
         let (width, n_rows) = (self.width, self.n_rows());
         let ends: Vec<usize> = (self.batch..=n_rows).step_by(self.batch).collect();
         let rows: Vec<f32> = (0..n_rows * width).map(|i| ((i * 7919) % 2003) as f32 / 1000.0).collect();
-        let updates = (self.n_blocks * ends.len()) as u64;
+        // Windows as a million rows have them: tiles end with them.
+        let updates = 1_000_000 / self.batch as u64;
         let mut replay =
             Replay::new(rule, width, updates, 256).on_device(Some(engine.clone()), UpdatesTold::LastOfTile);
         let before = engine.traffic();
@@ -162,6 +163,36 @@ fn what_the_host_does_itself_is_said() {
         match expected {
             None => assert!(!stderr.contains("on flex"), "{stderr}"),
             Some(expected) => assert!(stderr.contains(expected), "{stderr}"),
+        }
+    }
+}
+
+#[test]
+fn blocks_come_back_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let run = |arguments: &[&str]| {
+        let output = simic(arguments, &[]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    // Five blocks on flex, two where there are kernels.
+    let steps = path("steps.parquet");
+    let size = ["--n-envs", "8", "--n-steps", "40000", "--obs-width", "1"];
+    run(&[&["simulate", "transitions", "-o", &steps][..], &size[..]].concat());
+    let written = |device: &str| {
+        let out = path(&format!("{device}.parquet"));
+        run(&["normalize", "replay", &steps, "--momentum", "0.99", "--device", device, "-o", &out]);
+        // A moving average tells the order of the rows.
+        let found = run(&["normalize", "stats", &out, "--momentum", "0.9999", "--format", "json"]);
+        let found: serde_json::Value = serde_json::from_slice(&found).expect("JSON");
+        [&found["mean"][0], &found["var"][0], &found["rows"]].map(|number| number.as_f64().expect("a number"))
+    };
+    let expected = written("cpu");
+    for engine in engines() {
+        let found = written(engine.choice().name());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).abs() <= 1e-5, "{}: {found} {expected}", engine.name());
         }
     }
 }

@@ -10,13 +10,16 @@ use simic::normalization::{
 use simic::stats::Rows;
 
 /// Presets whose replay of the Hopper steps is run through the program.
-const PRESETS: [&[&str]; 6] = [
+const PRESETS: [&[&str]; 9] = [
     &["--preset", "sb3"],
     &["--preset", "gymnasium"],
     &["--preset", "rsl-rl"],
     &["--preset", "torchrl"],
     &["--preset", "brax", "--update-every", "rollout:40"],
     &["--momentum", "0.99", "--update-every", "episode"],
+    &["--preset", "sb3", "--target", "reward"],
+    &["--preset", "esper", "--target", "reward"],
+    &["--preset", "torchrl", "--target", "reward"],
 ];
 
 /// Relative to the variance, or to the larger of mean and deviation.

@@ -63,6 +63,10 @@ pub(in crate::normalization) struct SentRows<'a> {
     pub(in crate::normalization) width: usize,
     pub(in crate::normalization) layout: &'a Layout,
     /// Whether their moments are asked for.
+    #[cfg_attr(
+        not(any(feature = "wgpu", feature = "cuda")),
+        expect(dead_code, reason = "weights are derived only where there are kernels")
+    )]
     pub(in crate::normalization) has_moments: bool,
 }
 
