@@ -260,7 +260,7 @@ fn places_that_can_hold_no_job_are_refused() {
     assert!(refused(&plan("https://host/job"), 2).contains("only read"));
     assert!(refused(&plan("s3://user:topsecret@bucket/job"), 2).contains("a password"));
     assert!(refused(&plan("s3://nowhere/job"), 3).contains("no such bucket"));
-    assert!(refused(&plan("s3://bucket/a//b"), 3).contains("not a name of an object"));
+    assert!(refused(&plan("s3://bucket/a//b"), 3).contains("is no name of an object"));
 }
 
 /// Requests of a task and of a look at all parts: what docs/scale.md states.
