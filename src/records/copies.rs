@@ -1,9 +1,7 @@
 //! Files of one call that are copies of each other, whose rows would count twice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::Read;
-
-use polars_buffer::Buffer;
 
 use super::error::{Problem, RecordError};
 use super::place::Place;
@@ -36,10 +34,10 @@ pub(super) fn refuse_copies(sources: &[RunSource<'_>]) -> Result<(), RecordError
         if files.len() < 2 {
             continue;
         }
-        let mut alike: HashMap<Buffer<u8>, Vec<&InputFile>> = HashMap::new();
+        let mut alike: BTreeMap<Vec<u8>, Vec<&InputFile>> = BTreeMap::new();
         for file in files {
             let end = file.place.read_range(&file.name, length.saturating_sub(END)..length)?;
-            let earlier = alike.entry(end).or_default();
+            let earlier = alike.entry(end.to_vec()).or_default();
             for other in earlier.iter() {
                 if have_same_bytes(file, other)? {
                     return Err(RecordError::file(&file.name, Problem::CopiedFile(other.name.clone())));

@@ -4,7 +4,7 @@
 //! one of two sources is a data set or an event log are their rows compared: equal rows of plain files are another matter (a warning
 //! where games are concerned), as replicates may well agree.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use polars_arrow::array::Array;
@@ -60,7 +60,7 @@ struct Source<'a> {
 /// [`Problem::SameRows`], naming both; rows that cannot be decoded.
 pub(super) fn refuse_twins(tables: &[(&Table, TwinColumns)], likeness: Likeness) -> Result<(), RecordError> {
     let mut sources: Vec<Source<'_>> = Vec::new();
-    let mut known: HashMap<String, usize> = HashMap::new();
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
     for (table, columns) in tables {
         let file = table.file();
         let member = file.member.as_ref();

@@ -63,11 +63,10 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandE
         std::env::current_exe().map_err(|source| CommandError::Output { target: "a task".into(), source })?;
     let progress = context.console.progress();
     progress.begin("computing tasks", open.len() as u64);
-    let (mut remarks, mut failures) = (Vec::new(), Vec::new());
+    let Computed { told: mut remarks, mut failures } = Computed::default();
     // Tasks of a stage go on from the parts of the one before.
     for stage in stages(&job, &open) {
-        let told;
-        (told, failures) = computed(stage, workers, &progress, &|task| {
+        let of_stage = computed(stage, workers, &progress, &|task| {
             let mut command = Command::new(&program);
             command.args(["shard", "exec"]).arg(&args.job);
             command.args(["--task", &task.to_string(), "--threads", &threads.to_string()]);
@@ -80,13 +79,14 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandE
             }
             command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
         });
-        remarks.extend(told);
+        remarks.extend(of_stage.told);
+        failures = of_stage.failures;
         if !failures.is_empty() {
             break;
         }
     }
     drop(progress);
-    tell(remarks, context);
+    tell(&remarks, context);
     // The first one is the error.
     for (task, problem) in failures.iter().skip(1) {
         context.console.warn(&format!("task {task}: {}", problem.text));
@@ -109,7 +109,7 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandE
 }
 
 /// What tasks remarked, in their order, each of it once.
-fn tell(remarks: Vec<(usize, String)>, context: &Context) {
+fn tell(remarks: &[(usize, String)], context: &Context) {
     let mut told = BTreeSet::new();
     for line in remarks.iter().flat_map(|(_, text)| text.lines()) {
         let remark = line.strip_prefix("warning: ").or_else(|| line.strip_prefix("note: "));
@@ -145,13 +145,20 @@ fn stages<'a>(job: &JobDocument, open: &'a [TaskRow]) -> Vec<&'a [TaskRow]> {
     stages
 }
 
-/// Computes tasks, several at once; gives what they said and those that failed, by their numbers.
+/// What tasks said, and those that failed, by their numbers.
+#[derive(Default)]
+struct Computed {
+    told: Vec<(usize, String)>,
+    failures: Vec<(usize, Failure)>,
+}
+
+/// Computes tasks, several at once.
 fn computed(
     tasks: &[TaskRow],
     workers: usize,
     progress: &Progress,
     start: &(dyn Fn(usize) -> std::io::Result<Child> + Sync),
-) -> (Vec<(usize, String)>, Vec<(usize, Failure)>) {
+) -> Computed {
     let (next, tries) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
         while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -167,14 +174,14 @@ fn computed(
     });
     let mut tries = tries.into_inner().unwrap_or_else(PoisonError::into_inner);
     tries.sort_by_key(|(task, _)| *task);
-    let (mut told, mut failures) = (Vec::new(), Vec::new());
+    let mut computed = Computed::default();
     for (task, tried) in tries {
         match tried {
-            Ok(text) => told.push((task, text)),
-            Err(failure) => failures.push((task, failure)),
+            Ok(text) => computed.told.push((task, text)),
+            Err(failure) => computed.failures.push((task, failure)),
         }
     }
-    (told, failures)
+    computed
 }
 
 /// Why a task has no part.

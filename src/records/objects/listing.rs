@@ -1,6 +1,6 @@
 //! What a URL names: an object, the objects of a folder, those that match a pattern.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use futures_util::TryStreamExt;
@@ -94,7 +94,7 @@ pub(in crate::records) fn find(url: &str, is_known: &dyn Fn(&str) -> bool) -> Re
 /// All objects below a folder.
 async fn below(store: &dyn ObjectStore, folder: &Location) -> Result<Vec<ObjectMeta>, Failure> {
     let prefix = Some(folder).filter(|folder| !folder.as_ref().is_empty());
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     let mut all = Vec::new();
     let mut listed = store.list(prefix);
     while let Some(found) = listed.try_next().await? {
