@@ -224,12 +224,20 @@ fn stages_follow_each_other() {
     let whole = done(&line);
     assert_eq!(text(&done(&["shard", "merge", &job]).stdout), text(&whole.stdout));
 
+    // What the last stage has taken up is not needed any more.
+    let kept = std::fs::read(format!("{job}/parts/0")).expect("a part");
+    std::fs::remove_file(format!("{job}/parts/0")).expect("removed");
+    assert_eq!(text(&done(&["shard", "merge", &job]).stdout), text(&whole.stdout));
+    std::fs::write(format!("{job}/parts/0"), kept).expect("written");
+
     // Without one of its stretches nothing is said of a run.
     let last = format!("{job}/parts/{}", 2 * moments);
     std::fs::remove_file(last).expect("removed");
     let missing = refused(&["shard", "merge", &job], 3);
     assert!(missing.contains(&format!("parts are missing: {}", 2 * moments)), "{missing}");
-    assert!(refused(&["shard", "merge", &job, "--allow-missing"], 3).contains("everything was left out"));
+    let partial = refused(&["shard", "merge", &job, "--allow-missing"], 3);
+    let left_out = format!("run long is left out: 1 of its {moments} stretches are missing");
+    assert!(partial.contains("parts are missing") || partial.contains(&left_out), "{partial}");
 
     // A damaged part is told, and not taken.
     std::fs::write(format!("{job}/parts/{moments}"), "{}").expect("written");
@@ -294,6 +302,7 @@ fn long_runs_stand_beside_short_ones() {
     let last = stages.iter().sum::<usize>() - 1;
     std::fs::remove_file(format!("{job}/parts/{last}")).expect("removed");
     let partial = done(&["shard", "merge", &job, "--force", "--allow-missing", "--", "--format", "json"]);
+    assert!(text(&partial.stderr).contains("run d is left out: 1 of its"), "{}", text(&partial.stderr));
     let document: serde_json::Value = serde_json::from_slice(&partial.stdout).expect("JSON");
     let found: Vec<&str> =
         document["runs"].as_array().expect("runs").iter().filter_map(|run| run["run_id"].as_str()).collect();

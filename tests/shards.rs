@@ -822,3 +822,16 @@ fn recordings_with_faults_are_the_same_over_any_number_of_tasks() {
     let document = std::fs::read_to_string(format!("{job}/job.json")).expect("a job");
     assert!(document.contains("--carry-over: every run goes on"), "{document}");
 }
+
+#[test]
+fn a_folder_of_recordings_is_no_folder_of_a_job() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let runs = folder.path().join("runs").to_string_lossy().into_owned();
+    std::fs::create_dir(&runs).expect("made");
+    std::fs::copy("fixtures/simulated/campaign.parquet", format!("{runs}/campaign.parquet")).expect("copied");
+    for read in [runs.clone(), folder.path().to_string_lossy().into_owned()] {
+        let said = refused(&["shard", "plan", &runs, "--", "analyze", "shapley", &read], 2);
+        assert!(said.contains("which is to be the job's own folder"), "{said}");
+    }
+    assert_eq!(std::fs::read_dir(&runs).expect("a folder").count(), 1);
+}

@@ -157,6 +157,10 @@ fn parts_in_a_store_that_are_not_the_jobs_are_refused_by_name() {
     computed(&server, n);
     let part = |task: usize| format!("{KEYS}parts/{task}");
     let [first, second] = [0, 1].map(|task| server.get(&part(task)).expect("a part"));
+    // What consoles make of a folder.
+    server.put(&format!("{KEYS}parts/"), b"");
+    assert_eq!(status(&server).0, Some(0));
+    done(&merge(&server, ""));
     // A gap.
     server.remove(&part(1));
     let (code, document) = status(&server);

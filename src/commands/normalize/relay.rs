@@ -72,12 +72,12 @@ pub(in crate::commands) fn way_of(
     let leaves_out = recording.has_rolled_back() && plan.rollback != Rollback::Keep;
     let is_sum = wanted == Wanted::Statistics && is_order_free(&plan, recording);
     let obstacles = [
-        (!recording.is_ordered(), "its rows do not lie in replay order"),
+        (!recording.is_ordered(), "rows do not lie in replay order"),
         (
             recording.has_implied_steps() && recording.n_files() > 1,
             "no column numbers its steps, their place in all files does",
         ),
-        (plan.options.clock != Clock::Row, "--clock aligns its environments by what rows hold"),
+        (plan.options.clock != Clock::Row, "--clock aligns environments by what rows hold"),
         (
             !matches!(plan.granularity, Granularity::Row | Granularity::Step | Granularity::Rollout(_)),
             "rounds and episodes end where rows say",

@@ -1,5 +1,7 @@
 //! Cutting runs that are longer than a task is to be: the tasks of each in three stages.
 
+use std::collections::BTreeMap;
+
 use crate::commands::normalize::relay::{self, Wanted, Way};
 use crate::records::StepRecording;
 use crate::results::{CutRun, JobDocument, ReplayAnalysis, StretchPass, TaskInput, TaskRow, TaskStretch};
@@ -33,18 +35,20 @@ impl Cutting {
         units: &[FileUnits],
         target_bytes: u64,
         number: usize,
-    ) -> Result<Option<(CutRun, Vec<TaskRow>)>, String> {
-        let [place] = row.places[..] else { return Ok(None) };
+    ) -> Result<Option<(CutRun, Vec<TaskRow>)>, Uncut> {
         if row.bytes <= target_bytes {
             return Ok(None);
         }
+        let [place] = row.places[..] else {
+            return Err(Uncut { run: None, reason: "several share a file" });
+        };
         let (run, env_rows) = &self.runs[place];
-        let uncut = |reason: &str| format!("run {} is not cut: {reason}", run.run_id);
+        let uncut = |reason| Uncut { run: Some(run.run_id.clone()), reason };
         let parts = RunParts::of(row, units);
         if row.inputs.iter().any(|input| units[input.place].dataset.is_some()) {
             return Err(uncut("its data set describes it as a whole"));
         }
-        let way = self.way.map_err(|reason| format!("runs are not cut: {reason}"))?;
+        let way = self.way.map_err(|reason| Uncut { run: None, reason })?;
         if parts.n_rows() != run.n_rows {
             return Err(uncut("its files hold other rows"));
         }
@@ -82,6 +86,20 @@ impl Cutting {
     }
 }
 
+/// Why a run is not cut, or none is.
+struct Uncut {
+    run: Option<String>,
+    reason: &'static str,
+}
+
+fn told(reason: &str, runs: &[String]) -> String {
+    match runs {
+        [] => format!("runs are not cut: {reason}"),
+        [run] => format!("run {run} is not cut: {reason}"),
+        [run, ..] => format!("each of {} runs, {run} among them, is not cut: {reason}", runs.len()),
+    }
+}
+
 /// Tasks in order of their stages.
 #[derive(Debug, Default)]
 pub(super) struct Relayed {
@@ -105,6 +123,7 @@ pub(super) fn relayed(
     let Some(cutting) = cutting else { return Relayed { rows, ..Relayed::default() } };
     let mut found = Relayed::default();
     let (mut states, mut replays) = (Vec::new(), Vec::new());
+    let mut uncut: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     for row in rows {
         match cutting.stretches(&row, units, target_bytes, found.runs.len()) {
             Ok(Some((run, stretches))) => {
@@ -118,14 +137,13 @@ pub(super) fn relayed(
                 found.runs.push(run);
             }
             Ok(None) => found.rows.push(row),
-            Err(reason) => {
+            Err(Uncut { run, reason }) => {
                 found.rows.push(row);
-                if !found.reasons.contains(&reason) {
-                    found.reasons.push(reason);
-                }
+                uncut.entry(reason).or_default().extend(run);
             }
         }
     }
+    found.reasons = uncut.iter().map(|(reason, runs)| told(reason, runs)).collect();
     if !states.is_empty() {
         found.stages = vec![found.rows.len(), states.len(), replays.len()];
         let first_states = found.rows.len();
@@ -237,6 +255,11 @@ impl<'a> RunParts<'a> {
 /// Whether a task goes through a stretch for this.
 pub(super) fn is_of(task: &TaskRow, pass: StretchPass) -> bool {
     task.stretch.as_ref().is_some_and(|stretch| stretch.pass == pass)
+}
+
+/// Whether what a task finds is taken up by tasks of a later stage, and nothing of it by the result.
+pub(super) fn is_taken_up(task: &TaskRow) -> bool {
+    is_of(task, StretchPass::Moments) || is_of(task, StretchPass::States)
 }
 
 fn is_replay(task: &TaskRow) -> bool {

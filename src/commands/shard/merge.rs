@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::asked::Asked;
+use super::cutting::is_taken_up;
 use super::task::Finds;
 use super::{Parser, VERSION};
 use crate::commands::common::ColorArg;
@@ -50,16 +51,21 @@ pub(super) fn run(args: &MergeArgs, parser: &Parser<'_>, context: &Context) -> R
     check_settings(&(parser.stored)(&arguments)?, &job)?;
     let tasks = folder.tasks(&job)?;
     let parts = folder.parts()?;
-    let missing: BTreeSet<usize> =
-        tasks.iter().map(|task| task.id).filter(|task| !parts.has(*task)).collect();
+    // What a later stage has taken up is in its parts.
+    let needed = tasks.iter().filter(|task| !is_taken_up(task)).map(|task| task.id);
+    let (there, missing): (BTreeSet<usize>, BTreeSet<usize>) = needed.partition(|task| parts.has(*task));
     if let Some(stray) = parts.strays(job.n_tasks).into_iter().next() {
         return Err(MergeError::Stray(stray).into());
     }
-    if !missing.is_empty() && (!args.allow_missing || missing.len() == tasks.len()) {
+    if !missing.is_empty() && (!args.allow_missing || there.is_empty()) {
         return Err(MergeError::Missing { missing: missing.into_iter().collect(), of: tasks.len() }.into());
     }
     let tasks = tasks.into_iter().filter(|task| !missing.contains(&task.id)).collect();
     let finds = Finds::new(&job, (&folder, parts), tasks, missing);
+    for (run, n_missing) in finds.broken_runs() {
+        let (id, of) = (&run.run_id, run.n_stretches);
+        context.console.warn(&format!("run {id} is left out: {n_missing} of its {of} stretches are missing"));
+    }
     let mut partial = finds.completeness().sentence();
     let mut without: BTreeSet<&str> = BTreeSet::new();
     loop {

@@ -1,7 +1,7 @@
 //! `simic shard plan`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -64,6 +64,13 @@ pub(super) fn run(args: &PlanArgs, parser: &Parser<'_>, context: &Context) -> Re
                 file.name
             ),
             "write it to a file first",
+        ));
+    }
+    let place = |file: &InputFile| file.path_on_disk().unwrap_or(Path::new(&file.name)).to_owned();
+    if let Some(file) = files.iter().find(|file| folder.holds(&place(file))) {
+        return Err(CommandError::usage(
+            format!("{} lies in {}, which is to be the job's own folder", file.name, args.job.display()),
+            "name another folder for the job: what lies in one is no recording any more",
         ));
     }
     let divisible = asked.verb.divisible(&files, own)?;

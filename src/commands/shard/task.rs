@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::cutting::{Cutting, in_order_of_rows};
+use super::cutting::{Cutting, in_order_of_rows, is_taken_up};
 use crate::commands::{CommandError, Completeness};
 use crate::records::{InputFile, JobFolder, PartFiles, PartList};
-use crate::results::{JobDocument, JobRecording, TaskInput, TaskRow};
+use crate::results::{CutRun, JobDocument, JobRecording, TaskInput, TaskRow};
 use crate::shards::{
     CodecError, Counted, Division, FileUnits, MergeError, PartHeader, RunOrder, open_part, to_bytes,
 };
@@ -108,6 +108,19 @@ impl Finds<'_> {
     /// Whether all of them are there.
     pub(super) fn completeness(&self) -> Completeness {
         Completeness::of(&self.missing, self.job.n_tasks)
+    }
+
+    /// Runs that were cut and of which stretches are missing, with how many.
+    pub(super) fn broken_runs(&self) -> Vec<(&CutRun, usize)> {
+        let runs = self.job.recording.cut_runs.iter().enumerate();
+        let is_there = |number: usize| {
+            let of_run = |task: &&TaskRow| {
+                !is_taken_up(task) && task.stretch.as_ref().is_some_and(|stretch| stretch.run == number)
+            };
+            self.tasks.iter().filter(of_run).count()
+        };
+        let missing = runs.map(|(number, run)| (run, run.n_stretches.saturating_sub(is_there(number))));
+        missing.filter(|(_, n_missing)| *n_missing > 0).collect()
     }
 
     /// How the rows of each task count beside those of the tasks before it.

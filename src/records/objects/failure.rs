@@ -246,7 +246,7 @@ fn access_hint(code: &str) -> &'static str {
         }
         "RequestTimeTooSkewed" => "the clock of this machine is wrong",
         _ => {
-            "the keys may not read this: check them, and what their owner may do; a signed URL may have expired"
+            "the keys may not do this: check them, and what their owner may do; a signed URL may have expired"
         }
     }
 }

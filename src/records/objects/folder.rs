@@ -82,7 +82,10 @@ impl ObjectFolder {
         let named = |path: &Location, n_bytes: u64| {
             path.filename().map(|name| JobEntry { name: name.to_owned(), n_bytes })
         };
-        let objects = found.objects.iter().filter_map(|object| named(&object.location, object.size));
+        // An object that has the folder's own name only marks it.
+        let marked = self.location(folder).ok();
+        let objects = found.objects.iter().filter(|object| Some(&object.location) != marked.as_ref());
+        let objects = objects.filter_map(|object| named(&object.location, object.size));
         Ok(objects.chain(found.common_prefixes.iter().filter_map(|path| named(path, 0))).collect())
     }
 

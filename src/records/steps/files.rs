@@ -325,6 +325,9 @@ fn first_width(tables: &[Table], column: &String) -> Result<usize, RecordError> 
             }
         }
     }
+    if tables.iter().all(|table| table.n_rows() == 0) {
+        return Err(RecordError::file(tables[0].name(), Problem::NoRows));
+    }
     Err(no_width(&tables[0], column))
 }
 
