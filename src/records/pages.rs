@@ -49,6 +49,8 @@ pub(super) struct PageBytes {
 struct Header {
     uncompressed: u64,
     compressed: u64,
+    /// Checksum of the page as it is stored, where its writer made one.
+    checksum: Option<i64>,
     /// Of whichever header is there: a decoder picks by the page's type.
     n_values: u64,
     /// Likewise: encodings of its values.
@@ -63,7 +65,8 @@ pub(super) fn check(bytes: &[u8], chunk: Chunk) -> Result<PageBytes, String> {
     let mut total = PageBytes::default();
     while seen < chunk.n_values && !rest.is_empty() {
         let mut at = Compact::new(rest);
-        let header = header(&mut at).ok_or("a page header is damaged: a length or type in it cannot be")?;
+        let header =
+            header(&mut at).ok_or("a page header is damaged: it has a length or type that cannot be")?;
         let left = at.left();
         let compressed = usize::try_from(header.compressed).unwrap_or(usize::MAX);
         if compressed > left {
@@ -87,9 +90,20 @@ pub(super) fn check(bytes: &[u8], chunk: Chunk) -> Result<PageBytes, String> {
         total.largest = total.largest.max(header.uncompressed);
         total.n_delta_text +=
             usize::from(header.encodings.iter().any(|encoding| DELTA_TEXT.contains(encoding)));
-        rest = &rest[rest.len() - left + compressed..];
+        let (page, after) = rest[rest.len() - left..].split_at(compressed);
+        if header.checksum.is_some_and(|checksum| checksum != i64::from(checksum_of(page))) {
+            return Err("a page is damaged: its checksum is of other bytes".to_owned());
+        }
+        rest = after;
     }
     Ok(total)
+}
+
+/// CRC-32 of a page, as the signed number that its header has.
+fn checksum_of(page: &[u8]) -> i32 {
+    let mut checksum = flate2::Crc::new();
+    checksum.update(page);
+    checksum.sum().cast_signed()
 }
 
 /// The most bytes a codec can make of `n`: what its shortest symbol can stand for. `None` where there is no bound.
@@ -117,7 +131,8 @@ fn header(at: &mut Compact<'_>) -> Option<Header> {
         match (field.id, field.holds) {
             (2, Type::Int) => header.uncompressed = natural(at)?,
             (3, Type::Int) => header.compressed = natural(at)?,
-            (1 | 4, Type::Int) => at.skip(Type::Int)?,
+            (1, Type::Int) => at.skip(Type::Int)?,
+            (4, Type::Int) => header.checksum = Some(at.int()?),
             (5, Type::Struct) => {
                 let inner = inner(at, &[1, 2, 3, 4], &[], Some(5))?;
                 header.n_values += inner.n_values;
@@ -218,6 +233,25 @@ mod tests {
         );
         let cut = checked(&page(3, 9, 5), 3, Compression::Snappy).expect_err("refused");
         assert_eq!(cut, "a page claims 5 bytes where 4 are left");
+    }
+
+    #[test]
+    fn pages_that_their_checksum_is_not_of_are_refused() {
+        // CRC-32 of four bytes of 7, by Python's zlib.
+        let crc = 0x68F9_F244_u32.cast_signed();
+        let mut zigzag = ((crc << 1) ^ (crc >> 31)).cast_unsigned();
+        let mut header = vec![0x15, 0, 0x15, 8, 0x15, 8, 0x15];
+        while zigzag >= 0x80 {
+            header.push((zigzag & 0x7f) as u8 | 0x80);
+            zigzag >>= 7;
+        }
+        header.push(zigzag as u8);
+        header.extend([0x1c, 0x15, 2, 0x15, 0, 0x15, 6, 0x15, 6, 0, 0]);
+        let sound = [&header[..], &[7; 4]].concat();
+        assert!(checked(&sound, 1, Compression::Uncompressed).is_ok());
+        let flipped = [&header[..], &[7, 7, 6, 7]].concat();
+        let refused = checked(&flipped, 1, Compression::Uncompressed).expect_err("refused");
+        assert!(refused.contains("checksum"), "{refused}");
     }
 
     #[test]
