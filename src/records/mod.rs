@@ -13,6 +13,7 @@ mod convert;
 mod copies;
 mod counts;
 mod delta_text;
+mod entered;
 mod error;
 mod estimates;
 mod even_lists;

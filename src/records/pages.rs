@@ -242,10 +242,10 @@ mod tests {
         let mut zigzag = ((crc << 1) ^ (crc >> 31)).cast_unsigned();
         let mut header = vec![0x15, 0, 0x15, 8, 0x15, 8, 0x15];
         while zigzag >= 0x80 {
-            header.push((zigzag & 0x7f) as u8 | 0x80);
+            header.push(zigzag.to_le_bytes()[0] | 0x80);
             zigzag >>= 7;
         }
-        header.push(zigzag as u8);
+        header.push(zigzag.to_le_bytes()[0]);
         header.extend([0x1c, 0x15, 2, 0x15, 0, 0x15, 6, 0x15, 6, 0, 0]);
         let sound = [&header[..], &[7; 4]].concat();
         assert!(checked(&sound, 1, Compression::Uncompressed).is_ok());

@@ -10,6 +10,7 @@ use polars_buffer::Buffer;
 use walkdir::WalkDir;
 
 use super::budget::PartBudget;
+use super::entered::Entered;
 use super::error::{Problem, RecordError};
 use super::job_files::is_job;
 use super::layouts::{Datasets, Layout, Member, Role, is_worth_naming, views};
@@ -436,8 +437,11 @@ fn unreadable(folder: &Path) -> Option<PathBuf> {
 /// Files with a known extension below `directory`, hidden ones and those of jobs left out.
 fn search(directory: &Path, name: &str, notes: &mut Vec<String>) -> Result<Vec<PathBuf>, RecordError> {
     let mut found = Vec::new();
+    let mut entered = Entered::default();
     let visible = |entry: &walkdir::DirEntry| {
-        entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.') && !is_job(entry.path())
+        let is_hidden = entry.depth() > 0
+            && (entry.file_name().to_string_lossy().starts_with('.') || is_job(entry.path()));
+        !is_hidden && entered.enters(entry)
     };
     for entry in
         WalkDir::new(directory).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible)
@@ -473,8 +477,9 @@ fn matching(pattern: &str, notes: &mut Vec<String>) -> Result<Vec<PathBuf>, Reco
         .collect();
     let root = if fixed.as_os_str().is_empty() { Path::new(".") } else { &fixed };
     let mut found = Vec::new();
-    for entry in WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter().filter_map(Result::ok)
-    {
+    let mut entered = Entered::default();
+    let walk = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
+    for entry in walk.filter_entry(|entry| entered.enters(entry)).filter_map(Result::ok) {
         let path = entry.path().strip_prefix(".").unwrap_or(entry.path());
         if !glob.is_match(path) {
             continue;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
+use super::super::entered::Entered;
 use super::super::run_names;
 use super::super::sources::InputFile;
 use super::monitor;
@@ -30,8 +31,10 @@ pub fn discover_logs(runs: &[String]) -> LogFiles {
             found.n_others += 1;
             continue;
         }
+        let mut entered = Entered::default();
         let visible = |entry: &walkdir::DirEntry| {
-            entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
+            let is_hidden = entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
+            !is_hidden && entered.enters(entry)
         };
         let walk = WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter();
         // What cannot be entered is told by whoever looks for recordings there.
