@@ -13,7 +13,7 @@ use super::stats::{is_order_free, rows_per_window, summed_run, sums_columns, win
 use super::stored::{check_resumable, stored_start};
 use crate::commands::{CommandError, Context};
 use crate::normalization::{
-    Block, DeviceChoice, Diagnostics, Granularity, Normalizer, Replay, ReplayPlace, Seen,
+    Block, DeviceChoice, Diagnostics, Granularity, NormalizerState, Replay, ReplayPlace, Seen,
 };
 use crate::records::{Clock, InputFile, RunInfo, RunStretch, StepRecording};
 use crate::results::{
@@ -159,6 +159,19 @@ fn open_stretch(
     Ok(StepRecording::open_stretch(files, &plan.options, &stretch)?)
 }
 
+/// A stretch whose rows are not written, and the state that its run begins with, if one is stored.
+fn open_to_sum_up(
+    analysis: &ReplayAnalysis,
+    of_run: (&CutRun, &TaskStretch),
+    files: &[InputFile],
+) -> Result<(Plan, StepRecording, Option<NormalizerState>), CommandError> {
+    check_resumable(analysis)?;
+    let plan = Plan::of(&analysis.rule, false);
+    let recording = open_stretch(&plan, of_run, files)?;
+    let start = stored_start(analysis, &plan, recording.width())?;
+    Ok((plan, recording, start))
+}
+
 /// What the statistics see of a stretch.
 ///
 /// # Errors
@@ -169,11 +182,8 @@ pub(in crate::commands) fn moments(
     files: &[InputFile],
     context: &Context,
 ) -> Result<FoundMoments, CommandError> {
-    check_resumable(analysis)?;
-    let plan = Plan::of(&analysis.rule, false);
-    let recording = open_stretch(&plan, (run, stretch), files)?;
+    let (plan, recording, start) = open_to_sum_up(analysis, (run, stretch), files)?;
     let width = recording.width();
-    let start = stored_start(analysis, &plan, width)?;
     let mut replay =
         begin_replay(&plan, &run_info(run), width, start.as_ref()).after_updates(stretch.updates);
     let mut seen = Vec::new();
@@ -201,10 +211,7 @@ pub(in crate::commands) fn sums(
     files: &[InputFile],
     context: &Context,
 ) -> Result<FoundSums, CommandError> {
-    check_resumable(analysis)?;
-    let plan = Plan::of(&analysis.rule, false);
-    let recording = open_stretch(&plan, (run, stretch), files)?;
-    stored_start(analysis, &plan, recording.width())?;
+    let (plan, recording, _) = open_to_sum_up(analysis, (run, stretch), files)?;
     let progress = context.console.progress();
     let (windows, episodes) = windows_after(&recording, &plan, stretch.rows[0], &progress)?;
     drop(progress);
@@ -233,12 +240,9 @@ pub(in crate::commands) fn added_run(
         episodes.join(&next.episodes);
     }
     let start = stored_start(analysis, &plan, recording.width)?;
-    let normalizer = match &start {
-        Some(state) => Normalizer::resume(plan.rule, state),
-        None => Normalizer::new(plan.rule, recording.width),
-    };
     let pace = episodes.pace(run.n_vector_steps);
-    Ok(Some((summed_run(&plan, &run_info(run), normalizer, &windows, pace), recording)))
+    let from = (start.as_ref(), recording.width);
+    Ok(Some((summed_run(&plan, &run_info(run), from, &windows, pace), recording)))
 }
 
 /// The way of a run's state over its stretches.

@@ -337,23 +337,23 @@ fn finish_merged(
     paces: &[Pace],
 ) -> Vec<NormalizedRun> {
     let runs = recording.runs().iter().zip(windows).zip(paces);
-    runs.map(|((info, windows), pace)| {
-        let fresh = || Normalizer::new(plan.rule, recording.width());
-        let normalizer = start.map_or_else(fresh, |state| Normalizer::resume(plan.rule, state));
-        summed_run(plan, info, normalizer, &windows, *pace)
-    })
-    .collect()
+    runs.map(|((info, windows), pace)| summed_run(plan, info, (start, recording.width()), &windows, *pace))
+        .collect()
 }
 
-/// What a run comes to that goes on from a state, by the moments of its windows.
+/// What a run of so many values a row comes to, from a state on or from the initial one, by the moments of its windows.
 pub(super) fn summed_run(
     plan: &Plan,
     info: &RunInfo,
-    mut normalizer: Normalizer,
+    (start, width): (Option<&NormalizerState>, usize),
     windows: &[Window],
     pace: Pace,
 ) -> NormalizedRun {
-    let mut whole = RowMoments::empty(normalizer.width());
+    let mut normalizer = match start {
+        Some(state) => Normalizer::resume(plan.rule, state),
+        None => Normalizer::new(plan.rule, width),
+    };
+    let mut whole = RowMoments::empty(width);
     windows.iter().for_each(|window| whole.merge(&window.moments));
     let before = normalizer.updates();
     normalizer.update(whole.n(), whole.mean(), &whole.vars());

@@ -266,14 +266,20 @@ fn is_replay(task: &TaskRow) -> bool {
     is_of(task, StretchPass::Replay)
 }
 
-/// Tasks that leave rows, in the order of these; runs that lack a stretch have none.
-pub(super) fn in_order_of_rows<'a>(tasks: &'a [TaskRow], job: &JobDocument) -> Vec<&'a TaskRow> {
+/// Stretches of each cut run whose finds are among those of `tasks`.
+pub(super) fn n_stretches(tasks: &[TaskRow], job: &JobDocument) -> Vec<usize> {
     let mut n_stretches = vec![0; job.recording.cut_runs.len()];
-    for stretch in tasks.iter().filter(|task| is_replay(task)).filter_map(|task| task.stretch.as_ref()) {
+    for stretch in tasks.iter().filter(|task| !is_taken_up(task)).filter_map(|task| task.stretch.as_ref()) {
         if let Some(n) = n_stretches.get_mut(stretch.run) {
             *n += 1;
         }
     }
+    n_stretches
+}
+
+/// Tasks that leave rows, in the order of these; runs that lack a stretch have none.
+pub(super) fn in_order_of_rows<'a>(tasks: &'a [TaskRow], job: &JobDocument) -> Vec<&'a TaskRow> {
+    let n_stretches = n_stretches(tasks, job);
     let is_whole = |task: &&TaskRow| match &task.stretch {
         None => true,
         Some(stretch) => {

@@ -5,8 +5,7 @@
 //! seen of all stretches is read once then, and not once for every stretch after them.
 
 use super::cutting::is_of;
-use super::task::{Find, Finds, JobTask, ROWS, TRACE, bytes, sound_part};
-use crate::commands::normalize::OutputPaths;
+use super::task::{Find, Finds, JobTask, bytes, sound_part};
 use crate::commands::normalize::relay::{self, States, Wanted};
 use crate::commands::{CommandError, Context};
 use crate::records::InputFile;
@@ -27,7 +26,7 @@ pub(super) fn find(
     files: &[InputFile],
     context: &Context,
 ) -> Result<Find, CommandError> {
-    let JobTask { job, task, folder } = place;
+    let JobTask { job, task, .. } = place;
     let run = cut_run(job, stretch)?;
     match stretch.pass {
         StretchPass::Moments => Ok(bytes(&relay::moments(analysis, (run, stretch), files, context)?)?.into()),
@@ -45,13 +44,8 @@ pub(super) fn find(
             })?;
             let start =
                 start.ok_or_else(|| MergeError::Damaged(task.id, "its state is missing".to_owned()))?;
-            let beside = |what: &str| {
-                job.beside.iter().any(|beside| beside == what).then(|| folder.beside(task.id, what))
-            };
-            let begun_in = if job.beside.is_empty() { None } else { folder.under_way()? };
-            let paths = OutputPaths::of_part(beside(ROWS), beside(TRACE), begun_in);
-            let (rows, recording) =
-                relay::replay(analysis, (run, stretch), &start, (files, &paths), context)?;
+            let outputs = (files, &place.outputs()?);
+            let (rows, recording) = relay::replay(analysis, (run, stretch), &start, outputs, context)?;
             let found = FoundStretch { run: stretch.run, number: stretch.number, rows, recording };
             Ok(Find { bytes: bytes(&found)?, beside: job.beside.clone() })
         }

@@ -63,7 +63,7 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandE
         std::env::current_exe().map_err(|source| CommandError::Output { target: "a task".into(), source })?;
     let progress = context.console.progress();
     progress.begin("computing tasks", open.len() as u64);
-    let Computed { told: mut remarks, mut failures } = Computed::default();
+    let mut all = Computed::default();
     // Tasks of a stage go on from the parts of the one before.
     for stage in stages(&job, &open) {
         let of_stage = computed(stage, workers, &progress, &|task| {
@@ -79,14 +79,15 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandE
             }
             command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
         });
-        remarks.extend(of_stage.told);
-        failures = of_stage.failures;
-        if !failures.is_empty() {
+        all.told.extend(of_stage.told);
+        all.failures = of_stage.failures;
+        if !all.failures.is_empty() {
             break;
         }
     }
     drop(progress);
-    tell(&remarks, context);
+    let Computed { told, failures } = all;
+    tell(&told, context);
     // The first one is the error.
     for (task, problem) in failures.iter().skip(1) {
         context.console.warn(&format!("task {task}: {}", problem.text));

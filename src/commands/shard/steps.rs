@@ -6,7 +6,6 @@ use super::cutting::Cutting;
 use super::games::units_of;
 use super::relay;
 use super::task::{BUG, Divisible, Find, Finds, JobTask, ROWS, SKIPS_TOGETHER, TRACE, bytes};
-use crate::commands::normalize::OutputPaths;
 use crate::commands::normalize::compare::{self, CompareArgs};
 use crate::commands::normalize::extent::Extent;
 use crate::commands::normalize::relay::Wanted;
@@ -144,16 +143,11 @@ pub(super) fn find_replay(
     context: &Context,
 ) -> Result<Find, CommandError> {
     let analysis = args.analysis(context)?;
-    let JobTask { job, task, folder } = place;
-    if let Some(stretch) = &task.stretch {
+    if let Some(stretch) = &place.task.stretch {
         return relay::find(&analysis, place, stretch, files, context);
     }
-    let place =
-        |what: &str| job.beside.iter().any(|beside| beside == what).then(|| folder.beside(task.id, what));
-    let begun_in = if job.beside.is_empty() { None } else { folder.under_way()? };
-    let paths = OutputPaths::of_part(place(ROWS), place(TRACE), begun_in);
-    let found = replay::measure(&analysis, files, &paths, context)?.committed()?;
-    Ok(Find { bytes: bytes(&found)?, beside: job.beside.clone() })
+    let found = replay::measure(&analysis, files, &place.outputs()?, context)?.committed()?;
+    Ok(Find { bytes: bytes(&found)?, beside: place.job.beside.clone() })
 }
 
 /// Every setting on the runs of a task.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::cutting::{Cutting, in_order_of_rows, is_taken_up};
+use super::cutting::{Cutting, in_order_of_rows, n_stretches};
+use crate::commands::normalize::OutputPaths;
 use crate::commands::{CommandError, Completeness};
 use crate::records::{InputFile, JobFolder, PartFiles, PartList};
 use crate::results::{CutRun, JobDocument, JobRecording, TaskInput, TaskRow};
@@ -38,6 +39,19 @@ pub(super) struct JobTask<'a> {
     pub(super) job: &'a JobDocument,
     pub(super) task: &'a TaskRow,
     pub(super) folder: &'a JobFolder,
+}
+
+impl JobTask<'_> {
+    /// Where its rows and updates go that are asked for: to files beside its part.
+    ///
+    /// # Errors
+    /// A folder of the job that cannot be made.
+    pub(super) fn outputs(&self) -> Result<OutputPaths, CommandError> {
+        let is_asked = |what: &str| self.job.beside.iter().any(|beside| beside == what);
+        let place = |what: &str| is_asked(what).then(|| self.folder.beside(self.task.id, what));
+        let begun_in = if self.job.beside.is_empty() { None } else { self.folder.under_way()? };
+        Ok(OutputPaths::of_part(place(ROWS), place(TRACE), begun_in))
+    }
 }
 
 /// What a task found.
@@ -112,14 +126,8 @@ impl Finds<'_> {
 
     /// Runs that were cut and of which stretches are missing, with how many.
     pub(super) fn broken_runs(&self) -> Vec<(&CutRun, usize)> {
-        let runs = self.job.recording.cut_runs.iter().enumerate();
-        let is_there = |number: usize| {
-            let of_run = |task: &&TaskRow| {
-                !is_taken_up(task) && task.stretch.as_ref().is_some_and(|stretch| stretch.run == number)
-            };
-            self.tasks.iter().filter(of_run).count()
-        };
-        let missing = runs.map(|(number, run)| (run, run.n_stretches.saturating_sub(is_there(number))));
+        let runs = self.job.recording.cut_runs.iter().zip(n_stretches(&self.tasks, self.job));
+        let missing = runs.map(|(run, n_there)| (run, run.n_stretches.saturating_sub(n_there)));
         missing.filter(|(_, n_missing)| *n_missing > 0).collect()
     }
 

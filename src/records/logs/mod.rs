@@ -9,11 +9,11 @@ mod lines;
 mod monitor;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 pub use discovery::{LogFiles, discover_logs};
 
+use super::copies::{RunSource, refuse_copies};
 use super::error::{Problem, RecordError};
 use super::sources::InputFile;
 
@@ -92,16 +92,12 @@ pub fn read_logs(files: &[InputFile]) -> Result<Curves, RecordError> {
     let mut all: BTreeMap<(Option<String>, String, String), Written> = BTreeMap::new();
     let mut read = Curves::default();
     let (mut overlapping, mut twice) = (BTreeSet::new(), BTreeSet::new());
-    let mut known_bytes: BTreeMap<(usize, u64), &InputFile> = BTreeMap::new();
+    let mut with_points = Vec::new();
     for file in files {
-        let bytes = file.place.read_whole(&file.name)?;
-        let (writer, log) = read_log(&file.name, &bytes)?;
+        let (writer, log) = read_log(file)?;
         if !log.points.is_empty() {
-            let mut hasher = DefaultHasher::new();
-            bytes.hash(&mut hasher);
-            if let Some(earlier) = known_bytes.insert((bytes.len(), hasher.finish()), file) {
-                return Err(RecordError::file(&file.name, Problem::CopiedFile(earlier.name.clone())));
-            }
+            // Of whatever run: a copy of a folder has its own.
+            with_points.push(RunSource { file, has_run_id: true });
         }
         read.notes.extend(log.notes);
         if let Some(step) = log.restarts_at {
@@ -121,6 +117,7 @@ pub fn read_logs(files: &[InputFile]) -> Result<Curves, RecordError> {
             known.extend(points);
         }
     }
+    refuse_copies(&with_points)?;
     for ((task, tag, run), written) in all {
         twice.extend(written.keys().zip(written.keys().skip(1)).map(|(a, b)| (run.clone(), *a, *b)));
         let Some((_, mut points)) = written.into_iter().next() else { continue };
@@ -143,16 +140,17 @@ pub fn read_logs(files: &[InputFile]) -> Result<Curves, RecordError> {
     Ok(read)
 }
 
-fn read_log(path: &str, bytes: &[u8]) -> Result<(Writer, Log), RecordError> {
-    let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
+fn read_log(file: &InputFile) -> Result<(Writer, Log), RecordError> {
+    let bytes = file.place.read_whole(&file.name)?;
+    let name = file.name.rsplit(['/', '\\']).next().unwrap_or_default();
     if name.contains(".tfevents.") {
-        Ok((Writer::Events, events::read(path, bytes)?))
-    } else if monitor::is_monitor(bytes) {
-        Ok((Writer::Monitor, monitor::read(path, bytes)?))
+        Ok((Writer::Events, events::read(&file.name, &bytes)?))
+    } else if monitor::is_monitor(&bytes) {
+        Ok((Writer::Monitor, monitor::read(&file.name, &bytes)?))
     } else if Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json")) {
-        Ok((Writer::Results, lines::read(path, bytes)?))
+        Ok((Writer::Results, lines::read(&file.name, &bytes)?))
     } else {
-        Ok((Writer::Progress, monitor::read_progress(path, bytes)?))
+        Ok((Writer::Progress, monitor::read_progress(&file.name, &bytes)?))
     }
 }
 
