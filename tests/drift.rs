@@ -54,6 +54,36 @@ fn lags_are_those_of_the_formula_in_updates_and_vector_steps() {
     }
 }
 
+/// Rows of one environment whose mean steps from 0 to 10 at a vector step.
+fn long_step(path: &str, at: usize, n_rows: usize) {
+    let mut rows = vec!["step,obs_0".to_owned()];
+    let mean = |step| if step < at { 0.0 } else { 10.0 };
+    rows.extend((0..n_rows).map(|step| format!("{step},{}", mean(step) + [-1.0, 1.0][step % 2])));
+    lines(path, &rows.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn lags_are_those_of_the_formula_wherever_blocks_of_rows_begin() {
+    let (_directory, path) = folder();
+    let steps = path("steps.csv");
+    // Rows are handed on by 65 536; where the shift is, only those around it tell, 782 to either side.
+    for at in [65_000, 65_500, 65_536, 65_540, 131_000] {
+        long_step(&steps, at, 140_000);
+        let found = report(&["normalize", "compare", &steps, "--momentum", "0.5,0.9,0.99"]);
+        let run = &found["runs"][0];
+        assert_eq!(run["shift_at"], json!(at));
+        for (setting, momentum) in run["settings"].as_array().expect("settings").iter().zip([0.5, 0.9, 0.99])
+        {
+            let expected = 0.1f64.ln() / f64::ln(momentum);
+            let lag = lags(setting, "lag_updates_mean")[0];
+            assert!(
+                (lag - expected).abs() <= 2.0 + 0.02 * expected,
+                "{at}, {momentum}: {lag} for {expected}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_lag_of_a_momentum_per_row_is_told_in_both_units() {
     let (_directory, path) = folder();

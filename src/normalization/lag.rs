@@ -3,11 +3,14 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use rayon::prelude::*;
+
 use super::engine::{DeviceError, Engine, SweepSeen, SweepShift};
 use super::pass::Pass;
+use super::relay::Seen;
 use super::replay::{Block, Replay};
 use super::segment::MeanVar;
-use super::shift::{LocatedBlock, Shift};
+use super::shift::Shift;
 use super::state::Normalizer;
 use super::sweep::SweepWatch;
 use super::timeline::KnownStep;
@@ -69,18 +72,6 @@ impl LagProbe {
             watched: 0,
         };
         Self { place, before: before.to_vec(), after: after.to_vec(), lag }
-    }
-
-    /// Moves the shift to where a closer look found it; what was watched before is forgotten.
-    pub fn move_to(&mut self, place: KnownStep) {
-        let width = self.after.len();
-        self.place = place;
-        for lags in [&mut self.lag.mean, &mut self.lag.var, &mut self.lag.mean_steps, &mut self.lag.var_steps]
-        {
-            *lags = vec![None; width];
-        }
-        self.lag.least_var_ratio = vec![f64::INFINITY; width];
-        self.lag.greatest_var_ratio = vec![0.0; width];
     }
 
     /// Looks at the state after an update, `steps` vector steps having begun by then.
@@ -151,13 +142,34 @@ impl LagProbe {
 #[derive(Debug)]
 pub struct LagWatch {
     replays: Vec<Replay>,
-    /// One per replay; replays run side by side.
+    /// One per replay, which run side by side; none before the shift is located.
     probes: Vec<Mutex<LagProbe>>,
     shift: Shift,
     /// Vector steps begun so far.
     steps: u64,
     /// Where the replays run; `None` for here.
     engine: Option<Engine>,
+    /// What sees the rows that wait; none before the shift comes near.
+    ahead: Option<Ahead>,
+}
+
+/// What sees rows ahead of the replays, to locate a shift by them.
+#[derive(Debug)]
+struct Ahead {
+    gather: Replay,
+    /// Vector steps begun by the end of the rows it has seen.
+    steps: u64,
+}
+
+/// Where rows lie by a shift that windows have found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// Before it, wherever it is.
+    Before,
+    /// It may be among them, and rows are missing that tell.
+    Around,
+    /// It has been located, to the batch.
+    Located,
 }
 
 /// A shift, to the batch where it was found, with the lag of each setting behind it.
@@ -173,12 +185,48 @@ impl LagWatch {
     /// Watches replays that have not begun.
     pub fn new(replays: Vec<Replay>, shift: Shift, engine: Option<Engine>) -> Self {
         // Only their states are looked at.
-        let replays: Vec<Replay> = replays.into_iter().map(Replay::states_only).collect();
-        let probe = |_: &Replay| LagProbe::new(shift.place(), &shift.before, &shift.after).into();
-        Self { probes: replays.iter().map(probe).collect(), replays, shift, steps: 0, engine }
+        let replays = replays.into_iter().map(Replay::states_only).collect();
+        Self { replays, probes: Vec::new(), shift, steps: 0, engine, ahead: None }
     }
 
-    /// Replays a block whose batches end at `ends`, with the vector step of each row.
+    /// Where the next rows lie by the shift. Those around it have to wait until it is located: nothing can be watched before
+    /// that, and nothing again afterwards.
+    pub fn look(&mut self, rows: Rows<'_>, ends: &[usize], vector_step: &[u64], pass: Pass) -> Sight {
+        let (Some(near), Some(first)) = (self.shift.near(), self.replays.first()) else {
+            return Sight::Located;
+        };
+        let ahead = match &mut self.ahead {
+            Some(ahead) => ahead,
+            none => {
+                let updates = first.normalizer().updates();
+                if updates + (ends.len() as u64) < near.start {
+                    return Sight::Before;
+                }
+                self.shift.take_from(updates);
+                none.insert(Ahead { gather: first.clone(), steps: self.steps })
+            }
+        };
+        let step = |end: &usize| end.checked_sub(1).map_or(ahead.steps, |row| vector_step[row] + 1);
+        let steps: Vec<u64> = ends.iter().map(step).collect();
+        if let Some(last) = vector_step.last().filter(|_| pass.has_moments()) {
+            ahead.steps = last + 1;
+        }
+        let (shift, mut left) = (&mut self.shift, &steps[..]);
+        ahead.gather.gather(&Block { rows, input: None, ends }, pass, |seen| {
+            let (own, later) = left.split_at(seen.n_ends());
+            shift.take(&seen, own);
+            left = later;
+        });
+        if self.shift.is_located() { Sight::Located } else { Sight::Around }
+    }
+
+    /// There are no more rows to locate the shift by.
+    pub fn settle(&mut self) {
+        self.shift.settle();
+    }
+
+    /// Replays a block whose batches end at `ends`, with the vector step of each row: one that lies before the shift, or any
+    /// once it is located.
     ///
     /// # Errors
     /// A failing device, or values too large for one.
@@ -189,15 +237,7 @@ impl LagWatch {
         vector_step: &[u64],
         pass: Pass,
     ) -> Result<(), DeviceError> {
-        let Some(first) = self.replays.first() else { return Ok(()) };
-        let (width, updates_before) = (first.normalizer().width(), first.normalizer().updates());
-        if pass.has_moments()
-            && self.shift.look(&LocatedBlock { rows, width, ends, vector_step, updates_before })
-        {
-            for probe in &mut self.probes {
-                probe.get_mut().unwrap_or_else(PoisonError::into_inner).move_to(self.shift.place());
-            }
-        }
+        self.begin_to_watch();
         let block = Block { rows, input: None, ends };
         let before = self.steps;
         if pass.has_moments() {
@@ -212,10 +252,30 @@ impl LagWatch {
         }
         let probes = &self.probes;
         Replay::run_together(&mut self.replays, &block, pass, |i, update| {
+            let Some(probe) = probes.get(i) else { return };
             let steps = update.last_row.map_or(before, |row| vector_step[row] + 1);
-            probes[i].lock().unwrap_or_else(PoisonError::into_inner).watch(update.normalizer, steps);
+            probe.lock().unwrap_or_else(PoisonError::into_inner).watch(update.normalizer, steps);
         });
         Ok(())
+    }
+
+    /// Takes what others saw of the next rows, of a run whose shift is located.
+    pub fn follow(&mut self, seen: &Seen, steps: &[u64]) {
+        self.begin_to_watch();
+        let probes = &self.probes;
+        self.replays.par_iter_mut().enumerate().for_each(|(i, replay)| {
+            let Some(probe) = probes.get(i) else { return };
+            let mut probe = probe.lock().unwrap_or_else(PoisonError::into_inner);
+            replay.follow_telling(seen, |end, normalizer| probe.watch(normalizer, steps[end]));
+        });
+    }
+
+    fn begin_to_watch(&mut self) {
+        if self.probes.is_empty() && self.shift.is_located() {
+            let Shift { before, after, .. } = &self.shift;
+            let probe = |_: &Replay| LagProbe::new(self.shift.place(), before, after).into();
+            self.probes = self.replays.iter().map(probe).collect();
+        }
     }
 
     /// The run is over.
@@ -270,7 +330,9 @@ impl SweepWatch for SweptProbes<'_> {
 
     fn look(&mut self, setting: usize, update: Update<'_>) {
         let steps = self.steps_at(update.last_row);
-        self.probes[setting].watch(update.normalizer, steps);
+        if let Some(probe) = self.probes.get_mut(setting) {
+            probe.watch(update.normalizer, steps);
+        }
     }
 
     fn take(&mut self, seen: &SweepSeen, updates: u64, at: &dyn Fn(usize) -> (u64, Option<usize>)) {

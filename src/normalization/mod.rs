@@ -60,7 +60,7 @@ pub use engine::{
     DeviceChoice, DeviceError, DevicePresence, Engine, KernelTimes, Traffic, TransferTimes,
     available_devices, is_device_failure, normalize_tensor, open_device,
 };
-pub use lag::{Lag, LagProbe, LagWatch, WatchedShift};
+pub use lag::{Lag, LagProbe, LagWatch, Sight, WatchedShift};
 pub use lanes::{EpisodeEnd, EpisodeRows, LaneRows, Lanes};
 pub use merge::{MergeError, merge_states};
 pub use one_step::NextStep;
@@ -78,7 +78,7 @@ pub use replay::{Block, Replay, moments_of};
 pub use returns::{ReturnReset, ReturnStep, Returns};
 pub use rule::{Correction, Divisor, Memory, MomentumUnit, Order, Prior, Rule, Warmup};
 pub use segment::{MeanVar, Segment, largest_magnitude};
-pub use shift::{LocatedBlock, Shift};
+pub use shift::Shift;
 pub use state::{Normalizer, NormalizerState, RowsAlone};
 pub use sweep::sweep_obstacle;
 pub use tiles::carry_obstacle;

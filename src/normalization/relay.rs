@@ -14,6 +14,7 @@ use super::clock::Clock;
 use super::pass::Pass;
 use super::replay::{BatchesTogether, Block, Replay, moments_of};
 use super::rule::Order;
+use super::segment::MeanVar;
 use super::state::Normalizer;
 use super::window::Window;
 use crate::stats::RowMoments;
@@ -94,7 +95,8 @@ impl SeenBatches {
         self.whole.mean().len()
     }
 
-    fn n_batches(&self) -> usize {
+    /// Batches.
+    pub(super) fn n_batches(&self) -> usize {
         let values = match &self.moments {
             BatchMoments::Single(mean) => mean.len(),
             BatchMoments::Double(mean) | BatchMoments::Several { mean, .. } => mean.len(),
@@ -103,10 +105,20 @@ impl SeenBatches {
     }
 
     /// Rows of a batch.
-    fn size(&self, batch: usize) -> u64 {
+    pub(super) fn size(&self, batch: usize) -> u64 {
         match &self.sizes {
             Sizes::Even(n) => *n,
             Sizes::Each(n) => n[batch],
+        }
+    }
+
+    /// Mean and population variance of one dimension of a batch.
+    pub(super) fn of_dimension(&self, batch: usize, d: usize) -> MeanVar {
+        let place = batch * self.width() + d;
+        match &self.moments {
+            BatchMoments::Single(values) => MeanVar { mean: f64::from(values[place]), var: 0.0 },
+            BatchMoments::Double(values) => MeanVar { mean: values[place], var: 0.0 },
+            BatchMoments::Several { mean, var } => MeanVar { mean: mean[place], var: var[place] },
         }
     }
 
@@ -134,6 +146,15 @@ impl Seen {
             Self::Batches(batches) => Some(batches.width()),
             Self::Begun(moments) | Self::Measured(moments, _) => Some(moments.mean().len()),
             Self::Used(..) => None,
+        }
+    }
+
+    /// Batches that end among the rows, as statistics see them.
+    pub fn n_ends(&self) -> usize {
+        match self {
+            Self::Batches(batches) => batches.n_batches(),
+            Self::Measured(_, is_end) => usize::from(*is_end),
+            Self::Begun(_) | Self::Used(..) => 0,
         }
     }
 }
@@ -195,8 +216,13 @@ impl Replay {
     /// Takes the next rows as another has seen them: the state and what windows see of rows go on as if these had been here, and
     /// nothing is normalized.
     pub fn follow(&mut self, seen: &Seen) {
+        self.follow_telling(seen, |_, _| {});
+    }
+
+    /// The same; tells the normalizer after each update, by which of the batches that end it was.
+    pub(super) fn follow_telling(&mut self, seen: &Seen, mut tell: impl FnMut(usize, &Normalizer)) {
         match seen {
-            Seen::Batches(batches) => self.follow_batches(batches),
+            Seen::Batches(batches) => self.follow_batches(batches, tell),
             Seen::Begun(moments) => {
                 self.windows.begin(&self.normalizer);
                 self.windows.use_state(&self.normalizer, moments.n());
@@ -204,7 +230,8 @@ impl Replay {
             }
             Seen::Measured(moments, is_end) => {
                 let end = [usize::try_from(moments.n()).unwrap_or(usize::MAX)];
-                self.measured(moments, if *is_end { &end } else { &[] }, &mut |_| {});
+                let end: &[usize] = if *is_end { &end } else { &[] };
+                self.measured(moments, end, &mut |update| tell(0, update.normalizer));
             }
             Seen::Used(n_rows, is_end) => {
                 self.windows.use_state(&self.normalizer, *n_rows);
@@ -215,7 +242,7 @@ impl Replay {
         }
     }
 
-    fn follow_batches(&mut self, batches: &SeenBatches) {
+    fn follow_batches(&mut self, batches: &SeenBatches, mut tell: impl FnMut(usize, &Normalizer)) {
         let width = self.normalizer.width();
         self.begin_together(&batches.whole);
         let order = self.normalizer.rule().order;
@@ -231,6 +258,9 @@ impl Replay {
             self.normalizer.update(n, &mean, &var);
             if order == Order::UpdateFirst {
                 self.windows.use_state(&self.normalizer, n_rows);
+            }
+            if n > 0 {
+                tell(batch, &self.normalizer);
             }
         }
         self.windows.end_if_full(&self.normalizer);

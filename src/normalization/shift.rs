@@ -1,13 +1,15 @@
 //! One shift of a run: found in windows or given, then located to the batch.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
-use super::change::{ChangedStatistic, Regimes, find_drift};
+use super::change::{ChangedStatistic, find_drift};
 use super::pace::Pace;
+use super::relay::Seen;
 use super::segment::MeanVar;
 use super::timeline::{KnownStep, Timeline};
 use super::window::Window;
-use crate::stats::{RowMoments, Rows};
+use crate::stats::RowMoments;
 
 /// Where a run's distribution shifts, and its moments on either side, per dimension.
 #[derive(Debug, Clone)]
@@ -29,8 +31,11 @@ impl Shift {
     pub fn at_step(vector_step: u64, windows: &[Window], width: usize, timeline: &Timeline) -> Self {
         let update = timeline.updates_at(vector_step);
         let split = windows.partition_point(|window| window.first_update < update);
-        let regimes = Regimes::of(windows, split, width);
-        Self::new(vector_step, update, &regimes, None)
+        // A window with rows of both sides is of none, where others are there.
+        let is_divided = windows.get(split).is_none_or(|window| window.first_update > update);
+        let n_before = split - usize::from(is_divided && split > 1);
+        let (before, after) = (moments(&windows[..n_before], width), moments(&windows[split..], width));
+        Self { vector_step, update, before, after, locator: None }
     }
 
     /// The strongest shift in windows of so many updates, if there is one.
@@ -42,19 +47,31 @@ impl Shift {
         pace: Pace,
     ) -> Option<Self> {
         let change = find_drift(windows, width, pace).change?;
-        let near = change.update.saturating_sub(window_updates)..change.update + window_updates;
+        // The last window may be shorter.
+        let end = timeline.end().map_or(u64::MAX, |end| end.updates);
+        let near = change.update.saturating_sub(window_updates)..(change.update + window_updates).min(end);
         let strongest = change.dimensions.first()?;
-        let (before, after) = (&change.regimes.before, &change.regimes.after);
+        let split = windows.partition_point(|window| window.first_update < change.update);
+        let (before, after) = (moments(&windows[..split], width), moments(&windows[split..], width));
         let d = strongest.dimension;
         let located = match strongest.statistic {
             ChangedStatistic::Variance => {
-                LocatedBy::Squares { about: f64::midpoint(before.mean()[d], after.mean()[d]) }
+                LocatedBy::Squares { about: f64::midpoint(before[d].mean, after[d].mean) }
             }
             ChangedStatistic::Mean | ChangedStatistic::Both => LocatedBy::Values,
         };
-        let locator = ShiftLocator::new(d, located, near);
-        let vector_step = timeline.step_at(change.update);
-        Some(Self::new(vector_step, change.update, &change.regimes, Some(locator)))
+        let sides = UndividedSides {
+            before: (split > 1).then(|| moments(&windows[..split - 1], width)),
+            after: (split + 1 < windows.len()).then(|| moments(&windows[split + 1..], width)),
+        };
+        let locator = Some(ShiftLocator::new(d, located, near, sides));
+        let (update, vector_step) = (change.update, timeline.step_at(change.update));
+        Some(Self { vector_step, update, before, after, locator })
+    }
+
+    /// Whether it is known to the batch.
+    pub fn is_located(&self) -> bool {
+        self.locator.is_none()
     }
 
     /// Where it is.
@@ -62,41 +79,46 @@ impl Shift {
         KnownStep { updates: self.update, vector_step: self.vector_step }
     }
 
-    fn new(vector_step: u64, update: u64, regimes: &Regimes, locator: Option<ShiftLocator>) -> Self {
-        let pairs = |moments: &RowMoments| {
-            let pairs = moments.mean().iter().zip(moments.vars());
-            pairs.map(|(mean, var)| MeanVar { mean: *mean, var }).collect()
-        };
-        Self { vector_step, update, before: pairs(&regimes.before), after: pairs(&regimes.after), locator }
+    /// The updates that it lies among, as far as windows tell, where it has yet to be located to the batch.
+    pub fn near(&self) -> Option<Range<u64>> {
+        self.locator.as_ref().map(|locator| locator.updates.clone())
     }
 
-    /// Looks at a block on another pass; whether the shift has been located to the batch just now.
-    pub fn look(&mut self, block: &LocatedBlock<'_>) -> bool {
-        let Some(locator) = &mut self.locator else { return false };
-        if !locator.gather(block) {
-            return false;
+    /// What is taken next comes after so many updates.
+    pub fn take_from(&mut self, updates: u64) {
+        if let Some(locator) = &mut self.locator {
+            locator.n_updates = updates;
         }
-        let found = locator.found();
-        self.locator = None;
-        let Some(KnownStep { updates, vector_step }) = found else { return false };
+    }
+
+    /// Takes what statistics see of the next rows, with the vector steps begun by the end of each batch that ends among them.
+    pub fn take(&mut self, seen: &Seen, steps: &[u64]) {
+        let Some(locator) = &mut self.locator else { return };
+        locator.take(seen, steps);
+        if locator.n_updates >= locator.updates.end {
+            self.settle();
+        }
+    }
+
+    /// There are no more rows: it is where those that were there say.
+    pub fn settle(&mut self) {
+        let Some(locator) = self.locator.take() else { return };
+        let Some(KnownStep { updates, vector_step }) = locator.found() else { return };
+        let UndividedSides { before, after } = locator.sides;
+        match updates.cmp(&self.update) {
+            Ordering::Less => self.before = before.unwrap_or_else(|| std::mem::take(&mut self.before)),
+            Ordering::Greater => self.after = after.unwrap_or_else(|| std::mem::take(&mut self.after)),
+            Ordering::Equal => {}
+        }
         (self.update, self.vector_step) = (updates, vector_step);
-        true
     }
 }
 
-/// Rows of a block whose place in time is known.
-#[derive(Debug, Clone, Copy)]
-pub struct LocatedBlock<'a> {
-    /// The rows.
-    pub rows: Rows<'a>,
-    /// Values per row.
-    pub width: usize,
-    /// Ends of batches.
-    pub ends: &'a [usize],
-    /// Vector step of each row.
-    pub vector_step: &'a [u64],
-    /// Updates before the block.
-    pub updates_before: u64,
+/// Moments of the rows of windows, per dimension.
+fn moments(windows: &[Window], width: usize) -> Vec<MeanVar> {
+    let mut moments = RowMoments::empty(width);
+    windows.iter().for_each(|window| moments.merge(&window.moments));
+    moments.mean().iter().zip(moments.vars()).map(|(mean, var)| MeanVar { mean: *mean, var }).collect()
 }
 
 /// What of a dimension shifts.
@@ -121,38 +143,76 @@ struct ShiftLocator {
     means: Vec<f64>,
     /// Vector step of each batch's last row.
     steps: Vec<u64>,
+    /// Updates seen.
+    n_updates: u64,
+    sides: UndividedSides,
+    /// What was seen of a batch that goes on.
+    open: RowMoments,
+}
+
+/// Moments on either side of a shift without the window beside the border of windows that it was found at: where the shift lies
+/// within that window, some of its rows are of the other side. `None` where there is no other window.
+#[derive(Debug, Clone, Default)]
+struct UndividedSides {
+    before: Option<Vec<MeanVar>>,
+    after: Option<Vec<MeanVar>>,
 }
 
 impl ShiftLocator {
-    fn new(dimension: usize, located: LocatedBy, updates: Range<u64>) -> Self {
-        Self { dimension, located, updates, means: Vec::new(), steps: Vec::new() }
+    fn new(dimension: usize, located: LocatedBy, updates: Range<u64>, sides: UndividedSides) -> Self {
+        Self {
+            dimension,
+            located,
+            updates,
+            means: Vec::new(),
+            steps: Vec::new(),
+            n_updates: 0,
+            sides,
+            open: RowMoments::default(),
+        }
     }
 
-    /// Gathers what a block holds of those updates; whether all of them were seen.
-    fn gather(&mut self, block: &LocatedBlock<'_>) -> bool {
-        let mut start = 0;
-        for (i, end) in block.ends.iter().enumerate() {
-            let update = block.updates_before + i as u64;
-            if self.updates.contains(&update) && *end > start {
-                let values = (start..*end).map(|row| {
-                    let x = block.rows.get(row * block.width + self.dimension);
-                    match self.located {
-                        LocatedBy::Values => x,
-                        LocatedBy::Squares { about } => (x - about).powi(2),
-                    }
-                });
-                self.means.push(values.sum::<f64>() / (end - start) as f64);
-                self.steps.push(block.vector_step[end - 1]);
+    fn take(&mut self, seen: &Seen, steps: &[u64]) {
+        let d = self.dimension;
+        match seen {
+            Seen::Batches(batches) => {
+                for (batch, step) in (0..batches.n_batches()).zip(steps) {
+                    self.update(batches.size(batch), batches.of_dimension(batch, d), *step);
+                }
             }
-            start = *end;
+            // The first of the batches that follow has them.
+            Seen::Begun(_) | Seen::Used(..) => {}
+            Seen::Measured(moments, is_end) => {
+                self.open.merge(moments);
+                if let Some(step) = steps.first().filter(|_| *is_end) {
+                    let batch = std::mem::take(&mut self.open);
+                    let own = MeanVar { mean: batch.mean()[d], var: batch.var(d) };
+                    self.update(batch.n(), own, *step);
+                }
+            }
         }
-        let after = block.updates_before + block.ends.len() as u64;
-        after >= self.updates.end && !self.means.is_empty()
+    }
+
+    /// Takes a batch of so many rows; one without is no update.
+    fn update(&mut self, n: u64, MeanVar { mean, var }: MeanVar, step: u64) {
+        if n == 0 {
+            return;
+        }
+        if self.updates.contains(&self.n_updates) {
+            self.means.push(match self.located {
+                LocatedBy::Values => mean,
+                LocatedBy::Squares { about } => var + (mean - about).powi(2),
+            });
+            self.steps.push(step.saturating_sub(1));
+        }
+        self.n_updates += 1;
     }
 
     fn found(&self) -> Option<KnownStep> {
         let split = locate_shift(&self.means)?;
-        Some(KnownStep { updates: self.updates.start + split as u64, vector_step: self.steps[split] })
+        // What was seen ends with those updates.
+        let first = self.n_updates.min(self.updates.end) - self.means.len() as u64;
+        Some(KnownStep { updates: first + split as u64, vector_step: self.steps[split] })
     }
 }
 
@@ -177,7 +237,9 @@ fn locate_shift(means: &[f64]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Block, Memory, Pass, Replay, Rule};
     use super::*;
+    use crate::stats::Rows;
 
     #[test]
     fn a_shift_is_located_to_the_batch() {
@@ -188,40 +250,51 @@ mod tests {
         assert_eq!(locate_shift(&[]), None);
     }
 
+    /// What is seen of rows in batches of `n`, handed over in blocks; with the vector steps begun by the end of each batch.
+    fn seen(blocks: &[&[f64]], width: usize, n: usize) -> Vec<(Seen, Vec<u64>)> {
+        let mut gather = Replay::new(Rule::observations(Memory::Welford), width, 1, 1);
+        let (mut all, mut before) = (Vec::new(), 0);
+        for rows in blocks {
+            let n_rows = rows.len() / width;
+            let last = before + n_rows;
+            let ends: Vec<usize> =
+                (before + 1..=last).filter(|row| row % n == 0).map(|row| row - before).collect();
+            let block = Block { rows: Rows::F64(rows), input: None, ends: &ends };
+            let mut left = ends.iter().map(|end| ((before + end) / n) as u64);
+            gather.gather(&block, Pass::Whole, |seen| {
+                let steps = left.by_ref().take(seen.n_ends()).collect();
+                all.push((seen, steps));
+            });
+            before = last;
+        }
+        all
+    }
+
+    fn located(mut locator: ShiftLocator, seen: &[(Seen, Vec<u64>)]) -> Option<KnownStep> {
+        seen.iter().for_each(|(seen, steps)| locator.take(seen, steps));
+        locator.found()
+    }
+
     #[test]
     fn a_change_of_the_variance_is_located_by_squares() {
         let rows: Vec<f64> = (0..20).flat_map(|i| if i < 12 { [4.9, 5.1] } else { [1.0, 9.0] }).collect();
-        let ends: Vec<usize> = (1..=20).map(|batch| 2 * batch).collect();
-        let steps: Vec<u64> = (0..20).flat_map(|step| [step, step]).collect();
-        let mut locator = ShiftLocator::new(0, LocatedBy::Squares { about: 5.0 }, 0..20);
-        let block = LocatedBlock {
-            rows: Rows::F64(&rows),
-            width: 1,
-            ends: &ends,
-            vector_step: &steps,
-            updates_before: 0,
-        };
-        assert!(locator.gather(&block));
-        assert_eq!(locator.found(), Some(KnownStep { updates: 12, vector_step: 12 }));
+        let locator =
+            ShiftLocator::new(0, LocatedBy::Squares { about: 5.0 }, 0..20, UndividedSides::default());
+        let found = located(locator, &seen(&[&rows], 1, 2));
+        assert_eq!(found, Some(KnownStep { updates: 12, vector_step: 12 }));
     }
 
     #[test]
     fn a_shift_between_windows_is_located_over_blocks() {
         // Batches of two rows around updates 10..16; the second dimension shifts from update 13 on.
-        let value = |update: u64| if update < 13 { 1.0 } else { 5.0 };
-        let mut locator = ShiftLocator::new(1, LocatedBy::Values, 10..16);
-        for first in [8, 12] {
-            let rows: Vec<f64> = (first..first + 4).flat_map(|u| [0.0, value(u), 9.0, value(u)]).collect();
-            let steps: Vec<u64> = (first..first + 4).flat_map(|update| [2 * update, 2 * update]).collect();
-            let is_whole = locator.gather(&LocatedBlock {
-                rows: Rows::F64(&rows),
-                width: 2,
-                ends: &[2, 4, 6, 8],
-                vector_step: &steps,
-                updates_before: first,
-            });
-            assert_eq!(is_whole, first == 12);
-        }
-        assert_eq!(locator.found(), Some(KnownStep { updates: 13, vector_step: 26 }));
+        let rows: Vec<f64> = (0..40).flat_map(|row| [0.0, if row / 2 < 13 { 1.0 } else { 5.0 }]).collect();
+        // The second block begins within a batch.
+        let blocks = [&rows[..2 * 23], &rows[2 * 23..2 * 30], &rows[2 * 30..]];
+        let locator = ShiftLocator::new(1, LocatedBy::Values, 10..16, UndividedSides::default());
+        let found = located(locator.clone(), &seen(&blocks, 2, 2));
+        assert_eq!(found, Some(KnownStep { updates: 13, vector_step: 13 }));
+        // Where rows end before the windows do, by what was there.
+        let found = located(locator, &seen(&blocks[..2], 2, 2));
+        assert_eq!(found, Some(KnownStep { updates: 13, vector_step: 13 }));
     }
 }

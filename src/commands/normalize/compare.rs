@@ -7,6 +7,7 @@ use clap::Args;
 use super::device::{DeviceArg, tell_device};
 use super::extent::facts_of;
 use super::grid::AskedMomentum;
+use super::lag::watch_lags;
 use super::pipeline::{Event, walk};
 use super::plan::Plan;
 use super::presets::PresetArgs;
@@ -16,8 +17,8 @@ use super::settings::{Base, Memories, RuleArgs, TargetArg};
 use crate::commands::figures::{FigureArgs, FigureKindArgs};
 use crate::commands::{CommandError, Completeness, Context, Outcome};
 use crate::normalization::{
-    Autoreset, Block, Correction, Diagnostics, Engine, EpisodeCount, Granularity, KnownStep, LagWatch, Lanes,
-    Memory, Output, Pace, Preset, Replay, Rule, Shift, Target, Timeline, Warmup, WatchedShift, find_drift,
+    Autoreset, Block, Correction, Diagnostics, Engine, EpisodeCount, Granularity, KnownStep, Lanes, Memory,
+    Output, Pace, Preset, Replay, Rule, Shift, Target, Timeline, Warmup, WatchedShift, find_drift,
     open_device, sweep_obstacle,
 };
 use crate::progress::Progress;
@@ -194,7 +195,9 @@ pub(in crate::commands) fn measure(
         .enumerate()
         .map(|(run, finished)| shift_of(analysis.shift_at, &recording, run, finished));
     let shifts: Vec<Option<Shift>> = shifts.collect();
-    let watched = lag_pass(&recording, &plan, &rules, (shifts, engine.as_ref()), &progress)?;
+    let watched = watch_lags(&recording, &plan, shifts, engine.as_ref(), &progress, |run| {
+        begin(&recording, &plan, &rules, run)
+    })?;
     drop(progress);
     let runs = first.iter().enumerate().map(|(run, finished)| {
         let watched = watched[run].as_ref();
@@ -582,36 +585,4 @@ fn shift_of(given: Option<u64>, recording: &StepRecording, run: usize, finished:
         Some(step) => Some(Shift::at_step(step, windows, width, timeline)),
         None => Shift::find(windows, replay.window_updates(), width, timeline, finished.pace(recording, run)),
     }
-}
-
-/// Replays the runs that shift once more and watches every update after the shift; one per run.
-fn lag_pass(
-    recording: &StepRecording,
-    plan: &Plan,
-    rules: &[Rule],
-    (mut shifts, engine): (Vec<Option<Shift>>, Option<&Engine>),
-    progress: &Progress,
-) -> Result<Vec<Option<WatchedShift>>, CommandError> {
-    let mut watched = vec![None; shifts.len()];
-    if shifts.iter().all(Option::is_none) {
-        return Ok(watched);
-    }
-    let mut watch: Option<LagWatch> = None;
-    walk(recording, plan, progress, &mut |event| {
-        match event {
-            Event::Begin(run) => {
-                let begun = || begin(recording, plan, rules, run);
-                watch = shifts[run].take().map(|shift| LagWatch::new(begun(), shift, engine.cloned()));
-            }
-            Event::Rows(rows) => {
-                if let Some(watch) = &mut watch {
-                    let lane_rows = rows.lane_rows();
-                    watch.process(lane_rows.rows, lane_rows.ends, &rows.block.vector_step, rows.pass)?;
-                }
-            }
-            Event::End(run) => watched[run] = watch.take().map(LagWatch::finish),
-        }
-        Ok(())
-    })?;
-    Ok(watched)
 }

@@ -9,6 +9,7 @@ pub(in crate::commands) mod extent;
 mod grains;
 mod grid;
 mod inquiry;
+mod lag;
 mod magnitude;
 mod marked;
 pub mod merge;

@@ -47,6 +47,12 @@ impl StepBlock {
         self.episode.len()
     }
 
+    /// The same rows with other values, as many in each.
+    #[must_use]
+    pub fn with_values(self, values: StepValues) -> Self {
+        Self { values, ..self }
+    }
+
     /// Rows `range`; values and carried columns are shared.
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Self {
