@@ -257,8 +257,11 @@ fn what_once_fell_is_read_or_refused() {
     let entries = std::fs::read_dir("fixtures/hostile/found").expect("readable").flatten();
     let paths: Vec<String> = entries.map(|entry| entry.path().to_string_lossy().into_owned()).collect();
     assert!(!paths.is_empty());
+    let directory = tempfile::tempdir().expect("a directory");
+    let rows = directory.path().join("rows.parquet").display().to_string();
+    let replay = ["normalize", "replay", "--force", "-o", rows.as_str()];
     for path in &paths {
-        for verb in [&["analyze", "shapley"][..], &["normalize", "stats"], &["inspect"]] {
+        for verb in [&["analyze", "shapley"][..], &["normalize", "stats"], &replay, &["inspect"]] {
             let output =
                 Command::new(env!("CARGO_BIN_EXE_simic")).args(verb).arg(path).output().expect("it runs");
             let stderr = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -17,7 +17,7 @@ use super::on_disk::ReadSeek;
 use super::part::{Column, Part, decode};
 use super::place::Place;
 use super::sources::InputFile;
-use super::types::describe_type;
+use super::types::{check_digits, describe_type};
 
 const FORMAT: &str = "Arrow IPC";
 
@@ -49,6 +49,10 @@ impl IpcFile {
                 is_possible && rows.iter().all(|n| *n >= 0),
                 ComputeError: "a batch claims a number of rows that cannot be"
             );
+            for field in metadata.schema.iter_values() {
+                check_digits(&field.dtype)
+                    .map_err(|what| polars::error::polars_err!(ComputeError: "column {}: {what}", field.name))?;
+            }
             Ok((metadata, rows))
         })?;
         let mut first_row = 0;

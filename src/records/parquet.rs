@@ -31,6 +31,7 @@ use super::pages::{self, PageBytes};
 use super::part::{Column, Part, decode};
 use super::place::Place;
 use super::sources::InputFile;
+use super::types::check_digits;
 
 const FORMAT: &str = "Parquet";
 
@@ -66,6 +67,10 @@ impl ParquetFile {
             let metadata = deserialize_metadata(footer)?;
             let schema = read::infer_schema(&metadata)?;
             let fields: Vec<Field> = schema.iter_values().map(|field| decodable(field.clone())).collect();
+            for field in &fields {
+                check_digits(&field.dtype)
+                    .map_err(|what| polars::error::polars_err!(ComputeError: "column {}: {what}", field.name))?;
+            }
             Ok((metadata, fields))
         })?;
         let groups = metadata.row_groups.iter();
