@@ -19,6 +19,7 @@ use crate::commands::{
 use crate::config;
 use crate::console::{Console, When};
 use crate::job_arguments::{Surroundings, complete};
+use crate::meant::misspelt;
 use crate::normalization::is_device_failure;
 use crate::printable::path_text;
 use crate::records;
@@ -211,6 +212,7 @@ pub fn run_on(arguments: &[OsString]) -> u8 {
             }
             outcome => {
                 tell_settings(&parsed, &context);
+                tell_misspelt(&context);
                 return end(outcome, &context, origins);
             }
         }
@@ -471,6 +473,34 @@ fn tell_settings(parsed: &Parsed, context: &Context) {
             None => "default",
         };
         context.console.detail(&format!("--{flag} {value} ({origin})"));
+    }
+}
+
+/// Variables that set no flag.
+const OTHER_VARIABLES: [&str; 2] = ["RUNS", "BIN"];
+
+/// Warns of variables that set nothing and are nearly called as one that does.
+fn tell_misspelt(context: &Context) {
+    fn flags_of(command: &Command, found: &mut BTreeSet<String>) {
+        found.extend(command.get_arguments().filter_map(clap::Arg::get_long).map(variable));
+        command.get_subcommands().for_each(|inner| flags_of(inner, found));
+    }
+    fn bare(name: &str) -> &str {
+        name.strip_prefix("SIMIC_").unwrap_or(name)
+    }
+    let given = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let given: BTreeSet<String> = given.filter(|name| name.starts_with("SIMIC_")).collect();
+    if given.is_empty() {
+        return;
+    }
+    let mut known: BTreeSet<String> = OTHER_VARIABLES.iter().map(|name| variable(name)).collect();
+    flags_of(&Cli::command(), &mut known);
+    for name in given.difference(&known) {
+        // What all begin with tells none apart.
+        let names = known.iter().map(|name| bare(name));
+        if let Some(meant) = misspelt(bare(name), names) {
+            context.console.warn(&format!("{name} sets nothing: is SIMIC_{meant} meant?"));
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::baseline::RuleText;
+use crate::meant::question;
 
 /// A configuration file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +107,8 @@ pub(crate) fn flag_arguments(command: &Command, flags: &Table) -> Result<Vec<OsS
     for (key, value) in flags {
         let mut known = command.get_arguments();
         let Some(argument) = known.find(|argument| argument.get_long() == Some(key)) else {
-            return Err(format!("{key}: no such flag of {}", command.get_name()));
+            let meant = question(key, command.get_arguments().filter_map(Arg::get_long));
+            return Err(format!("{key}: no such flag of {}{meant}", command.get_name()));
         };
         arguments.extend(as_arguments(argument, key, value).map_err(|problem| format!("{key}: {problem}"))?);
     }
@@ -197,15 +199,16 @@ fn check_tables(command: &Command, table: &Table, path: &str) -> Result<(), Stri
             Value::Table(inner) => {
                 let Some(subcommand) = command.find_subcommand(key) else {
                     let known: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
-                    let known = known.join(", ");
-                    return Err(format!("[{place}]: no such command (there are: {known})"));
+                    let (meant, known) = (question(key, known.iter().copied()), known.join(", "));
+                    return Err(format!("[{place}]: no such command (there are: {known}){meant}"));
                 };
                 check_tables(subcommand, inner, &place)?;
             }
             _ if !path.is_empty() => {
                 let is_flag = command.get_arguments().any(|argument| argument.get_long() == Some(key));
                 if !is_flag {
-                    return Err(format!("{place}: no such setting for this command"));
+                    let meant = question(key, command.get_arguments().filter_map(Arg::get_long));
+                    return Err(format!("{place}: no such setting for this command{meant}"));
                 }
             }
             _ => {}
@@ -221,7 +224,11 @@ fn load(named: Option<&Path>) -> Result<Option<(PathBuf, Table)>, ConfigError> {
     let Some(path) = found else { return Ok(None) };
     let failed = |problem: String| ConfigError { path: path.clone(), problem };
     let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
-    let document = text.parse().map_err(|error: toml::de::Error| failed(error.message().to_owned()))?;
+    let document = text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+        let place = line.map_or_else(String::new, |line| format!("line {line}: "));
+        failed(format!("{place}{}", error.message()))
+    })?;
     Ok(Some((path, document)))
 }
 
@@ -266,7 +273,9 @@ fn setting(
 ) -> Result<Vec<OsString>, String> {
     let mut arguments = commands.iter().flat_map(|command| command.get_arguments());
     let Some(argument) = arguments.find(|argument| argument.get_long() == Some(key)) else {
-        return Err("no such setting for this command".to_owned());
+        let known = commands.iter().flat_map(|command| command.get_arguments());
+        let meant = question(key, known.filter_map(Arg::get_long));
+        return Err(format!("no such setting for this command{meant}"));
     };
     if is_given(matches, argument.get_id().as_str()) {
         return Ok(Vec::new());

@@ -55,6 +55,7 @@ pub mod commands;
 mod config;
 pub mod console;
 mod job_arguments;
+mod meant;
 pub mod normalization;
 mod printable;
 mod progress;

@@ -134,7 +134,9 @@ fn is_cut_and_whole_the_same(runs: &str, command: &str, outputs: &[&str], n_stre
         let stages = stages(&job);
         let found = stages.first().copied().unwrap_or(n_tasks);
         assert!((found > 1) == (*n > 1) && found >= *n, "{command}: {found} stretches for {n}");
-        assert!(stages.is_empty() || stages == [found, 1, found], "{stages:?}");
+        let is_compared = command.starts_with("normalize compare");
+        let expected = [&[found, 1, found][..], if is_compared { &[1] } else { &[] }].concat();
+        assert!(stages.is_empty() || stages == expected, "{stages:?}");
         computed(&job, n_tasks);
         done(&["shard", "status", &job]);
         for file in &files {
@@ -187,6 +189,52 @@ fn settings_of_a_replay_are_the_same_over_cuts() {
     done(&["normalize", "stats", &short, "--momentum", "0.9", "--state-out", &state]);
     let command = format!("normalize replay --momentum 0.9 --update-every rollout:3 --state-in {state}");
     is_cut_and_whole_the_same(&runs, &command, &["--trace", "--state-out"], &[3]);
+}
+
+/// Settings are followed over cuts, and the shift that they lag behind is found wherever a cut lies beside it.
+#[test]
+fn settings_of_a_comparison_are_the_same_over_cuts() {
+    let (_directory, path) = folder();
+    let (runs, sudden) = (path("several"), path("sudden"));
+    let mut rows = recorded(220_000);
+    write(&runs, "long", &rows, 2);
+    // Just before a piece ends, and with it a stretch.
+    rows.iter_mut().skip(131_000).for_each(|row| row.obs[0] += 8.0);
+    write(&sudden, "long", &rows, 1);
+    for (n, runs, flags) in [
+        (3, &runs, ""),
+        (3, &sudden, ""),
+        (2, &sudden, "--momentum 0.5,0.9,0.999 --welford --update-every row"),
+        (3, &sudden, "--momentum 0.9,0.99 --order update-first --update-every rollout:37 --clip 1.5"),
+        (3, &runs, "--momentum 0.9,0.99 --shift-at 70000"),
+        (3, &runs, "--target reward --momentum 0.5..0.999:40"),
+        // Batches of more rows than are handled together.
+        (2, &sudden, "--momentum 0.5,0.9 --update-every rollout:50000 --order update-first"),
+        (2, &sudden, "--momentum 0.5,0.9 --update-every rollout:50000"),
+    ] {
+        is_cut_and_whole_the_same(runs, format!("normalize compare {flags}").trim(), &[], &[n]);
+    }
+}
+
+/// A comparison goes on from what it is told to, and says what is missing.
+#[test]
+fn a_comparison_is_concluded_when_all_stretches_are_there() {
+    let (_directory, path) = folder();
+    let (runs, job) = (path("runs"), path("job"));
+    write(&runs, "long", &recorded(200_000), 1);
+    let line = ["normalize", "compare", runs.as_str(), "--momentum", "0.9,0.99"];
+    let n_tasks = planned(&job, "1MB", &line);
+    let last = (n_tasks - 1).to_string();
+    let exec = ["shard", "exec", job.as_str(), "--task", &last];
+    assert!(refused(&exec, 75).contains("goes on from parts that are not there yet"));
+    let missing = refused(&["shard", "merge", &job], 3);
+    assert!(missing.contains(&format!("1 of {n_tasks} parts are missing: {last}")), "{missing}");
+    computed(&job, n_tasks);
+    // Nothing else is needed for what is said in the end.
+    for task in 0..n_tasks - 1 {
+        std::fs::remove_file(format!("{job}/parts/{task}")).expect("removed");
+    }
+    assert_eq!(text(&done(&["shard", "merge", &job]).stdout), text(&done(&line).stdout));
 }
 
 /// Tasks say what they wait for; a job that runs on one machine waits by itself.
@@ -331,6 +379,7 @@ fn what_is_not_cut_is_told() {
         ("normalize replay --target reward --reward-scale return", "returns go on"),
         ("normalize replay --preset brax", "what the learner saw"),
         ("normalize replay --device flex", "--device"),
+        ("normalize compare --device flex", "--device"),
         ("normalize replay --carry-over", "--carry-over"),
         ("normalize replay --on-bad skip", "--on-bad skip"),
         ("normalize replay --update-every rollout:90000", "its updates are longer"),
@@ -339,6 +388,12 @@ fn what_is_not_cut_is_told() {
         assert_eq!(n_tasks, 1, "{command}: {told}");
         assert!(told.contains(reason), "{command}: {told}");
     }
+    // States of many settings of wide rows.
+    let wide = path("wide.parquet");
+    let simulate = ["simulate", "transitions", "--n-envs", "1", "--n-steps", "13000", "--obs-width", "256"];
+    done(&[&simulate[..], &["-o", &wide]].concat());
+    let (n_tasks, told) = undivided(&wide, "normalize compare --momentum 0.5..0.99999:2000");
+    assert!(n_tasks == 1 && told.contains("more than 64 MiB"), "{told}");
     rows.swap(10, 11);
     let mixed = path("mixed");
     write(&mixed, "long", &rows, 1);

@@ -716,4 +716,34 @@ fn a_commands_flag_at_the_top_level_is_no_error_of_other_commands() {
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains("confidnece: no such setting"));
     }
+    assert!(String::from_utf8_lossy(&run(&shapley).stderr).contains("is confidence meant?"));
+}
+
+/// What is wrong with a configuration stands in a line, and names that are nearly right are asked for.
+#[test]
+fn misspelt_settings_are_asked_for() {
+    let (directory, path) = super::normalizers::folder();
+    let games = std::fs::canonicalize(CAMPAIGN).expect("there").display().to_string();
+    let told = |config: &str, variable: &str| {
+        std::fs::write(path("simic.toml"), config).expect("written");
+        let mut command = simic();
+        command.args(["analyze", "shapley", &games]).current_dir(directory.path()).env(variable, "0.8");
+        let output = command.output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (config, problem) in [
+        ("seed = 1\n\n[analyze.shapley]\nconfidence = = 2\n", "line 4: "),
+        ("[analyze.shaply]\nconfidence = 0.8\n", "is shapley meant?"),
+        ("[analyze.shapley]\nconfidnece = 0.8\n", "is confidence meant?"),
+    ] {
+        let (code, stderr) = told(config, "OTHER");
+        assert!(code == Some(2) && stderr.contains(problem), "{config}: {stderr}");
+    }
+    let (code, stderr) = told("", "SIMIC_CONFIDENSE");
+    assert!(code == Some(0) && stderr.contains("SIMIC_CONFIDENSE sets nothing: is SIMIC_CONFIDENCE meant?"));
+    // Set for something else.
+    for variable in ["SIMIC_HOME_OF_OTHERS", "SIMIC_RUNS", "SIMIC_BIN", "SIMIC_CONFIDENCE"] {
+        let (code, stderr) = told("", variable);
+        assert!(code == Some(0) && !stderr.contains("sets nothing"), "{variable}: {stderr}");
+    }
 }

@@ -325,6 +325,72 @@ fn what_is_not_the_jobs_is_refused_by_name() {
     assert!(refused(&merge, 3).contains("no job"));
 }
 
+/// What lies among the parts and is no file is no part; what hinders a new plan is named.
+#[test]
+fn what_is_no_file_is_no_part() {
+    let (_directory, path) = folder();
+    let (runs, job) = (path("runs/"), path("job"));
+    games(&runs, "3");
+    let command = ["analyze", "shapley", &runs];
+    let n_tasks = planned(&job, "1", &command);
+    done(&["shard", "run", &job, "--workers", "2"]);
+    let part = |task: usize| format!("{job}/parts/{task}");
+    for task in [0, 1] {
+        std::fs::remove_file(part(task)).expect("removed");
+    }
+    std::fs::create_dir(part(0)).expect("made");
+    let mut others = vec!["0"];
+    if std::process::Command::new("mkfifo").arg(part(1)).status().is_ok_and(|status| status.success()) {
+        others.push("1");
+    } else {
+        done(&["shard", "exec", &job, "--task", "1"]);
+    }
+    let status = simic(&["shard", "status", &job, "--format", "json"]);
+    assert_eq!(status.status.code(), Some(1));
+    let document: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    let missing = document["missing"].as_array().expect("parts");
+    assert_eq!(missing.len(), others.len());
+    assert!(missing.iter().all(|part| part["reason"].as_str().is_some_and(|told| told.contains("damaged"))));
+    assert!(refused(&["shard", "merge", &job], 3).contains("part 0 is damaged"));
+
+    // Planned anew with fewer tasks, what is beyond has to go.
+    let beyond = part(n_tasks - 1);
+    std::fs::remove_file(&beyond).expect("removed");
+    std::fs::create_dir(&beyond).expect("made");
+    let plan = ["shard", "plan", &job, "--force", "--target-bytes", "1GB", "--"];
+    let told = refused(&[&plan[..], &command].concat(), 3);
+    assert!(told.contains("a part of the plan before cannot be removed") && told.contains(&beyond), "{told}");
+}
+
+/// Of a job nothing can be changed by hand.
+#[test]
+fn a_job_that_was_changed_is_refused() {
+    let (_directory, path) = folder();
+    let (runs, job) = (path("runs/"), path("job"));
+    games(&runs, "3");
+    planned(&job, "1", &["analyze", "shapley", &runs]);
+    let file = format!("{job}/job.json");
+    let text = std::fs::read_to_string(&file).expect("a job");
+    std::fs::write(&file, text.replacen("\"n_runs\": 3", "\"n_runs\": 2", 1)).expect("written");
+    for verb in [&["exec", &job, "--task", "0"][..], &["status", &job], &["run", &job], &["merge", &job]] {
+        let told = refused(&[&["shard"], verb].concat(), 3);
+        assert!(told.contains("not the job as it was planned"), "{told}");
+    }
+}
+
+/// No more tasks than there may be games, and no task of nothing.
+#[test]
+fn tasks_are_no_more_than_rows() {
+    let (_directory, path) = folder();
+    let (games, job) = (path("games.csv"), path("job"));
+    let rows = "run_id,mask,val_accuracy\na,0,0.1\na,1,0.2\na,2,0.3\na,3,0.5\n";
+    std::fs::write(&games, rows).expect("written");
+    let command = ["analyze", "shapley", games.as_str()];
+    assert!(planned(&job, "1", &command) <= 4);
+    let plan = ["shard", "plan", &job, "--force", "--target-bytes", "0", "--"];
+    assert!(refused(&[&plan[..], &command].concat(), 2).contains("one byte at least"));
+}
+
 #[test]
 fn changed_input_is_refused_by_name() {
     let (_directory, path) = folder();

@@ -103,6 +103,11 @@ impl Replay {
         self.windows.all()
     }
 
+    /// The windows alone, once everything was seen.
+    pub fn into_windows(self) -> Vec<Window> {
+        self.windows.into_all()
+    }
+
     /// Updates per window.
     pub fn window_updates(&self) -> u64 {
         self.windows.updates_each()

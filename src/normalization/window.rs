@@ -148,6 +148,11 @@ impl Windows {
         &self.windows
     }
 
+    /// The windows by themselves.
+    pub(super) fn into_all(self) -> Vec<Window> {
+        self.windows
+    }
+
     /// Updates per window.
     pub(super) fn updates_each(&self) -> u64 {
         self.updates_each

@@ -81,7 +81,7 @@ pub enum Problem {
         detail: String,
     },
     /// A part that takes more memory than it may.
-    #[error("{part} decodes to {}, more than the {} of --max-memory", bytes(*.decoded), bytes(*.budget))]
+    #[error("{part} decodes to {}, more than the {} of --max-memory", bytes_in_words(*.decoded), bytes_in_words(*.budget))]
     OverBudget {
         /// Which part of the file.
         part: String,
@@ -527,11 +527,11 @@ impl fmt::Display for RecordError {
 impl std::error::Error for RecordError {}
 
 fn of_budget(budget: u64) -> String {
-    format!("{} of --max-memory", bytes(budget))
+    format!("{} of --max-memory", bytes_in_words(budget))
 }
 
 /// Bytes as people write them.
-fn bytes(n: u64) -> String {
+pub fn bytes_in_words(n: u64) -> String {
     let units = ["kB", "MB", "GB", "TB", "PB", "EB"];
     let mut size = n as f64 / 1e3;
     let mut unit = 0;

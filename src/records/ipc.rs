@@ -50,8 +50,9 @@ impl IpcFile {
                 ComputeError: "a batch claims a number of rows that cannot be"
             );
             for field in metadata.schema.iter_values() {
-                check_digits(&field.dtype)
-                    .map_err(|what| polars::error::polars_err!(ComputeError: "column {}: {what}", field.name))?;
+                check_digits(&field.dtype).map_err(
+                    |what| polars::error::polars_err!(ComputeError: "column {}: {what}", field.name),
+                )?;
             }
             Ok((metadata, rows))
         })?;

@@ -112,14 +112,20 @@ impl JobPlace {
         Place::at(&self.path(name))
     }
 
-    /// All bytes of a file; `None` where there is none.
+    /// All bytes of a file; `None` where there is none, no bytes of what is no file.
     ///
     /// # Errors
     /// A file that cannot be read.
     pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, RecordError> {
         match self {
             Self::Folder(root) => {
-                there(std::fs::read(root.join(name))).map_err(|error| self.told(name, error))
+                let path = root.join(name);
+                // A pipe would be waited for, and a device has no end: neither holds what was written here.
+                let is_other = std::fs::metadata(&path).is_ok_and(|found| !found.is_file());
+                if is_other {
+                    return Ok(Some(Vec::new()));
+                }
+                there(std::fs::read(path)).map_err(|error| self.told(name, error))
             }
             Self::Store(store) => Ok(store.read_all(&[name.to_owned()])?.pop().flatten()),
         }

@@ -158,12 +158,10 @@ impl JobFolder {
     /// A folder or a file that cannot be written.
     pub fn write(&self, job: &JobDocument, plan: &[u8]) -> Result<(), JobError> {
         let failed = |error: RecordError| JobError::of(error, "name a folder that can be written to");
-        let mut text = serde_json::to_vec_pretty(job)
-            .map_err(|error| JobError::wrong(&self.root, error.to_string(), PLAN_ANEW))?;
-        text.push(b'\n');
+        let text = job.sealed().map_err(|error| JobError::wrong(&self.root, error.to_string(), PLAN_ANEW))?;
         self.place.make_folder(PARTS).map_err(failed)?;
         self.place.write(PLAN, plan).map_err(failed)?;
-        self.place.write(JOB, &text).map_err(failed)
+        self.place.write(JOB, text.as_bytes()).map_err(failed)
     }
 
     /// The job.
@@ -184,8 +182,18 @@ impl JobFolder {
             }
             None => return Err(JobError::wrong(&path, "no job", PLAN_ANEW)),
         }
-        serde_json::from_value(document)
-            .map_err(|error| JobError::wrong(&path, format!("a damaged job: {error}"), PLAN_ANEW))
+        let job: JobDocument = serde_json::from_value(document)
+            .map_err(|error| JobError::wrong(&path, format!("a damaged job: {error}"), PLAN_ANEW))?;
+        // Another version's is refused as that, by those who know what this one is.
+        let is_ours = job.simic == env!("CARGO_PKG_VERSION");
+        if is_ours && !std::str::from_utf8(&bytes).is_ok_and(|text| job.is_sealed(text)) {
+            return Err(JobError::wrong(
+                &path,
+                "not the job as it was planned: it was changed since",
+                PLAN_ANEW,
+            ));
+        }
+        Ok(job)
     }
 
     /// All tasks of a job, in order.
@@ -299,7 +307,11 @@ impl JobFolder {
         let mut names = self.parts()?.strays(n_tasks);
         names.retain(|name| name.starts_with(|first: char| first.is_ascii_digit()));
         let names: Vec<String> = names.iter().map(|name| format!("{PARTS}/{name}")).collect();
-        self.place.remove(&names).map_err(|error| JobError::of(error, "remove it"))
+        self.place.remove(&names).map_err(|error| {
+            let error = JobError::of(error, "remove it: the new plan is there, and no task of it");
+            let problem = format!("a part of the plan before cannot be removed: {}", error.problem);
+            JobError { problem, ..error }
+        })
     }
 
     /// What lies among the parts, hidden files left out.
@@ -384,6 +396,7 @@ mod tests {
             beside: Vec::new(),
             recording: JobRecording::default(),
             inputs: BTreeMap::new(),
+            job_hash: String::new(),
         }
     }
 
@@ -407,12 +420,28 @@ mod tests {
         assert!(!folder.has_job().expect("readable") && folder.job().is_err());
         folder.write(&job(&plan()), &plan()).expect("written");
         let read = folder.job().expect("a job");
-        assert_eq!(read, job(&plan()));
+        assert_eq!(JobDocument { job_hash: String::new(), ..read.clone() }, job(&plan()));
         let tasks = folder.tasks(&read).expect("tasks");
         assert_eq!((tasks.len(), &folder.task(&read, 1).expect("a task")), (2, &tasks[1]));
         assert!(folder.task(&read, 2).is_err());
-        let other = JobDocument { plan_hash: "0".to_owned(), ..read };
+        let other = JobDocument { plan_hash: "0".to_owned(), ..read.clone() };
         assert!(folder.tasks(&other).is_err());
+        // Nothing of it is changed by hand, wherever it stands.
+        let path = directory.path().join("job/job.json");
+        let text = std::fs::read_to_string(&path).expect("a job");
+        for (from, to) in [
+            ("\"n_tasks\": 2", "\"n_tasks\": 1"),
+            ("\"n_runs\": 0", "\"n_runs\": 7"),
+            ("{}", "{\"a\": \"\"}"),
+        ] {
+            let changed = text.replacen(from, to, 1);
+            assert_ne!(changed, text, "{from}");
+            std::fs::write(&path, changed).expect("written");
+            assert!(folder.job().is_err_and(|error| error.to_string().contains("changed since")), "{from}");
+        }
+        let unsealed = text.replacen(&read.job_hash, "", 1);
+        std::fs::write(&path, unsealed).expect("written");
+        assert!(folder.job().is_err());
     }
 
     #[test]

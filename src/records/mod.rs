@@ -82,7 +82,7 @@ pub use coalitions::{
     CoalitionOptions, CoalitionRecording, CoalitionRowView, DivisibleCoalitions, GameSummary,
 };
 pub use convert::{StepConverter, write_coalitions};
-pub use error::{Problem, RecordError};
+pub use error::{Problem, RecordError, bytes_in_words};
 pub use estimates::{LoggedEstimate, LoggedEstimates, logged_estimates};
 pub use features::{FeatureColumns, FeatureSet, RecordedSet, SetFeature, stats_text};
 pub use guess::value_columns;

@@ -68,8 +68,9 @@ impl ParquetFile {
             let schema = read::infer_schema(&metadata)?;
             let fields: Vec<Field> = schema.iter_values().map(|field| decodable(field.clone())).collect();
             for field in &fields {
-                check_digits(&field.dtype)
-                    .map_err(|what| polars::error::polars_err!(ComputeError: "column {}: {what}", field.name))?;
+                check_digits(&field.dtype).map_err(
+                    |what| polars::error::polars_err!(ComputeError: "column {}: {what}", field.name),
+                )?;
             }
             Ok((metadata, fields))
         })?;

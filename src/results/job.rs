@@ -65,6 +65,41 @@ pub struct JobDocument {
     pub recording: JobRecording,
     /// Files with their fingerprints.
     pub inputs: BTreeMap<String, String>,
+    /// Hash of this document's text with nothing in this place, which is its last.
+    #[serde(default)]
+    pub job_hash: String,
+}
+
+impl JobDocument {
+    /// The document as it is stored, with its hash.
+    ///
+    /// # Errors
+    /// None that a job can have; what JSON cannot carry is told as its problem.
+    pub fn sealed(&self) -> Result<String, serde_json::Error> {
+        let bare = Self { job_hash: String::new(), ..self.clone() };
+        let text = serde_json::to_string_pretty(&bare)? + "\n";
+        let sealed = format!("\"{}\"", text_hash(&text));
+        Ok(match text.rfind(NO_HASH) {
+            Some(place) => format!("{}{sealed}{}", &text[..place], &text[place + NO_HASH.len()..]),
+            None => text,
+        })
+    }
+
+    /// Whether `text`, which this was read from, is what was stored.
+    pub fn is_sealed(&self, text: &str) -> bool {
+        let sealed = format!("\"{}\"", self.job_hash);
+        text.rfind(&sealed).is_some_and(|place| {
+            let (before, after) = (&text[..place], &text[place + sealed.len()..]);
+            self.job_hash == text_hash(&format!("{before}{NO_HASH}{after}"))
+        })
+    }
+}
+
+/// An empty text in JSON.
+const NO_HASH: &str = "\"\"";
+
+fn text_hash(text: &str) -> String {
+    format!("{:016x}", fnv1a(text.bytes()))
 }
 
 /// What only the whole recording tells, and every task has to know.
@@ -161,6 +196,10 @@ pub enum StretchPass {
     States,
     /// The rows of a stretch, from its state on.
     Replay,
+    /// The rows of a stretch under every setting of a comparison, from their states on.
+    Settings,
+    /// What the settings of a run come to, from all stretches: how long they lag behind its shift too.
+    Lags,
     /// Sums over the windows of a stretch: the last pass of a run whose rows are added up in no order of time.
     Sums,
 }
@@ -221,5 +260,5 @@ pub struct MissingPart {
 /// Hash of settings, whatever the order of their names.
 pub fn settings_hash(settings: &Value) -> String {
     let text = serde_json::to_string(&sorted(settings)).unwrap_or_default();
-    format!("{:016x}", fnv1a(text.bytes()))
+    text_hash(&text)
 }

@@ -136,7 +136,9 @@ pub fn divide(files: &[FileUnits], how: Division) -> Vec<Task> {
         if before.saturating_add(n_bytes) > how.target_bytes {
             flush(&mut tasks, &mut found);
         }
-        let shares = n_bytes.div_ceil(how.target_bytes.max(1)).min(MOST_SHARES);
+        // A game has a row at least.
+        let n_rows = members.iter().map(|node| n_rows_of(files, &nodes[*node])).sum();
+        let shares = n_bytes.div_ceil(how.target_bytes.max(1)).min(MOST_SHARES).min(n_rows);
         if how.divides_games && !how.is_whole && shares > 1 {
             let one = task(files, &nodes, members, n_bytes, &order);
             found.extend((0..shares).map(|share| Task { share: Some([share, shares]), ..one.clone() }));
@@ -146,6 +148,15 @@ pub fn divide(files: &[FileUnits], how: Division) -> Vec<Task> {
     }
     flush(&mut tasks, &mut found);
     found
+}
+
+/// Rows that a node reads.
+fn n_rows_of(files: &[FileUnits], node: &Node) -> u64 {
+    let parts = &files[node.file].parts;
+    match node.part {
+        Some(part) => parts[part].n_rows,
+        None => parts.iter().map(|part| part.n_rows).sum(),
+    }
 }
 
 fn nodes(files: &[FileUnits], how: Division) -> Vec<Node> {

@@ -72,6 +72,9 @@ pub enum MergeError {
     /// Observations of several widths.
     #[error("observations have {0} values in one part and {1} in another")]
     OtherWidth(usize, usize),
+    /// More or fewer of something than there should be.
+    #[error("a part has {2} {0}, the job {1}")]
+    OtherNumber(&'static str, usize, usize),
     /// Tasks computed on several devices.
     #[error("parts were computed on {0} and on {1}")]
     OtherDevice(String, String),
@@ -102,6 +105,7 @@ impl MergeError {
             | Self::DoubledRun(_)
             | Self::UnknownRun(_)
             | Self::OtherWidth(..)
+            | Self::OtherNumber(..)
             | Self::OtherDevice(..)
             | Self::OtherValues(..) => "plan the job anew in another folder",
         }

@@ -22,4 +22,6 @@ pub use games::{
 };
 pub use part::{PART_SCHEMA, PartHeader, open_part, sealed_part};
 pub use runs::{ComparedRun, FoundRuns, RunOrder, RunOutcome, RunSpan, StepFacts};
-pub use stretches::{FoundMoments, FoundPlaces, FoundStretch, FoundSums, ReplayedRows};
+pub use stretches::{
+    FoundMoments, FoundPlaces, FoundSettings, FoundStretch, FoundSums, ReplayedRows, StretchSetting,
+};

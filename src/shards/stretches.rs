@@ -14,6 +14,51 @@ pub struct FoundMoments {
     pub width: usize,
     /// In the order of rows.
     pub seen: Vec<Seen>,
+    /// Vector steps begun by the end of each batch; none where nobody asks.
+    pub steps: Vec<u64>,
+}
+
+impl FoundMoments {
+    /// Whether every batch has its steps, where any has.
+    pub fn is_sound(&self) -> bool {
+        self.steps.is_empty() || self.seen.iter().map(Seen::n_ends).sum::<usize>() == self.steps.len()
+    }
+
+    /// What was seen, with the vector steps begun by the end of each batch that ends there.
+    pub fn with_steps(&self) -> impl Iterator<Item = (&Seen, &[u64])> {
+        let mut left = &self.steps[..];
+        self.seen.iter().map(move |seen| {
+            let (own, later) = left.split_at(seen.n_ends().min(left.len()));
+            left = later;
+            (seen, own)
+        })
+    }
+}
+
+/// What a stretch comes to under one setting of a comparison.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StretchSetting {
+    /// The state after it.
+    pub state: NormalizerState,
+    /// Windows of the diagnostics; the first may have begun before.
+    pub windows: Vec<Window>,
+}
+
+/// What a stretch comes to under every setting of a comparison.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FoundSettings {
+    /// The run, by its place among those that are cut.
+    pub run: usize,
+    /// Which stretch.
+    pub number: usize,
+    /// In order of the settings.
+    pub settings: Vec<StretchSetting>,
+    /// Vector steps at the beginning and the end of every block.
+    pub timeline: Timeline,
+    /// Episodes.
+    pub episodes: EpisodeCount,
+    /// What there is to know of the recording.
+    pub recording: StepFacts,
 }
 
 /// Where a run stands at the beginning of each of its stretches.

@@ -5,28 +5,27 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::device::{DeviceArg, tell_device};
+use super::divisors;
 use super::extent::facts_of;
 use super::grid::AskedMomentum;
 use super::lag::watch_lags;
+use super::passed::{PassedRun, Passing};
 use super::pipeline::{Event, walk};
 use super::plan::Plan;
 use super::presets::PresetArgs;
-use super::replay::{open, settle, settled, tell_skips};
+use super::replay::{open, settled, tell_skips};
 use super::replayer::{N_WINDOWS, expected_updates, updates_per_step};
-use super::settings::{Base, Memories, RuleArgs, TargetArg};
+use super::settings::{Base, Memories, RuleArgs};
 use crate::commands::figures::{FigureArgs, FigureKindArgs};
 use crate::commands::{CommandError, Completeness, Context, Outcome};
 use crate::normalization::{
-    Autoreset, Block, Correction, Diagnostics, Engine, EpisodeCount, Granularity, KnownStep, Lanes, Memory,
-    Output, Pace, Preset, Replay, Rule, Shift, Target, Timeline, Warmup, WatchedShift, find_drift,
-    open_device, sweep_obstacle,
+    Correction, Engine, Granularity, KnownStep, Memory, Replay, Rule, Warmup, open_device, sweep_obstacle,
 };
 use crate::progress::Progress;
-use crate::records::{InputFile, StepRecording};
-use crate::report::{comparison_figure, write_comparison, write_divisors};
+use crate::records::{InputFile, RunInfo, StepRecording};
+use crate::report::{comparison_figure, write_comparison};
 use crate::results::{
-    CompareAnalysis, CompareInput, ComparedRunRow, ComparedSettingRow, ComparisonDocument, DeviceUsed,
-    DivisorDocument, DivisorRow, RuleAnalysis, Skipped, StepInput, untold_reason,
+    CompareAnalysis, CompareInput, ComparisonDocument, DeviceUsed, RuleAnalysis, Skipped, StepInput,
 };
 use crate::shards::{ComparedRun, FoundRuns};
 
@@ -117,7 +116,7 @@ pub fn run(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandErro
         if context.is_drawn() || args.figure.figure.is_some() {
             return Err(CommandError::usage("there is no picture of --divisors", "leave the picture out"));
         }
-        return divisors(args, context);
+        return divisors::run(&args.runs, &args.rule, context);
     }
     let analysis = args.analysis(context)?;
     check_view(args, context)?;
@@ -190,47 +189,14 @@ pub(in crate::commands) fn measure(
     check_memory(rules.len(), recording.width(), context)?;
     let progress = context.console.progress();
     let first = first_pass(&recording, &plan, &rules, engine.as_ref(), &progress)?;
-    let shifts = first
-        .iter()
-        .enumerate()
-        .map(|(run, finished)| shift_of(analysis.shift_at, &recording, run, finished));
-    let shifts: Vec<Option<Shift>> = shifts.collect();
+    let passed = first.iter().zip(recording.runs());
+    let shifts = passed.map(|(passed, run)| passed.shift(run, analysis.shift_at)).collect();
     let watched = watch_lags(&recording, &plan, shifts, engine.as_ref(), &progress, |run| {
-        begin(&recording, &plan, &rules, run)
+        begin(&rules, &plan, &recording.runs()[run], recording.width())
     })?;
     drop(progress);
-    let runs = first.iter().enumerate().map(|(run, finished)| {
-        let watched = watched[run].as_ref();
-        let pace = finished.pace(&recording, run);
-        let windows = finished.replays.first().and_then(|replay| {
-            let state = replay.normalizer().state();
-            let rule = replay.normalizer().rule();
-            ComparedRunRow::windows(&Diagnostics::of(rule, replay.windows(), &state, pace))
-        });
-        let traced = ComparedRunRow::traced(windows.as_ref(), finished.replays.len());
-        let settings = finished.replays.iter().enumerate().map(|(i, replay)| {
-            let state = replay.normalizer().state();
-            let diagnostics = Diagnostics::of(replay.normalizer().rule(), replay.windows(), &state, pace);
-            let lag = watched.and_then(|watched| watched.lags.get(i));
-            ComparedSettingRow::new(&state, &diagnostics, lag).tracing(&traced, &diagnostics)
-        });
-        let settings = settings.collect();
-        ComparedRunRow {
-            run_id: recording.runs()[run].run_id.clone(),
-            shift_at: watched.map(|watched| watched.shift.vector_step),
-            shift_given: analysis.shift_at.is_some(),
-            shift_update: watched.map(|watched| watched.shift.update),
-            windows,
-            shift_reason: shift_reason(watched, analysis.shift_at, finished, recording.width(), pace),
-            recommended: None,
-            traced,
-            settings,
-        }
-    });
-    let runs =
-        runs.map(|run| ComparedRunRow { recommended: ComparedRunRow::recommend(&run.settings), ..run });
-    let ends = first.iter().map(|finished| finished.timeline.end());
-    let runs = runs.zip(ends).map(|(row, end)| ComparedRun { row, end }).collect();
+    let runs = first.iter().zip(recording.runs()).zip(&watched);
+    let runs = runs.map(|((passed, run), watched)| passed.row(run, analysis, watched.as_ref())).collect();
     tell_skips(&recording, context);
     Context::check_unchanged(files)?;
     Ok(FoundRuns { runs, recording: facts_of(&recording, None, DeviceUsed::of(engine.as_ref())) })
@@ -252,10 +218,10 @@ fn document(
 }
 
 /// Bytes that one dimension of a window takes under one setting: its moments, the state in use, what was clipped.
-const WINDOW_BYTES: u64 = 64;
+pub(super) const WINDOW_BYTES: u64 = 64;
 
 /// Refuses more settings than there is memory for: each keeps its windows.
-fn check_memory(n_settings: usize, width: usize, context: &Context) -> Result<(), CommandError> {
+pub(super) fn check_memory(n_settings: usize, width: usize, context: &Context) -> Result<(), CommandError> {
     // Windows are joined once there are twice as many as aimed at.
     let each = 2 * N_WINDOWS * width as u64 * WINDOW_BYTES;
     let budget = context.budget().bytes();
@@ -305,118 +271,19 @@ fn check_momenta(args: &CompareArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The rewards under the conventions of every framework that has some.
-fn divisors(args: &CompareArgs, context: &Context) -> Result<Outcome, CommandError> {
-    if args.rule.target != TargetArg::Reward {
-        return Err(CommandError::usage("--divisors is about rewards", "add --target reward"));
-    }
-    // Any framework that scales by returns makes sense of flags about them.
-    let base = Base { preset: Some(Preset::Sb3), momentum: None, memories: None };
-    let asked = RuleAnalysis { preset: None, ..args.rule.analysis(context, base)? };
-    if asked.is_per_env() {
-        return Err(CommandError::usage(
-            "--divisors are those of all environments together; --scope env would change nothing",
-            "leave --scope out",
-        ));
-    }
-    context.check_output()?;
-    let files = context.discover(&args.runs)?.files;
-    let mut rows = Vec::new();
-    let mut read = None;
-    let mut autoresets: Vec<Autoreset> = Vec::new();
-    for preset in Preset::ALL {
-        if preset.conventions(Target::Reward).is_none() {
-            continue;
-        }
-        // What is about returns goes for the frameworks that scale by them.
-        let asked = match preset.conventions(Target::Reward).and_then(|known| known.return_scale) {
-            Some(_) => args.rule.clone(),
-            None => RuleArgs { gamma: None, return_reset: None, autoreset: None, ..args.rule.clone() },
-        };
-        let rule = asked.analysis(context, Base { preset: Some(preset), momentum: None, memories: None })?;
-        let mut plan = Plan::of(&rule, false);
-        let recording = match read.take() {
-            // Nothing but the key columns decides on order; one plan's reading serves the others.
-            Some(recording) => recording,
-            None => open(&files, &mut plan, context)?,
-        };
-        if plan.return_scale.is_some() {
-            // Nor do the rows of resets differ.
-            plan.autoresets.clone_from(&autoresets);
-            settle(&mut plan, &recording, context)?;
-            autoresets.clone_from(&plan.autoresets);
-        }
-        rows.extend(divisors_of(&recording, &plan, preset, context)?);
-        read = Some(recording);
-    }
-    let Some(recording) = read else { unreachable!("some frameworks normalize rewards") };
-    rows.sort_by_key(|row| row.run);
-    tell_skips(&recording, context);
-    let named = rows
-        .into_iter()
-        .map(|row| DivisorRow { run_id: recording.runs()[row.run].run_id.clone(), ..row.shown });
-    let document = DivisorDocument::new(
-        named.collect(),
-        settled(&asked, (recording.value_columns(), &recording.named_dimensions())),
-    )
-    .concluded();
-    context.write(|out| write_divisors(&document, context.format(), &context.screen(), out))?;
-    Ok(Outcome::Clean)
+/// Refuses rules under which settings do not share their batches.
+///
+/// # Errors
+/// As said.
+pub(in crate::commands) fn check_rule(rule: &RuleAnalysis) -> Result<(), CommandError> {
+    check(&Plan::of(rule, false))
 }
 
-struct RunDivisor {
-    run: usize,
-    shown: DivisorRow,
-}
-
-fn divisors_of(
-    recording: &StepRecording,
-    plan: &Plan,
-    preset: Preset,
-    context: &Context,
-) -> Result<Vec<RunDivisor>, CommandError> {
-    let mut rows = Vec::new();
-    let mut lanes: Option<Lanes> = None;
-    let progress = context.console.progress();
-    walk(recording, plan, &progress, &mut |event| {
-        match event {
-            Event::Begin(run) => {
-                let info = &recording.runs()[run];
-                let expected = expected_updates(plan, info.n_rows, info.n_vector_steps, 1);
-                lanes = Some(Lanes::new(vec![Replay::new(plan.rule, 1, expected, N_WINDOWS)]));
-            }
-            Event::Rows(rows) => {
-                let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
-                lanes.run(&rows.lane_rows(), rows.pass, Output::None, |_, _| {})?;
-            }
-            Event::End(run) => {
-                let Some(lanes) = &mut lanes else { unreachable!("a run has begun") };
-                lanes.finish(|_, _| {});
-                let replay = &lanes.replays()[0];
-                let (mut center, mut inverse) = ([0.0], [0.0]);
-                replay.normalizer().scaling(&mut center, &mut inverse);
-                let clipped: u64 = replay.windows().iter().map(|window| window.clipped[0]).sum();
-                let normalized: u64 = replay.windows().iter().map(|window| window.normalized).sum();
-                rows.push(RunDivisor {
-                    run,
-                    shown: DivisorRow {
-                        run_id: String::new(),
-                        preset: preset.name().to_owned(),
-                        deviation_of: if plan.return_scale.is_some() { "return" } else { "reward" }
-                            .to_owned(),
-                        subtracted: center[0],
-                        divisor: 1.0 / inverse[0],
-                        clip_fraction: clipped as f64 / normalized.max(1) as f64,
-                    },
-                });
-            }
-        }
-        Ok(())
-    })?;
-    Ok(rows)
-}
-
-fn check(plan: &Plan) -> Result<(), CommandError> {
+/// Refuses settings that do not share their batches.
+///
+/// # Errors
+/// The first such.
+pub(super) fn check(plan: &Plan) -> Result<(), CommandError> {
     let refused = if plan.per_env {
         Some("--scope env")
     } else if plan.granularity == Granularity::Episode {
@@ -463,20 +330,8 @@ fn check_shift(shift_at: Option<u64>, ends: impl Iterator<Item = KnownStep>) -> 
     ))
 }
 
-/// Why no shift can be told, where none was given or found.
-fn shift_reason(
-    watched: Option<&WatchedShift>,
-    given: Option<u64>,
-    finished: &Finished,
-    width: usize,
-    pace: Pace,
-) -> Option<String> {
-    let replay = finished.replays.first().filter(|_| watched.is_none() && given.is_none())?;
-    untold_reason(&find_drift(replay.windows(), width, pace))
-}
-
 /// The rules asked for: with a preset and nothing else, that preset's own.
-fn rules(analysis: &CompareAnalysis) -> Vec<Rule> {
+pub(super) fn rules(analysis: &CompareAnalysis) -> Vec<Rule> {
     let base = analysis.rule.rule;
     let of = |memory: Memory| {
         let warmup = if memory == Memory::Welford { Warmup::None } else { base.warmup };
@@ -504,26 +359,11 @@ fn rules(analysis: &CompareAnalysis) -> Vec<Rule> {
     rules
 }
 
-/// The replays of one run under all rules.
-struct Finished {
-    replays: Vec<Replay>,
-    /// Vector steps at the beginning and the end of every block.
-    timeline: Timeline,
-    episodes: EpisodeCount,
-}
-
-impl Finished {
-    fn pace(&self, recording: &StepRecording, run: usize) -> Pace {
-        self.episodes.pace(recording.runs()[run].n_vector_steps)
-    }
-}
-
-fn begin(recording: &StepRecording, plan: &Plan, rules: &[Rule], run: usize) -> Vec<Replay> {
-    let info = &recording.runs()[run];
-    let expected = expected_updates(plan, info.n_rows, info.n_vector_steps, 1);
-    let per_step = updates_per_step(plan, info);
-    let replay =
-        |rule: &Rule| Replay::new(*rule, recording.width(), expected, N_WINDOWS).in_steps_of(per_step);
+/// The replays of a run under all rules, as it begins.
+pub(super) fn begin(rules: &[Rule], plan: &Plan, run: &RunInfo, width: usize) -> Vec<Replay> {
+    let expected = expected_updates(plan, run.n_rows, run.n_vector_steps, 1);
+    let per_step = updates_per_step(plan, run);
+    let replay = |rule: &Rule| Replay::new(*rule, width, expected, N_WINDOWS).in_steps_of(per_step);
     rules.iter().map(replay).collect()
 }
 
@@ -533,56 +373,28 @@ fn first_pass(
     rules: &[Rule],
     engine: Option<&Engine>,
     progress: &Progress,
-) -> Result<Vec<Finished>, CommandError> {
-    let mut finished: Vec<Finished> = Vec::new();
+) -> Result<Vec<PassedRun>, CommandError> {
+    let mut passed: Vec<PassedRun> = Vec::new();
+    let mut passing: Option<Passing> = None;
     walk(recording, plan, progress, &mut |event| {
         match event {
-            Event::Begin(run) => finished.push(Finished {
-                replays: begin(recording, plan, rules, run),
-                timeline: Timeline::default(),
-                episodes: EpisodeCount::new(recording.runs()[run].envs.len()),
-            }),
+            Event::Begin(run) => {
+                let run = &recording.runs()[run];
+                passing = Some(Passing::new(begin(rules, plan, run, recording.width()), run));
+            }
             Event::Rows(rows) => {
-                let Some(Finished { replays, timeline, episodes }) = finished.last_mut() else {
-                    unreachable!("a run has begun")
-                };
-                if rows.pass.has_moments() {
-                    episodes.add(&rows.block.lane, &rows.block.episode, rows.block.ended.as_deref());
-                }
-                let lane_rows = rows.lane_rows();
-                let block = Block { rows: lane_rows.rows, input: lane_rows.input, ends: lane_rows.ends };
-                let before = replays[0].normalizer().updates();
-                match engine {
-                    Some(engine) => Replay::sweep(replays, engine, &block, rows.pass)?,
-                    None => Replay::run_together(replays, &block, rows.pass, |_, _| {}),
-                }
-                let after = replays[0].normalizer().updates();
-                let steps = &rows.block.vector_step;
-                if let (Some(first), Some(last)) = (steps.first(), steps.last())
-                    && rows.pass.has_moments()
-                {
-                    timeline.push(before, *first);
-                    timeline.push(after, last + 1);
+                if let Some(passing) = &mut passing {
+                    passing.take(rows, engine)?;
                 }
             }
             Event::End(_) => {
-                for replay in &mut finished.last_mut().into_iter().flat_map(|f| &mut f.replays) {
-                    replay.finish(|_| {});
+                if let Some(mut passing) = passing.take() {
+                    passing.replays.iter_mut().for_each(|replay| replay.finish(|_| {}));
+                    passed.push(passing.passed());
                 }
             }
         }
         Ok(())
     })?;
-    Ok(finished)
-}
-
-/// Where a run shifts: where that was given, else where its windows say so.
-fn shift_of(given: Option<u64>, recording: &StepRecording, run: usize, finished: &Finished) -> Option<Shift> {
-    let replay = finished.replays.first()?;
-    let (windows, width, timeline) = (replay.windows(), recording.width(), &finished.timeline);
-    match given {
-        Some(step) if timeline.end().is_none_or(|end| step >= end.vector_step) => None,
-        Some(step) => Some(Shift::at_step(step, windows, width, timeline)),
-        None => Shift::find(windows, replay.window_updates(), width, timeline, finished.pace(recording, run)),
-    }
+    Ok(passed)
 }

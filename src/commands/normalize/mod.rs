@@ -3,8 +3,10 @@
 mod autoreset;
 mod candidates;
 pub mod compare;
+pub(in crate::commands) mod compare_relay;
 mod cutter;
 pub mod device;
+mod divisors;
 pub(in crate::commands) mod extent;
 mod grains;
 mod grid;
@@ -14,6 +16,7 @@ mod magnitude;
 mod marked;
 pub mod merge;
 pub mod outputs;
+mod passed;
 mod pieces;
 mod pipeline;
 mod plan;

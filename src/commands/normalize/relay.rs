@@ -17,11 +17,11 @@ use crate::normalization::{
 };
 use crate::records::{Clock, InputFile, RunInfo, RunStretch, StepRecording};
 use crate::results::{
-    CutRun, DeviceUsed, NormalizedRun, ReplayAnalysis, Rollback, RollbackCounts, TaskStretch,
+    CutRun, DeviceUsed, NormalizedRun, ReplayAnalysis, Rollback, RollbackCounts, RuleAnalysis, TaskStretch,
 };
 use crate::shards::{FoundMoments, FoundPlaces, FoundSums, MergeError, ReplayedRows, StepFacts};
 
-/// What is made of statistics of a run.
+/// What a relay of a run is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::commands) enum Wanted {
     /// The final ones.
@@ -55,6 +55,8 @@ impl From<Grain> for Cut {
 pub(in crate::commands) enum Way {
     /// One goes on from another.
     Relay,
+    /// The same under several settings, whose lags are told in the end.
+    Compare,
     /// They are added up.
     Sum,
 }
@@ -69,8 +71,29 @@ pub(in crate::commands) fn way_of(
     recording: &StepRecording,
 ) -> Result<Way, &'static str> {
     let plan = Plan::of(&analysis.rule, false);
+    if analysis.learn_every.is_some() {
+        return Err("what the learner saw is compared row by row, from the first on");
+    }
+    check_order(&plan, analysis.device, recording)?;
+    if wanted == Wanted::Replay || !is_order_free(&plan, recording) {
+        return Ok(Way::Relay);
+    }
+    if sums_columns(recording) {
+        return Err("columns of numbers are summed by row groups over the full history");
+    }
+    Ok(Way::Sum)
+}
+
+/// Refuses runs whose stretches cannot be told apart, or do not follow each other, before their rows are read.
+///
+/// # Errors
+/// Why they cannot be cut.
+pub(super) fn check_order(
+    plan: &Plan,
+    device: DeviceChoice,
+    recording: &StepRecording,
+) -> Result<(), &'static str> {
     let leaves_out = recording.has_rolled_back() && plan.rollback != Rollback::Keep;
-    let is_sum = wanted == Wanted::Statistics && is_order_free(&plan, recording);
     let obstacles = [
         (!recording.is_ordered(), "rows do not lie in replay order"),
         (
@@ -85,29 +108,23 @@ pub(in crate::commands) fn way_of(
         (plan.per_env, "--scope env: every environment goes on by itself"),
         (plan.return_scale.is_some(), "returns go on from row to row"),
         (leaves_out, "rows that were rolled back are left out, and which they are rows say"),
-        (analysis.learn_every.is_some(), "what the learner saw is compared row by row, from the first on"),
-        (analysis.device != DeviceChoice::Cpu, "--device: other devices take rows in tiles of their own"),
-        (
-            is_sum && sums_columns(recording),
-            "columns of numbers are summed by row groups over the full history",
-        ),
+        (device != DeviceChoice::Cpu, "--device: other devices take rows in tiles of their own"),
     ];
-    match obstacles.into_iter().find(|(stands, _)| *stands) {
-        Some((_, reason)) => Err(reason),
-        None => Ok(if is_sum { Way::Sum } else { Way::Relay }),
-    }
+    obstacles.into_iter().find(|(stands, _)| *stands).map_or(Ok(()), |(_, reason)| Err(reason))
 }
 
 /// Where a run can be cut into stretches of at most so many rows, as far as updates and pieces allow.
 pub(in crate::commands) fn cuts(
-    (analysis, way): (&ReplayAnalysis, Way),
+    (rule, way): (&RuleAnalysis, Way),
     run: &CutRun,
     (env_rows, width): (&[u64], usize),
     most_rows: u64,
 ) -> Vec<Cut> {
-    let plan = Plan::of(&analysis.rule, false);
+    let plan = Plan::of(rule, false);
     let (places, most_updates) = match way {
-        Way::Relay => (grains(&plan, env_rows, width, PIECE), MOST_MOMENTS / (16 * width as u64 + 8)),
+        Way::Relay | Way::Compare => {
+            (grains(&plan, env_rows, width, PIECE), MOST_MOMENTS / (16 * width as u64 + 8))
+        }
         Way::Sum => (window_grains(env_rows, rows_per_window(&run_info(run)) as u64), u64::MAX),
     };
     let mut cuts: Vec<Grain> = Vec::new();
@@ -136,7 +153,7 @@ pub(in crate::commands) fn cut_run(run: &RunInfo) -> CutRun {
     }
 }
 
-fn run_info(run: &CutRun) -> RunInfo {
+pub(super) fn run_info(run: &CutRun) -> RunInfo {
     RunInfo {
         run_id: run.run_id.clone(),
         n_rows: run.n_rows,
@@ -148,7 +165,7 @@ fn run_info(run: &CutRun) -> RunInfo {
 }
 
 /// A stretch as a recording of its own.
-fn open_stretch(
+pub(super) fn open_stretch(
     plan: &Plan,
     (run, stretch): (&CutRun, &TaskStretch),
     files: &[InputFile],
@@ -183,22 +200,41 @@ pub(in crate::commands) fn moments(
     context: &Context,
 ) -> Result<FoundMoments, CommandError> {
     let (plan, recording, start) = open_to_sum_up(analysis, (run, stretch), files)?;
-    let width = recording.width();
-    let mut replay =
-        begin_replay(&plan, &run_info(run), width, start.as_ref()).after_updates(stretch.updates);
-    let mut seen = Vec::new();
+    let replay =
+        begin_replay(&plan, &run_info(run), recording.width(), start.as_ref()).after_updates(stretch.updates);
+    let found = gathered(&plan, &recording, replay, context)?;
+    Context::check_unchanged(files)?;
+    Ok(FoundMoments { steps: Vec::new(), ..found })
+}
+
+/// What a replay sees of the rows of a recording, with the vector steps begun by the end of each batch.
+///
+/// # Errors
+/// Unreadable input.
+pub(super) fn gathered(
+    plan: &Plan,
+    recording: &StepRecording,
+    mut replay: Replay,
+    context: &Context,
+) -> Result<FoundMoments, CommandError> {
+    let mut found = FoundMoments { width: recording.width(), seen: Vec::new(), steps: Vec::new() };
+    let mut begun = 0;
     let progress = context.console.progress();
-    walk(&recording, &plan, &progress, &mut |event| {
+    walk(recording, plan, &progress, &mut |event| {
         if let Event::Rows(rows) = event {
             let lanes = rows.lane_rows();
             let block = Block { rows: lanes.rows, input: lanes.input, ends: lanes.ends };
-            replay.gather(&block, rows.pass, |next| seen.push(next));
+            replay.gather(&block, rows.pass, |next| found.seen.push(next));
+            if rows.pass.has_moments() {
+                let steps = &rows.block.vector_step;
+                let step = |end: &usize| end.checked_sub(1).map_or(begun, |row| steps[row] + 1);
+                found.steps.extend(rows.ends.iter().map(step));
+                begun = steps.last().map_or(begun, |step| step + 1);
+            }
         }
         Ok(())
     })?;
-    drop(progress);
-    Context::check_unchanged(files)?;
-    Ok(FoundMoments { width, seen })
+    Ok(found)
 }
 
 /// The sums of a stretch.
@@ -270,12 +306,7 @@ impl<'a> States<'a> {
             self.replay = Some(begin_replay(&plan, &run_info(self.run), stretch.width, start.as_ref()));
         }
         let Some(replay) = &mut self.replay else { unreachable!("begun above") };
-        let width = replay.normalizer().width();
-        let is_other = |found: &usize| *found != width;
-        let widths = stretch.seen.iter().filter_map(Seen::width);
-        if let Some(found) = widths.chain([stretch.width]).find(is_other) {
-            return Err(MergeError::OtherWidth(width, found).into());
-        }
+        check_width(stretch, replay.normalizer().width())?;
         self.places.push(replay.place());
         stretch.seen.iter().for_each(|seen| replay.follow(seen));
         Ok(())
@@ -284,6 +315,18 @@ impl<'a> States<'a> {
     /// Where it stood at the beginning of each stretch.
     pub(in crate::commands) fn places(self) -> FoundPlaces {
         FoundPlaces { places: self.places }
+    }
+}
+
+/// Refuses rows of another width than those before.
+///
+/// # Errors
+/// As said.
+pub(super) fn check_width(stretch: &FoundMoments, width: usize) -> Result<(), MergeError> {
+    let widths = stretch.seen.iter().filter_map(Seen::width).chain([stretch.width]);
+    match widths.into_iter().find(|found| *found != width) {
+        Some(found) => Err(MergeError::OtherWidth(width, found)),
+        None => Ok(()),
     }
 }
 

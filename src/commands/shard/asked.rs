@@ -195,7 +195,7 @@ impl ShardedVerb {
                 Ok(found)
             }
             Self::Replay(args) => steps::replayable(args, files, context),
-            Self::Compare(args) => steps::divisible(&args.analysis(context)?.rule, files, context),
+            Self::Compare(args) => steps::comparable(args, files, context),
             Self::Verify(args) => steps::verifiable(args, files, context),
         }
     }
@@ -224,7 +224,7 @@ impl ShardedVerb {
             Self::Ablation(args) => games::find(&**args, place, files, context)?,
             Self::Stats(args) => return steps::find_stats(args, place, files, context),
             Self::Replay(args) => return steps::find_replay(args, place, files, context),
-            Self::Compare(args) => steps::find_comparison(args, files, context)?,
+            Self::Compare(args) => steps::find_comparison(args, place, files, context)?,
             Self::Verify(args) => steps::find_verification(args, files, context)?,
         };
         Ok(bytes.into())

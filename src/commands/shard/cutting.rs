@@ -1,31 +1,39 @@
-//! Cutting runs that are longer than a task is to be: the tasks of each in three stages.
+//! Cutting runs that are longer than a task is to be: the tasks of each in stages.
 
 use std::collections::BTreeMap;
 
-use crate::commands::normalize::relay::{self, Wanted, Way};
+use crate::commands::normalize::relay::{self, Way};
 use crate::records::StepRecording;
-use crate::results::{CutRun, JobDocument, ReplayAnalysis, StretchPass, TaskInput, TaskRow, TaskStretch};
+use crate::results::{CutRun, JobDocument, RuleAnalysis, StretchPass, TaskInput, TaskRow, TaskStretch};
 use crate::shards::FileUnits;
 
 /// How the runs of a recording can be cut.
 #[derive(Debug)]
 pub(super) struct Cutting {
-    analysis: ReplayAnalysis,
+    rule: RuleAnalysis,
     /// Why they cannot be.
     way: Result<Way, &'static str>,
     /// Each with the rows of its environments.
     runs: Vec<(CutRun, Vec<u64>)>,
     width: usize,
+    /// Bytes of the states at one cut.
+    state_bytes: u64,
 }
 
+/// Bytes of states that one task carries at most: every task of the stage after it reads them.
+const MOST_STATES: u64 = 64 << 20;
+
 impl Cutting {
-    /// Of a recording under an analysis.
-    pub(super) fn of(analysis: &ReplayAnalysis, wanted: Wanted, recording: &StepRecording) -> Self {
-        let way = relay::way_of(analysis, wanted, recording);
+    /// Of a recording under a rule, this way, if there is one, with states of so many bytes at every cut.
+    pub(super) fn of(
+        rule: &RuleAnalysis,
+        (way, state_bytes): (Result<Way, &'static str>, u64),
+        recording: &StepRecording,
+    ) -> Self {
         let runs = recording.runs().iter().enumerate();
         let runs =
             runs.map(|(number, run)| (relay::cut_run(run), recording.rows_of_environments(number).to_vec()));
-        Self { analysis: analysis.clone(), way, runs: runs.collect(), width: recording.width() }
+        Self { rule: rule.clone(), way, runs: runs.collect(), width: recording.width(), state_bytes }
     }
 
     /// The stretches of a task's run, where it is longer than a task is to be and can be cut; why it cannot be.
@@ -54,9 +62,12 @@ impl Cutting {
         }
         let most_rows = u128::from(target_bytes) * u128::from(run.n_rows) / u128::from(row.bytes.max(1));
         let most_rows = u64::try_from(most_rows).unwrap_or(u64::MAX);
-        let cuts = relay::cuts((&self.analysis, way), run, (env_rows, self.width), most_rows);
+        let cuts = relay::cuts((&self.rule, way), run, (env_rows, self.width), most_rows);
         if cuts.is_empty() {
             return Err(uncut("its updates are longer, or it has fewer rows than are handled together"));
+        }
+        if self.state_bytes.saturating_mul(cuts.len() as u64 + 1) > MOST_STATES {
+            return Err(uncut("the states of its settings at all cuts would be more than 64 MiB"));
         }
         let ends = cuts.iter().map(|cut| cut.rows).chain([run.n_rows]);
         let starts = [relay::Cut::default()].into_iter().chain(cuts.iter().copied());
@@ -129,7 +140,7 @@ pub(super) fn relayed(
             Ok(Some((run, stretches))) => {
                 let first = found.rows.len();
                 found.rows.extend(stretches.iter().cloned());
-                if cutting.way == Ok(Way::Relay) {
+                if cutting.way != Ok(Way::Sum) {
                     // As tasks are numbered in the end.
                     states.push(states_of(&row, &run, [first, found.rows.len()], found.runs.len()));
                     replays.extend(stretches);
@@ -147,12 +158,28 @@ pub(super) fn relayed(
     if !states.is_empty() {
         found.stages = vec![found.rows.len(), states.len(), replays.len()];
         let first_states = found.rows.len();
-        for stretch in replays.iter_mut().filter_map(|row: &mut TaskRow| row.stretch.as_mut()) {
+        let first_replay = first_states + states.len();
+        let is_compared = cutting.way == Ok(Way::Compare);
+        let pass = if is_compared { StretchPass::Settings } else { StretchPass::Replay };
+        let mut of_run = vec![[usize::MAX, 0]; found.runs.len()];
+        for (place, row) in replays.iter_mut().enumerate() {
+            let Some(stretch) = &mut row.stretch else { continue };
             let states = first_states + stretch.run;
-            (stretch.pass, stretch.after) = (StretchPass::Replay, Some([states, states + 1]));
+            (stretch.pass, stretch.after) = (pass, Some([states, states + 1]));
+            let [first, end] = &mut of_run[stretch.run];
+            (*first, *end) = ((*first).min(first_replay + place), first_replay + place + 1);
         }
+        let lags = states.clone().into_iter().map(|mut row: TaskRow| {
+            if let Some(stretch) = &mut row.stretch {
+                (stretch.pass, stretch.after) = (StretchPass::Lags, Some(of_run[stretch.run]));
+            }
+            row
+        });
+        let lags: Vec<TaskRow> = lags.filter(|_| is_compared).collect();
+        found.stages.extend(Some(lags.len()).filter(|n| *n > 0));
         found.rows.extend(states);
         found.rows.extend(replays);
+        found.rows.extend(lags);
     }
     found.rows.iter_mut().enumerate().for_each(|(id, row)| row.id = id);
     found
@@ -259,7 +286,9 @@ pub(super) fn is_of(task: &TaskRow, pass: StretchPass) -> bool {
 
 /// Whether what a task finds is taken up by tasks of a later stage, and nothing of it by the result.
 pub(super) fn is_taken_up(task: &TaskRow) -> bool {
-    is_of(task, StretchPass::Moments) || is_of(task, StretchPass::States)
+    [StretchPass::Moments, StretchPass::States, StretchPass::Settings]
+        .into_iter()
+        .any(|pass| is_of(task, pass))
 }
 
 fn is_replay(task: &TaskRow) -> bool {
@@ -270,8 +299,9 @@ fn is_replay(task: &TaskRow) -> bool {
 pub(super) fn n_stretches(tasks: &[TaskRow], job: &JobDocument) -> Vec<usize> {
     let mut n_stretches = vec![0; job.recording.cut_runs.len()];
     for stretch in tasks.iter().filter(|task| !is_taken_up(task)).filter_map(|task| task.stretch.as_ref()) {
-        if let Some(n) = n_stretches.get_mut(stretch.run) {
-            *n += 1;
+        if let Some((n, run)) = n_stretches.get_mut(stretch.run).zip(job.recording.cut_runs.get(stretch.run))
+        {
+            *n += if stretch.pass == StretchPass::Lags { run.n_stretches } else { 1 };
         }
     }
     n_stretches

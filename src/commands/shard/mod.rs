@@ -1,6 +1,7 @@
 //! `simic shard`: one command over many machines.
 
 mod asked;
+mod comparisons;
 mod cutting;
 mod exec;
 mod games;

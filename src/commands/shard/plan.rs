@@ -11,7 +11,7 @@ use super::task::Divisible;
 use super::{Parser, VERSION};
 use crate::commands::memory::parse_bytes;
 use crate::commands::{CommandError, Context, Outcome};
-use crate::records::{InputFile, JobFolder, fingerprints_of, plan_hash};
+use crate::records::{InputFile, JobFolder, bytes_in_words, fingerprints_of, plan_hash};
 use crate::report::write_job;
 use crate::results::{JOB_SCHEMA, JobDocument, JobRecording, TaskInput, TaskRow, settings_hash};
 use crate::shards::{Division, Task, divide};
@@ -21,8 +21,8 @@ const DEFAULT_TARGET: u64 = 64_000_000;
 
 /// Divides a command into tasks that any machine can compute, and writes them to JOB/job.json and JOB/plan.jsonl.
 ///
-/// The games of a run's episode are never divided. A run is cut by normalize stats and replay alone, between updates where it is
-/// longer than a task is to be; its tasks come in stages then. Tasks read what they need of the files that the command names, so
+/// The games of a run's episode are never divided. A run is cut by normalize stats, replay and compare, between updates where it
+/// is longer than a task is to be; its tasks come in stages then. Tasks read what they need of the files that the command names, so
 /// every machine has to see them under the same paths.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
@@ -34,11 +34,19 @@ pub struct PlanArgs {
     #[arg(value_name = "JOB")]
     pub job: PathBuf,
     /// Bytes that one task reads, about: 64MB, 1GiB [default: 64MB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_target)]
     pub target_bytes: Option<u64>,
     /// The command with its flags
     #[arg(last = true, required = true, value_name = "VERB RUNS", allow_hyphen_values = true)]
     pub command: Vec<String>,
+}
+
+/// Bytes of a task: some.
+fn parse_target(text: &str) -> Result<u64, String> {
+    match parse_bytes(text)? {
+        0 => Err("a task reads one byte at least".to_owned()),
+        n_bytes => Ok(n_bytes),
+    }
 }
 
 /// Looks at the files, divides, writes, reports.
@@ -75,7 +83,7 @@ pub(super) fn run(args: &PlanArgs, parser: &Parser<'_>, context: &Context) -> Re
     }
     let divisible = asked.verb.divisible(&files, own)?;
     Context::check_unchanged(&divisible.files)?;
-    let target_bytes = args.target_bytes.unwrap_or(DEFAULT_TARGET).max(1);
+    let target_bytes = args.target_bytes.unwrap_or(DEFAULT_TARGET);
     let tasks = divide(&divisible.units, Division { target_bytes, ..divisible.how });
     let inputs = fingerprints(&divisible.files)?;
     let relayed = relayed(
@@ -111,6 +119,7 @@ pub(super) fn run(args: &PlanArgs, parser: &Parser<'_>, context: &Context) -> Re
             ..divisible.recording.clone()
         },
         inputs,
+        job_hash: String::new(),
     };
     folder.write(&job, &plan)?;
     folder.remove_beyond(job.n_tasks)?;
@@ -225,13 +234,13 @@ fn undivided(relayed: &Relayed, target_bytes: u64, divisible: &Divisible) -> Vec
     let (cut, large): (Vec<&TaskRow>, Vec<&TaskRow>) =
         relayed.rows.iter().filter(|row| row.bytes > target_bytes).partition(|row| row.stretch.is_some());
     if let Some(largest) = cut.iter().max_by_key(|row| row.bytes) {
-        let mega = largest.bytes.div_ceil(1_000_000);
+        let most = bytes_in_words(largest.bytes);
         reasons.push(format!(
-            "stretches of runs read more than was asked, up to {mega} MB: a run is cut between updates, where so many rows as are handled together end, and whole row groups are read"
+            "stretches of runs read more than was asked, up to {most}: a run is cut between updates, where so many rows as are handled together end, and whole row groups are read"
         ));
     }
     if let Some(largest) = large.iter().max_by_key(|row| row.bytes) {
-        let (n, mega) = (large.len(), largest.bytes.div_ceil(1_000_000));
+        let (n, most) = (large.len(), bytes_in_words(largest.bytes));
         let tasks = if n == 1 { "1 task reads".to_owned() } else { format!("{n} tasks read") };
         let shares = if largest.share.is_some() {
             "; its games are shared out over tasks that each read all of it"
@@ -239,7 +248,7 @@ fn undivided(relayed: &Relayed, target_bytes: u64, divisible: &Divisible) -> Vec
             ""
         };
         reasons.push(format!(
-            "{tasks} more than was asked, up to {mega} MB: what belongs to one run is read together{shares}"
+            "{tasks} more than was asked, up to {most}: what belongs to one run is read together{shares}"
         ));
     }
     reasons

@@ -33,12 +33,12 @@ pub(super) fn find(
         StretchPass::Sums => Ok(bytes(&relay::sums(analysis, (run, stretch), files, context)?)?.into()),
         StretchPass::States => {
             let mut states = States::new(analysis, run);
-            each_before(place, stretch, |found: FoundMoments| states.take(&found))?;
+            each_before(place, before(stretch), |found: FoundMoments| states.take(&found))?;
             Ok(bytes(&states.places())?.into())
         }
         StretchPass::Replay => {
             let mut start = None;
-            each_before(place, stretch, |found: FoundPlaces| {
+            each_before(place, before(stretch), |found: FoundPlaces| {
                 start = found.places.into_iter().nth(stretch.number);
                 Ok(())
             })?;
@@ -49,10 +49,28 @@ pub(super) fn find(
             let found = FoundStretch { run: stretch.run, number: stretch.number, rows, recording };
             Ok(Find { bytes: bytes(&found)?, beside: job.beside.clone() })
         }
+        StretchPass::Settings | StretchPass::Lags => Err(other_pass(job)),
     }
 }
 
-fn cut_run<'a>(job: &'a JobDocument, stretch: &TaskStretch) -> Result<&'a CutRun, CommandError> {
+/// A task whose work is not that of the verb.
+pub(super) fn other_pass(job: &JobDocument) -> CommandError {
+    CommandError::State(
+        format!("plan.jsonl has work that {} does not do", job.verb),
+        "plan the job anew: simic shard plan --force".to_owned(),
+    )
+}
+
+/// Tasks that one goes on from: the first, and one past the last.
+pub(super) fn before(stretch: &TaskStretch) -> [usize; 2] {
+    stretch.after.unwrap_or_default()
+}
+
+/// The run that a stretch is of.
+///
+/// # Errors
+/// A job that does not know it.
+pub(super) fn cut_run<'a>(job: &'a JobDocument, stretch: &TaskStretch) -> Result<&'a CutRun, CommandError> {
     job.recording.cut_runs.get(stretch.run).ok_or_else(|| {
         CommandError::State(
             format!("job.json does not know run {} of those that are cut", stretch.run),
@@ -65,12 +83,11 @@ fn cut_run<'a>(job: &'a JobDocument, stretch: &TaskStretch) -> Result<&'a CutRun
 ///
 /// # Errors
 /// All of them that have no part yet, as what another try may find; parts that are not those of the job.
-fn each_before<T: serde::de::DeserializeOwned>(
+pub(super) fn each_before<T: serde::de::DeserializeOwned>(
     JobTask { job, task, folder }: JobTask<'_>,
-    stretch: &TaskStretch,
+    [first, end]: [usize; 2],
     mut take: impl FnMut(T) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
-    let [first, end] = stretch.after.unwrap_or_default();
     let before = if end - first == 1 { vec![folder.task(job, first)?] } else { folder.tasks(job)? };
     let before = before.iter().filter(|before| (first..end).contains(&before.id));
     let mut missing = Vec::new();
@@ -140,5 +157,5 @@ fn replayed_run(
 
 /// Whether a task has found what runs come to by itself.
 pub(super) fn is_of_whole_runs(task: &TaskRow) -> bool {
-    task.stretch.is_none()
+    task.stretch.is_none() || is_of(task, StretchPass::Lags)
 }

@@ -7,8 +7,9 @@ use super::games::units_of;
 use super::relay;
 use super::task::{BUG, Divisible, Find, Finds, JobTask, ROWS, SKIPS_TOGETHER, TRACE, bytes};
 use crate::commands::normalize::compare::{self, CompareArgs};
+use crate::commands::normalize::compare_relay;
 use crate::commands::normalize::extent::Extent;
-use crate::commands::normalize::relay::Wanted;
+use crate::commands::normalize::relay::{Wanted, way_of};
 use crate::commands::normalize::replay::{self, ReplayArgs};
 use crate::commands::normalize::stats::{self, StatsArgs};
 use crate::commands::normalize::step_options;
@@ -20,19 +21,34 @@ use crate::results::{
 };
 use crate::shards::{Division, FoundRuns, RunOutcome, divide, from_bytes};
 
-/// How a recording of steps can be divided under a rule.
+/// How a recording can be divided whose settings are compared.
 ///
 /// # Errors
-/// Files that cannot be read, or have other rows.
-pub(super) fn divisible(
-    rule: &RuleAnalysis,
+/// Files that cannot be read, or have other rows; settings that do not share their batches.
+pub(super) fn comparable(
+    args: &CompareArgs,
     files: &[InputFile],
     context: &Context,
 ) -> Result<Divisible, CommandError> {
-    divisible_runs(rule, |_| None, files, context)
+    let analysis = args.analysis(context)?;
+    compare::check_rule(&analysis.rule)?;
+    let cutting = |recording: &StepRecording| {
+        let way = compare_relay::way_of(&analysis, recording);
+        let state_bytes = compare_relay::state_bytes(&analysis, recording.width());
+        Some(Cutting::of(&analysis.rule, (way, state_bytes), recording))
+    };
+    divisible_runs(&analysis.rule, cutting, files, context)
 }
 
-/// The same, where runs may be cut as `cutting` says.
+/// How runs may be cut that are replayed.
+fn cutting(analysis: &ReplayAnalysis, wanted: Wanted) -> impl FnOnce(&StepRecording) -> Option<Cutting> {
+    move |recording| Some(Cutting::of(&analysis.rule, (way_of(analysis, wanted, recording), 0), recording))
+}
+
+/// How a recording of steps can be divided under a rule, where runs may be cut as `cutting` says.
+///
+/// # Errors
+/// Files that cannot be read, or have other rows.
 fn divisible_runs(
     rule: &RuleAnalysis,
     cutting: impl FnOnce(&StepRecording) -> Option<Cutting>,
@@ -48,15 +64,14 @@ fn divisible_runs(
 /// How a recording can be divided whose final statistics are asked for.
 ///
 /// # Errors
-/// Those of [`divisible`].
+/// Files that cannot be read, or have other rows.
 pub(super) fn measurable(
     args: &StatsArgs,
     files: &[InputFile],
     context: &Context,
 ) -> Result<Divisible, CommandError> {
     let analysis = args.analysis(context)?;
-    let cutting = |recording: &StepRecording| Some(Cutting::of(&analysis, Wanted::Statistics, recording));
-    divisible_runs(&analysis.rule, cutting, files, context)
+    divisible_runs(&analysis.rule, cutting(&analysis, Wanted::Statistics), files, context)
 }
 
 /// Why a verification is one task.
@@ -156,10 +171,15 @@ pub(super) fn find_replay(
 /// Those of the verb.
 pub(super) fn find_comparison(
     args: &CompareArgs,
+    place: JobTask<'_>,
     files: &[InputFile],
     context: &Context,
 ) -> Result<Vec<u8>, CommandError> {
-    bytes(&compare::measure(&args.analysis(context)?, files, context)?)
+    let analysis = args.analysis(context)?;
+    match &place.task.stretch {
+        Some(stretch) => super::comparisons::find(&analysis, place, stretch, files, context),
+        None => bytes(&compare::measure(&analysis, files, context)?),
+    }
 }
 
 /// What became of a state.
@@ -274,15 +294,14 @@ pub(super) fn beside(args: &ReplayArgs, context: &Context) -> Vec<String> {
 /// How a recording whose rows are written can be divided: only so that the rows of parts come one after the other.
 ///
 /// # Errors
-/// Those of [`divisible`].
+/// Files that cannot be read, or have other rows.
 pub(super) fn replayable(
     args: &ReplayArgs,
     files: &[InputFile],
     context: &Context,
 ) -> Result<Divisible, CommandError> {
     let analysis = args.analysis(context)?;
-    let cutting = |recording: &StepRecording| Some(Cutting::of(&analysis, Wanted::Replay, recording));
-    let found = divisible_runs(&analysis.rule, cutting, files, context)?;
+    let found = divisible_runs(&analysis.rule, cutting(&analysis, Wanted::Replay), files, context)?;
     replay::check_runs(args, context, found.order.len())?;
     if beside(args, context).is_empty() || found.how.is_whole {
         return Ok(found);
