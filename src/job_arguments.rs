@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
+use clap::error::{ContextKind, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command};
 
@@ -42,7 +43,7 @@ pub(crate) fn complete(
     let mut arguments: Vec<OsString> = vec!["simic".into()];
     arguments.extend(typed.iter().map(OsString::from));
     let parse = |arguments: &[OsString]| {
-        command.clone().try_get_matches_from(arguments).map_err(|error| told(&error, typed))
+        command.clone().try_get_matches_from(arguments).map_err(|error| told(&error, typed, surroundings))
     };
     let mut matches = parse(&arguments)?;
     let mut added = BTreeMap::new();
@@ -62,20 +63,40 @@ pub(crate) fn complete(
     Ok(Complete { matches, arguments: stored, added })
 }
 
-/// The first line of what is wrong.
-fn told(error: &clap::Error, typed: &[String]) -> CommandError {
+/// What is wrong, in a line.
+fn told(error: &clap::Error, typed: &[String], surroundings: Surroundings) -> CommandError {
     let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
     let words: Vec<&str> =
         typed.iter().map(String::as_str).take_while(|word| !word.starts_with('-')).take(2).collect();
+    let words_in_line = words.join(" ");
+    let line = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            "a command is needed, no question about it".to_owned()
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => format!("{words_in_line} is no whole command"),
+        ErrorKind::ArgumentConflict if surroundings == Surroundings::Ignored && is_doubled(error) => {
+            let flag = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+            return CommandError::usage(
+                format!("behind --: {flag} was set when the job was planned"),
+                "flags behind -- may be about what is shown alone; plan another job for other settings",
+            );
+        }
+        _ => text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+    };
     CommandError::usage(
         format!("behind --: {line}"),
         match words.split_first() {
             // The verb alone is named behind --.
             Some((&"simic", verb)) => format!("leave simic out: -- {}", verb.join(" ")),
-            _ => format!("simic {} --help says what it takes", words.join(" ")),
+            _ => format!("simic {words_in_line} --help says what it takes"),
         },
     )
+}
+
+/// Whether a flag stands there twice.
+fn is_doubled(error: &clap::Error) -> bool {
+    let [given, before] = [ContextKind::InvalidArg, ContextKind::PriorArg].map(|kind| error.get(kind));
+    given.is_some() && given.map(ToString::to_string) == before.map(ToString::to_string)
 }
 
 /// Spells out everything that was given, wherever it came from: the verb, then its flags.

@@ -378,6 +378,28 @@ fn a_job_that_was_changed_is_refused() {
     }
 }
 
+/// What stands behind -- is a whole command, and settings of a job are those of its plan.
+#[test]
+fn what_stands_behind_the_dashes_is_told_in_a_line() {
+    let (_directory, path) = folder();
+    let (runs, job) = (path("runs/"), path("a job"));
+    games(&runs, "3");
+    let plan = ["shard", "plan", &job, "--"];
+    for (command, told) in [
+        (&["analyze"][..], "behind --: analyze is no whole command"),
+        (&["normalize", "stats", "--help"], "behind --: a command is needed"),
+        (&["simic", "analyze", "shapley"], "leave simic out"),
+    ] {
+        let found = refused(&[&plan[..], command].concat(), 2);
+        assert!(found.contains(told), "{found}");
+    }
+    planned(&job, "1GB", &["analyze", "shapley", &runs, "--confidence", "0.9"]);
+    let output = done(&["shard", "run", &job]);
+    assert!(text(&output.stderr).contains(&format!("simic shard merge '{job}'")), "{}", text(&output.stderr));
+    let found = refused(&["shard", "merge", &job, "--", "--confidence", "0.8"], 2);
+    assert!(found.contains("--confidence <LEVEL> was set when the job was planned"), "{found}");
+}
+
 /// No more tasks than there may be games, and no task of nothing.
 #[test]
 fn tasks_are_no_more_than_rows() {

@@ -112,7 +112,7 @@ fn has_two_states(table: &Table, name: &String) -> bool {
 }
 
 /// A word as a shell takes it.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let is_plain = |character: char| character.is_alphanumeric() || "._-/,:=+@%".contains(character);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()

@@ -85,7 +85,7 @@ pub use convert::{StepConverter, write_coalitions};
 pub use error::{Problem, RecordError, bytes_in_words};
 pub use estimates::{LoggedEstimate, LoggedEstimates, logged_estimates};
 pub use features::{FeatureColumns, FeatureSet, RecordedSet, SetFeature, stats_text};
-pub use guess::value_columns;
+pub use guess::{quoted, value_columns};
 pub use inspect::{InspectOptions, Inspected, inspect};
 pub use jobs::{JobError, JobFolder, PartFiles, PartList, fingerprints_of, may_pass, plan_hash};
 pub use layouts::Layout;

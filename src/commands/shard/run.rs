@@ -14,7 +14,7 @@ use super::task::sound_part;
 use crate::commands::error::AGAIN;
 use crate::commands::{CommandError, Context, Outcome};
 use crate::progress::Progress;
-use crate::records::{JobFolder, PartFiles};
+use crate::records::{JobFolder, PartFiles, quoted};
 use crate::results::{JobDocument, TaskRow};
 
 /// Tries of a task whose failure may pass.
@@ -95,9 +95,10 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<Outcome, CommandE
     match failures.first() {
         None => {
             let (n, of) = (open.len(), job.n_tasks);
-            context
-                .console
-                .note(&format!("{n} of {of} tasks computed; simic shard merge {}", args.job.display()));
+            context.console.note(&format!(
+                "{n} of {of} tasks computed; simic shard merge {}",
+                quoted(&args.job.to_string_lossy())
+            ));
             Ok(Outcome::Clean)
         }
         Some((task, problem)) => Err(CommandError::Tasks {
