@@ -229,6 +229,9 @@ fn a_comparison_is_concluded_when_all_stretches_are_there() {
     assert!(refused(&exec, 75).contains("goes on from parts that are not there yet"));
     let missing = refused(&["shard", "merge", &job], 3);
     assert!(missing.contains(&format!("1 of {n_tasks} parts are missing: {last}")), "{missing}");
+    let beyond =
+        ["shard", "plan", &path("other"), "--", "normalize", "compare", &runs, "--shift-at", "9999999"];
+    assert!(refused(&beyond, 2).contains("lies beyond the recording"));
     computed(&job, n_tasks);
     // Nothing else is needed for what is said in the end.
     for task in 0..n_tasks - 1 {

@@ -84,6 +84,62 @@ fn lags_are_those_of_the_formula_wherever_blocks_of_rows_begin() {
     }
 }
 
+/// Where a shift is given, its update is counted, not reckoned, and rows of both sides are told apart wherever windows end.
+#[test]
+fn a_shift_that_is_given_is_where_its_rows_are() {
+    let (_directory, path) = folder();
+    let steps = path("steps.csv");
+    let compared = |flags: &[&str]| {
+        let found = report(&[&["normalize", "compare", &steps, "--momentum", "0.9,0.99"], flags].concat());
+        found["runs"][0].clone()
+    };
+    let has_lags = |run: &Value, what: &str| {
+        for (setting, momentum) in run["settings"].as_array().expect("settings").iter().zip([0.9, 0.99]) {
+            let expected = 0.1f64.ln() / f64::ln(momentum);
+            let lag = lags(setting, "lag_updates_mean")[0];
+            assert!((lag - expected).abs() <= 2.0 + 0.02 * expected, "{what}, {momentum}: {lag}");
+        }
+    };
+    // Environments of unequal length, an update a row: four rows a step up to 2000, then one.
+    let mut rows = vec!["step,env_id,obs_0".to_owned()];
+    for step in 0..8000 {
+        let n_envs = if step < 2000 { 4 } else { 1 };
+        let mean = if step < 1500 { 0.0 } else { 10.0 };
+        rows.extend((0..n_envs).map(|env| format!("{step},{env},{}", mean + [-1.0, 1.0][(env + step) % 2])));
+    }
+    lines(&steps, &rows.iter().map(String::as_str).collect::<Vec<_>>());
+    let run = compared(&["--update-every", "row", "--shift-at", "1500"]);
+    assert_eq!(run["shift_update"], json!(6000));
+    has_lags(&run, "unequal environments");
+    // The last rollout is a part of one.
+    let run = compared(&["--update-every", "rollout:128", "--shift-at", "1406"]);
+    assert_eq!(run["shift_update"], json!(10));
+
+    // Windows of 79 rows: the first, the last, and where one begins.
+    for at in [30, 79, 10_000, 19_400, 19_760] {
+        long_step(&steps, at, 20_000);
+        let run = compared(&["--shift-at", &at.to_string()]);
+        assert_eq!(run["shift_update"], json!(at));
+        let settings = run["settings"].as_array().expect("settings");
+        let lag = lags(&settings[0], "lag_updates_mean")[0];
+        assert!((lag - 22.0).abs() <= 3.0, "{at}: {lag}");
+        if at < 19_700 {
+            has_lags(&run, &at.to_string());
+        }
+        let greatest = lags(&settings[0], "greatest_var_ratio")[0];
+        assert!(greatest > 1.0, "{at}: {greatest}");
+    }
+    // One that is found begins with the first step of its update.
+    long_step(&steps, 10_000, 20_000);
+    for every in ["step", "rollout:100"] {
+        let run = compared(&["--update-every", every]);
+        assert_eq!(run["shift_at"], json!(10_000), "{every}");
+    }
+    let given = compared(&["--update-every", "rollout:100", "--shift-at", "10000"]);
+    let found = compared(&["--update-every", "rollout:100"]);
+    assert_eq!(found["settings"], given["settings"]);
+}
+
 #[test]
 fn the_lag_of_a_momentum_per_row_is_told_in_both_units() {
     let (_directory, path) = folder();

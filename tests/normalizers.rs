@@ -762,6 +762,11 @@ fn compare_finds_the_shift_and_measures_the_lag() {
     for field in ["mean", "var", "clip_fraction"] {
         assert_eq!(replay[field], settings[1][field], "{field}");
     }
+    // Those of rewards are sample variances.
+    let of_rewards = ["--target", "reward", "--momentum", "0.99"];
+    let replay = json(&[&["normalize", "replay", &steps], &of_rewards[..]].concat());
+    let compared = json(&[&["normalize", "compare", &steps], &of_rewards[..]].concat());
+    assert_eq!(replay["var"], compared["runs"][0]["settings"][0]["var"]);
     let given = json(&["normalize", "compare", &steps, "--momentum", "0.9", "--shift-at", "2000"]);
     assert_eq!(
         (&given["runs"][0]["shift_at"], &given["runs"][0]["shift_given"]),

@@ -353,6 +353,9 @@ fn what_is_no_file_is_no_part() {
     assert!(missing.iter().all(|part| part["reason"].as_str().is_some_and(|told| told.contains("damaged"))));
     assert!(refused(&["shard", "merge", &job], 3).contains("part 0 is damaged"));
 
+    let told = refused(&["shard", "exec", &job, "--task", "0"], 3);
+    assert!(told.contains("something else in its place"), "{told}");
+
     // Planned anew with fewer tasks, what is beyond has to go.
     let beyond = part(n_tasks - 1);
     std::fs::remove_file(&beyond).expect("removed");
@@ -376,6 +379,20 @@ fn a_job_that_was_changed_is_refused() {
         let told = refused(&[&["shard"], verb].concat(), 3);
         assert!(told.contains("not the job as it was planned"), "{told}");
     }
+    std::fs::write(&file, text).expect("written");
+
+    // A task whose line was another one is of another plan, also once the line is as it was.
+    let plan = format!("{job}/plan.jsonl");
+    let lines = std::fs::read_to_string(&plan).expect("a plan");
+    std::fs::write(&plan, lines.replacen("\"bytes\":", "\"bytes\":1", 1)).expect("written");
+    done(&["shard", "exec", &job, "--task", "0"]);
+    std::fs::write(&plan, lines).expect("written");
+    done(&["shard", "exec", &job, "--task", "1"]);
+    let status = simic(&["shard", "status", &job, "--format", "json"]);
+    let document: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    assert!(document["missing"][0]["reason"].as_str().is_some_and(|told| told.contains("another plan")));
+    done(&["shard", "run", &job]);
+    done(&["shard", "merge", &job]);
 }
 
 /// What stands behind -- is a whole command, and settings of a job are those of its plan.

@@ -14,7 +14,6 @@ use super::clock::Clock;
 use super::pass::Pass;
 use super::replay::{BatchesTogether, Block, Replay, moments_of};
 use super::rule::Order;
-use super::segment::MeanVar;
 use super::state::Normalizer;
 use super::window::Window;
 use crate::stats::RowMoments;
@@ -91,7 +90,8 @@ impl SeenBatches {
         }
     }
 
-    fn width(&self) -> usize {
+    /// Values per row.
+    pub(super) fn width(&self) -> usize {
         self.whole.mean().len()
     }
 
@@ -112,18 +112,8 @@ impl SeenBatches {
         }
     }
 
-    /// Mean and population variance of one dimension of a batch.
-    pub(super) fn of_dimension(&self, batch: usize, d: usize) -> MeanVar {
-        let place = batch * self.width() + d;
-        match &self.moments {
-            BatchMoments::Single(values) => MeanVar { mean: f64::from(values[place]), var: 0.0 },
-            BatchMoments::Double(values) => MeanVar { mean: values[place], var: 0.0 },
-            BatchMoments::Several { mean, var } => MeanVar { mean: mean[place], var: var[place] },
-        }
-    }
-
     /// Gives the moments of a batch to `mean` and `var`.
-    fn moments(&self, batch: usize, mean: &mut [f64], var: &mut [f64]) {
+    pub(super) fn moments(&self, batch: usize, mean: &mut [f64], var: &mut [f64]) {
         let range = batch * mean.len()..(batch + 1) * mean.len();
         var.fill(0.0);
         match &self.moments {

@@ -9,7 +9,7 @@ use super::relay::Seen;
 use super::segment::MeanVar;
 use super::timeline::{KnownStep, Timeline};
 use super::window::Window;
-use crate::stats::RowMoments;
+use crate::stats::{MomentsView, RowMoments};
 
 /// Where a run's distribution shifts, and its moments on either side, per dimension.
 #[derive(Debug, Clone)]
@@ -22,20 +22,26 @@ pub struct Shift {
     pub before: Vec<MeanVar>,
     /// Moments after.
     pub after: Vec<MeanVar>,
-    /// Where it was found, not given: what finds it to the batch.
+    /// What of it batches have yet to tell.
     locator: Option<ShiftLocator>,
 }
 
 impl Shift {
-    /// A shift known to lie at this vector step.
-    pub fn at_step(vector_step: u64, windows: &[Window], width: usize, timeline: &Timeline) -> Self {
-        let update = timeline.updates_at(vector_step);
-        let split = windows.partition_point(|window| window.first_update < update);
-        // A window with rows of both sides is of none, where others are there.
-        let is_divided = windows.get(split).is_none_or(|window| window.first_update > update);
-        let n_before = split - usize::from(is_divided && split > 1);
-        let (before, after) = (moments(&windows[..n_before], width), moments(&windows[split..], width));
-        Self { vector_step, update, before, after, locator: None }
+    /// A shift known to lie before an update and a vector step, of a run of so many updates.
+    pub fn at(place: KnownStep, n_updates: u64, windows: &[Window], width: usize) -> Self {
+        let KnownStep { updates, vector_step } = place;
+        let split = windows.partition_point(|window| window.first_update < updates);
+        let first_after = windows.get(split).map_or(n_updates, |window| window.first_update);
+        let divided = split.checked_sub(1).filter(|_| first_after > updates);
+        let before = gathered(&windows[..divided.unwrap_or(split)], width);
+        let after = gathered(&windows[split..], width);
+        let pairs = (pairs(&before), pairs(&after));
+        // Rows of a window of both sides are told apart by their batches.
+        let locator = divided.map(|window| {
+            let near = windows[window].first_update..first_after;
+            ShiftLocator::new(near, Sought::Sides { updates, before, after })
+        });
+        Self { vector_step, update: updates, before: pairs.0, after: pairs.1, locator }
     }
 
     /// The strongest shift in windows of so many updates, if there is one.
@@ -64,12 +70,13 @@ impl Shift {
             before: (split > 1).then(|| moments(&windows[..split - 1], width)),
             after: (split + 1 < windows.len()).then(|| moments(&windows[split + 1..], width)),
         };
-        let locator = Some(ShiftLocator::new(d, located, near, sides));
+        let sought = SoughtChange { dimension: d, located, means: Vec::new(), steps: Vec::new(), sides };
+        let locator = Some(ShiftLocator::new(near, Sought::Change(sought)));
         let (update, vector_step) = (change.update, timeline.step_at(change.update));
         Some(Self { vector_step, update, before, after, locator })
     }
 
-    /// Whether it is known to the batch.
+    /// Whether all there is to know of it is known.
     pub fn is_located(&self) -> bool {
         self.locator.is_none()
     }
@@ -79,7 +86,7 @@ impl Shift {
         KnownStep { updates: self.update, vector_step: self.vector_step }
     }
 
-    /// The updates that it lies among, as far as windows tell, where it has yet to be located to the batch.
+    /// The updates whose batches have yet to be looked at.
     pub fn near(&self) -> Option<Range<u64>> {
         self.locator.as_ref().map(|locator| locator.updates.clone())
     }
@@ -103,22 +110,42 @@ impl Shift {
     /// There are no more rows: it is where those that were there say.
     pub fn settle(&mut self) {
         let Some(locator) = self.locator.take() else { return };
-        let Some(KnownStep { updates, vector_step }) = locator.found() else { return };
-        let UndividedSides { before, after } = locator.sides;
-        match updates.cmp(&self.update) {
-            Ordering::Less => self.before = before.unwrap_or_else(|| std::mem::take(&mut self.before)),
-            Ordering::Greater => self.after = after.unwrap_or_else(|| std::mem::take(&mut self.after)),
-            Ordering::Equal => {}
+        let n_updates = locator.n_updates.min(locator.updates.end);
+        match locator.sought {
+            Sought::Sides { before, after, .. } => {
+                (self.before, self.after) = (pairs(&before), pairs(&after));
+            }
+            Sought::Change(change) => {
+                let Some(KnownStep { updates, vector_step }) = change.found(n_updates) else { return };
+                let UndividedSides { before, after } = change.sides;
+                match updates.cmp(&self.update) {
+                    Ordering::Less => {
+                        self.before = before.unwrap_or_else(|| std::mem::take(&mut self.before));
+                    }
+                    Ordering::Greater => {
+                        self.after = after.unwrap_or_else(|| std::mem::take(&mut self.after));
+                    }
+                    Ordering::Equal => {}
+                }
+                (self.update, self.vector_step) = (updates, vector_step);
+            }
         }
-        (self.update, self.vector_step) = (updates, vector_step);
     }
 }
 
-/// Moments of the rows of windows, per dimension.
-fn moments(windows: &[Window], width: usize) -> Vec<MeanVar> {
+/// Moments of all rows of windows.
+fn gathered(windows: &[Window], width: usize) -> RowMoments {
     let mut moments = RowMoments::empty(width);
     windows.iter().for_each(|window| moments.merge(&window.moments));
+    moments
+}
+
+fn pairs(moments: &RowMoments) -> Vec<MeanVar> {
     moments.mean().iter().zip(moments.vars()).map(|(mean, var)| MeanVar { mean: *mean, var }).collect()
+}
+
+fn moments(windows: &[Window], width: usize) -> Vec<MeanVar> {
+    pairs(&gathered(windows, width))
 }
 
 /// What of a dimension shifts.
@@ -133,21 +160,37 @@ enum LocatedBy {
     },
 }
 
-/// Batch means of one dimension (or of its squares) around a shift that windows have found.
+/// Goes through batches around a shift.
 #[derive(Debug, Clone)]
 struct ShiftLocator {
-    dimension: usize,
-    located: LocatedBy,
-    /// Updates around the shift.
+    /// The updates around it.
     updates: Range<u64>,
-    means: Vec<f64>,
-    /// Vector step of each batch's last row.
-    steps: Vec<u64>,
-    /// Updates seen.
+    sought: Sought,
+    /// Updates seen, and vector steps begun by the end of the last of them.
     n_updates: u64,
-    sides: UndividedSides,
+    steps: Option<u64>,
     /// What was seen of a batch that goes on.
     open: RowMoments,
+}
+
+/// What batches are to tell.
+#[derive(Debug, Clone)]
+enum Sought {
+    /// Where it is.
+    Change(SoughtChange),
+    /// The moments of the rows before and after so many updates, those of other windows among them.
+    Sides { updates: u64, before: RowMoments, after: RowMoments },
+}
+
+/// Batch means of one dimension (or of its squares) around a shift that windows have found.
+#[derive(Debug, Clone)]
+struct SoughtChange {
+    dimension: usize,
+    located: LocatedBy,
+    means: Vec<f64>,
+    /// First vector step of each batch.
+    steps: Vec<u64>,
+    sides: UndividedSides,
 }
 
 /// Moments on either side of a shift without the window beside the border of windows that it was found at: where the shift lies
@@ -159,25 +202,20 @@ struct UndividedSides {
 }
 
 impl ShiftLocator {
-    fn new(dimension: usize, located: LocatedBy, updates: Range<u64>, sides: UndividedSides) -> Self {
-        Self {
-            dimension,
-            located,
-            updates,
-            means: Vec::new(),
-            steps: Vec::new(),
-            n_updates: 0,
-            sides,
-            open: RowMoments::default(),
-        }
+    fn new(updates: Range<u64>, sought: Sought) -> Self {
+        Self { updates, sought, n_updates: 0, steps: None, open: RowMoments::default() }
     }
 
     fn take(&mut self, seen: &Seen, steps: &[u64]) {
-        let d = self.dimension;
         match seen {
             Seen::Batches(batches) => {
+                let width = batches.width();
+                let (mut mean, mut var) = (vec![0.0; width], vec![0.0; width]);
                 for (batch, step) in (0..batches.n_batches()).zip(steps) {
-                    self.update(batches.size(batch), batches.of_dimension(batch, d), *step);
+                    if self.updates.contains(&self.n_updates) {
+                        batches.moments(batch, &mut mean, &mut var);
+                    }
+                    self.update(batches.size(batch), (&mean, &var), *step);
                 }
             }
             // The first of the batches that follow has them.
@@ -186,32 +224,49 @@ impl ShiftLocator {
                 self.open.merge(moments);
                 if let Some(step) = steps.first().filter(|_| *is_end) {
                     let batch = std::mem::take(&mut self.open);
-                    let own = MeanVar { mean: batch.mean()[d], var: batch.var(d) };
-                    self.update(batch.n(), own, *step);
+                    self.update(batch.n(), (batch.mean(), &batch.vars()), *step);
                 }
             }
         }
     }
 
     /// Takes a batch of so many rows; one without is no update.
-    fn update(&mut self, n: u64, MeanVar { mean, var }: MeanVar, step: u64) {
+    fn update(&mut self, n: u64, (mean, var): (&[f64], &[f64]), step: u64) {
         if n == 0 {
             return;
         }
         if self.updates.contains(&self.n_updates) {
-            self.means.push(match self.located {
-                LocatedBy::Values => mean,
-                LocatedBy::Squares { about } => var + (mean - about).powi(2),
-            });
-            self.steps.push(step.saturating_sub(1));
+            match &mut self.sought {
+                Sought::Change(change) => {
+                    // Some environments may have been in its first step before.
+                    let last = step.saturating_sub(1);
+                    change.take((mean, var), self.steps.map_or(last, |begun| begun.min(last)));
+                }
+                Sought::Sides { updates, before, after } => {
+                    let side = if self.n_updates < *updates { before } else { after };
+                    side.merge_batch(n, &MomentsView { mean, var, min: mean, max: mean });
+                }
+            }
         }
         self.n_updates += 1;
+        self.steps = Some(step);
+    }
+}
+
+impl SoughtChange {
+    fn take(&mut self, (mean, var): (&[f64], &[f64]), first_step: u64) {
+        let (mean, var) = (mean[self.dimension], var[self.dimension]);
+        self.means.push(match self.located {
+            LocatedBy::Values => mean,
+            LocatedBy::Squares { about } => var + (mean - about).powi(2),
+        });
+        self.steps.push(first_step);
     }
 
-    fn found(&self) -> Option<KnownStep> {
+    /// Where it is, so many updates having been made by the end of the last batch.
+    fn found(&self, n_updates: u64) -> Option<KnownStep> {
         let split = locate_shift(&self.means)?;
-        // What was seen ends with those updates.
-        let first = self.n_updates.min(self.updates.end) - self.means.len() as u64;
+        let first = n_updates - self.means.len() as u64;
         Some(KnownStep { updates: first + split as u64, vector_step: self.steps[split] })
     }
 }
@@ -270,17 +325,24 @@ mod tests {
         all
     }
 
-    fn located(mut locator: ShiftLocator, seen: &[(Seen, Vec<u64>)]) -> Option<KnownStep> {
+    fn located(
+        dimension: usize,
+        located: LocatedBy,
+        near: Range<u64>,
+        seen: &[(Seen, Vec<u64>)],
+    ) -> Option<KnownStep> {
+        let sides = UndividedSides::default();
+        let change = SoughtChange { dimension, located, means: Vec::new(), steps: Vec::new(), sides };
+        let mut locator = ShiftLocator::new(near, Sought::Change(change));
         seen.iter().for_each(|(seen, steps)| locator.take(seen, steps));
-        locator.found()
+        let Sought::Change(change) = locator.sought else { unreachable!("it is sought") };
+        change.found(locator.n_updates.min(locator.updates.end))
     }
 
     #[test]
     fn a_change_of_the_variance_is_located_by_squares() {
         let rows: Vec<f64> = (0..20).flat_map(|i| if i < 12 { [4.9, 5.1] } else { [1.0, 9.0] }).collect();
-        let locator =
-            ShiftLocator::new(0, LocatedBy::Squares { about: 5.0 }, 0..20, UndividedSides::default());
-        let found = located(locator, &seen(&[&rows], 1, 2));
+        let found = located(0, LocatedBy::Squares { about: 5.0 }, 0..20, &seen(&[&rows], 1, 2));
         assert_eq!(found, Some(KnownStep { updates: 12, vector_step: 12 }));
     }
 
@@ -290,11 +352,32 @@ mod tests {
         let rows: Vec<f64> = (0..40).flat_map(|row| [0.0, if row / 2 < 13 { 1.0 } else { 5.0 }]).collect();
         // The second block begins within a batch.
         let blocks = [&rows[..2 * 23], &rows[2 * 23..2 * 30], &rows[2 * 30..]];
-        let locator = ShiftLocator::new(1, LocatedBy::Values, 10..16, UndividedSides::default());
-        let found = located(locator.clone(), &seen(&blocks, 2, 2));
+        let found = located(1, LocatedBy::Values, 10..16, &seen(&blocks, 2, 2));
         assert_eq!(found, Some(KnownStep { updates: 13, vector_step: 13 }));
         // Where rows end before the windows do, by what was there.
-        let found = located(locator, &seen(&blocks[..2], 2, 2));
+        let found = located(1, LocatedBy::Values, 10..16, &seen(&blocks[..2], 2, 2));
         assert_eq!(found, Some(KnownStep { updates: 13, vector_step: 13 }));
+    }
+
+    #[test]
+    fn rows_of_a_divided_window_are_told_apart_by_their_batches() {
+        // Windows of four updates of two rows; the shift lies in the middle of the last one.
+        let rows: Vec<f64> = (0..24).map(|row| if row < 20 { f64::from(row % 2) } else { 5.0 }).collect();
+        let window = |first: usize| {
+            let own = &rows[2 * first..2 * first + 8];
+            Window::of_rows(first as u64, RowMoments::of(Rows::F64(own), 1))
+        };
+        let place = KnownStep { updates: 10, vector_step: 10 };
+        let mut shift = Shift::at(place, 12, &[window(0), window(4), window(8)], 1);
+        assert_eq!(shift.near(), Some(8..12));
+        for (seen, steps) in seen(&[&rows[..18], &rows[18..]], 1, 2) {
+            shift.take(&seen, &steps);
+        }
+        assert!(shift.is_located());
+        let found = [&shift.before[0], &shift.after[0]].map(|side| (side.mean, side.var));
+        assert_eq!(found, [(0.5, 0.25), (5.0, 0.0)]);
+        // Where a window ends, nothing is divided.
+        let place = KnownStep { updates: 8, vector_step: 8 };
+        assert!(Shift::at(place, 12, &[window(0), window(4), window(8)], 1).is_located());
     }
 }

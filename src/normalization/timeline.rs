@@ -42,11 +42,6 @@ impl Timeline {
     pub fn step_at(&self, updates: u64) -> u64 {
         interpolate(&self.known, |known| known.updates, |known| known.vector_step, updates)
     }
-
-    /// The updates made at a vector step, by proportion too.
-    pub fn updates_at(&self, vector_step: u64) -> u64 {
-        interpolate(&self.known, |known| known.vector_step, |known| known.updates, vector_step)
-    }
 }
 
 /// Linear interpolation between known places; beyond them the nearest one, without any 0.
@@ -80,7 +75,6 @@ mod tests {
         timeline.push(6, 30);
         assert_eq!(timeline.end(), Some(KnownStep { updates: 6, vector_step: 30 }));
         assert_eq!([0, 2, 3, 6, 9].map(|updates| timeline.step_at(updates)), [10, 10, 15, 30, 30]);
-        assert_eq!([5, 15, 40].map(|step| timeline.updates_at(step)), [2, 3, 6]);
         assert_eq!([1, 5, 6].map(|updates| timeline.known_step_at(updates)), [None, Some(10), Some(30)]);
     }
 }

@@ -286,8 +286,16 @@ impl JobFolder {
     /// A part that cannot be written.
     pub fn write_part(&self, task: usize, bytes: &[u8]) -> Result<(), JobError> {
         let written = self.place.write(&part_name(task), bytes);
-        let hint = "make room or wait, and try again; nothing half-written is left";
-        written.map_err(|error| JobError::of(error, hint))
+        written.map_err(|error| {
+            let error = JobError::of(error, "make room or wait, and try again; nothing half-written is left");
+            if error.may_pass {
+                return error;
+            }
+            JobError {
+                hint: "is there something else in its place? remove that, and try again".to_owned(),
+                ..error
+            }
+        })
     }
 
     /// Fingerprint of a file beside a part; `None` where there is none.

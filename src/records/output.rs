@@ -146,7 +146,8 @@ impl AtomicFile {
         {
             // A temporary file is private; the result has the mode any new file would have.
             use std::os::unix::fs::PermissionsExt;
-            let mode = std::fs::metadata(destination).map_or(0o644, |m| m.permissions().mode());
+            let there = std::fs::metadata(destination).ok().filter(std::fs::Metadata::is_file);
+            let mode = there.map_or(0o644, |there| there.permissions().mode());
             self.file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
         }
         if self.force {

@@ -279,12 +279,14 @@ impl ComparedRunRow {
 }
 
 impl ComparedSettingRow {
-    /// What a replay under one setting gave, and its lag behind the shift, where there is one.
-    pub fn new(state: &NormalizerState, diagnostics: &Diagnostics, lag: Option<&Lag>) -> Self {
+    /// What a replay under one setting gave, its variances as the rule uses them, and its lag behind the shift, where there is one.
+    pub fn new(
+        state: &NormalizerState,
+        var_used: &[f64],
+        diagnostics: &Diagnostics,
+        lag: Option<&Lag>,
+    ) -> Self {
         let d = diagnostics;
-        let ratios = |pick: &dyn Fn(&Lag) -> &[f64]| {
-            lag.map(|lag| pick(lag).iter().copied().map(finite).collect::<Vec<_>>())
-        };
         let shifted = |lag: &Lag| (0..lag.shifted.len()).filter(|d| lag.shifted[*d]).collect();
         Self {
             kind: state.memory.name().to_owned(),
@@ -292,7 +294,7 @@ impl ComparedSettingRow {
             updates: state.batches,
             count: state.count,
             mean: state.mean.clone(),
-            var: state.var.clone(),
+            var: var_used.to_vec(),
             mean_distance: d.mean_distance.clone(),
             log_var_distance: d.var_distance.clone(),
             error: error_of_use(d, state.count / state.batches.max(1) as f64),
@@ -300,8 +302,12 @@ impl ComparedSettingRow {
             lag_updates_var: lag.map(|lag| lag.var.clone()),
             lag_vector_steps_mean: lag.map(|lag| lag.mean_steps.clone()),
             lag_vector_steps_var: lag.map(|lag| lag.var_steps.clone()),
-            least_var_ratio: ratios(&|lag| &lag.least_var_ratio),
-            greatest_var_ratio: ratios(&|lag| &lag.greatest_var_ratio),
+            least_var_ratio: lag.map(|lag| lag.least_var_ratio.iter().copied().map(finite).collect()),
+            greatest_var_ratio: lag.map(|lag| {
+                // Where no ratio was told, the least is none either.
+                let pairs = lag.least_var_ratio.iter().zip(&lag.greatest_var_ratio);
+                pairs.map(|(least, greatest)| finite(*greatest).filter(|_| least.is_finite())).collect()
+            }),
             clip_fraction: d.clip_fraction,
             clip_by_dimension: d.clip_by_dimension.clone(),
             constant_dimensions: d.constant.clone(),

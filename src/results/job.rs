@@ -164,6 +164,13 @@ pub struct TaskRow {
     pub bytes: u64,
 }
 
+impl TaskRow {
+    /// Hash of everything in it.
+    pub fn hash(&self) -> String {
+        text_hash(&serde_json::to_string(self).unwrap_or_default())
+    }
+}
+
 /// What a task does with a run that is cut.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskStretch {

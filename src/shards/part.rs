@@ -24,6 +24,9 @@ pub struct PartHeader {
     pub settings_hash: String,
     /// Hash of the plan's lines.
     pub plan_hash: String,
+    /// Hash of the task as it was read from its line.
+    #[serde(default)]
+    pub task_hash: String,
     /// Files read with their fingerprints, as the task has them.
     pub inputs: Vec<(String, String)>,
     /// Files beside the part with their fingerprints: normalized rows, a trace.
@@ -87,6 +90,7 @@ mod tests {
             task: 3,
             settings_hash: String::new(),
             plan_hash: String::new(),
+            task_hash: String::new(),
             inputs: vec![("a.parquet".to_owned(), "1-2".to_owned())],
             beside: Vec::new(),
             bytes: 0,

@@ -40,6 +40,8 @@ impl FoundMoments {
 pub struct StretchSetting {
     /// The state after it.
     pub state: NormalizerState,
+    /// Its variances as the rule uses them.
+    pub var_used: Vec<f64>,
     /// Windows of the diagnostics; the first may have begun before.
     pub windows: Vec<Window>,
 }
@@ -55,6 +57,8 @@ pub struct FoundSettings {
     pub settings: Vec<StretchSetting>,
     /// Vector steps at the beginning and the end of every block.
     pub timeline: Timeline,
+    /// Updates of the run before the shift that is given, where it lies within.
+    pub shift_update: Option<u64>,
     /// Episodes.
     pub episodes: EpisodeCount,
     /// What there is to know of the recording.

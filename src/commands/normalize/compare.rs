@@ -188,7 +188,7 @@ pub(in crate::commands) fn measure(
     let recording = open(files, &mut plan, context)?;
     check_memory(rules.len(), recording.width(), context)?;
     let progress = context.console.progress();
-    let first = first_pass(&recording, &plan, &rules, engine.as_ref(), &progress)?;
+    let first = first_pass(&recording, &plan, (&rules, analysis.shift_at), engine.as_ref(), &progress)?;
     let passed = first.iter().zip(recording.runs());
     let shifts = passed.map(|(passed, run)| passed.shift(run, analysis.shift_at)).collect();
     let watched = watch_lags(&recording, &plan, shifts, engine.as_ref(), &progress, |run| {
@@ -279,6 +279,22 @@ pub(in crate::commands) fn check_rule(rule: &RuleAnalysis) -> Result<(), Command
     check(&Plan::of(rule, false))
 }
 
+/// Refuses a shift beyond the end of every run, as far as their rows are counted.
+///
+/// # Errors
+/// As said.
+pub(in crate::commands) fn check_recording(
+    analysis: &CompareAnalysis,
+    recording: &StepRecording,
+) -> Result<(), CommandError> {
+    let plan = Plan::of(&analysis.rule, false);
+    let ends = recording.runs().iter().map(|run| KnownStep {
+        updates: expected_updates(&plan, run.n_rows, run.n_vector_steps, 1),
+        vector_step: run.n_vector_steps,
+    });
+    check_shift(analysis.shift_at, ends)
+}
+
 /// Refuses settings that do not share their batches.
 ///
 /// # Errors
@@ -314,6 +330,9 @@ fn check_device(engine: &Engine, plan: &Plan, rules: &[Rule]) -> Result<(), Comm
 }
 
 /// Refuses a shift beyond the end of every run: it would change nothing.
+///
+/// # Errors
+/// As said.
 fn check_shift(shift_at: Option<u64>, ends: impl Iterator<Item = KnownStep>) -> Result<(), CommandError> {
     let longest = ends.max_by_key(|end| end.vector_step);
     let (Some(step), Some(KnownStep { updates, vector_step: steps })) = (shift_at, longest) else {
@@ -370,7 +389,7 @@ pub(super) fn begin(rules: &[Rule], plan: &Plan, run: &RunInfo, width: usize) ->
 fn first_pass(
     recording: &StepRecording,
     plan: &Plan,
-    rules: &[Rule],
+    (rules, shift_at): (&[Rule], Option<u64>),
     engine: Option<&Engine>,
     progress: &Progress,
 ) -> Result<Vec<PassedRun>, CommandError> {
@@ -380,7 +399,7 @@ fn first_pass(
         match event {
             Event::Begin(run) => {
                 let run = &recording.runs()[run];
-                passing = Some(Passing::new(begin(rules, plan, run, recording.width()), run));
+                passing = Some(Passing::new(begin(rules, plan, run, recording.width()), run, shift_at));
             }
             Event::Rows(rows) => {
                 if let Some(passing) = &mut passing {

@@ -125,7 +125,7 @@ pub(in crate::commands) fn settings(
     let recording = open_stretch(&plan, (run, stretch), files)?;
     check_memory(places.len(), recording.width(), context)?;
     let replays = gone_on(analysis, run, recording.width(), places)?;
-    let mut passing = Passing::new(replays, &run_info(run));
+    let mut passing = Passing::new(replays, &run_info(run), analysis.shift_at);
     let progress = context.console.progress();
     walk(&recording, &plan, &progress, &mut |event| match event {
         Event::Rows(rows) => passing.take(rows, None),
@@ -133,12 +133,21 @@ pub(in crate::commands) fn settings(
     })?;
     drop(progress);
     Context::check_unchanged(files)?;
-    let PassedRun { settings, timeline, episodes, .. } = passing.passed();
-    let settings =
-        settings.into_iter().map(|PassedSetting { state, windows, .. }| StretchSetting { state, windows });
+    let PassedRun { settings, timeline, episodes, shift_update, .. } = passing.passed();
+    let settings = settings
+        .into_iter()
+        .map(|PassedSetting { state, var_used, windows, .. }| StretchSetting { state, var_used, windows });
     let recording = facts_of(&recording, None, DeviceUsed::cpu());
     let (run, number) = (stretch.run, stretch.number);
-    Ok(FoundSettings { run, number, settings: settings.collect(), timeline, episodes, recording })
+    Ok(FoundSettings {
+        run,
+        number,
+        settings: settings.collect(),
+        timeline,
+        episodes,
+        shift_update,
+        recording,
+    })
 }
 
 /// What there is of the stretches of a run besides what they came to.
@@ -189,7 +198,7 @@ fn joined(
     mut episodes: EpisodeCount,
 ) -> Result<PassedRun, CommandError> {
     let rules = rules(analysis);
-    let mut timeline = Timeline::default();
+    let (mut timeline, mut shift_update) = (Timeline::default(), None);
     let mut settings: Vec<(Vec<Vec<_>>, Option<_>)> = vec![(Vec::new(), None); rules.len()];
     for (number, stretch) in stretches.into_iter().enumerate() {
         if stretch.settings.len() != rules.len() {
@@ -197,20 +206,21 @@ fn joined(
         }
         for ((windows, state), own) in settings.iter_mut().zip(stretch.settings) {
             windows.push(own.windows);
-            *state = Some(own.state);
+            *state = Some((own.state, own.var_used));
         }
         timeline.extend(stretch.timeline);
+        shift_update = shift_update.or(stretch.shift_update);
         match number {
             0 => episodes = stretch.episodes,
             _ => episodes.join(&stretch.episodes),
         }
     }
     let setting = |(rule, (windows, state)): (_, (Vec<_>, Option<_>))| {
-        let state = state.ok_or(CommandError::NothingLeft)?;
-        Ok(PassedSetting { rule, state, windows: joined_windows(windows) })
+        let (state, var_used) = state.ok_or(CommandError::NothingLeft)?;
+        Ok(PassedSetting { rule, state, var_used, windows: joined_windows(windows) })
     };
     let settings = rules.into_iter().zip(settings).map(setting).collect::<Result<_, CommandError>>()?;
-    Ok(PassedRun { settings, window_updates, timeline, episodes })
+    Ok(PassedRun { settings, window_updates, timeline, episodes, shift_update })
 }
 
 /// Locates the shift of a run, and follows all settings from there.

@@ -3,8 +3,8 @@
 use super::pipeline::BatchedBlock;
 use crate::commands::CommandError;
 use crate::normalization::{
-    Block, Diagnostics, Engine, EpisodeCount, NormalizerState, Pace, Replay, Rule, Shift, Timeline,
-    WatchedShift, Window, find_drift,
+    Block, Diagnostics, Engine, EpisodeCount, KnownStep, NormalizerState, Pace, Replay, Rule, Shift,
+    Timeline, WatchedShift, Window, find_drift,
 };
 use crate::records::RunInfo;
 use crate::results::{CompareAnalysis, ComparedRunRow, ComparedSettingRow, untold_reason};
@@ -15,12 +15,43 @@ pub(super) struct Passing {
     pub(super) replays: Vec<Replay>,
     timeline: Timeline,
     episodes: EpisodeCount,
+    given: Option<GivenShift>,
+}
+
+/// A shift that is given as a vector step, on the way to the update that first has rows of it.
+struct GivenShift {
+    vector_step: u64,
+    /// Updates before that one.
+    update: Option<u64>,
+    /// Vector step of the last row of a batch that goes on.
+    open: Option<u64>,
+}
+
+impl GivenShift {
+    /// Looks at the ends of batches after so many updates.
+    fn look(&mut self, mut updates: u64, ends: &[usize], vector_step: &[u64]) {
+        let mut start = 0;
+        for end in ends {
+            let own = (*end > start).then(|| vector_step[*end - 1]);
+            // A batch without rows is no update.
+            if let Some(last) = own.or(self.open.take()) {
+                if last >= self.vector_step {
+                    self.update.get_or_insert(updates);
+                    return;
+                }
+                updates += 1;
+            }
+            (start, self.open) = (*end, None);
+        }
+        self.open = vector_step[start..].last().copied().or(self.open);
+    }
 }
 
 impl Passing {
-    /// Replays as they begin with a run, or go on with it.
-    pub(super) fn new(replays: Vec<Replay>, run: &RunInfo) -> Self {
-        Self { replays, timeline: Timeline::default(), episodes: EpisodeCount::new(run.envs.len()) }
+    /// Replays as they begin with a run, or go on with it; where the shift is, if that is given.
+    pub(super) fn new(replays: Vec<Replay>, run: &RunInfo, shift_at: Option<u64>) -> Self {
+        let given = shift_at.map(|vector_step| GivenShift { vector_step, update: None, open: None });
+        Self { replays, timeline: Timeline::default(), episodes: EpisodeCount::new(run.envs.len()), given }
     }
 
     /// Takes the next rows.
@@ -28,13 +59,17 @@ impl Passing {
     /// # Errors
     /// A failing device, or values too large for one.
     pub(super) fn take(&mut self, rows: &BatchedBlock, engine: Option<&Engine>) -> Result<(), CommandError> {
-        let Self { replays, timeline, episodes } = self;
+        let Self { replays, timeline, episodes, given } = self;
         if rows.pass.has_moments() {
             episodes.add(&rows.block.lane, &rows.block.episode, rows.block.ended.as_deref());
         }
         let lane_rows = rows.lane_rows();
         let block = Block { rows: lane_rows.rows, input: lane_rows.input, ends: lane_rows.ends };
         let before = replays[0].normalizer().updates();
+        if let Some(given) = given.as_mut().filter(|given| given.update.is_none() && rows.pass.has_moments())
+        {
+            given.look(before, &rows.ends, &rows.block.vector_step);
+        }
         match engine {
             Some(engine) => Replay::sweep(replays, engine, &block, rows.pass)?,
             None => Replay::run_together(replays, &block, rows.pass, |_, _| {}),
@@ -52,14 +87,17 @@ impl Passing {
 
     /// What they have come to.
     pub(super) fn passed(self) -> PassedRun {
-        let Self { replays, timeline, episodes } = self;
+        let Self { replays, timeline, episodes, given } = self;
+        let shift_update = given.and_then(|given| given.update);
         let window_updates = replays.first().map_or(1, Replay::window_updates);
         let setting = |replay: Replay| PassedSetting {
             rule: *replay.normalizer().rule(),
             state: replay.normalizer().state(),
+            var_used: replay.normalizer().used_var(),
             windows: replay.into_windows(),
         };
-        PassedRun { settings: replays.into_iter().map(setting).collect(), window_updates, timeline, episodes }
+        let settings = replays.into_iter().map(setting).collect();
+        PassedRun { settings, window_updates, timeline, episodes, shift_update }
     }
 }
 
@@ -73,12 +111,16 @@ pub(super) struct PassedRun {
     pub(super) timeline: Timeline,
     /// Episodes.
     pub(super) episodes: EpisodeCount,
+    /// Updates before the shift that was given, where one lies within the run.
+    pub(super) shift_update: Option<u64>,
 }
 
 /// What a run has come to under one setting.
 pub(super) struct PassedSetting {
     pub(super) rule: Rule,
     pub(super) state: NormalizerState,
+    /// Its variances as the rule uses them.
+    pub(super) var_used: Vec<f64>,
     pub(super) windows: Vec<Window>,
 }
 
@@ -106,8 +148,10 @@ impl PassedRun {
         let (windows, width, timeline) = (self.windows(), self.width(), &self.timeline);
         match given {
             _ if self.settings.is_empty() => None,
-            Some(step) if timeline.end().is_none_or(|end| step >= end.vector_step) => None,
-            Some(step) => Some(Shift::at_step(step, windows, width, timeline)),
+            Some(vector_step) => {
+                let (updates, end) = (self.shift_update?, timeline.end()?);
+                Some(Shift::at(KnownStep { updates, vector_step }, end.updates, windows, width))
+            }
             None => Shift::find(windows, self.window_updates, width, timeline, self.pace(run)),
         }
     }
@@ -126,7 +170,8 @@ impl PassedRun {
         let settings = self.settings.iter().enumerate().map(|(i, setting)| {
             let diagnostics = setting.diagnostics(pace);
             let lag = watched.and_then(|watched| watched.lags.get(i));
-            ComparedSettingRow::new(&setting.state, &diagnostics, lag).tracing(&traced, &diagnostics)
+            ComparedSettingRow::new(&setting.state, &setting.var_used, &diagnostics, lag)
+                .tracing(&traced, &diagnostics)
         });
         let settings: Vec<ComparedSettingRow> = settings.collect();
         // Why no shift can be told, where none was given or found.

@@ -92,6 +92,7 @@ fn compute(
         task: task.id,
         settings_hash: job.settings_hash.clone(),
         plan_hash: job.plan_hash.clone(),
+        task_hash: task.hash(),
         inputs: task.inputs.iter().map(|input| (input.name.clone(), input.fingerprint.clone())).collect(),
         beside: beside(folder, task.id, &find.beside)?,
         bytes: 0,

@@ -63,8 +63,13 @@ pub(super) fn run(args: &MergeArgs, parser: &Parser<'_>, context: &Context) -> R
     let tasks = tasks.into_iter().filter(|task| !missing.contains(&task.id)).collect();
     let finds = Finds::new(&job, (&folder, parts), tasks, missing);
     for (run, n_missing) in finds.broken_runs() {
-        let (id, of) = (&run.run_id, run.n_stretches);
-        context.console.warn(&format!("run {id} is left out: {n_missing} of its {of} stretches are missing"));
+        let (id, of) = (&run.run_id, &run.n_stretches);
+        let missing = if *of == n_missing {
+            "nothing is there that says what it comes to".to_owned()
+        } else {
+            format!("{n_missing} of its {of} stretches are missing")
+        };
+        context.console.warn(&format!("run {id} is left out: {missing}"));
     }
     let mut partial = finds.completeness().sentence();
     let mut without: BTreeSet<&str> = BTreeSet::new();

@@ -32,12 +32,16 @@ pub(super) fn comparable(
 ) -> Result<Divisible, CommandError> {
     let analysis = args.analysis(context)?;
     compare::check_rule(&analysis.rule)?;
+    let mut beyond = Ok(());
     let cutting = |recording: &StepRecording| {
+        beyond = compare::check_recording(&analysis, recording);
         let way = compare_relay::way_of(&analysis, recording);
         let state_bytes = compare_relay::state_bytes(&analysis, recording.width());
         Some(Cutting::of(&analysis.rule, (way, state_bytes), recording))
     };
-    divisible_runs(&analysis.rule, cutting, files, context)
+    let found = divisible_runs(&analysis.rule, cutting, files, context)?;
+    beyond?;
+    Ok(found)
 }
 
 /// How runs may be cut that are replayed.

@@ -236,7 +236,7 @@ fn check_header(header: &PartHeader, job: &JobDocument, task: &TaskRow) -> Resul
     if let Some(what) = other_input(&header.inputs, &task.inputs) {
         return Err(MergeError::OtherInput { task: task.id, what });
     }
-    if header.plan_hash != job.plan_hash {
+    if header.plan_hash != job.plan_hash || header.task_hash != task.hash() {
         return Err(MergeError::OtherPlan(task.id));
     }
     Ok(())

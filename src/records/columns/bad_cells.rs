@@ -1,5 +1,7 @@
 //! Malformed cells, each with its place.
 
+use std::sync::Arc;
+
 use polars_arrow::bitmap::Bitmap;
 
 use super::super::error::{Problem, RecordError};
@@ -8,6 +10,8 @@ use super::super::error::{Problem, RecordError};
 #[derive(Debug, Default)]
 pub(in crate::records) struct BadCells {
     pub(in crate::records) cells: Vec<BadCell>,
+    /// The last column named: cells of one column share its name.
+    name: Option<Arc<str>>,
 }
 
 /// What a malformed cell puts at fault.
@@ -28,8 +32,10 @@ pub(in crate::records) struct BadCell {
     pub(in crate::records) row: usize,
     /// Position within a row of several values.
     pub(in crate::records) position: usize,
-    pub(in crate::records) column: String,
+    pub(in crate::records) column: Arc<str>,
     pub(in crate::records) problem: Problem,
+    /// Further cells of its row with the same problem, which are not told one by one.
+    pub(in crate::records) more: u64,
 }
 
 impl BadCells {
@@ -40,7 +46,7 @@ impl BadCells {
 
     /// A row whose place is not known.
     pub(in crate::records) fn key(&mut self, row: usize, column: &str, problem: Problem) {
-        self.cells.push(BadCell { fault: Fault::Key, row, position: 0, column: column.to_owned(), problem });
+        self.push_cell(Fault::Key, row, column, problem, 0);
     }
 
     /// The same cells where they are no keys.
@@ -58,19 +64,28 @@ impl BadCells {
         problem: Problem,
         position: usize,
     ) {
-        self.cells.push(BadCell { fault: Fault::Values, row, position, column: column.to_owned(), problem });
+        self.push_cell(Fault::Values, row, column, problem, position);
+    }
+
+    /// Counts a number that is not finite with the last cell, if that is one of the same row: whether it is.
+    pub(in crate::records) fn joins_last(&mut self, row: usize) -> bool {
+        let is_like = |last: &&mut BadCell| last.row == row && matches!(last.problem, Problem::NonFinite(_));
+        let last = self.cells.last_mut().filter(is_like);
+        last.map(|last| last.more += 1).is_some()
+    }
+
+    fn push_cell(&mut self, fault: Fault, row: usize, column: &str, problem: Problem, position: usize) {
+        let column = match &self.name {
+            Some(name) if **name == *column => Arc::clone(name),
+            _ => Arc::clone(self.name.insert(column.into())),
+        };
+        self.cells.push(BadCell { fault, row, position, column, problem, more: 0 });
     }
 
     /// A bad column: every row is bad for the same reason, told once.
     pub(in crate::records) fn whole(&mut self, column: &str, expected: &'static str, found: String) {
         let problem = Problem::WrongType { expected, found };
-        self.cells.push(BadCell {
-            fault: Fault::Column,
-            row: 0,
-            position: 0,
-            column: column.to_owned(),
-            problem,
-        });
+        self.push_cell(Fault::Column, 0, column, problem, 0);
     }
 }
 
@@ -84,7 +99,12 @@ impl BadCell {
     /// The cell as an error; a row is named where it is one row's fault.
     pub(in crate::records) fn error(self, file: &str, row: u64) -> RecordError {
         let row = (self.fault != Fault::Column).then_some(row);
-        RecordError { file: file.to_owned(), row, column: Some(self.column), problem: self.problem }
+        RecordError {
+            file: file.to_owned(),
+            row,
+            column: Some(self.column.to_string()),
+            problem: self.problem,
+        }
     }
 }
 
@@ -112,7 +132,8 @@ pub(in crate::records) fn report_null_keys(
     }
 }
 
-fn nulls(validity: Option<&Bitmap>) -> impl Iterator<Item = usize> + '_ {
+/// Rows of the nulls of an array.
+pub(in crate::records) fn nulls(validity: Option<&Bitmap>) -> impl Iterator<Item = usize> + '_ {
     let validity = validity.filter(|validity| validity.unset_bits() > 0);
     validity.into_iter().flat_map(|validity| {
         validity.iter().enumerate().filter(|(_, is_valid)| !is_valid).map(|(row, _)| row)

@@ -10,7 +10,7 @@ mod run_ids;
 mod texts;
 mod truths;
 
-pub(super) use self::bad_cells::{BadCell, BadCells, Fault, report_nulls, sorted_by_row};
+pub(super) use self::bad_cells::{BadCell, BadCells, Fault, nulls, sorted_by_row};
 pub(super) use self::floats::finite_floats;
 pub(super) use self::ints::{Ints, ints, optional_ints};
 pub(super) use self::lists::{Lists, digit_lists, flattened, is_list, lists, name_lists};

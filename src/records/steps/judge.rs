@@ -26,14 +26,14 @@ pub(super) fn judge(
     for cell in std::mem::take(&mut rows.bad.cells) {
         let row = rows.keys.row_number(cell.row);
         let name = tables[rows.keys.file_of(cell.row)].name();
-        let (place, position, fault) = (cell.row, cell.position, cell.fault);
+        let (place, position, fault, more) = (cell.row, cell.position, cell.fault, cell.more);
         let value = if let Problem::NonFinite(value) = cell.problem { Some(value) } else { None };
         let error = cell.error(name, row);
         if options.on_bad == OnBad::Error || fault == Fault::Column {
             return Err(error);
         }
         if let Some(value) = value {
-            skips.n_bad_cells += 1;
+            skips.n_bad_cells += 1 + more;
             if skips.places.len() < PLACES_KEPT {
                 skips.places.push(BadPlace { file: name.to_owned(), row, dimension: position, value });
             }

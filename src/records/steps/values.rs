@@ -9,6 +9,7 @@ use super::super::columns::{self, BadCell, BadCells};
 use super::super::error::Problem;
 use super::super::part::Column;
 use super::super::table::describe_type;
+use super::skips::PLACES_KEPT;
 use crate::stats::{RowMoments, Rows};
 
 /// Rows turned from columns at once.
@@ -203,8 +204,15 @@ fn read_columns(
 ) -> StepValues {
     let singles: Option<Vec<&PrimitiveArray<f32>>> =
         arrays.iter().map(|array| array.as_any().downcast_ref::<PrimitiveArray<f32>>()).collect();
+    // One null of a row is enough: there may be as many as values.
+    let mut has_null = Vec::new();
     for (array, name) in arrays.iter().zip(names) {
-        columns::report_nulls(array.validity(), name, "a number", bad);
+        for row in columns::nulls(array.validity()) {
+            has_null.resize(n_rows, false);
+            if !std::mem::replace(&mut has_null[row], true) {
+                bad.push(row, name, Problem::Null("a number"));
+            }
+        }
     }
     if let Some(singles) = singles {
         let columns: Vec<&[f32]> = singles.iter().map(|array| array.values().as_slice()).collect();
@@ -280,7 +288,9 @@ fn read_lists(array: &dyn Array, name: &str, width: usize, n_rows: usize, bad: &
     if let Some(validity) = lists.values.validity().filter(|validity| validity.unset_bits() > 0) {
         for (position, _) in validity.iter().enumerate().filter(|(_, is_valid)| !is_valid) {
             let row = lists.offsets.partition_point(|offset| *offset <= position).saturating_sub(1);
-            bad.push(row, name, Problem::Null("a number"));
+            if bad.cells.last().is_none_or(|last| last.row != row) {
+                bad.push(row, name, Problem::Null("a number"));
+            }
         }
     }
     let Some(first) = lists.offsets.first().copied() else { return empty() };
@@ -326,9 +336,12 @@ fn report_non_finite(values: &StepValues, names: &[String], width: usize, bad: &
         return;
     }
     let rows = values.rows();
+    let n_before = bad.cells.len();
     for position in 0..rows.len() {
         let value = rows.get(position);
-        if !value.is_finite() {
+        // Of a recording that has diverged every value is bad: after the first ones a row has one cell that stands for all.
+        let is_told = bad.cells.len() < n_before + PLACES_KEPT;
+        if !value.is_finite() && (is_told || !bad.joins_last(position / width)) {
             let name = names.get(if names.len() == width { position % width } else { 0 });
             let name = name.map_or("", String::as_str);
             bad.push_at(position / width, name, Problem::NonFinite(value), position % width);
@@ -353,4 +366,39 @@ where
         }
     }
     lanes.iter().all(|lane| !(*lane).into().is_nan())
+}
+
+#[cfg(test)]
+mod tests {
+    use polars_arrow::bitmap::Bitmap;
+
+    use super::*;
+
+    /// Cells told of so many rows of `width` columns.
+    fn told(columns: &[PrimitiveArray<f32>], n_rows: usize) -> BadCells {
+        let names: Vec<String> = (0..columns.len()).map(|d| format!("obs_{d}")).collect();
+        let widths = vec![1; names.len()];
+        let mut bad = BadCells::default();
+        let array = |name: &String| -> Option<Box<dyn Array>> {
+            names.iter().position(|own| own == name).map(|d| columns[d].clone().boxed())
+        };
+        read(&names, &widths, n_rows, array, &mut bad);
+        bad
+    }
+
+    #[test]
+    fn bad_cells_are_no_more_than_rows_and_the_first_places() {
+        let (n_rows, width) = (50, 40);
+        let diverged = told(&vec![PrimitiveArray::from_vec(vec![f32::NAN; n_rows]); width], n_rows);
+        assert!(diverged.cells.len() <= n_rows + PLACES_KEPT, "{}", diverged.cells.len());
+        let all: u64 = diverged.cells.iter().map(|cell| 1 + cell.more).sum();
+        assert_eq!(all, (n_rows * width) as u64);
+        let first: Vec<usize> = diverged.cells[..PLACES_KEPT].iter().map(|cell| cell.position).collect();
+        assert_eq!(first, (0..PLACES_KEPT).collect::<Vec<_>>());
+
+        let validity = Some(Bitmap::new_zeroed(n_rows));
+        let null = PrimitiveArray::from_vec(vec![0.0f32; n_rows]).with_validity(validity);
+        let missing = told(&vec![null; width], n_rows);
+        assert_eq!(missing.cells.len(), n_rows);
+    }
 }
