@@ -9,6 +9,7 @@ mod checks;
 #[cfg(feature = "cloud")]
 mod cloud;
 mod convert;
+mod counts;
 mod cut_runs;
 mod dependencies;
 mod documents;

@@ -30,6 +30,8 @@ pub struct StoredState {
     pub batches: Option<u64>,
     /// Fingerprint of the rows seen, where the file says.
     pub fingerprint: Option<String>,
+    /// Those of states that it went on from or was merged of.
+    pub continues: Vec<String>,
     /// Initial state, where the file says.
     pub initial: Option<Prior>,
     /// What was normalized, where the file says.
@@ -69,6 +71,7 @@ impl StoredState {
             clip,
             batches: Some(state.batches),
             fingerprint: None,
+            continues: Vec::new(),
             initial: Some(state.prior()),
             target: None,
             reward_scale: None,
@@ -77,6 +80,21 @@ impl StoredState {
             precision: StoredPrecision::Double,
             format: "simic JSON",
         }
+    }
+
+    /// The same after the rows of another, which it went on from.
+    #[must_use]
+    pub fn after(mut self, before: &Self) -> Self {
+        self.continues.extend(before.all_seen());
+        if let (Some(span), Some(earlier)) = (&mut self.span, &before.span) {
+            span.first = earlier.first.clone();
+        }
+        self
+    }
+
+    /// Fingerprints of all rows that it has seen, as far as they are known.
+    pub fn all_seen(&self) -> impl Iterator<Item = String> {
+        self.fingerprint.iter().chain(&self.continues).cloned()
     }
 
     /// The state to go on from, under `memory`.
@@ -114,6 +132,7 @@ impl StoredState {
             clip: self.clip,
             batches: self.batches,
             fingerprint: self.fingerprint.clone(),
+            continues: self.continues.clone(),
             initial_count: prior.map(|prior| prior.count),
             initial_mean: prior.map(|prior| prior.mean),
             initial_var: prior.map(|prior| prior.var),

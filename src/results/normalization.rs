@@ -370,9 +370,15 @@ impl NormalizationDocument {
         let rows: u64 = runs.iter().map(|run| run.rows).sum();
         let has_clip = rows > 0 && runs.iter().all(|run| run.diagnostics.normalized > 0);
         let clipped: f64 = runs.iter().map(|run| run.diagnostics.clip_fraction * run.rows as f64).sum();
+        // Environments of a run share its batches, each with rows of its own.
+        let mut batches: BTreeMap<&str, u64> = BTreeMap::new();
+        for run in runs {
+            let of_run = batches.entry(&run.run_id).or_default();
+            *of_run = (*of_run).max(run.rollback.batches);
+        }
         let rollback = RollbackCounts {
             rows: runs.iter().map(|run| run.rollback.rows).sum(),
-            batches: runs.iter().map(|run| run.rollback.batches).sum(),
+            batches: batches.values().sum(),
         };
         let runs: Vec<RunRow> = runs.iter().map(RunRow::of).collect();
         let is_carried_over = settings.rule.carry_over;

@@ -61,6 +61,9 @@ pub struct StateDocument {
     /// Fingerprint of the rows seen.
     #[serde(default)]
     pub fingerprint: Option<String>,
+    /// Fingerprints of the rows of states that it went on from or was merged of: what they have seen, it has seen too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub continues: Vec<String>,
     /// Weight of the initial state.
     #[serde(default)]
     pub initial_count: Option<f64>,

@@ -90,6 +90,7 @@ pub fn run(args: &MergeArgs, context: &Context) -> Result<Outcome, CommandError>
         let advice = "a shard whose initial state still weighs nearly all cannot be taken apart".to_owned();
         CommandError::State(format!("the merged state is none: {detail}"), advice)
     })?;
+    result.continues = stored.iter().flat_map(StoredState::all_seen).collect();
     let spans: Option<Vec<_>> = stored.iter().map(|stored| stored.span.clone()).collect();
     result.span = spans.and_then(|spans| {
         Some(StateSpan { first: spans.first()?.first.clone(), last: spans.last()?.last.clone() })
@@ -125,6 +126,16 @@ fn check_order(args: &MergeArgs, stored: &[StoredState]) -> Result<(), CommandEr
                     format!("{one} and {two} have seen the same rows"),
                     "name each shard once".to_owned(),
                 ));
+            }
+            for ((first, inner), (second, outer)) in
+                [((&one, other), (&two, state)), ((&two, state), (&one, other))]
+            {
+                if outer.continues.iter().any(|seen| inner.all_seen().any(|own| own == *seen)) {
+                    return Err(CommandError::State(
+                        format!("{second} has seen rows of {first}, from which it went on or was merged"),
+                        format!("leave {first} out: its rows would count twice"),
+                    ));
+                }
             }
             let is_ema = state.momentum.is_some();
             if let (true, Some(before), Some(after)) = (is_ema, &other.span, &state.span)

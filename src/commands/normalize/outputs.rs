@@ -11,10 +11,10 @@ use super::stored::reward_scale;
 use crate::commands::simulate::CompressionArg;
 use crate::commands::{CommandError, Context, check_free, is_read, on_disk, read_at};
 use crate::records::{
-    AtomicFile, InputFile, NormalizedWriter, RowFormat, StateSpan, StepRecording, StoredState, TraceRows,
-    TraceWriter,
+    AtomicFile, InputFile, NormalizedWriter, RowFormat, StateSpan, StateWanted, StepRecording, StoredState,
+    TraceRows, TraceWriter,
 };
-use crate::results::{NormalizedRun, Precision, RuleAnalysis, StatePlace, fnv1a};
+use crate::results::{NormalizedRun, Precision, ReplayAnalysis, RuleAnalysis, StatePlace, fnv1a};
 use crate::shards::RunSpan;
 
 /// Stored states.
@@ -233,7 +233,7 @@ impl OutputPaths {
         &self,
         runs: &[NormalizedRun],
         spans: &[RunSpan],
-        analysis: &RuleAnalysis,
+        ReplayAnalysis { rule: analysis, state_in, .. }: &ReplayAnalysis,
         device: &str,
     ) -> Result<Option<PreparedState>, CommandError> {
         let Some(path) = &self.state else { return Ok(None) };
@@ -254,6 +254,10 @@ impl OutputPaths {
             .is_some()
             .then_some("its rewards are scaled by returns that go on from shard to shard");
         stored.merge_obstacle = obstacle.or(by_return).map(str::to_owned);
+        if let Some(before) = state_in {
+            let wanted = StateWanted { target: analysis.target.name(), features: &analysis.reading.values };
+            stored = stored.after(&StoredState::read_wanted(Path::new(before), wanted)?);
+        }
         let bytes = stored.to_bytes(path);
         let name = path.display().to_string();
         let write = || -> std::io::Result<AtomicFile> {
@@ -317,7 +321,7 @@ fn only_state<'a>(
 fn several_states(path: &Path, n_states: usize) -> CommandError {
     CommandError::usage(
         format!("--state-out {}: {n_states} states, one file", path.display()),
-        "name one run, or carry the statistics over with --carry-over",
+        "name the files of one run as RUNS, or carry the statistics over with --carry-over",
     )
 }
 

@@ -73,6 +73,13 @@ impl BatchedBlock {
         self.ends.iter().filter(|end| is_end_within(**end, range)).map(|end| end - range.start).collect()
     }
 
+    /// Episodes that are batches and whose last row here does not end them, where the recording says what does.
+    pub(super) fn n_unfinished_episodes(&self) -> usize {
+        let Some((ends, ended)) = self.episode_ends.as_ref().zip(self.block.ended.as_ref()) else { return 0 };
+        let is_ended = |end: &&EpisodeEnd| end.after.checked_sub(1).is_none_or(|row| ended[row]);
+        ends.iter().filter(|end| !is_ended(end)).count()
+    }
+
     /// The place of a row.
     pub(super) fn place(&self, row: usize) -> RowPlace {
         let block = &self.block;
@@ -105,7 +112,7 @@ pub(super) enum Event<'a> {
 }
 
 /// What of a run entered no statistics.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct LeftOut {
     /// What training rolled back.
     pub(super) rolled_back: RollbackCounts,
@@ -113,14 +120,44 @@ pub(super) struct LeftOut {
     pub(super) autoreset: Option<Autoreset>,
     /// Rows that only reset an environment.
     pub(super) reset_rows: u64,
+    /// Rows of each environment: those rolled back, and those that only reset it.
+    lanes: Vec<[u64; 2]>,
 }
 
 impl LeftOut {
-    /// Tells it of a run.
-    pub(super) fn tell(&self, run: &mut NormalizedRun) {
-        run.rollback = self.rolled_back;
+    /// Tells it of a run, or of one of its environments, which `envs` are.
+    pub(super) fn tell(&self, run: &mut NormalizedRun, envs: &[i64]) {
+        let lane = run.env_id.and_then(|env| envs.iter().position(|own| *own == env));
+        let [rolled_back, reset_rows] = match lane {
+            Some(lane) => self.lanes.get(lane).copied().unwrap_or_default(),
+            None => [self.rolled_back.rows, self.reset_rows],
+        };
+        run.rollback = RollbackCounts { rows: rolled_back, ..self.rolled_back };
         run.autoreset = self.autoreset;
-        run.reset_rows = self.autoreset.map(|_| self.reset_rows);
+        run.reset_rows = self.autoreset.map(|_| reset_rows);
+    }
+
+    /// Counts rows that were rolled back.
+    fn add_rolled_back(&mut self, lanes: impl Iterator<Item = u32>) {
+        self.rolled_back.rows += self.add(0, lanes);
+    }
+
+    /// Counts rows that only reset an environment.
+    fn add_resets(&mut self, lanes: impl Iterator<Item = u32>) {
+        self.reset_rows += self.add(1, lanes);
+    }
+
+    fn add(&mut self, kind: usize, lanes: impl Iterator<Item = u32>) -> u64 {
+        let mut n_rows = 0;
+        for lane in lanes {
+            let lane = lane as usize;
+            if lane >= self.lanes.len() {
+                self.lanes.resize(lane + 1, [0, 0]);
+            }
+            self.lanes[lane][kind] += 1;
+            n_rows += 1;
+        }
+        n_rows
     }
 }
 
@@ -285,10 +322,8 @@ impl<'a> BatchAssembler<'a> {
             && self.plan.rollback == Rollback::DropBatch
             && let Some(run) = self.run
         {
-            let counts = &mut self.left_out[run].rolled_back;
-            counts.rows += n_rows as u64;
-            counts.batches += 1;
-            return self.drop_long_batch(&mut rows, consume);
+            self.left_out[run].rolled_back.batches += 1;
+            return self.drop_long_batch(&mut rows, run, consume);
         }
         let passes = match self.plan.rule.order {
             Order::NormalizeFirst => &[Pass::Whole][..],
@@ -313,11 +348,13 @@ impl<'a> BatchAssembler<'a> {
     fn drop_long_batch(
         &mut self,
         rows: &mut BlockFile,
+        run: usize,
         consume: &mut Consumer<'_>,
     ) -> Result<(), CommandError> {
         let mut empty = None;
         for block in rows.blocks()? {
             let block = block?;
+            self.left_out[run].add_rolled_back(block.lane.iter().copied());
             // What is left out still decides on whether the rows after it are resets.
             self.ongoing.mark(&block, self.recording)?;
             empty.get_or_insert_with(|| block.slice(0..0));
@@ -415,9 +452,11 @@ impl<'a> BatchAssembler<'a> {
         }
         // Rows that are gone through twice count once.
         if pass.has_values() {
-            let counts = &mut self.left_out[block.run].rolled_back;
-            counts.rows += keep.iter().filter(|keep| !**keep).count() as u64;
-            counts.batches += n_batches;
+            let left_out = &mut self.left_out[block.run];
+            left_out.add_rolled_back(
+                block.lane.iter().zip(&keep).filter(|(_, keep)| !**keep).map(|(lane, _)| *lane),
+            );
+            left_out.rolled_back.batches += n_batches;
         }
         Ok(marked.kept(&keep)?)
     }
@@ -433,7 +472,8 @@ impl<'a> BatchAssembler<'a> {
         let keep: Vec<bool> = is_reset.iter().map(|is_reset| !is_reset).collect();
         let MarkedBlock { block, ends, episode_ends, .. } = marked.kept(&keep)?;
         if pass.has_values() {
-            self.left_out[block.run].reset_rows += (whole.n_rows() - block.n_rows()) as u64;
+            let resets = whole.lane.iter().zip(&is_reset).filter(|(_, is_reset)| **is_reset);
+            self.left_out[block.run].add_resets(resets.map(|(lane, _)| *lane));
         }
         let resets = Some(WithResets { block: whole, is_reset });
         Ok(BatchedBlock { block, resets, ends, pass, episode_ends, returns: None })

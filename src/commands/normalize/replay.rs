@@ -234,13 +234,29 @@ pub(in crate::commands) fn measure(
         recording.runs().iter().enumerate().map(|(number, info)| (info.run_id.as_str(), number)).collect();
     for run in &mut runs {
         if let Some(number) = numbers.get(run.run_id.as_str()) {
-            left_out[*number].tell(run);
+            left_out[*number].tell(run, &recording.runs()[*number].envs);
         }
     }
     let device = DeviceUsed::of(engine.as_ref());
     Context::check_unchanged(files)?;
     tell_skips(&recording, context);
+    tell_rolled_back(&runs, context);
     Ok(Replayed { found: FoundRuns { runs, recording: facts_of(&recording, None, device) }, outputs })
+}
+
+/// Says why nothing is left where everything was rolled back.
+pub(super) fn tell_rolled_back(runs: &[NormalizedRun], context: &Context) {
+    let rows: u64 = runs.iter().map(|run| run.rollback.rows).sum();
+    if rows == 0 || runs.iter().any(|run| run.rows > 0) {
+        return;
+    }
+    let is_by_batch = runs.iter().any(|run| run.rollback.batches > 0);
+    let why = if is_by_batch {
+        "lie in batches with a row that was rolled back; --rollback drop leaves out such rows alone"
+    } else {
+        "were rolled back"
+    };
+    context.console.warn(&format!("all {rows} rows {why}"));
 }
 
 /// What a replay needs to know that writes to these places.
@@ -276,7 +292,7 @@ fn document(
         return Err(CommandError::NothingLeft);
     }
     let StepFacts { values, dimensions, input, spans, device, .. } = recording;
-    let state = paths.prepare_state(&runs, &spans, &analysis.rule, &device.device)?;
+    let state = paths.prepare_state(&runs, &spans, analysis, &device.device)?;
     let written = outputs.commit(state)?;
     let settled =
         ReplayAnalysis { rule: settled(&analysis.rule, (&values, &dimensions)), ..analysis.clone() };

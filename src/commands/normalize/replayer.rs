@@ -72,6 +72,8 @@ pub(super) struct Replayer<'a> {
     /// Place of each lane's last row, for batches that a later block closes.
     last_places: Vec<RowPlace>,
     episodes: EpisodeCount,
+    /// Episodes whose last row ends none, where they are the batches.
+    unfinished_episodes: usize,
     /// Vector step of the first row after each window's end.
     window_steps: Timeline,
     pub(super) done: Vec<NormalizedRun>,
@@ -99,6 +101,7 @@ impl<'a> Replayer<'a> {
             rows: 0,
             last_places: Vec::new(),
             episodes: EpisodeCount::default(),
+            unfinished_episodes: 0,
             window_steps: Timeline::default(),
             done: Vec::new(),
         }
@@ -122,6 +125,7 @@ impl<'a> Replayer<'a> {
         self.window_steps = Timeline::default();
         self.episodes = EpisodeCount::new(info.envs.len());
         self.rows = 0;
+        self.unfinished_episodes = 0;
         self.probe = self
             .learn_every
             .filter(|_| !self.plan.per_env)
@@ -260,6 +264,7 @@ impl<'a> Replayer<'a> {
 
     fn count_rows(&mut self, rows: &BatchedBlock) {
         self.rows += rows.block.n_rows() as u64;
+        self.unfinished_episodes += rows.n_unfinished_episodes();
         self.episodes.add(&rows.block.lane, &rows.block.episode, rows.block.ended.as_deref());
     }
 
@@ -385,7 +390,7 @@ impl<'a> Replayer<'a> {
     fn conclude(&mut self, run: usize, mut trace: Option<&mut TraceRows>) {
         let Some(lanes) = &mut self.lanes else { return };
         let info = &self.recording.runs()[run];
-        let unfinished_episodes = lanes.n_open_episodes();
+        let unfinished_episodes = lanes.n_open_episodes() + self.unfinished_episodes;
         let last_places = &self.last_places;
         lanes.finish(|lane, update| {
             if let Some(trace) = &mut trace {

@@ -13,7 +13,7 @@ use super::pipeline::{Event, walk};
 use super::plan::Plan;
 use super::presets::PresetArgs;
 use super::recorded::PreparedStatistics;
-use super::replay::{open, settled, tell_skips};
+use super::replay::{open, settled, tell_rolled_back, tell_skips};
 use super::replayer::{N_WINDOWS, begin_lanes, expected_updates, rows_per_step};
 use super::settings::{Base, MomentumArgs, RuleArgs};
 use super::stored::{check_resumable, stored_start};
@@ -192,6 +192,7 @@ pub(in crate::commands) fn measure(
     Context::check_unchanged(files)?;
     tell_skips(&recording, context);
     let is_ordered = is_order_free.then(|| recording.is_ordered());
+    tell_rolled_back(&runs, context);
     Ok(FoundRuns { runs, recording: facts_of(&recording, is_ordered, DeviceUsed::cpu()) })
 }
 
@@ -202,7 +203,7 @@ fn document(
     paths: &OutputPaths,
 ) -> Result<NormalizationDocument, CommandError> {
     let FoundRuns { mut runs, recording } = found;
-    if runs.is_empty() {
+    if runs.iter().all(|run| run.rows == 0) {
         return Err(CommandError::NothingLeft);
     }
     if recording.is_ordered == Some(false) {
@@ -212,7 +213,7 @@ fn document(
             run.diagnostics.stretches.clear();
         }
     }
-    let state = paths.prepare_state(&runs, &recording.spans, &analysis.rule, &recording.device.device)?;
+    let state = paths.prepare_state(&runs, &recording.spans, analysis, &recording.device.device)?;
     let state = state.map(PreparedState::commit).transpose()?;
     let settled = ReplayAnalysis { rule: settled(&analysis.rule, recording.columns()), ..analysis.clone() };
     let written = state.into_iter().collect();
@@ -404,7 +405,7 @@ fn replayed_runs(
         Ok(())
     })?;
     let with_counts = done.into_iter().map(|(number, mut run): (usize, NormalizedRun)| {
-        left_out[number].tell(&mut run);
+        left_out[number].tell(&mut run, &recording.runs()[number].envs);
         run
     });
     Ok(with_counts.collect())

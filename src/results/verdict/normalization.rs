@@ -35,8 +35,9 @@ fn sentences(document: &NormalizationDocument) -> Vec<String> {
 fn done(document: &NormalizationDocument, first: &RunRow) -> String {
     let rows = counted(document.rows, "row");
     let of = document.units(document.runs.len());
-    let updates: u64 = document.runs.iter().map(|run| run.updates).sum();
-    let updates = counted(updates, "update");
+    // Under carry-over each run counts on from those before it, and the last one's are all.
+    let all = document.updates.unwrap_or_else(|| document.runs.iter().map(|run| run.updates).sum());
+    let updates = counted(all, "update");
     let width = first.mean.len();
     let what = match (&document.target[..], width) {
         ("obs", n) => counted(n as u64, "dimension"),
