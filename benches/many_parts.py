@@ -37,10 +37,14 @@ with tempfile.TemporaryDirectory() as folder:
     print_of = head["inputs"][0][1]
     document["inputs"] = {one.replace("run000000", f"run{i:06}"): print_of for i in range(N)}
     open(f"{job}/plan.jsonl", "wb").write(plan)
-    json.dump(document, open(f"{job}/job.json", "w"))
+    # The last key is the hash of the text around it.
+    bare = json.dumps(document | {"job_hash": ""})
+    sealed = json.dumps(document | {"job_hash": fnv1a(bare.encode())})
+    open(f"{job}/job.json", "w").write(sealed)
     for i in range(N):
         body = find.replace(b"run000000", b"run%06d" % i)
         head.update(task=i, plan_hash=document["plan_hash"], hash=fnv1a(body), bytes=len(body))
+        head.update(task_hash=fnv1a(lines[i].rstrip("\n").encode()))
         head["inputs"] = [[one.replace("run000000", f"run{i:06}"), print_of]]
         with open(f"{job}/parts/{i}", "wb") as out:
             out.write(json.dumps(head).encode() + b"\n" + body)

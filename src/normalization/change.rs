@@ -122,12 +122,8 @@ pub struct Regimes {
 impl Regimes {
     /// The rows before and after window `split`.
     pub fn of(windows: &[Window], split: usize, width: usize) -> Self {
-        let gather = |windows: &[Window]| {
-            let mut moments = RowMoments::empty(width);
-            windows.iter().for_each(|window| moments.merge(&window.moments));
-            moments
-        };
-        Self { before: gather(&windows[..split]), after: gather(&windows[split..]) }
+        let (before, after) = windows.split_at(split);
+        Self { before: Window::moments_of(before, width), after: Window::moments_of(after, width) }
     }
 }
 

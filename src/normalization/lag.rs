@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::engine::{DeviceError, Engine, SweepSeen, SweepShift};
 use super::pass::Pass;
-use super::relay::Seen;
+use super::relay::{Seen, steps_begun};
 use super::replay::{Block, Replay};
 use super::segment::MeanVar;
 use super::shift::Shift;
@@ -206,8 +206,7 @@ impl LagWatch {
                 none.insert(Ahead { gather: first.clone(), steps: self.steps })
             }
         };
-        let step = |end: &usize| end.checked_sub(1).map_or(ahead.steps, |row| vector_step[row] + 1);
-        let steps: Vec<u64> = ends.iter().map(step).collect();
+        let steps = steps_begun(ends, vector_step, ahead.steps);
         if let Some(last) = vector_step.last().filter(|_| pass.has_moments()) {
             ahead.steps = last + 1;
         }

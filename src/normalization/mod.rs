@@ -73,7 +73,7 @@ pub use recorded::{
     RecordedSource, RecordedStatistics, Statistic, StatisticCheck, Tolerances, Truth, USUAL_LEVELS, Worst,
     judge,
 };
-pub use relay::{ReplayPlace, Seen, joined_windows};
+pub use relay::{ReplayPlace, Seen, joined_windows, steps_begun};
 pub use replay::{Block, Replay, moments_of};
 pub use returns::{ReturnReset, ReturnStep, Returns};
 pub use rule::{Correction, Divisor, Memory, MomentumUnit, Order, Prior, Rule, Warmup};

@@ -149,6 +149,11 @@ impl Seen {
     }
 }
 
+/// Vector steps begun by the end of each batch of a block, `before` of them before its rows.
+pub fn steps_begun(ends: &[usize], vector_step: &[u64], before: u64) -> Vec<u64> {
+    ends.iter().map(|end| end.checked_sub(1).map_or(before, |row| vector_step[row] + 1)).collect()
+}
+
 /// Where a replay stands between two updates, its rule and what came out of it so far left out; to the bit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReplayPlace {

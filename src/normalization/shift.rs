@@ -33,8 +33,8 @@ impl Shift {
         let split = windows.partition_point(|window| window.first_update < updates);
         let first_after = windows.get(split).map_or(n_updates, |window| window.first_update);
         let divided = split.checked_sub(1).filter(|_| first_after > updates);
-        let before = gathered(&windows[..divided.unwrap_or(split)], width);
-        let after = gathered(&windows[split..], width);
+        let before = Window::moments_of(&windows[..divided.unwrap_or(split)], width);
+        let after = Window::moments_of(&windows[split..], width);
         let pairs = (pairs(&before), pairs(&after));
         // Rows of a window of both sides are told apart by their batches.
         let locator = divided.map(|window| {
@@ -58,7 +58,7 @@ impl Shift {
         let near = change.update.saturating_sub(window_updates)..(change.update + window_updates).min(end);
         let strongest = change.dimensions.first()?;
         let split = windows.partition_point(|window| window.first_update < change.update);
-        let (before, after) = (moments(&windows[..split], width), moments(&windows[split..], width));
+        let (before, after) = (pairs(&change.regimes.before), pairs(&change.regimes.after));
         let d = strongest.dimension;
         let located = match strongest.statistic {
             ChangedStatistic::Variance => {
@@ -67,8 +67,9 @@ impl Shift {
             ChangedStatistic::Mean | ChangedStatistic::Both => LocatedBy::Values,
         };
         let sides = UndividedSides {
-            before: (split > 1).then(|| moments(&windows[..split - 1], width)),
-            after: (split + 1 < windows.len()).then(|| moments(&windows[split + 1..], width)),
+            before: (split > 1).then(|| pairs(&Window::moments_of(&windows[..split - 1], width))),
+            after: (split + 1 < windows.len())
+                .then(|| pairs(&Window::moments_of(&windows[split + 1..], width))),
         };
         let sought = SoughtChange { dimension: d, located, means: Vec::new(), steps: Vec::new(), sides };
         let locator = Some(ShiftLocator::new(near, Sought::Change(sought)));
@@ -133,19 +134,8 @@ impl Shift {
     }
 }
 
-/// Moments of all rows of windows.
-fn gathered(windows: &[Window], width: usize) -> RowMoments {
-    let mut moments = RowMoments::empty(width);
-    windows.iter().for_each(|window| moments.merge(&window.moments));
-    moments
-}
-
 fn pairs(moments: &RowMoments) -> Vec<MeanVar> {
     moments.mean().iter().zip(moments.vars()).map(|(mean, var)| MeanVar { mean: *mean, var }).collect()
-}
-
-fn moments(windows: &[Window], width: usize) -> Vec<MeanVar> {
-    pairs(&gathered(windows, width))
 }
 
 /// What of a dimension shifts.

@@ -99,6 +99,13 @@ impl Window {
         }
     }
 
+    /// Moments of all rows of windows.
+    pub(super) fn moments_of(windows: &[Self], width: usize) -> RowMoments {
+        let mut moments = RowMoments::empty(width);
+        windows.iter().for_each(|window| moments.merge(&window.moments));
+        moments
+    }
+
     /// Whether `other` is this window, further on or less far.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.first_update == other.first_update

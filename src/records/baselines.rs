@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::place::Place;
 use super::sources::InputFile;
-use crate::results::{BASELINE_SCHEMA, Baseline, FIRST_BASELINE_SCHEMA, Measured, ResultDocument, fnv1a};
+use crate::results::{BASELINE_SCHEMA, Baseline, FIRST_BASELINE_SCHEMA, Measured, ResultDocument, fnv1a_hex};
 
 /// Bytes at a file's beginning and end that its fingerprint is made of.
 const FINGERPRINT_BYTES: u64 = 8 << 20;
@@ -203,7 +203,7 @@ pub(super) fn fingerprint(path: &Path, n_bytes: u64) -> std::io::Result<String> 
 
 /// Length of a file, and a hash of its beginning and end.
 pub(super) fn fingerprint_of_ends(length: u64, ends: &[u8]) -> String {
-    format!("{length}-{:016x}", fnv1a(ends.iter().copied()))
+    format!("{length}-{}", fnv1a_hex(ends.iter().copied()))
 }
 
 #[cfg(test)]

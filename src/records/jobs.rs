@@ -13,7 +13,7 @@ use super::job_place::{FINGERPRINT_BYTES, Got, JobPlace, Names, Wanted};
 use super::objects::Object;
 use super::plan_lines::line_of;
 use super::store_url::is_url;
-use crate::results::{JOB_SCHEMA, JobDocument, TaskRow, fnv1a};
+use crate::results::{JOB_SCHEMA, JobDocument, TaskRow, fnv1a_hex};
 
 const PARTS: &str = "parts";
 
@@ -360,7 +360,7 @@ fn task_of(path: &Path, place: usize, line: &[u8]) -> Result<TaskRow, JobError> 
 
 /// Hash of a plan's lines.
 pub fn plan_hash(plan: &[u8]) -> String {
-    format!("{:016x}", fnv1a(plan.iter().copied()))
+    fnv1a_hex(plan.iter().copied())
 }
 
 /// Fingerprints of files by name, as many at once as there are threads.

@@ -118,15 +118,15 @@ pub fn sorted(value: &Value) -> Value {
 fn settings_hash(settings: &BTreeMap<String, Value>, seed: Option<u64>) -> String {
     let sorted: BTreeMap<&String, Value> = settings.iter().map(|(key, value)| (key, sorted(value))).collect();
     let text = serde_json::to_string(&(sorted, seed)).unwrap_or_default();
-    format!("{:016x}", fnv1a(text.bytes()))
+    fnv1a_hex(text.bytes())
 }
 
 fn metrics_hash(metrics: &[Metric]) -> String {
-    format!("{:016x}", fnv1a(serde_json::to_vec(metrics).unwrap_or_default()))
+    fnv1a_hex(serde_json::to_vec(metrics).unwrap_or_default())
 }
 
-/// Fowler, Noll and Vo's hash (FNV-1a, 64 bits): tells accidents apart, no more is asked.
-pub fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
+/// Fowler, Noll and Vo's hash (FNV-1a, 64 bits) as sixteen hexadecimal digits: tells accidents apart, no more is asked.
+pub fn fnv1a_hex(bytes: impl IntoIterator<Item = u8>) -> String {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, step)
+    format!("{:016x}", bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, step))
 }

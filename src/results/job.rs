@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::baseline::{fnv1a, sorted};
+use super::baseline::{fnv1a_hex, sorted};
 
 /// Schema of a job.
 pub const JOB_SCHEMA: &str = "simic.job/1";
@@ -78,7 +78,7 @@ impl JobDocument {
     pub fn sealed(&self) -> Result<String, serde_json::Error> {
         let bare = Self { job_hash: String::new(), ..self.clone() };
         let text = serde_json::to_string_pretty(&bare)? + "\n";
-        let sealed = format!("\"{}\"", text_hash(&text));
+        let sealed = format!("\"{}\"", fnv1a_hex(text.bytes()));
         Ok(match text.rfind(NO_HASH) {
             Some(place) => format!("{}{sealed}{}", &text[..place], &text[place + NO_HASH.len()..]),
             None => text,
@@ -90,17 +90,13 @@ impl JobDocument {
         let sealed = format!("\"{}\"", self.job_hash);
         text.rfind(&sealed).is_some_and(|place| {
             let (before, after) = (&text[..place], &text[place + sealed.len()..]);
-            self.job_hash == text_hash(&format!("{before}{NO_HASH}{after}"))
+            self.job_hash == fnv1a_hex([before, NO_HASH, after].into_iter().flat_map(str::bytes))
         })
     }
 }
 
 /// An empty text in JSON.
 const NO_HASH: &str = "\"\"";
-
-fn text_hash(text: &str) -> String {
-    format!("{:016x}", fnv1a(text.bytes()))
-}
 
 /// What only the whole recording tells, and every task has to know.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -167,7 +163,7 @@ pub struct TaskRow {
 impl TaskRow {
     /// Hash of everything in it.
     pub fn hash(&self) -> String {
-        text_hash(&serde_json::to_string(self).unwrap_or_default())
+        fnv1a_hex(serde_json::to_vec(self).unwrap_or_default())
     }
 }
 
@@ -267,5 +263,5 @@ pub struct MissingPart {
 /// Hash of settings, whatever the order of their names.
 pub fn settings_hash(settings: &Value) -> String {
     let text = serde_json::to_string(&sorted(settings)).unwrap_or_default();
-    text_hash(&text)
+    fnv1a_hex(text.bytes())
 }

@@ -49,7 +49,7 @@ pub use ablation::{
 };
 pub use analysis::{CoalitionReading, IntervalKind, OnBad, ShapleyAnalysis};
 pub use any::ResultDocument;
-pub use baseline::{BASELINE_SCHEMA, Baseline, FIRST_BASELINE_SCHEMA, fnv1a, sorted};
+pub use baseline::{BASELINE_SCHEMA, Baseline, FIRST_BASELINE_SCHEMA, fnv1a_hex, sorted};
 pub use check::{
     CheckDocument, CheckResult, CheckRow, CheckStatus, Finding, RecordDocument, RecordedCheck, ResolutionRow,
     Verdict,

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::MergeError;
-use crate::results::fnv1a;
+use crate::results::fnv1a_hex;
 
 /// Schema of a part's head.
 pub const PART_SCHEMA: &str = "simic.part/1";
@@ -45,11 +45,7 @@ pub struct PartHeader {
 /// # Errors
 /// None that a header can have; what JSON cannot carry is told as its problem.
 pub fn sealed_part(header: PartHeader, find: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
-    let header = PartHeader {
-        bytes: find.len() as u64,
-        hash: format!("{:016x}", fnv1a(find.iter().copied())),
-        ..header
-    };
+    let header = PartHeader { bytes: find.len() as u64, hash: fnv1a_hex(find.iter().copied()), ..header };
     let mut bytes = serde_json::to_vec(&header)?;
     bytes.push(b'\n');
     bytes.extend_from_slice(find);
@@ -72,7 +68,7 @@ pub fn open_part(task: usize, bytes: &[u8]) -> Result<(PartHeader, &[u8]), Merge
     if find.len() as u64 != header.bytes {
         return Err(damaged(&format!("{} bytes of {}", find.len(), header.bytes)));
     }
-    if format!("{:016x}", fnv1a(find.iter().copied())) != header.hash {
+    if fnv1a_hex(find.iter().copied()) != header.hash {
         return Err(damaged("its bytes are not those that were written"));
     }
     Ok((header, find))

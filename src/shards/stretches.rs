@@ -19,9 +19,9 @@ pub struct FoundMoments {
 }
 
 impl FoundMoments {
-    /// Whether every batch has its steps, where any has.
-    pub fn is_sound(&self) -> bool {
-        self.steps.is_empty() || self.seen.iter().map(Seen::n_ends).sum::<usize>() == self.steps.len()
+    /// Whether every batch has its steps.
+    pub fn has_steps(&self) -> bool {
+        self.seen.iter().map(Seen::n_ends).sum::<usize>() == self.steps.len()
     }
 
     /// What was seen, with the vector steps begun by the end of each batch that ends there.

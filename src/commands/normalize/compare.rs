@@ -14,7 +14,7 @@ use super::pipeline::{Event, walk};
 use super::plan::Plan;
 use super::presets::PresetArgs;
 use super::replay::{open, settled, tell_skips};
-use super::replayer::{N_WINDOWS, expected_updates, updates_per_step};
+use super::replayer::{N_WINDOWS, begin_under, expected_updates};
 use super::settings::{Base, Memories, RuleArgs};
 use crate::commands::figures::{FigureArgs, FigureKindArgs};
 use crate::commands::{CommandError, Completeness, Context, Outcome};
@@ -380,10 +380,7 @@ pub(super) fn rules(analysis: &CompareAnalysis) -> Vec<Rule> {
 
 /// The replays of a run under all rules, as it begins.
 pub(super) fn begin(rules: &[Rule], plan: &Plan, run: &RunInfo, width: usize) -> Vec<Replay> {
-    let expected = expected_updates(plan, run.n_rows, run.n_vector_steps, 1);
-    let per_step = updates_per_step(plan, run);
-    let replay = |rule: &Rule| Replay::new(*rule, width, expected, N_WINDOWS).in_steps_of(per_step);
-    rules.iter().map(replay).collect()
+    rules.iter().map(|rule| begin_under(*rule, plan, run, width, None)).collect()
 }
 
 fn first_pass(

@@ -9,6 +9,7 @@ use super::passed::{PassedRun, PassedSetting, Passing};
 use super::pipeline::{Event, walk};
 use super::plan::Plan;
 use super::relay::{Way, check_order, check_width, gathered, open_stretch, run_info};
+use super::replayer::begin_replay;
 use crate::commands::{CommandError, Context};
 use crate::normalization::{
     EpisodeCount, LagWatch, Replay, ReplayPlace, Shift, Timeline, WatchedShift, joined_windows,
@@ -47,9 +48,8 @@ pub(in crate::commands) fn moments(
     let plan = Plan::of(&analysis.rule, false);
     let recording = open_stretch(&plan, (run, stretch), files)?;
     // Batches are the same under every rule.
-    let first = begin(&rules(analysis), &plan, &run_info(run), recording.width()).into_iter().next();
-    let replay = first.ok_or(CommandError::NothingLeft)?.after_updates(stretch.updates);
-    let found = gathered(&plan, &recording, replay, context)?;
+    let replay = begin_replay(&plan, &run_info(run), recording.width(), None).after_updates(stretch.updates);
+    let found = gathered(&plan, &recording, (replay, true), context)?;
     Context::check_unchanged(files)?;
     Ok(found)
 }
@@ -183,7 +183,8 @@ pub(in crate::commands) fn concluded(
     stretches.iter().try_for_each(|other| recording.check_same(&other.recording))?;
     recording.input.files = run.n_files;
     let width = recording.width;
-    let window_updates = begun(analysis, run, width).first().map_or(1, Replay::window_updates);
+    let plan = Plan::of(&analysis.rule, false);
+    let window_updates = begin_replay(&plan, &info, width, None).window_updates();
     let passed = joined(analysis, window_updates, stretches, EpisodeCount::new(info.envs.len()))?;
     let shift = passed.shift(&info, analysis.shift_at);
     let watched = shift.map(|shift| watched(analysis, (run, width), shift, parts)).transpose()?;

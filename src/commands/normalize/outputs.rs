@@ -14,7 +14,7 @@ use crate::records::{
     AtomicFile, InputFile, NormalizedWriter, RowFormat, StateSpan, StateWanted, StepRecording, StoredState,
     TraceRows, TraceWriter,
 };
-use crate::results::{NormalizedRun, Precision, ReplayAnalysis, RuleAnalysis, StatePlace, fnv1a};
+use crate::results::{NormalizedRun, Precision, ReplayAnalysis, RuleAnalysis, StatePlace, fnv1a_hex};
 use crate::shards::RunSpan;
 
 /// Stored states.
@@ -328,7 +328,7 @@ fn several_states(path: &Path, n_states: usize) -> CommandError {
 /// Fingerprint of a stored state's bytes; `None` where it cannot be read, which is told when it is.
 pub(super) fn state_fingerprint(path: &Path) -> Option<String> {
     let bytes = std::fs::read(path).ok()?;
-    Some(format!("{}-{:016x}", bytes.len(), fnv1a(bytes)))
+    Some(format!("{}-{}", bytes.len(), fnv1a_hex(bytes)))
 }
 
 /// A state file is JSON or safetensors, by its name.
@@ -348,7 +348,7 @@ fn fingerprint(run: &NormalizedRun) -> String {
     let rows = &run.diagnostics.rows;
     let numbers = rows.mean().iter().copied().chain(rows.vars()).chain(rows.min().iter().copied());
     let words = numbers.chain(rows.max().iter().copied()).map(f64::to_bits).chain([rows.n()]);
-    format!("{:016x}", fnv1a(words.flat_map(u64::to_le_bytes)))
+    fnv1a_hex(words.flat_map(u64::to_le_bytes))
 }
 
 /// The files under way.

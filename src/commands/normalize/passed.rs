@@ -4,7 +4,7 @@ use super::pipeline::BatchedBlock;
 use crate::commands::CommandError;
 use crate::normalization::{
     Block, Diagnostics, Engine, EpisodeCount, KnownStep, NormalizerState, Pace, Replay, Rule, Shift,
-    Timeline, WatchedShift, Window, find_drift,
+    Timeline, WatchedShift, Window,
 };
 use crate::records::RunInfo;
 use crate::results::{CompareAnalysis, ComparedRunRow, ComparedSettingRow, untold_reason};
@@ -164,26 +164,27 @@ impl PassedRun {
         watched: Option<&WatchedShift>,
     ) -> ComparedRun {
         let pace = self.pace(run);
-        let first = self.settings.first();
-        let windows = first.and_then(|setting| ComparedRunRow::windows(&setting.diagnostics(pace)));
+        let mut diagnostics = self.settings.iter().map(|setting| setting.diagnostics(pace));
+        // Rows over time, and whether they shift, are the same under every setting.
+        let first = diagnostics.next();
+        let windows = first.as_ref().and_then(ComparedRunRow::windows);
+        let is_untold = watched.is_none() && analysis.shift_at.is_none();
+        let shift_reason = first.as_ref().filter(|_| is_untold).and_then(|first| untold_reason(&first.drift));
         let traced = ComparedRunRow::traced(windows.as_ref(), self.settings.len());
-        let settings = self.settings.iter().enumerate().map(|(i, setting)| {
-            let diagnostics = setting.diagnostics(pace);
+        let settings = self.settings.iter().zip(first.into_iter().chain(diagnostics)).enumerate();
+        let settings = settings.map(|(i, (setting, diagnostics))| {
             let lag = watched.and_then(|watched| watched.lags.get(i));
             ComparedSettingRow::new(&setting.state, &setting.var_used, &diagnostics, lag)
                 .tracing(&traced, &diagnostics)
         });
         let settings: Vec<ComparedSettingRow> = settings.collect();
-        // Why no shift can be told, where none was given or found.
-        let is_untold = watched.is_none() && analysis.shift_at.is_none() && first.is_some();
-        let drift = is_untold.then(|| find_drift(self.windows(), self.width(), pace));
         let row = ComparedRunRow {
             run_id: run.run_id.clone(),
             shift_at: watched.map(|watched| watched.shift.vector_step),
             shift_given: analysis.shift_at.is_some(),
             shift_update: watched.map(|watched| watched.shift.update),
             windows,
-            shift_reason: drift.as_ref().and_then(untold_reason),
+            shift_reason,
             recommended: ComparedRunRow::recommend(&settings),
             traced,
             settings,

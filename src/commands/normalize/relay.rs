@@ -13,7 +13,7 @@ use super::stats::{is_order_free, rows_per_window, summed_run, sums_columns, win
 use super::stored::{check_resumable, stored_start};
 use crate::commands::{CommandError, Context};
 use crate::normalization::{
-    Block, DeviceChoice, Diagnostics, Granularity, NormalizerState, Replay, ReplayPlace, Seen,
+    Block, DeviceChoice, Diagnostics, Granularity, NormalizerState, Replay, ReplayPlace, Seen, steps_begun,
 };
 use crate::records::{Clock, InputFile, RunInfo, RunStretch, StepRecording};
 use crate::results::{
@@ -202,19 +202,19 @@ pub(in crate::commands) fn moments(
     let (plan, recording, start) = open_to_sum_up(analysis, (run, stretch), files)?;
     let replay =
         begin_replay(&plan, &run_info(run), recording.width(), start.as_ref()).after_updates(stretch.updates);
-    let found = gathered(&plan, &recording, replay, context)?;
+    let found = gathered(&plan, &recording, (replay, false), context)?;
     Context::check_unchanged(files)?;
-    Ok(FoundMoments { steps: Vec::new(), ..found })
+    Ok(found)
 }
 
-/// What a replay sees of the rows of a recording, with the vector steps begun by the end of each batch.
+/// What a replay sees of the rows of a recording; with the vector steps begun by the end of each batch where it `has_steps`.
 ///
 /// # Errors
 /// Unreadable input.
 pub(super) fn gathered(
     plan: &Plan,
     recording: &StepRecording,
-    mut replay: Replay,
+    (mut replay, has_steps): (Replay, bool),
     context: &Context,
 ) -> Result<FoundMoments, CommandError> {
     let mut found = FoundMoments { width: recording.width(), seen: Vec::new(), steps: Vec::new() };
@@ -225,10 +225,9 @@ pub(super) fn gathered(
             let lanes = rows.lane_rows();
             let block = Block { rows: lanes.rows, input: lanes.input, ends: lanes.ends };
             replay.gather(&block, rows.pass, |next| found.seen.push(next));
-            if rows.pass.has_moments() {
+            if has_steps && rows.pass.has_moments() {
                 let steps = &rows.block.vector_step;
-                let step = |end: &usize| end.checked_sub(1).map_or(begun, |row| steps[row] + 1);
-                found.steps.extend(rows.ends.iter().map(step));
+                found.steps.extend(steps_begun(&rows.ends, steps, begun));
                 begun = steps.last().map_or(begun, |step| step + 1);
             }
         }

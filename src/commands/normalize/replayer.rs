@@ -9,7 +9,7 @@ use super::plan::Plan;
 use crate::commands::CommandError;
 use crate::normalization::{
     ActLearnProbe, Block, DeviceQueue, Diagnostics, Engine, EpisodeCount, Granularity, Lanes,
-    NormalizerState, Output, Pass, Places, Replay, ReplayPlace, Timeline, Update, UpdatesTold,
+    NormalizerState, Output, Pass, Places, Replay, ReplayPlace, Rule, Timeline, Update, UpdatesTold,
 };
 use crate::records::{NormalizedValues, RunInfo, StepRecording, TraceRows};
 use crate::results::{NormalizedRun, RollbackCounts};
@@ -469,11 +469,22 @@ pub(super) fn begin_replay(
     width: usize,
     start: Option<&NormalizerState>,
 ) -> Replay {
+    begin_under(plan.rule, plan, info, width, start)
+}
+
+/// The same under another rule than the plan's, which differs in nothing that batches depend on.
+pub(super) fn begin_under(
+    rule: Rule,
+    plan: &Plan,
+    info: &RunInfo,
+    width: usize,
+    start: Option<&NormalizerState>,
+) -> Replay {
     let n_lanes = if plan.per_env { info.envs.len() } else { 1 };
     let expected = expected_updates(plan, info.n_rows, info.n_vector_steps, n_lanes as u64);
     let replay = match start {
-        Some(state) => Replay::resume(plan.rule, state, expected, N_WINDOWS),
-        None => Replay::new(plan.rule, width, expected, N_WINDOWS),
+        Some(state) => Replay::resume(rule, state, expected, N_WINDOWS),
+        None => Replay::new(rule, width, expected, N_WINDOWS),
     };
     replay.in_steps_of(updates_per_step(plan, info))
 }

@@ -102,7 +102,7 @@ impl StretchParts for RunParts<'_> {
             Ok(())
         })?;
         let damaged = || MergeError::Damaged(task, "batches have no vector steps".to_owned());
-        Ok(found.filter(FoundMoments::is_sound).ok_or_else(damaged)?)
+        Ok(found.filter(FoundMoments::has_steps).ok_or_else(damaged)?)
     }
 
     fn places(&self, stretch: usize) -> Result<Vec<ReplayPlace>, CommandError> {

@@ -161,22 +161,20 @@ pub(super) fn relayed(
         let first_replay = first_states + states.len();
         let is_compared = cutting.way == Ok(Way::Compare);
         let pass = if is_compared { StretchPass::Settings } else { StretchPass::Replay };
-        let mut of_run = vec![[usize::MAX, 0]; found.runs.len()];
-        for (place, row) in replays.iter_mut().enumerate() {
-            let Some(stretch) = &mut row.stretch else { continue };
+        for stretch in replays.iter_mut().filter_map(|row: &mut TaskRow| row.stretch.as_mut()) {
             let states = first_states + stretch.run;
             (stretch.pass, stretch.after) = (pass, Some([states, states + 1]));
-            let [first, end] = &mut of_run[stretch.run];
-            (*first, *end) = ((*first).min(first_replay + place), first_replay + place + 1);
         }
-        let lags = states.clone().into_iter().map(|mut row: TaskRow| {
-            if let Some(stretch) = &mut row.stretch {
-                (stretch.pass, stretch.after) = (StretchPass::Lags, Some(of_run[stretch.run]));
-            }
-            row
-        });
-        let lags: Vec<TaskRow> = lags.filter(|_| is_compared).collect();
-        found.stages.extend(Some(lags.len()).filter(|n| *n > 0));
+        let mut lags: Vec<TaskRow> = if is_compared { states.clone() } else { Vec::new() };
+        let mut first = first_replay;
+        for (stretch, run) in lags.iter_mut().filter_map(|row| row.stretch.as_mut()).zip(&found.runs) {
+            let end = first + run.n_stretches;
+            (stretch.pass, stretch.after) = (StretchPass::Lags, Some([first, end]));
+            first = end;
+        }
+        if is_compared {
+            found.stages.push(lags.len());
+        }
         found.rows.extend(states);
         found.rows.extend(replays);
         found.rows.extend(lags);

@@ -32,21 +32,23 @@ pub(super) fn comparable(
 ) -> Result<Divisible, CommandError> {
     let analysis = args.analysis(context)?;
     compare::check_rule(&analysis.rule)?;
-    let mut beyond = Ok(());
     let cutting = |recording: &StepRecording| {
-        beyond = compare::check_recording(&analysis, recording);
+        compare::check_recording(&analysis, recording)?;
         let way = compare_relay::way_of(&analysis, recording);
         let state_bytes = compare_relay::state_bytes(&analysis, recording.width());
-        Some(Cutting::of(&analysis.rule, (way, state_bytes), recording))
+        Ok(Some(Cutting::of(&analysis.rule, (way, state_bytes), recording)))
     };
-    let found = divisible_runs(&analysis.rule, cutting, files, context)?;
-    beyond?;
-    Ok(found)
+    divisible_runs(&analysis.rule, cutting, files, context)
 }
 
 /// How runs may be cut that are replayed.
-fn cutting(analysis: &ReplayAnalysis, wanted: Wanted) -> impl FnOnce(&StepRecording) -> Option<Cutting> {
-    move |recording| Some(Cutting::of(&analysis.rule, (way_of(analysis, wanted, recording), 0), recording))
+fn cutting(
+    analysis: &ReplayAnalysis,
+    wanted: Wanted,
+) -> impl FnOnce(&StepRecording) -> Result<Option<Cutting>, CommandError> {
+    move |recording| {
+        Ok(Some(Cutting::of(&analysis.rule, (way_of(analysis, wanted, recording), 0), recording)))
+    }
 }
 
 /// How a recording of steps can be divided under a rule, where runs may be cut as `cutting` says.
@@ -55,7 +57,7 @@ fn cutting(analysis: &ReplayAnalysis, wanted: Wanted) -> impl FnOnce(&StepRecord
 /// Files that cannot be read, or have other rows.
 fn divisible_runs(
     rule: &RuleAnalysis,
-    cutting: impl FnOnce(&StepRecording) -> Option<Cutting>,
+    cutting: impl FnOnce(&StepRecording) -> Result<Option<Cutting>, CommandError>,
     files: &[InputFile],
     context: &Context,
 ) -> Result<Divisible, CommandError> {
@@ -92,13 +94,13 @@ pub(super) fn verifiable(
     context: &Context,
 ) -> Result<Divisible, CommandError> {
     let asked = verify::Asked::of(args, context)?;
-    divided(asked.options(), Some(VERIFIED_TOGETHER.to_owned()), |_| None, (files, context))
+    divided(asked.options(), Some(VERIFIED_TOGETHER.to_owned()), |_| Ok(None), (files, context))
 }
 
 fn divided(
     options: &StepOptions,
     why_whole: Option<String>,
-    cutting: impl FnOnce(&StepRecording) -> Option<Cutting>,
+    cutting: impl FnOnce(&StepRecording) -> Result<Option<Cutting>, CommandError>,
     (files, context): (&[InputFile], &Context),
 ) -> Result<Divisible, CommandError> {
     let progress = context.console.progress();
@@ -113,6 +115,7 @@ fn divided(
     let skips = (options.on_bad == OnBad::Skip).then(|| SKIPS_TOGETHER.to_owned());
     let undivided: Vec<String> = why_whole.or(skips).or(not_uniform).into_iter().collect();
     let can_cut = undivided.is_empty();
+    let cutting = cutting(&recording)?;
     Ok(Divisible {
         units: found.iter().map(units_of).collect(),
         files: found.into_iter().map(|file| file.file).collect(),
@@ -129,7 +132,7 @@ fn divided(
             ..JobRecording::default()
         },
         order: recording.runs().iter().map(|run| run.run_id.clone()).collect(),
-        cutting: cutting(&recording).filter(|_| can_cut),
+        cutting: cutting.filter(|_| can_cut),
     })
 }
 

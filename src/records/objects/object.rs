@@ -239,7 +239,7 @@ impl Object {
         ];
         let read = self.read_ranges(name, &ends)?;
         let bytes = read.iter().flat_map(|bytes| bytes.iter().copied());
-        Ok(format!("{}-{:016x}", version.length, crate::results::fnv1a(bytes)))
+        Ok(format!("{}-{}", version.length, crate::results::fnv1a_hex(bytes)))
     }
 
     /// Whether the name is that of a table with a footer.
